@@ -1,0 +1,73 @@
+# Works with GNU make 3.81 (macOS) and later. Everything is installed into .venv, nothing outside.
+PYTHON ?= python3
+VENV := .venv
+VENV_PYTHON := $(VENV)/bin/python
+INSTALLED := $(VENV)/.installed
+SAMPLE := .sample
+SAMPLE_BUILT := $(SAMPLE)/.built
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint bench clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@echo
+	@echo "  Variables: PYTHON=python3.12 (default python3), COMFY_ROOT=... for run,"
+	@echo "  ARGS='...' is added to the command of run, test and bench."
+
+install: $(INSTALLED) ## Set up .venv with comfy-inventory and the tools for development
+
+# `-m pip`, `-m pytest` and so on, never .venv/bin/pip: a checkout that was moved keeps working.
+$(INSTALLED): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+	    echo "comfy-inventory needs Python 3.11 or newer, and '$(PYTHON)' is" \
+	        "$$($(PYTHON) --version 2>/dev/null || echo 'not there');" \
+	        "name another one: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; \
+	    exit 1; }
+	@if $(VENV_PYTHON) -m pip --version >/dev/null 2>&1; then :; \
+	elif $(PYTHON) -c 'import ensurepip, venv' 2>/dev/null; then \
+	    $(PYTHON) -m venv --clear $(VENV); \
+	elif $(PYTHON) -m virtualenv --version >/dev/null 2>&1; then \
+	    $(PYTHON) -m virtualenv --quiet --clear $(VENV); \
+	elif command -v virtualenv >/dev/null; then \
+	    virtualenv --quiet --clear --python "$(PYTHON)" $(VENV); \
+	else \
+	    echo "$(PYTHON) cannot make virtual environments;" \
+	        "on Debian and Ubuntu install them with: sudo apt install python3-venv" >&2; \
+	    exit 1; \
+	fi
+	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+# COMFY_ROOT reaches the shell through the environment, so that it may hold spaces.
+run: install ## Scan on a schedule: COMFY_ROOT=..., ./ComfyUI, ../ComfyUI, or else a sample
+	@if [ -n "$$COMFY_ROOT" ]; then set -- --comfy-root "$$COMFY_ROOT"; \
+	elif [ -d ComfyUI ]; then set -- --comfy-root ComfyUI; \
+	elif [ -d ../ComfyUI ]; then set -- --comfy-root ../ComfyUI; \
+	else \
+	    echo "No ComfyUI here or beside this folder, so this runs on a sample installation" \
+	        "below $(SAMPLE)/. For yours: make run COMFY_ROOT=/path/to/ComfyUI" >&2; \
+	    $(MAKE) --no-print-directory $(SAMPLE_BUILT) || exit; \
+	    set -- --comfy-root $(SAMPLE)/ComfyUI --downloads $(SAMPLE)/Downloads \
+	        --output $(SAMPLE)/comfy_inventory.json; \
+	fi; \
+	exec $(VENV_PYTHON) scripts/comfy_inventory_watcher.py "$$@" $(ARGS)
+
+$(SAMPLE_BUILT): scripts/build_sample.py tests/data/comfyui_install.tsv
+	$(VENV_PYTHON) scripts/build_sample.py $(SAMPLE)
+	@touch $@
+
+test: install ## Run the tests
+	$(VENV_PYTHON) -m pytest $(ARGS)
+
+lint: install ## Check style, formatting and types
+	$(VENV_PYTHON) -m ruff check
+	$(VENV_PYTHON) -m ruff format --check
+	$(VENV_PYTHON) -m mypy
+
+bench: install ## Measure first and unchanged scans against find
+	$(VENV_PYTHON) -m benchmarks $(ARGS)
+
+clean: ## Remove .venv, the sample, caches and builds
+	rm -rf $(VENV) $(SAMPLE) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find scanner scripts benchmarks tests -name __pycache__ -prune -exec rm -rf {} +

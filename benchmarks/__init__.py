@@ -1,0 +1,1 @@
+"""Measurements of comfy-inventory, started by `make bench`."""

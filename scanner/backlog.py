@@ -1,0 +1,183 @@
+"""Fingerprints taken between scans, so that the first inventory does not wait for the reading."""
+
+from __future__ import annotations
+
+import heapq
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from scanner.guard import ONLINE, PARTIAL
+from scanner.mounts import Mount, mount_of
+from scanner.roots import Root, owner_of
+from scanner.scan import Scanner
+from scanner.snapshot import FILE, Directory, join
+from scanner.walker import Fingerprinted, LocalWalker, SampleFile
+
+FIRST = frozenset(("models", "downloads", "extra"))
+"""Kinds whose files are fingerprinted wherever they lie. The others come last, and only where
+inodes are not stable: elsewhere an inode proves a move without reading anything."""
+
+CHUNK = 4096
+"""Files chosen at a time: the columns are searched once for so many."""
+
+BATCH = 64
+"""Files whose fingerprints go into one transaction; also the most that a crash has to redo."""
+
+SETTLE_LOCAL = 0.05
+SETTLE_REMOTE = 3.0
+"""Seconds between a listing and the reading of a file (rule 4): a write in the same tick of the
+file system's clock as the listed mtime would not be noticed later."""
+
+
+class Work(NamedTuple):
+    """Files that wait, and their bytes."""
+
+    files: int
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Done:
+    """How far the backlog has come since it was started."""
+
+    files: int
+    bytes: int
+    left: Work
+
+
+class Backlog:
+    """Works off what has no fingerprint yet: models first, largest first."""
+
+    def __init__(self, scanner: Scanner) -> None:
+        self._scanner = scanner
+        self._failed: dict[str, tuple[int, int]] = {}
+        """Files that could not be read, with size and mtime: tried again when they change."""
+
+    def size(self) -> Work:
+        """What waits now."""
+        files = bytes_ = 0
+        for _, size, _, _ in self._waiting():
+            files += 1
+            bytes_ += size
+        return Work(files, bytes_)
+
+    def work(
+        self, stopped: Callable[[], bool], progress: Callable[[Done], None] | None = None
+    ) -> Work:
+        """Take fingerprints until none is missing or `stopped`. What is left.
+
+        Raises OutputError where they cannot be saved.
+        """
+        files = bytes_ = 0
+        left = self.size()
+        while left.files and not stopped():
+            chosen = self._choose()
+            if not chosen:
+                break
+            for start in range(0, len(chosen), BATCH):
+                if stopped():
+                    return left
+                batch = chosen[start : start + BATCH]
+                self._take(batch, stopped)
+                files += len(batch)
+                done = sum(size for _, size, _ in batch)
+                bytes_ += done
+                left = Work(max(0, left.files - len(batch)), max(0, left.bytes - done))
+                if progress is not None:
+                    progress(Done(files, bytes_, left))
+            left = self.size()
+        return left
+
+    def _choose(self) -> list[tuple[str, int, int]]:
+        """(path, size, mtime) of the files to read next."""
+        chosen = heapq.nsmallest(
+            CHUNK, self._waiting(), key=lambda item: (item[0], -item[1], item[2])
+        )
+        return [(path, size, mtime) for _, size, path, mtime in chosen]
+
+    def _waiting(self) -> Iterator[tuple[int, int, str, int]]:
+        """(rank, size, path, mtime) of the files that lack a fingerprint."""
+        scanner = self._scanner
+        mounts = scanner.files.mounts()
+        ranks = {root.id: self._rank(root, mounts) for root in scanner.roots}
+        for folder in list(scanner.unfingerprinted):
+            directory = scanner.store.snapshot.get(folder)
+            owner = owner_of(folder, scanner.roots)
+            if directory is None or owner is None:
+                scanner.unfingerprinted.discard(folder)
+            elif (rank := ranks[owner.id]) is not None:
+                yield from self._missing(folder, directory, rank)
+
+    def _rank(self, root: Root, mounts: list[Mount]) -> int | None:
+        """When the files of `root` have their turn; None for not now, or not at all."""
+        record = self._scanner.store.memory.roots.get(root.id)
+        if record is None or record.state not in (ONLINE, PARTIAL):
+            return None
+        mount = mount_of(root.path, mounts)
+        settle = SETTLE_REMOTE if mount.is_remote else SETTLE_LOCAL
+        if self._scanner.files.monotonic() - self._scanner.committed_at < settle:
+            return None
+        if root.kind in FIRST:
+            return 0
+        return None if mount.has_stable_inodes else 1
+
+    def _missing(
+        self, folder: str, directory: Directory, rank: int
+    ) -> Iterator[tuple[int, int, str, int]]:
+        unsettled = self._scanner.store.memory.unsettled
+        complete = True
+        for index, row in enumerate(directory.listing.rows()):
+            if row.type != FILE or not row.size or directory.fingerprint(index):
+                continue
+            path = join(folder, row.name)
+            if self._failed.get(path) == (row.size, row.mtime):
+                continue
+            complete = False
+            if path not in unsettled:
+                yield rank, row.size, path, row.mtime
+        if complete:
+            self._scanner.unfingerprinted.discard(folder)
+
+    def _take(self, batch: list[tuple[str, int, int]], stopped: Callable[[], bool]) -> None:
+        walker = LocalWalker(self._scanner.files)
+        expected = {path: (size, mtime) for path, size, mtime in batch}
+        for path in expected:
+            walker.ask(SampleFile(path))
+        found: dict[str, dict[str, bytes]] = {}
+        while (answer := walker.answer()) is not None:
+            if stopped():
+                return
+            sampled = answer.sampled if isinstance(answer, Fingerprinted) else None
+            if sampled is None or (sampled.size, sampled.mtime) != expected[answer.path]:
+                # Changed since its listing: the next scan will say so and ask for it again.
+                self._failed[answer.path] = expected[answer.path]
+                continue
+            folder, name = os.path.split(answer.path)
+            found.setdefault(folder, {})[name] = sampled.fingerprint
+        with self._scanner.commit_lock:
+            snapshot = self._scanner.store.snapshot
+            self._scanner.store.save_fingerprints(
+                {
+                    folder: snapshot[folder].with_fingerprints(
+                        self._still_valid(folder, snapshot[folder], names, expected)
+                    )
+                    for folder, names in found.items()
+                    if folder in snapshot
+                }
+            )
+
+    def _still_valid(
+        self,
+        folder: str,
+        directory: Directory,
+        names: dict[str, bytes],
+        expected: dict[str, tuple[int, int]],
+    ) -> dict[str, bytes]:
+        """Fingerprints whose files no other lane's commit has changed meanwhile."""
+        return {
+            row.name: names[row.name]
+            for row in directory.listing.rows()
+            if row.name in names and (row.size, row.mtime) == expected[join(folder, row.name)]
+        }

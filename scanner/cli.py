@@ -1,0 +1,511 @@
+"""The command line. Everything heavy is imported by the command that needs it, so that help and
+small scans feel instant."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scanner import __version__
+from scanner.errors import InventoryError, SettingsError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from scanner.outputs import Outputs
+    from scanner.roots import Found
+    from scanner.settings import Loaded
+
+app = typer.Typer(
+    name="comfy-inventory",
+    help="Inventory of ComfyUI's folders, by polling: made for NAS, external disks and WSL.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+config_app = typer.Typer(help="Settings in effect, and where each comes from.")
+app.add_typer(config_app, name="config", no_args_is_help=True)
+
+log = logging.getLogger("scanner")
+
+_ROOTS = "Folders"
+_TIMES = "Times"
+_FILES = "Files"
+
+ComfyRoot = Annotated[
+    Path | None,
+    typer.Option(help="ComfyUI's folder (default: ./ComfyUI).", rich_help_panel=_ROOTS),
+]
+Models = Annotated[
+    list[Path] | None,
+    typer.Option(
+        help="A bare models folder, as on a NAS without ComfyUI. Repeatable.",
+        rich_help_panel=_ROOTS,
+    ),
+]
+Downloads = Annotated[
+    list[Path] | None,
+    typer.Option(help="A folder of downloads. Repeatable.", rich_help_panel=_ROOTS),
+]
+Extra = Annotated[
+    list[Path] | None,
+    typer.Option(help="Any other folder. Repeatable.", rich_help_panel=_ROOTS),
+]
+ExtraModelPaths = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--extra-model-paths-config",
+        help="An extra_model_paths.yaml besides ComfyUI's own. Repeatable.",
+        rich_help_panel=_ROOTS,
+    ),
+]
+BaseDirectory = Annotated[
+    Path | None,
+    typer.Option(help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS),
+]
+OutputDirectory = Annotated[
+    Path | None,
+    typer.Option(help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS),
+]
+InputDirectory = Annotated[
+    Path | None,
+    typer.Option(help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="The inventory (default: ./comfy_inventory.json); the rest lies beside it.",
+        rich_help_panel=_FILES,
+    ),
+]
+Profile = Annotated[
+    str | None,
+    typer.Option(help="Ready-made settings: nas, wsl or local.", rich_help_panel=_FILES),
+]
+Config = Annotated[
+    Path | None,
+    typer.Option("--config", "-c", help="A TOML file of settings.", rich_help_panel=_FILES),
+]
+LogFile = Annotated[
+    Path | None, typer.Option(help="Log to this file as well.", rich_help_panel=_FILES)
+]
+LogLevel = Annotated[
+    str | None,
+    typer.Option(help="debug, info, warning or error.", rich_help_panel=_FILES),
+]
+Every = Annotated[
+    str | None,
+    typer.Option(help="Time between scans: 30s, 2m, 1h.", rich_help_panel=_TIMES),
+]
+Cron = Annotated[
+    str | None,
+    typer.Option(help='When to scan, as in a crontab: "*/5 * * * *".', rich_help_panel=_TIMES),
+]
+HoldWait = Annotated[
+    str | None,
+    typer.Option(
+        help="How long `scan` waits to look again at deletions like those of a lost mount.",
+        rich_help_panel=_TIMES,
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
+
+
+@app.callback()
+def _program(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(f"comfy-inventory {__version__}")
+        raise typer.Exit
+
+
+# Scanning
+
+
+@app.command()
+def run(
+    comfy_root: ComfyRoot = None,
+    models: Models = None,
+    downloads: Downloads = None,
+    extra: Extra = None,
+    extra_model_paths_config: ExtraModelPaths = None,
+    base_directory: BaseDirectory = None,
+    output_directory: OutputDirectory = None,
+    input_directory: InputDirectory = None,
+    output: Output = None,
+    every: Every = None,
+    cron: Cron = None,
+    profile: Profile = None,
+    config: Config = None,
+    log_file: LogFile = None,
+    log_level: LogLevel = None,
+) -> None:
+    """Scan now and then again and again, until stopped."""
+    loaded = _load(locals())
+    console = _console()
+    _start_log(loaded, console)
+    found = _find_roots(loaded)
+    from scanner.display import display_on
+    from scanner.service import opened, stopping_on_signals
+
+    with opened(loaded.settings, found, os.getcwd()) as service, stopping_on_signals(service):
+        _greet(loaded, found, service.outputs)
+        has_ended = service.run(display_on(console))
+        log.info("stopping")
+    if not has_ended:
+        # A pass is stuck in the kernel on a mount that hangs: it holds no lock and nothing that
+        # is not written, but waiting for its thread would never end (design rule 3).
+        logging.shutdown()
+        os._exit(0)
+
+
+@app.command()
+def scan(
+    comfy_root: ComfyRoot = None,
+    models: Models = None,
+    downloads: Downloads = None,
+    extra: Extra = None,
+    extra_model_paths_config: ExtraModelPaths = None,
+    base_directory: BaseDirectory = None,
+    output_directory: OutputDirectory = None,
+    input_directory: InputDirectory = None,
+    output: Output = None,
+    hold_wait: HoldWait = None,
+    profile: Profile = None,
+    config: Config = None,
+    log_file: LogFile = None,
+    log_level: LogLevel = None,
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 if something changed.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Scan once, for cron."""
+    loaded = _load(locals())
+    console = _console()
+    _start_log(loaded, console)
+    found = _find_roots(loaded)
+    from scanner.display import display_on
+    from scanner.service import opened, stopping_on_signals
+
+    with (
+        opened(loaded.settings, found, os.getcwd()) as service,
+        stopping_on_signals(service) as signals,
+    ):
+        outcome = service.scan_once(display_on(console))
+        summary = service.summary(outcome)
+    if as_json:
+        _print_json(summary)
+    else:
+        from scanner.report import summary_text
+
+        console.print(summary_text(summary), markup=False, highlight=False)
+    if signals:
+        raise typer.Exit(128 + signals[0])
+    if summary["incomplete_roots"]:
+        raise typer.Exit(3)
+    if exit_code and summary["changes"]:
+        raise typer.Exit(1)
+
+
+# Reading what a scan wrote
+
+
+@app.command()
+def status(
+    output: Output = None, profile: Profile = None, config: Config = None, as_json: AsJson = False
+) -> None:
+    """What the last scan found and when the next is due."""
+    outputs = _outputs(_load(locals()))
+    from scanner.status import is_alive, read_status
+
+    found = read_status(outputs.status)
+    if found is None:
+        raise InventoryError(f"No scan has written {outputs.status} yet.")
+    found["alive"] = is_alive(found)
+    if as_json:
+        _print_json(found)
+    else:
+        from scanner.display import print_status
+
+        print_status(_console(stderr=False), found)
+    if any(root["state"] != "online" for root in found["roots"]):
+        raise typer.Exit(3)
+
+
+@app.command()
+def changes(
+    output: Output = None,
+    profile: Profile = None,
+    config: Config = None,
+    since: Annotated[
+        str | None,
+        typer.Option(help="A duration (2h), the number of a scan, or a time in ISO format."),
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="created, deleted, modified, moved or baseline. Repeatable."),
+    ] = None,
+    root: Annotated[
+        list[str] | None, typer.Option(help="Kind, path or id of a root. Repeatable.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they come.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """The change list, oldest first."""
+    outputs = _outputs(_load(locals()))
+    from scanner.display import print_changes
+
+    print_changes(
+        _console(stderr=False),
+        outputs.journal,
+        since=since,
+        kinds=kind or (),
+        roots=root or (),
+        follow_on=follow,
+        as_json=as_json,
+    )
+
+
+@app.command()
+def roots(
+    comfy_root: ComfyRoot = None,
+    models: Models = None,
+    downloads: Downloads = None,
+    extra: Extra = None,
+    extra_model_paths_config: ExtraModelPaths = None,
+    base_directory: BaseDirectory = None,
+    output_directory: OutputDirectory = None,
+    input_directory: InputDirectory = None,
+    output: Output = None,
+    profile: Profile = None,
+    config: Config = None,
+    as_json: AsJson = False,
+) -> None:
+    """The folders that would be scanned, and their state where it is known."""
+    loaded = _load(locals())
+    found = _find_roots(loaded, tell=_tell_plainly)
+    outputs = _outputs(loaded)
+    from scanner.portable import readable, shown
+    from scanner.status import read_status
+
+    known = {root["id"]: root for root in (read_status(outputs.status) or {}).get("roots", ())}
+    listed = [
+        {
+            "id": readable(root.id),
+            "kind": root.kind,
+            "path": shown(root.path, None),
+            "category": root.category or None,
+            "state": known.get(readable(root.id), {}).get("state"),
+            "reason": known.get(readable(root.id), {}).get("reason"),
+            "filesystem": known.get(readable(root.id), {}).get("filesystem"),
+        }
+        for root in found.roots
+    ]
+    if as_json:
+        _print_json({"schema": 1, "base": found.base and shown(found.base, None), "roots": listed})
+    else:
+        from scanner.display import print_roots
+
+        print_roots(_console(stderr=False), listed)
+
+
+@app.command()
+def accept(
+    places: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PLACE]...",
+            help="Root (id or path) whose held deletions or new mount to believe, or an offline "
+            "root or unreachable folder to drop. Default: everything that is held.",
+        ),
+    ] = None,
+    output: Output = None,
+    profile: Profile = None,
+    config: Config = None,
+    timeout: Annotated[
+        str, typer.Option(help="How long to wait for the running scanner to do it.")
+    ] = "2m",
+    as_json: AsJson = False,
+) -> None:
+    """Believe deletions that were held back, or drop what cannot be reached any more."""
+    outputs = _outputs(_load(locals()))
+    from scanner.accepting import accept_places
+    from scanner.settings import parse_duration
+
+    try:
+        seconds = parse_duration(timeout)
+    except ValueError as error:
+        raise SettingsError(f"--timeout: {error}") from None
+    answers = accept_places(outputs, places or (), os.getcwd(), seconds)
+    if as_json:
+        _print_json({"schema": 1, "accepted": [answer._asdict() for answer in answers]})
+        return
+    for answer in answers:
+        typer.echo(answer.told, err=True)
+
+
+@config_app.command("show")
+def config_show(
+    comfy_root: ComfyRoot = None,
+    models: Models = None,
+    downloads: Downloads = None,
+    extra: Extra = None,
+    extra_model_paths_config: ExtraModelPaths = None,
+    base_directory: BaseDirectory = None,
+    output_directory: OutputDirectory = None,
+    input_directory: InputDirectory = None,
+    output: Output = None,
+    every: Every = None,
+    cron: Cron = None,
+    hold_wait: HoldWait = None,
+    profile: Profile = None,
+    config: Config = None,
+    log_file: LogFile = None,
+    log_level: LogLevel = None,
+    as_json: AsJson = False,
+) -> None:
+    """Every setting, its value, and where the value comes from."""
+    loaded = _load(locals())
+    from scanner.settings import describe
+
+    settings = describe(loaded)
+    if as_json:
+        _print_json(
+            {
+                "schema": 1,
+                "settings": {
+                    name: {"value": value, "origin": origin} for name, value, origin in settings
+                },
+            }
+        )
+    else:
+        from scanner.display import print_settings
+
+        print_settings(_console(stderr=False), settings)
+
+
+# Shared steps
+
+_NO_SETTINGS = frozenset(
+    ("as_json", "exit_code", "since", "kind", "root", "follow", "places", "timeout")
+)
+
+
+def _load(arguments: dict[str, Any]) -> Loaded:
+    """Settings, from the options that were given and everything else."""
+    from scanner.settings import load
+
+    options = {
+        name: value
+        for name, value in arguments.items()
+        if name not in _NO_SETTINGS and value is not None and value != []
+    }
+    return load(options, environ=os.environ, cwd=os.getcwd())
+
+
+def _find_roots(loaded: Loaded, tell: Any = None) -> Found:
+    from scanner.roots import find_roots
+
+    found = find_roots(
+        loaded.settings, cwd=os.getcwd(), home=os.path.expanduser("~"), environ=os.environ
+    )
+    for notice in found.notices:
+        (tell or log.info)(notice)
+    for warning in found.warnings:
+        (tell or log.warning)(warning)
+    return found
+
+
+def _tell_plainly(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _outputs(loaded: Loaded) -> Outputs:
+    from scanner.filesystem import DiskFileSystem
+    from scanner.service import outputs_of
+
+    return outputs_of(loaded.settings, DiskFileSystem(), os.getcwd())
+
+
+def _greet(loaded: Loaded, found: Found, outputs: Outputs) -> None:
+    from scanner.portable import readable
+    from scanner.report import count_text
+    from scanner.settings import format_duration
+
+    settings = loaded.settings
+    when = f'at "{settings.cron}"' if settings.cron else f"every {format_duration(settings.every)}"
+    log.info(
+        "comfy-inventory %s: %s, %s; writing %s",
+        __version__,
+        count_text(len(found.roots), "root"),
+        when,
+        readable(outputs.inventory),
+    )
+
+
+def _console(*, stderr: bool = True) -> Console:
+    from rich.console import Console
+
+    return Console(stderr=stderr, soft_wrap=not (sys.stderr if stderr else sys.stdout).isatty())
+
+
+def _start_log(loaded: Loaded, console: Console) -> None:
+    from scanner.display import start_log
+
+    try:
+        start_log(loaded.settings, console)
+    except OSError as error:
+        raise SettingsError(
+            f"log_file: {error.filename} cannot be written: {error.strerror}."
+        ) from None
+
+
+def _print_json(value: object) -> None:
+    import orjson
+
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.flush()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code. `argv` without the program's name."""
+    try:
+        result = app(
+            None if argv is None else list(argv), prog_name="comfy-inventory", standalone_mode=False
+        )
+    except InventoryError as error:
+        typer.echo(f"comfy-inventory: {error}", err=True)
+        return error.exit_code
+    except BrokenPipeError:
+        # The reader of our output has gone; that is its right (head, grep -m1).
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (KeyboardInterrupt, EOFError):
+        return 130
+    except Exception as error:
+        if _is_usage_error(error):
+            error.show()  # type: ignore[attr-defined]
+            return 2
+        if type(error).__name__ == "Abort":
+            return 130
+        import traceback
+
+        traceback.print_exc()
+        typer.echo("comfy-inventory: this is a bug; please report the lines above.", err=True)
+        return 70
+    return result if isinstance(result, int) else 0
+
+
+def _is_usage_error(error: Exception) -> bool:
+    return any(base.__name__ == "ClickException" for base in type(error).__mro__)

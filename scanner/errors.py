@@ -1,0 +1,31 @@
+"""Errors that carry the sentence a user reads, and the exit code that goes with it."""
+
+from __future__ import annotations
+
+
+class InventoryError(Exception):
+    """Base of all errors of this program: its text is one clear sentence for the user."""
+
+    exit_code = 2
+
+
+class SettingsError(InventoryError):
+    """Wrong use or wrong settings: names the setting, where it stands, and what was expected."""
+
+
+class BusyError(InventoryError):
+    """Another instance holds the lock of this output."""
+
+    exit_code = 4
+
+
+class OutputError(InventoryError):
+    """The inventory, the journal, the status or the state cannot be written."""
+
+    exit_code = 5
+
+
+class RootsIncompleteError(InventoryError):
+    """The work was done, but a root is partial, offline, stalled, held or missing."""
+
+    exit_code = 3

@@ -1,0 +1,228 @@
+"""The only door to the disk and the clocks: a small interface, and the real one behind it.
+
+Everything above asks for directories, stats and bytes through `FileSystem`, so that tests run the
+whole program on a fake with latency, faults and unmounts.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import time
+from array import array
+from collections.abc import Callable
+from typing import BinaryIO, NamedTuple, Protocol
+
+from scanner.mounts import Mount, read_mounts
+from scanner.snapshot import (
+    BROKEN_LINK,
+    DIRECTORY,
+    DIRECTORY_LINK,
+    FILE,
+    FILE_LINK,
+    OTHER,
+    Directory,
+    Listing,
+)
+
+
+class Stat(NamedTuple):
+    """What a path leads to. `size` in bytes, `mtime` in nanoseconds."""
+
+    is_directory: bool
+    size: int
+    mtime: int
+    device: int
+    inode: int
+
+
+class FileSystem(Protocol):
+    """What the program needs of a disk. Every call may raise OSError."""
+
+    def list_directory(self, path: str, skip: frozenset[str]) -> Directory:
+        """All entries of `path` with their stats, and its own mtime and identity.
+
+        Names in `skip` (directories with a trailing slash) get no stat and no row; those of them
+        that are present come back in `ignored`.
+        """
+        ...
+
+    def stat(self, path: str) -> Stat:
+        """Stat of what `path` leads to, links followed."""
+        ...
+
+    def open(self, path: str) -> BinaryIO:
+        """The file, for reading only."""
+        ...
+
+    def mounts(self) -> list[Mount]:
+        """The mount table, without touching any mount."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds on a clock that only rises."""
+        ...
+
+    def now(self) -> int:
+        """Wall clock, nanoseconds since 1970 UTC."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass."""
+        ...
+
+
+class DiskFileSystem:
+    """The operating system's own file system."""
+
+    def list_directory(self, path: str, skip: frozenset[str] = frozenset()) -> Directory:
+        if _LISTS_DESCRIPTORS:
+            # One descriptor for stat and listing: both see the same directory even if the path
+            # is replaced in between, and the kernel resolves the path once.
+            handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                return _list(path, handle, os.fstat(handle), skip)
+            finally:
+                os.close(handle)
+        return _list(path, path, os.stat(path), skip)
+
+    def stat(self, path: str) -> Stat:
+        found = os.stat(path)
+        return Stat(
+            stat.S_ISDIR(found.st_mode),
+            found.st_size,
+            found.st_mtime_ns,
+            found.st_dev,
+            found.st_ino & _INODE_MASK,
+        )
+
+    def open(self, path: str) -> BinaryIO:
+        # Non-blocking, so that a file swapped for a FIFO since its listing cannot hang us.
+        handle = os.open(path, os.O_RDONLY | _OPEN_FLAGS)
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise OSError(errno.EINVAL, "not a regular file", path)
+        return os.fdopen(handle, "rb", buffering=0)
+
+    def mounts(self) -> list[Mount]:
+        return read_mounts()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def now(self) -> int:
+        return time.time_ns()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+_LISTS_DESCRIPTORS = os.scandir in os.supports_fd and hasattr(os, "O_DIRECTORY")
+_OPEN_FLAGS = (
+    getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+)
+_INODE_MASK = 2**64 - 1
+_LINK_LIKE = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", None)
+
+
+def _list(path: str, target: str | int, own: os.stat_result, skip: frozenset[str]) -> Directory:
+    rows: list[tuple[str, str, int, int, int]] = []
+    met: list[str] = []
+    targets: list[tuple[str, str]] = []
+    unread: list[str] = []
+    with os.scandir(target) as entries:
+        for entry in entries:
+            name = entry.name
+            if skip:
+                key = name + "/" if entry.is_dir(follow_symlinks=False) else name
+                if key in skip:
+                    met.append(key)
+                    continue
+            try:
+                found = entry.stat(follow_symlinks=False)
+            except OSError:
+                # Listed but not readable: neither presence nor absence is proven (rule 1).
+                unread.append(name)
+                continue
+            kind = stat.S_IFMT(found.st_mode)
+            if kind == stat.S_IFREG:
+                rows.append(
+                    (name, FILE, found.st_size, found.st_mtime_ns, found.st_ino & _INODE_MASK)
+                )
+            elif kind == stat.S_IFLNK or _is_junction(found):
+                row = _link_row(os.path.join(path, name), name, found, targets)
+                if row is None:
+                    unread.append(name)
+                else:
+                    rows.append(row)
+            elif kind == stat.S_IFDIR:
+                rows.append((name, DIRECTORY, 0, 0, found.st_ino & _INODE_MASK))
+            else:
+                rows.append((name, OTHER, 0, 0, found.st_ino & _INODE_MASK))
+    rows.sort()
+    listing = Listing(targets=tuple(sorted(targets)), unread=tuple(sorted(unread)))
+    if rows:
+        names, types, sizes, mtimes, inodes = zip(*rows, strict=True)
+        listing = Listing(
+            "\0".join(names),
+            "".join(types),
+            array("q", sizes),
+            array("q", mtimes),
+            array("Q", inodes),
+            listing.targets,
+            listing.unread,
+        )
+    return Directory(listing, own.st_mtime_ns, own.st_dev, own.st_ino & _INODE_MASK, frozenset(met))
+
+
+def _is_junction(found: os.stat_result) -> bool:
+    """Windows junctions are directories by mode and links by behaviour."""
+    return _LINK_LIKE is not None and getattr(found, "st_reparse_tag", 0) == _LINK_LIKE
+
+
+def _link_row(
+    path: str, name: str, own: os.stat_result, targets: list[tuple[str, str]]
+) -> tuple[str, str, int, int, int] | None:
+    """Row of a link, or None where nothing can be said of its target (rules 1 and 11)."""
+    inode = own.st_ino & _INODE_MASK
+    try:
+        text = os.readlink(path)
+    except OSError:
+        return None
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        if not is_proven_broken(path, text, error):
+            return None
+        row = (name, BROKEN_LINK, 0, own.st_mtime_ns, inode)
+    else:
+        if stat.S_ISDIR(found.st_mode):
+            row = (name, DIRECTORY_LINK, 0, own.st_mtime_ns, inode)
+        elif stat.S_ISREG(found.st_mode):
+            row = (name, FILE_LINK, found.st_size, found.st_mtime_ns, inode)
+        else:
+            row = (name, BROKEN_LINK, 0, own.st_mtime_ns, inode)
+    targets.append((name, text))
+    return row
+
+
+def is_proven_broken(
+    path: str, text: str, error: OSError, list_names: Callable[[str], list[str]] = os.listdir
+) -> bool:
+    """Whether a link's target is known to be absent rather than out of reach.
+
+    A link into an unmounted share fails with ENOENT like a truly broken one. It is broken only
+    if the folder that should hold the target lists something, and not the target; or if the link
+    leads to itself.
+    """
+    if error.errno == errno.ELOOP:
+        return True
+    if error.errno not in (errno.ENOENT, errno.ENOTDIR):
+        return False
+    folder, name = os.path.split(os.path.join(os.path.dirname(path), text))
+    try:
+        names = list_names(folder)
+    except OSError:
+        return False
+    return bool(names) and name not in names

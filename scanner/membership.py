@@ -1,0 +1,125 @@
+"""What belongs to which root, under the rules of now and of the last scan (design rules 9 and 11)."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from scanner.compare import Scope
+from scanner.ignore import IgnoreRules
+from scanner.roots import Root, owner_of
+from scanner.snapshot import is_below
+from scanner.state import RootRecord
+from scanner.walk import Membership, Walked
+
+OwnFile = Callable[[str, str], bool]
+"""Whether a name in a folder is a file of this program's own."""
+
+
+@dataclass(frozen=True)
+class Members:
+    """Roots with the rules that say what is listed below them."""
+
+    roots: tuple[Root, ...]
+    rules: Mapping[str, IgnoreRules]
+    """By root id."""
+    follow_links: bool
+
+    def inner_roots(self, root: Root) -> tuple[str, ...]:
+        """Paths of the roots that lie below `root` and own their paths, sorted."""
+        return tuple(
+            sorted(
+                other.path
+                for other in self.roots
+                if other.path != root.path and is_below(other.path, root.path)
+            )
+        )
+
+    def has(self, path: str, is_directory: bool) -> bool:
+        """Whether an entry at `path` would be listed. Folders that are roots are no entries."""
+        owner = owner_of(path, self.roots)
+        if owner is None or owner.path == path:
+            return False
+        relative = os.path.relpath(path, owner.path).replace(os.sep, "/")
+        return not self.rules[owner.id].ignores_within(relative, is_directory)
+
+    def owns(self, root: Root, path: str) -> bool:
+        """Whether `path` belongs to `root` and not to a root inside it."""
+        owner = owner_of(path, self.roots)
+        return owner is None or owner.path == root.path
+
+    def of_walk(self, root: Root, is_own: OwnFile) -> Membership:
+        """What a walk of `root` leaves out."""
+        inner: dict[str, set[str]] = {}
+        for other in self.inner_roots(root):
+            folder, name = os.path.split(other)
+            inner.setdefault(folder, set()).add(name + "/")
+        reserved = {folder: frozenset(names) for folder, names in inner.items()}
+        nothing: frozenset[str] = frozenset()
+        return Membership(
+            _RulesAndOwnFiles(root.path, self.rules[root.id], is_own),
+            lambda path: reserved.get(path, nothing),
+            self.follow_links,
+        )
+
+    def sign(self, root: Root, record: RootRecord) -> None:
+        """Keep in `record` what the next scan needs to see that rules have changed."""
+        record.patterns = self.rules[root.id].patterns
+        record.follow_links = self.follow_links
+        record.inner_roots = self.inner_roots(root)
+
+    def differs_from(self, root: Root, record: RootRecord) -> bool:
+        """Whether the rules of `root` are not those that `record` was walked with.
+
+        After a rebuild from the inventory the old rules are not known and taken for unchanged.
+        """
+        return record.patterns is not None and (
+            record.patterns != self.rules[root.id].patterns
+            or record.follow_links != self.follow_links
+            or record.inner_roots != self.inner_roots(root)
+        )
+
+
+def members_of(records: Iterable[RootRecord]) -> Members:
+    """The members of an earlier scan."""
+    walked = [record for record in records if record.walked]
+    return Members(
+        tuple(Root(record.kind, record.path, record.category) for record in walked),
+        {record.id: IgnoreRules(record.patterns or ()) for record in walked},
+        all(record.follow_links for record in walked),
+    )
+
+
+def scope_of(root: Root, walked: Walked, new: Members, old: Members | None) -> Scope:
+    """Which differences below `root` are changes.
+
+    `old` is None where no rule changed: then all are, but for what belongs to other roots.
+    """
+
+    def owns(path: str, is_directory: bool) -> bool:
+        return new.owns(root, path)
+
+    if old is None:
+        return Scope(owns=owns) if new.inner_roots(root) else Scope()
+    links_changed = old.follow_links != new.follow_links
+
+    def agrees(path: str, is_directory: bool) -> bool:
+        if links_changed and any(path != link and is_below(path, link) for link in walked.links):
+            return False
+        return old.has(path, is_directory) and new.has(path, is_directory)
+
+    return Scope(agrees, owns)
+
+
+@dataclass(frozen=True)
+class _RulesAndOwnFiles:
+    top: str
+    rules: IgnoreRules
+    is_own: OwnFile
+
+    def ignores(self, relative: str, is_directory: bool) -> bool:
+        if self.rules.ignores(relative, is_directory):
+            return True
+        folder, name = os.path.split(os.path.join(self.top, *relative.split("/")))
+        return not is_directory and self.is_own(folder, name)

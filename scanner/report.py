@@ -1,0 +1,120 @@
+"""Changes and outcomes in words, for the log and the terminal."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from scanner.changes import BASELINE, CREATED, DELETED, MOVED, Change
+from scanner.portable import shown
+
+CROWD = 10
+"""From so many changes of one kind in one folder on, one line stands for all of them."""
+
+_VERBS = {CREATED: "created", DELETED: "deleted", "modified": "modified", MOVED: "moved"}
+
+
+def size_text(size: int) -> str:
+    """Bytes for people, in powers of 1000: `6.9 GB`."""
+    number = float(size)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        if number < 1000 or unit == "TB":
+            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1000
+    raise AssertionError("unreachable")
+
+
+def count_text(count: int, noun: str) -> str:
+    """A number with its noun: `1 file`, `1,204 files`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def change_lines(changes: Sequence[Change], base: str | None) -> list[str]:
+    """One line for each change, and one for a folder's worth of them."""
+    lines = []
+    for group in _folded(changes):
+        lines.append(_line(group[0], base) if len(group) == 1 else _summary(group, base))
+    return lines
+
+
+def _folded(changes: Sequence[Change]) -> list[list[Change]]:
+    """Changes in groups: what was created or deleted with its folder, and crowds in one folder."""
+    tops: dict[tuple[str, str], list[Change]] = {}
+    crowds: dict[tuple[str, str], list[Change]] = defaultdict(list)
+    groups: list[list[Change]] = []
+    for change in changes:
+        if change.kind in (BASELINE, MOVED) and change.type == "directory":
+            groups.append([change])
+            continue
+        above = _top_above(change, tops)
+        if above is not None:
+            tops[above].append(change)
+        elif change.kind in (CREATED, DELETED) and change.type == "directory":
+            tops[change.kind, change.path] = [change]
+        else:
+            crowds[change.kind, os.path.dirname(change.path)].append(change)
+    groups.extend(tops.values())
+    for crowd in crowds.values():
+        groups.extend([crowd] if len(crowd) >= CROWD else [[change] for change in crowd])
+    return groups
+
+
+def _top_above(change: Change, tops: dict[tuple[str, str], list[Change]]) -> tuple[str, str] | None:
+    path = change.path
+    while (parent := os.path.dirname(path)) != path:
+        if (change.kind, parent) in tops:
+            return change.kind, parent
+        path = parent
+    return None
+
+
+def _line(change: Change, base: str | None) -> str:
+    path = shown(change.path, base)
+    if change.kind == BASELINE:
+        told = f"{count_text(change.files, 'file')}, {size_text(change.bytes)}"
+        return f"baseline {path} ({told}; {change.reason})"
+    if change.kind == MOVED:
+        line = f"moved {shown(change.source, base)} -> {path}"
+        if change.files >= 0:
+            line += f" ({count_text(change.files, 'file')}, {size_text(change.bytes)})"
+        return line
+    if change.type == "directory":
+        return f"{_VERBS[change.kind]} {path}/"
+    return f"{_VERBS[change.kind]} {path} ({size_text(change.size)})"
+
+
+def _summary(group: Sequence[Change], base: str | None) -> str:
+    files = [change for change in group if change.type != "directory"]
+    told = f"{count_text(len(files), 'file')}, {size_text(sum(c.size for c in files))}"
+    first = group[0]
+    if first.type == "directory":
+        return f"{_VERBS[first.kind]} {shown(first.path, base)}/ with {told}"
+    folder = shown(os.path.dirname(first.path), base)
+    if first.kind == MOVED:
+        sources = {os.path.dirname(change.source) for change in group}
+        origin = shown(sources.pop(), base) if len(sources) == 1 else "several folders"
+        return f"moved {told} from {origin}/ to {folder}/"
+    return f"{_VERBS[first.kind]} {told} in {folder}/"
+
+
+def counts_text(changes: Iterable[Change]) -> str:
+    """`2 created, 1 moved`, or `no changes`."""
+    counts: dict[str, int] = defaultdict(int)
+    for change in changes:
+        if change.kind != BASELINE:
+            counts[change.kind] += 1
+    told = [f"{counts[kind]:,} {_VERBS[kind]}" for kind in _VERBS if counts[kind]]
+    return ", ".join(told) or "no changes"
+
+
+def summary_text(summary: Mapping[str, Any]) -> str:
+    """The one line with which a one-shot scan ends."""
+    kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary["kinds"].items())
+    told = (
+        f"{count_text(summary['files'], 'file')} in "
+        f"{count_text(summary['directories'], 'folder')}, {size_text(summary['bytes'])}; "
+        f"{kinds or 'no changes'}; {summary['seconds']:.2f} s; {summary['inventory']}"
+    )
+    return told if summary["complete"] else "interrupted; nothing was changed"

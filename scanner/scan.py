@@ -1,0 +1,593 @@
+"""One pass: guard, walk, guard, compare, moves, hold or commit, publish."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections import ChainMap
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from scanner.changelist import carry_fingerprints, compose
+from scanner.changes import BASELINE, DELETED, Change
+from scanner.compare import Delta, adopt, compare, keep_entries
+from scanner.filesystem import FileSystem
+from scanner.growth import judge_growth
+from scanner.guard import (
+    HELD,
+    MISSING,
+    OFFLINE,
+    ONLINE,
+    PARTIAL,
+    Health,
+    Hold,
+    KnownMount,
+    Limits,
+    Loss,
+    Moment,
+    examine,
+    judge,
+    stayed_healthy,
+)
+from scanner.ignore import rules_for
+from scanner.inventory import RootView, Unreachable, View
+from scanner.membership import Members, members_of, scope_of
+from scanner.moves import Moves, Window, find_moves
+from scanner.mounts import mount_of
+from scanner.roots import Root, owner_of
+from scanner.settings import Settings
+from scanner.snapshot import (
+    CONTAINERS,
+    FILE,
+    Directory,
+    Entry,
+    directories_below,
+    entries_of,
+    is_below,
+)
+from scanner.state import Gone, Memory, Request, RootRecord, Unread
+from scanner.store import Commit, Store, copy_memory
+from scanner.walk import Progress, Walk, Walked
+from scanner.walker import Failed, Fingerprinted, LocalWalker, SampleFile, Stated, StatPath
+
+log = logging.getLogger(__name__)
+
+ONLY_A_PERSON = frozenset(("models", "custom_nodes", "extra"))
+"""Kinds of remote roots that are not believed to be empty until a person says so (rule 2)."""
+
+
+@dataclass
+class Outcome:
+    """What one pass did. `started` in nanoseconds, `seconds` of elapsed time; states by root id."""
+
+    scan: int
+    started: int
+    seconds: float = 0.0
+    directories: int = 0
+    files: int = 0
+    bytes: int = 0
+    changes: list[Change] = field(default_factory=list)
+    states: dict[str, str] = field(default_factory=dict)
+    new_holds: list[Hold] = field(default_factory=list)
+    is_complete: bool = True
+    """False where the pass was abandoned, and nothing committed."""
+
+
+@dataclass
+class _Pass:
+    """What the steps of one pass hand to each other."""
+
+    roots: Sequence[Root]
+    moment: Moment
+    requests: Sequence[Request]
+    health: dict[str, Health]
+    old: Memory
+    memory: Memory
+    walked: dict[str, Walked] = field(default_factory=dict)
+    delta: Delta = field(default_factory=Delta)
+    moves: Moves = field(default_factory=Moves)
+    baselines: list[Change] = field(default_factory=list)
+    changes: list[Change] = field(default_factory=list)
+    answers: dict[int, str] = field(default_factory=dict)
+
+    def memory_of(self, root: Root) -> RootRecord:
+        """What is known of `root`, to be changed by this pass."""
+        if root.id not in self.memory.roots:
+            self.memory.roots[root.id] = RootRecord(root.id, root.kind, root.path, root.category)
+        return self.memory.roots[root.id]
+
+
+class Scanner:
+    """Scans the roots of one output. Passes over different roots may run in several threads."""
+
+    def __init__(
+        self, files: FileSystem, store: Store, settings: Settings, roots: Sequence[Root]
+    ) -> None:
+        self.files = files
+        self.store = store
+        self.roots = tuple(roots)
+        self.commit_lock = threading.RLock()
+        self.committed_at = files.monotonic()
+        """When the last pass was committed, by the monotonic clock."""
+        self.unfingerprinted: set[str] = set(store.snapshot)
+        """Directories that may hold files without a fingerprint."""
+        self._settings = settings
+        self._members = Members(
+            self.roots,
+            {root.id: rules_for(settings, root) for root in roots},
+            settings.follow_links,
+        )
+
+    def scan(
+        self,
+        roots: Sequence[Root],
+        *,
+        interval: float,
+        stopped: Callable[[], bool] = lambda: False,
+        progress: Callable[[Progress], None] | None = None,
+    ) -> Outcome:
+        """Walk `roots` and commit what differs. `interval` in seconds between passes.
+
+        Raises OutputError; nothing is lost then, the next pass finds the same again.
+        """
+        moment = Moment(self.files.now(), self.files.monotonic(), interval)
+        requests = self.store.state.requests()
+        before = self._examine(roots, requests)
+        walked = {
+            root.id: self._walk(root, before[root.id], stopped, progress)
+            for root in roots
+            if before[root.id].state == ONLINE
+        }
+        outcome = Outcome(self.store.scan, moment.wall)
+        if stopped():
+            outcome.is_complete = False
+            return outcome
+        after = self._examine(roots, requests)
+        with self.commit_lock:
+            old = self.store.memory
+            run = _Pass(roots, moment, requests, after, old, copy_memory(old))
+            for root in roots:
+                if root.id in walked and stayed_healthy(before[root.id], after[root.id]):
+                    run.walked[root.id] = walked[root.id]
+            self._drop_removed_roots(run)
+            self._drop_on_request(run)
+            self._compare(run)
+            self._find_moves(run)
+            self._hold_back(run)
+            self._settle_growth(run)
+            self._remember(run)
+            outcome.new_holds = [
+                hold for root_id, hold in run.memory.holds.items() if root_id not in old.holds
+            ]
+            outcome.scan = self._commit(run)
+        outcome.changes = [*run.baselines, *run.changes]
+        outcome.states = {root.id: run.memory.roots[root.id].state for root in roots}
+        outcome.directories = sum(found.directories for found in run.walked.values())
+        outcome.files = sum(found.files for found in run.walked.values())
+        outcome.bytes = sum(found.bytes for found in run.walked.values())
+        outcome.seconds = self.files.monotonic() - moment.monotonic
+        return outcome
+
+    # Guard and walk
+
+    def _examine(self, roots: Iterable[Root], requests: Iterable[Request]) -> dict[str, Health]:
+        """Health of each root, by id. A mount that a person accepted is not held against it."""
+        mounts = self.files.mounts()
+        accepted = {request.root for request in requests if not request.paths}
+        walker = LocalWalker(self.files)
+        found = {}
+        for root in roots:
+            record = self.store.memory.roots.get(root.id)
+            known = None
+            if record is not None and record.walked:
+                known = KnownMount(record.mount_point, record.mount_identity)
+                if root.id in accepted:
+                    known = KnownMount("", "")
+            walker.ask(StatPath(root.path))
+            answer = walker.answer()
+            assert isinstance(answer, Stated | Failed)
+            found[root.id] = examine(
+                root, answer.stat if isinstance(answer, Stated) else answer, mounts, known
+            )
+        return found
+
+    def _walk(
+        self,
+        root: Root,
+        health: Health,
+        stopped: Callable[[], bool],
+        progress: Callable[[Progress], None] | None,
+    ) -> Walked:
+        walk = Walk(
+            LocalWalker(self.files),
+            root.path,
+            self.store.snapshot,
+            self._members.of_walk(root, self.store.outputs.is_own),
+            has_inodes=health.mount.has_stable_inodes,
+            rematch=self._has_new_rules(root),
+            identity_of=self._identity_of,
+        )
+        return walk.run(stopped, progress)
+
+    def _identity_of(self, path: str) -> tuple[int, int] | None:
+        try:
+            found = self.files.stat(path)
+        except OSError:
+            return None
+        return found.device, found.inode
+
+    def _has_new_rules(self, root: Root) -> bool:
+        record = self.store.memory.roots.get(root.id)
+        if record is None or not record.walked:
+            # A root that is new inside or around others takes over what they have walked.
+            return root.path in self.store.snapshot
+        return self._members.differs_from(root, record)
+
+    # Compare
+
+    def _compare(self, run: _Pass) -> None:
+        old_members = members_of(run.old.roots.values())
+        for root in run.roots:
+            walked = run.walked.get(root.id)
+            if walked is None:
+                continue
+            if root.path in walked.failed:
+                # The folder itself answers with an error: the root is offline (rule 2).
+                run.health[root.id] = Health(
+                    OFFLINE if run.memory_of(root).walked else MISSING,
+                    walked.failed[root.path].error,
+                    run.health[root.id].mount,
+                )
+                del run.walked[root.id]
+                continue
+            has_new_rules = self._has_new_rules(root)
+            if root.path in self.store.snapshot:
+                scope = scope_of(
+                    root, walked, self._members, old_members if has_new_rules else None
+                )
+                compare(self.store.snapshot, walked, run.delta, scope)
+            else:
+                adopt(walked, run.delta)
+            reason = self._baseline_reason(root, has_new_rules)
+            if reason:
+                run.baselines.append(
+                    _baseline(root.id, root.path, walked.files, walked.bytes, reason)
+                )
+
+    def _baseline_reason(self, root: Root, has_new_rules: bool) -> str:
+        record = self.store.memory.roots.get(root.id)
+        if record is None or not record.walked:
+            return "added"
+        if root.id in self.store.rebuilt_roots:
+            return "state lost"
+        return "rules changed" if has_new_rules else ""
+
+    def _drop_removed_roots(self, run: _Pass) -> None:
+        """Forget what only roots of earlier settings held: a baseline each (rule 9)."""
+        configured = {root.id for root in self.roots}
+        for root_id, record in run.old.roots.items():
+            if root_id in configured:
+                continue
+            del run.memory.roots[root_id]
+            run.memory.holds.pop(root_id, None)
+            files = bytes_ = 0
+            for path, directory in directories_below(self.store.snapshot, record.path):
+                files += directory.listing.types.count(FILE)
+                bytes_ += sum(directory.listing.sizes)
+                if owner_of(path, self.roots) is None:
+                    run.delta.gone.add(path)
+            for table in (run.memory.unreachable, run.memory.unsettled, run.memory.arrived):
+                for path in [p for p in table if owner_of(p, self.roots) is None]:
+                    del table[path]
+            if record.walked:
+                run.baselines.append(_baseline(root_id, record.path, files, bytes_, "removed"))
+
+    def _drop_on_request(self, run: _Pass) -> None:
+        """Delete what a person said is gone for good: below an offline root or an error."""
+        for request in run.requests:
+            root = owner_of(request.path, self.roots) if request.path else None
+            if root is None or root.id not in run.health:
+                continue
+            is_offline = root.path == request.path and run.health[root.id].state in (
+                OFFLINE,
+                MISSING,
+            )
+            failed = run.walked[root.id].failed if root.id in run.walked else {}
+            if not is_offline and request.path not in failed:
+                run.answers[request.id] = f"{request.path} is neither offline nor unreachable"
+                continue
+            before = len(run.delta.deleted)
+            for path, directory in directories_below(self.store.snapshot, request.path):
+                run.delta.gone.add(path)
+                run.delta.deleted.update(
+                    (entry.path, entry) for entry in entries_of(path, directory)
+                )
+            if is_offline:
+                run.memory_of(root).walked = False
+            count = len(run.delta.deleted) - before
+            run.answers[request.id] = f"{count} entries below {request.path} deleted"
+
+    # Moves
+
+    def _find_moves(self, run: _Pass) -> None:
+        window = self._window(run)
+        run.moves = find_moves(run.delta, window, self._ask_fingerprints)
+        run.changes = compose(run.delta, run.moves, self.store.snapshot, self._root_id)
+
+    def _window(self, run: _Pass) -> Window:
+        """What earlier scans reported and may be half of a move, as it is now."""
+        oldest = run.moment.wall - int(self._settings.move_window * 1e9)
+        for table in (run.memory.gone, run.memory.arrived):
+            for path in [p for p, item in table.items() if _time(item) < oldest]:
+                del table[path]
+        arrived: dict[str, Entry] = {}
+        if run.delta.deleted and run.memory.arrived:
+            view = ChainMap(run.delta.directories, self.store.snapshot)
+            wanted = run.memory.arrived.keys()
+            for folder in {os.path.dirname(path) for path in wanted}:
+                directory = view.get(folder)
+                if directory is not None and folder not in run.delta.gone:
+                    for entry in entries_of(folder, directory):
+                        if entry.path in wanted:
+                            arrived[entry.path] = entry
+        return Window({path: gone.entry for path, gone in run.memory.gone.items()}, arrived)
+
+    def _ask_fingerprints(self, entries: Sequence[Entry]) -> Mapping[str, bytes]:
+        """Fingerprints of files that are still what their listing said."""
+        walker = LocalWalker(self.files)
+        expected = {entry.path: (entry.size, entry.mtime) for entry in entries}
+        for path in expected:
+            walker.ask(SampleFile(path))
+        found = {}
+        while (answer := walker.answer()) is not None:
+            if isinstance(answer, Fingerprinted) and answer.sampled is not None:
+                sampled = answer.sampled
+                if (sampled.size, sampled.mtime) == expected[answer.path]:
+                    found[answer.path] = sampled.fingerprint
+        return found
+
+    def _root_id(self, path: str) -> str:
+        owner = owner_of(path, self.roots)
+        return owner.id if owner else ""
+
+    # Hold and growth
+
+    def _hold_back(self, run: _Pass) -> None:
+        """Keep back deletions that look like a lost mount (rule 2)."""
+        deletions: dict[str, list[Change]] = {}
+        sure = self._sure_deletions(run)
+        for change in run.changes:
+            if change.kind == DELETED and not any(is_below(change.path, top) for top in sure):
+                deletions.setdefault(change.root, []).append(change)
+        held: set[str] = set()
+        for root in run.roots:
+            if root.id not in run.walked:
+                continue
+            hold = run.old.holds.get(root.id)
+            verdict = judge(
+                self._loss(root, deletions.get(root.id, []), run),
+                hold,
+                self._limits(root),
+                run.moment,
+                self._accepted(root, run),
+            )
+            held |= verdict.held
+            run.memory.holds.pop(root.id, None)
+            if verdict.hold is not None:
+                run.memory.holds[root.id] = verdict.hold
+        if held:
+            keep_entries(run.delta, self.store.snapshot, held)
+            run.changes = [
+                change
+                for change in run.changes
+                if change.kind != DELETED or change.path not in held
+            ]
+
+    def _sure_deletions(self, run: _Pass) -> list[str]:
+        """Places whose deletions cannot be a lost mount: something else stands there now, they
+        moved away, or a person asked for it."""
+        replaced = [path for path in run.delta.deleted if path in run.delta.created]
+        moved = [move.source.path for move in run.moves.directories]
+        asked = [request.path for request in run.requests if request.path]
+        return [*replaced, *moved, *asked]
+
+    def _loss(self, root: Root, deletions: Sequence[Change], run: _Pass) -> Loss:
+        if not deletions:
+            return Loss(root.id, (), 0, lists_empty=False)
+        known = sum(
+            directory.listing.types.count(FILE)
+            for _, directory in directories_below(self.store.snapshot, root.path)
+        )
+        top = run.delta.directories.get(root.path) or self.store.snapshot[root.path]
+        is_remote = run.health[root.id].mount.is_remote
+        return Loss(
+            root.id,
+            deletions,
+            known,
+            lists_empty=not len(top.listing) and not top.listing.unread and not top.ignored,
+            needs_accept=is_remote and root.kind in ONLY_A_PERSON,
+        )
+
+    def _limits(self, root: Root) -> Limits:
+        own = self._settings.for_root(root)
+        return Limits(own.loss_fraction, own.loss_files)
+
+    def _accepted(self, root: Root, run: _Pass) -> frozenset[str]:
+        accepted: set[str] = set()
+        for request in run.requests:
+            if request.root == root.id:
+                paths = request.paths or frozenset(run.delta.deleted)
+                accepted |= paths
+                gone = len(paths.intersection(run.delta.deleted))
+                run.answers[request.id] = f"{root.id}: accepted, {gone} deletions committed"
+        return frozenset(accepted)
+
+    def _settle_growth(self, run: _Pass) -> None:
+        walked = [self._root_of_id[root_id] for root_id in run.walked]
+        arrived = {move.target.path for move in run.moves.files}
+        growth = judge_growth(
+            run.delta,
+            run.memory.unsettled,
+            moved=arrived,
+            was_walked=lambda path: any(is_below(path, top) for top in walked),
+            now=run.moment.wall,
+            every=int(self._settings.unsettled_every * 1e9),
+        )
+        run.memory.unsettled = growth.unsettled
+        if growth.growing:
+            keep_entries(run.delta, self.store.snapshot, set(growth.growing))
+            run.changes = [change for change in run.changes if change.path not in growth.growing]
+
+    @property
+    def _root_of_id(self) -> dict[str, str]:
+        return {root.id: root.path for root in self.roots}
+
+    # Commit
+
+    def _remember(self, run: _Pass) -> None:
+        carry_fingerprints(run.delta, run.moves, self.store.snapshot)
+        self._remember_window(run)
+        self._remember_unreachable(run)
+        for root in run.roots:
+            record = run.memory_of(root)
+            health = run.health[root.id]
+            walked = run.walked.get(root.id)
+            state, reason = health.state, health.reason
+            if walked is not None:
+                record.walked = True
+                record.mount_point = health.mount.point
+                record.mount_identity = health.mount.identity
+                self._members.sign(root, record)
+                if root.id in run.memory.holds:
+                    hold = run.memory.holds[root.id]
+                    state, reason = HELD, f"{hold.files} files are gone; waiting to be sure"
+                elif walked.failed:
+                    state, reason = PARTIAL, f"{len(walked.failed)} folders cannot be read"
+            elif state == ONLINE:
+                state, reason = OFFLINE, "it went away while it was walked"
+            record.filesystem = health.mount.type
+            record.category = root.category
+            record.reason = reason
+            if record.state != state or not record.since:
+                record.state, record.since = state, run.moment.wall
+
+    def _remember_window(self, run: _Pass) -> None:
+        memory, now = run.memory, run.moment.wall
+        for path in [p for p in memory.arrived if p in run.delta.deleted]:
+            del memory.arrived[path]
+        for path, entry in run.delta.deleted.items():
+            if entry.type not in CONTAINERS:
+                memory.gone[path] = Gone(now, entry)
+        for path in run.delta.created:
+            memory.gone.pop(path, None)
+            memory.arrived[path] = now
+        for path, (before, after) in run.delta.modified.items():
+            if before.size != after.size:
+                memory.arrived[path] = now
+        for move in run.moves.files:
+            memory.gone.pop(move.source.path, None)
+            # A file renamed after it was copied still waits for its source to go.
+            arrived = run.old.arrived.get(move.source.path)
+            memory.arrived.pop(move.target.path, None)
+            if arrived is not None:
+                memory.arrived[move.target.path] = arrived
+        for move in run.moves.directories:
+            for path in [p for p in memory.gone if is_below(p, move.source.path)]:
+                del memory.gone[path]
+            for path in [p for p in memory.arrived if is_below(p, move.target.path)]:
+                del memory.arrived[path]
+
+    def _remember_unreachable(self, run: _Pass) -> None:
+        for root in run.roots:
+            walked = run.walked.get(root.id)
+            if walked is None:
+                continue
+            known = {
+                path: unread
+                for path, unread in run.old.unreachable.items()
+                if self._members.owns(root, path) and is_below(path, root.path)
+            }
+            for path in known:
+                del run.memory.unreachable[path]
+            for path, failure in walked.failed.items():
+                since = known[path].since if path in known else run.moment.wall
+                run.memory.unreachable[path] = Unread(failure.error, since)
+
+    def _commit(self, run: _Pass) -> int:
+        states = {
+            root_id: (record.state, record.reason) for root_id, record in run.memory.roots.items()
+        }
+        old_states = {
+            root_id: (record.state, record.reason) for root_id, record in run.old.roots.items()
+        }
+        directories = {
+            path: directory
+            for path, directory in run.delta.directories.items()
+            if self.store.snapshot.get(path) != directory
+        }
+        changes = [*run.baselines, *run.changes]
+        scan = self.store.commit(
+            Commit(
+                directories,
+                sorted(run.delta.gone),
+                changes,
+                run.memory,
+                list(run.answers.items()),
+                is_visible=bool(changes)
+                or states != old_states
+                or run.memory.unreachable.keys() != run.old.unreachable.keys(),
+            ),
+            run.moment.wall,
+        )
+        self.unfingerprinted.update(directories)
+        self.unfingerprinted.difference_update(run.delta.gone - directories.keys())
+        self.committed_at = self.files.monotonic()
+        return scan
+
+    # Projections
+
+    def publish(self, *, is_last: bool) -> bool:
+        """Replace the inventory where readers lack something. Raises OutputError."""
+        with self.commit_lock:
+            return self.store.publish(self.view, is_last=is_last, monotonic=self.files.monotonic())
+
+    def view(self) -> View:
+        """What the inventory shows now."""
+        memory = self.store.memory
+        return View(
+            scan=self.store.scan,
+            generated=self.files.now(),
+            base=self.store.base,
+            roots=[
+                RootView(root, record.state, record.since, record.filesystem, record.reason)
+                for root in self.roots
+                if (record := memory.roots.get(root.id)) is not None
+            ],
+            unreachable=[
+                Unreachable(path, unread.error, unread.since)
+                for path, unread in sorted(memory.unreachable.items())
+            ],
+            snapshot=self.store.snapshot,
+            status={path: "unsettled" for path in self._growing()},
+        )
+
+    def _growing(self) -> list[str]:
+        """Files whose present size is not reported yet."""
+        growing = []
+        for path, seen in self.store.memory.unsettled.items():
+            folder, name = os.path.split(path)
+            directory = self.store.snapshot.get(folder)
+            if directory is not None:
+                for row in directory.listing.rows():
+                    if row.name == name and (row.size, row.mtime) != (seen.size, seen.mtime):
+                        growing.append(path)
+        return growing
+
+
+def _time(item: Gone | int) -> int:
+    return item.time if isinstance(item, Gone) else item
+
+
+def _baseline(root_id: str, path: str, files: int, bytes_: int, reason: str) -> Change:
+    return Change(BASELINE, "directory", path, root_id, files=files, bytes=bytes_, reason=reason)

@@ -1,0 +1,183 @@
+"""When scans run: the only room that knows time and APScheduler.
+
+Its one call is "run one pass of this lane". What APScheduler leaves to its users is settled here:
+a late run is run and not skipped (`misfire_grace_time=None`), missed runs count as one, a pass
+never overlaps itself, and a step of the wall clock neither delays the next pass by hours nor makes
+up for a year of missed ones.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
+
+from scanner.errors import SettingsError
+
+log = logging.getLogger(__name__)
+
+CLOCK_STEP = 2.0
+"""Seconds by which wall and monotonic clock may drift apart between two looks before the next
+runs are placed anew."""
+
+LOOK_EVERY = 1.0
+"""Seconds between looks at the clocks."""
+
+Deadline = Callable[[], float]
+"""Seconds until the lane's next pass is due; may be negative."""
+
+LanePass = Callable[[Deadline], None]
+"""One pass of a lane, and the work between passes that has to end before the deadline."""
+
+
+class _Every(BaseTrigger):  # type: ignore[misc]
+    """Fires at once, then at each interval, and never for a time that has passed.
+
+    APScheduler's own interval trigger lists every missed time after a jump of the clock, some 29
+    million for a machine that wakes without a battery-backed clock.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.interval = timedelta(seconds=seconds)
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime:
+        if previous is None:
+            return now
+        due: datetime = previous + self.interval
+        return due if now < due <= now + self.interval else now + self.interval
+
+
+class _Cron(BaseTrigger):  # type: ignore[misc]
+    """Fires at once, then by the crontab, and never for a time that has passed."""
+
+    def __init__(self, cron: CronTrigger) -> None:
+        self.cron = cron
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
+        if previous is None:
+            return now
+        due: datetime | None = self.cron.get_next_fire_time(None, now + timedelta(microseconds=1))
+        return due
+
+
+def trigger_of(every: float, cron: str) -> BaseTrigger:
+    """The trigger for `--every` seconds or, where given, `--cron`, in local time.
+
+    Raises SettingsError where the crontab line makes no sense.
+    """
+    if not cron:
+        return _Every(every)
+    try:
+        minute, hour, day, month, weekday = cron.split()
+        return _Cron(
+            CronTrigger(
+                minute=minute,
+                hour=hour,
+                day=day,
+                month=month,
+                day_of_week=_weekday_names(weekday),
+            )
+        )
+    except ValueError as error:
+        raise SettingsError(
+            f'cron: expected five fields like "*/5 * * * *", not {cron!r} ({error}).'
+        ) from None
+
+
+_WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+def _weekday_names(field: str) -> str:
+    """A crontab's weekdays by name: there 0 and 7 are Sunday, for APScheduler 0 is Monday."""
+    if not any(character.isdigit() for character in field):
+        return field
+    days: list[str] = []
+    for part in field.split(","):
+        span, _, step = part.partition("/")
+        first, _, last = span.partition("-")
+        numbers = [0, 6] if span == "*" else [_weekday(first), _weekday(last or first)]
+        if step and not last and span != "*":
+            numbers[1] = 6
+        days += _WEEKDAYS[numbers[0] : numbers[1] + 1 : int(step or 1)]
+    if not days:
+        raise ValueError(f"no weekday in {field!r}")
+    return ",".join(dict.fromkeys(days))
+
+
+def _weekday(text: str) -> int:
+    return int(text) if text.isdigit() and int(text) <= 7 else _WEEKDAYS.index(text.lower())
+
+
+class Schedule:
+    """Runs one job per lane until it is stopped."""
+
+    def __init__(self, lanes: Mapping[str, LanePass], trigger: Callable[[], BaseTrigger]) -> None:
+        self._lanes = lanes
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(max_workers=max(1, len(lanes)))},
+            job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+        )
+        self._scheduler.add_listener(self._on_error, EVENT_JOB_ERROR)
+        for lane_id, lane_pass in lanes.items():
+            self._scheduler.add_job(
+                lane_pass,
+                trigger(),
+                args=(lambda lane_id=lane_id: self.seconds_until(lane_id),),
+                id=lane_id,
+                next_run_time=datetime.now(UTC),
+            )
+
+    def seconds_until(self, lane_id: str) -> float:
+        """Seconds until the lane is due again."""
+        due = self.next_due(lane_id)
+        return (due - datetime.now(UTC)).total_seconds() if due else float("inf")
+
+    def next_due(self, lane_id: str) -> datetime | None:
+        """When the lane is due again."""
+        job: Any = self._scheduler.get_job(lane_id)
+        due: datetime | None = job.next_run_time if job else None
+        return due
+
+    def run(self, stop: threading.Event, patience: float) -> bool:
+        """Run until `stop` is set; then wait up to `patience` seconds for passes to end.
+
+        Returns False where a pass is still stuck: the process then has to leave without it.
+        """
+        self._scheduler.start()
+        offset = _clock_offset()
+        while not stop.wait(LOOK_EVERY):
+            now = _clock_offset()
+            if abs(now - offset) > CLOCK_STEP:
+                log.info("The clock moved by %+.0f s: scanning now.", now - offset)
+                self._place_anew()
+            offset = now
+        # A stuck pass must not hold up the end, so nothing waits for the pool without limit.
+        self._scheduler.remove_all_jobs()
+        ending = threading.Thread(target=self._scheduler.shutdown, daemon=True)
+        ending.start()
+        ending.join(patience)
+        return not ending.is_alive()
+
+    def _place_anew(self) -> None:
+        """After suspend or a step of the clock: all lanes are due now."""
+        for job in self._scheduler.get_jobs():
+            job.modify(next_run_time=datetime.now(UTC))
+
+    def _on_error(self, event: JobExecutionEvent) -> None:
+        """A failing pass is told and the loop goes on."""
+        log.error("The scan of %s failed: %s", event.job_id, event.exception)
+        log.debug("%s", event.traceback)
+
+
+def _clock_offset() -> float:
+    return time.time() - time.monotonic()

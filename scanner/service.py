@@ -1,0 +1,461 @@
+"""The program at work: one output opened, scanned once or on a schedule, told and closed."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from scanner import __version__
+from scanner.backlog import Backlog, Done, Work
+from scanner.changes import BASELINE
+from scanner.errors import BusyError, InventoryError, OutputError
+from scanner.filesystem import DiskFileSystem, FileSystem
+from scanner.guard import ONLINE
+from scanner.mounts import mount_of
+from scanner.outputs import Outputs
+from scanner.portable import readable, shown, time_text
+from scanner.report import change_lines, count_text, counts_text
+from scanner.roots import Found, Root
+from scanner.scan import Outcome, Scanner
+from scanner.settings import Settings, format_duration
+from scanner.status import write_status
+from scanner.store import Store
+from scanner.walk import Progress
+
+log = logging.getLogger(__name__)
+
+MARGIN = 0.2
+"""Seconds before a lane's next pass at which work on the backlog ends."""
+
+EXIT_PATIENCE = 1.5
+"""Seconds that the end of `run` waits for a pass to notice it: 2 s after SIGTERM we are gone
+(design rule 3)."""
+
+HEARTBEAT = 5.0
+"""Seconds between statuses while the backlog is worked off."""
+
+
+class Display:
+    """What a terminal shows while work goes on; this one shows nothing."""
+
+    def walking(self, progress: Progress) -> None:
+        """A walk has come so far."""
+
+    def reading(self, done: Done) -> None:
+        """The backlog has come so far."""
+
+    def idle(self) -> None:
+        """Nothing is going on."""
+
+
+def outputs_of(settings: Settings, files: FileSystem, cwd: str) -> Outputs:
+    """Where everything is written. The database moves to this machine's own disk where the
+    output lies on a remote mount: SQLite's locks cannot be relied on there."""
+    inventory = os.path.abspath(os.path.join(cwd, settings.output))
+    folder = os.path.dirname(inventory)
+    log_file = ""
+    if settings.log_file is not None:
+        log_file = os.path.abspath(os.path.join(cwd, settings.log_file))
+    if mount_of(folder, files.mounts()).is_remote:
+        import platformdirs
+
+        name = hashlib.sha256(os.fsencode(inventory)).hexdigest()[:16]
+        folder = os.path.join(platformdirs.user_state_dir("comfy-inventory"), name)
+    return Outputs(inventory, folder, log_file)
+
+
+@dataclass
+class _Lane:
+    """Mounts that are walked together, and how their last pass went."""
+
+    id: str
+    roots: list[Root] = field(default_factory=list)
+    last: Outcome | None = None
+    is_scanning: bool = False
+    error: str = ""
+
+
+class Service:
+    """One output, opened: holds the lock from `opened` to the end."""
+
+    def __init__(
+        self, settings: Settings, found: Found, outputs: Outputs, files: FileSystem
+    ) -> None:
+        self.settings = settings
+        self.found = found
+        self.outputs = outputs
+        self._files = files
+        self._stop = threading.Event()
+        self._started = files.now()
+        self._work = Work(0, 0)
+        self._next_due: Callable[[str], str | None] = lambda lane: None
+        self._status_lock = threading.Lock()
+        self._lanes = self._make_lanes()
+        store = Store(
+            outputs,
+            found.base,
+            journal_bytes=settings.journal_size,
+            journal_files=settings.journal_files,
+            annotations_every=settings.annotations_every,
+        )
+        store.open()
+        self.scanner = Scanner(files, store, settings, found.roots)
+        self._backlog = Backlog(self.scanner)
+
+    def _make_lanes(self) -> list[_Lane]:
+        lanes: dict[str, _Lane] = {}
+        mounts = self._files.mounts()
+        for root in self.found.roots:
+            mount = mount_of(root.path, mounts)
+            name = f"{mount.type} {mount.point}" if mount.is_remote else "local"
+            lanes.setdefault(name, _Lane(name)).roots.append(root)
+        return list(lanes.values())
+
+    def stop(self) -> None:
+        """Ask for the end; safe in a signal handler."""
+        self._stop.set()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the end was asked for."""
+        return self._stop.is_set()
+
+    # One pass
+
+    def scan_once(self, display: Display) -> Outcome:
+        """All roots, one commit; looks again at what is held; then some of the backlog.
+
+        Raises OutputError. What changed in all passes is in the outcome.
+        """
+        every = _Lane("all", list(self.found.roots))
+        self._lanes = [every]
+        outcome = self._pass(every, self.settings.every, display)
+        wait = self.settings.hold_wait
+        if outcome.new_holds and wait > 0 and not self._stop.is_set():
+            log.info("Looking again in %s.", format_duration(wait))
+            if not self._stop.wait(wait):
+                again = self._pass(every, wait, display)
+                again.changes = [*outcome.changes, *again.changes]
+                outcome = again
+        if self.settings.backlog_time > 0 and outcome.is_complete:
+            time.sleep(0.06)  # the settle time of a local disk (rule 4)
+            deadline = time.monotonic() + self.settings.backlog_time
+            self._read_backlog(lambda: time.monotonic() >= deadline, display)
+        return outcome
+
+    def _pass(self, lane: _Lane, interval: float, display: Display) -> Outcome:
+        old_states = self._states()
+        lane.is_scanning = True
+        try:
+            outcome = self.scanner.scan(
+                lane.roots,
+                interval=interval,
+                stopped=self._stop.is_set,
+                progress=display.walking,
+            )
+        finally:
+            lane.is_scanning = False
+            display.idle()
+        if not outcome.is_complete:
+            return outcome
+        lane.last, lane.error = outcome, ""
+        self._tell(outcome, old_states)
+        self.scanner.publish(is_last=False)
+        return outcome
+
+    def _states(self) -> dict[str, tuple[str, str]]:
+        return {
+            root_id: (record.state, record.reason)
+            for root_id, record in self.scanner.store.memory.roots.items()
+        }
+
+    def _tell(self, outcome: Outcome, old_states: Mapping[str, tuple[str, str]]) -> None:
+        for line in change_lines(outcome.changes, self.found.base):
+            log.info("%s", readable(line))
+        for root_id, (state, reason) in self._states().items():
+            if old_states.get(root_id) != (state, reason) and root_id in outcome.states:
+                self._tell_state(root_id, state, reason, root_id in old_states)
+        log.debug(
+            "scan %d: %s in %s, %s, %.2f s",
+            outcome.scan,
+            count_text(outcome.files, "file"),
+            count_text(outcome.directories, "folder"),
+            counts_text(outcome.changes),
+            outcome.seconds,
+        )
+
+    def _tell_state(self, root_id: str, state: str, reason: str, is_known: bool) -> None:
+        told = readable(root_id)
+        if state == ONLINE:
+            if is_known:
+                log.info("%s is online again.", told)
+        elif state == "missing":
+            log.warning("%s is not there (%s): waiting for it.", told, reason)
+        else:
+            log.warning("%s is %s (%s): its entries are kept.", told, state, reason)
+
+    def _read_backlog(self, is_over: Callable[[], bool], display: Display) -> None:
+        told = time.monotonic()
+
+        def progress(done: Done) -> None:
+            nonlocal told
+            self._work = done.left
+            display.reading(done)
+            if time.monotonic() - told >= HEARTBEAT:
+                told = time.monotonic()
+                self.write_status("running")
+
+        started = time.monotonic()
+        before = self._backlog.size()
+        try:
+            self._work = self._backlog.work(lambda: self._stop.is_set() or is_over(), progress)
+        finally:
+            display.idle()
+        done = before.files - self._work.files
+        if done >= BACKLOG_WORTH_TELLING:
+            log.info(
+                "fingerprints of %s taken in %s, %s left",
+                count_text(done, "file"),
+                format_duration(round(time.monotonic() - started, 1)),
+                f"{self._work.files:,}",
+            )
+
+    # The loop
+
+    def run(self, display: Display) -> bool:
+        """Scan on schedule until `stop`. False where a pass is stuck and must be left behind."""
+        from scanner.schedule import Schedule, trigger_of
+
+        logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
+        settings = self.settings
+        trigger = trigger_of(settings.every, settings.cron)
+        schedule = Schedule(
+            {lane.id: self._lane_pass(lane, display) for lane in self._lanes},
+            lambda: trigger,
+        )
+
+        def next_due(lane_id: str) -> str | None:
+            due = schedule.next_due(lane_id)
+            return time_text(int(due.timestamp() * 1e9)) if due else None
+
+        self._next_due = next_due
+        self.write_status("running")
+        return schedule.run(self._stop, EXIT_PATIENCE)
+
+    def _lane_pass(self, lane: _Lane, display: Display) -> Callable[[Callable[[], float]], None]:
+        def run(seconds_left: Callable[[], float]) -> None:
+            if self._stop.is_set():
+                return
+            try:
+                self._pass(lane, self._interval(seconds_left), display)
+                self.write_status("running")
+                time.sleep(min(0.06, max(0.0, seconds_left())))
+                self._read_backlog(lambda: seconds_left() < MARGIN, display)
+                self.scanner.publish(is_last=False)
+            except InventoryError as error:
+                # Told once per pass; what could not be written is made up for by the next one.
+                lane.error = str(error)
+                log.error("%s", error)
+            with suppress(OutputError):
+                self.write_status("running")
+
+        return run
+
+    def _interval(self, seconds_left: Callable[[], float]) -> float:
+        """Seconds between passes, a little less than the schedule says: a pass that starts a few
+        milliseconds early must still count as the next one."""
+        if self.settings.cron:
+            return max(1.0, seconds_left() * 0.9)
+        return self.settings.every * 0.9
+
+    def close(self) -> None:
+        """Publish what readers still lack, say that we stopped, and let go."""
+        try:
+            if self.scanner.commit_lock.acquire(timeout=EXIT_PATIENCE):
+                try:
+                    if self.scanner.store.scan:
+                        self.scanner.publish(is_last=True)
+                finally:
+                    self.scanner.commit_lock.release()
+            self.write_status("stopped")
+        finally:
+            self.scanner.store.close()
+
+    # Status
+
+    def summary(self, outcome: Outcome) -> dict[str, Any]:
+        """What a one-shot scan has to say, for programs."""
+        kinds: dict[str, int] = {}
+        for change in outcome.changes:
+            if change.kind != BASELINE:
+                kinds[change.kind] = kinds.get(change.kind, 0) + 1
+        return {
+            "schema": 1,
+            "scan": outcome.scan,
+            "complete": outcome.is_complete,
+            "seconds": round(outcome.seconds, 3),
+            "files": outcome.files,
+            "directories": outcome.directories,
+            "bytes": outcome.bytes,
+            "changes": sum(kinds.values()),
+            "kinds": kinds,
+            "incomplete_roots": {
+                readable(root): state
+                for root, state in outcome.states.items()
+                if state != ONLINE
+            },
+            "backlog": {"files": self._work.files, "bytes": self._work.bytes},
+            "inventory": shown(self.outputs.inventory, None),
+        }
+
+    def write_status(self, state: str) -> None:
+        """Replace the heartbeat file. Raises OutputError."""
+        with self._status_lock:
+            write_status(self.outputs.status, self._status(state))
+
+    def _status(self, state: str) -> dict[str, Any]:
+        store = self.scanner.store
+        memory, base = store.memory, self.found.base
+        return {
+            "schema": 1,
+            "tool": {"name": "comfy-inventory", "version": __version__},
+            "pid": os.getpid(),
+            "state": state,
+            "started": time_text(self._started),
+            "updated": time_text(self._files.now()),
+            "scan": store.scan,
+            "lanes": [
+                {
+                    "id": readable(lane.id),
+                    "state": "scanning" if lane.is_scanning else "waiting",
+                    "roots": [readable(root.id) for root in lane.roots],
+                    "last_scan": _last_scan(lane.last),
+                    "next_due": self._next_due(lane.id),
+                    "error": lane.error or None,
+                }
+                for lane in self._lanes
+            ],
+            "backlog": {"files": self._work.files, "bytes": self._work.bytes},
+            "roots": [
+                {
+                    "id": readable(root.id),
+                    "kind": root.kind,
+                    "path": shown(root.path, None),
+                    **({"category": root.category} if root.category else {}),
+                    "state": record.state,
+                    "since": time_text(record.since),
+                    "filesystem": record.filesystem,
+                    **({"reason": record.reason} if record.reason else {}),
+                }
+                for root in self.found.roots
+                if (record := memory.roots.get(root.id)) is not None
+            ],
+            "holds": [
+                {
+                    "id": readable(hold.root),
+                    "kind": hold.kind,
+                    "files": hold.files,
+                    "bytes": hold.bytes,
+                    "since": time_text(hold.since),
+                    "needs_accept": hold.needs_accept,
+                }
+                for hold in memory.holds.values()
+            ],
+            "unreachable": [
+                {
+                    "path": shown(path, base),
+                    "error": unread.error,
+                    "since": time_text(unread.since),
+                }
+                for path, unread in sorted(memory.unreachable.items())
+            ],
+            "journal": {
+                "path": shown(self.outputs.journal, None),
+                "scan": store.journal_scan,
+                "bytes": store.journal_bytes,
+            },
+            "inventory": {
+                "path": shown(self.outputs.inventory, None),
+                "scan": store.inventory_scan,
+                "written": time_text(store.inventory_written) if store.inventory_written else None,
+                "bytes": store.inventory_bytes,
+            },
+        }
+
+
+BACKLOG_WORTH_TELLING = 100
+"""Fewer fingerprints than this are taken without a line in the log."""
+
+
+def _last_scan(outcome: Outcome | None) -> dict[str, Any] | None:
+    if outcome is None:
+        return None
+    return {
+        "scan": outcome.scan,
+        "started": time_text(outcome.started),
+        "seconds": round(outcome.seconds, 3),
+        "directories": outcome.directories,
+        "files": outcome.files,
+        "changes": len(outcome.changes),
+    }
+
+
+@contextmanager
+def opened(settings: Settings, found: Found, cwd: str) -> Iterator[Service]:
+    """A service that holds the lock of its output. Raises BusyError and OutputError."""
+    from filelock import FileLock, Timeout
+
+    files = DiskFileSystem()
+    outputs = outputs_of(settings, files, cwd)
+    if not os.path.isdir(outputs.folder):
+        raise OutputError(f"The folder {outputs.folder} for the inventory does not exist.")
+    if outputs.state_folder != outputs.folder:
+        log.warning(
+            "The inventory lies on a network mount: the state is kept in %s.", outputs.state_folder
+        )
+    # The lock is the operating system's and ends with the process, however that ends.
+    lock = FileLock(outputs.lock)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BusyError(
+            f"Another comfy-inventory is writing {outputs.inventory} (it holds {outputs.lock}); "
+            "stop it or choose another --output."
+        ) from None
+    except OSError as error:
+        raise OutputError(
+            f"The lock {outputs.lock} cannot be taken: {error.strerror or error}."
+        ) from None
+    try:
+        service = Service(settings, found, outputs, files)
+        try:
+            yield service
+        finally:
+            service.close()
+    finally:
+        lock.release()
+
+
+@contextmanager
+def stopping_on_signals(service: Service) -> Iterator[list[int]]:
+    """SIGINT and SIGTERM end the work in order; yields the list of signals that came."""
+    received: list[int] = []
+
+    def on_signal(number: int, frame: object) -> None:
+        received.append(number)
+        service.stop()
+
+    old = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield received
+    finally:
+        for number, handler in old.items():
+            signal.signal(number, handler)

@@ -1,0 +1,253 @@
+"""What is kept between scans, and the order in which it is written.
+
+State first, in one transaction; then the journal; then the inventory; then the status (design
+rule 8). The last three are projections of the first: whatever is missing in them after a crash is
+made up for at the next start.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from copy import copy
+from dataclasses import dataclass, field, fields
+
+from scanner.atomic import remove_leftovers
+from scanner.changes import Change
+from scanner.errors import OutputError
+from scanner.inventory import View, read_header, snapshot_from, write_inventory
+from scanner.journal import Journal, encode
+from scanner.outputs import Outputs
+from scanner.snapshot import Directory, Snapshot
+from scanner.state import DamagedStateError, Memory, RootRecord, State
+
+log = logging.getLogger(__name__)
+
+LARGE_INVENTORY = 20_000_000
+"""Bytes from which on writes of the inventory are spaced out (rule 10)."""
+
+REST_AFTER_LARGE = 20
+"""A large inventory is written at most once per this many times its own duration."""
+
+
+@dataclass
+class Commit:
+    """What one scan changes: everything goes into one transaction."""
+
+    directories: Mapping[str, Directory] = field(default_factory=dict)
+    gone: Sequence[str] = ()
+    changes: Sequence[Change] = ()
+    memory: Memory = field(default_factory=Memory)
+    answers: Sequence[tuple[int, str]] = ()
+    """Answers to requests of `accept`, by request number."""
+    is_visible: bool = False
+    """Whether readers of the inventory must see it: project, a root's state or `unreachable`."""
+
+
+class Store:
+    """State, snapshot and memory of one output, and its projections."""
+
+    def __init__(
+        self,
+        outputs: Outputs,
+        base: str | None,
+        *,
+        journal_bytes: int,
+        journal_files: int,
+        annotations_every: float,
+    ) -> None:
+        self.outputs = outputs
+        self.base = base
+        self.snapshot: Snapshot = {}
+        self.memory = Memory()
+        self.scan = 0
+        self.inventory_scan = 0
+        self.inventory_written = 0
+        self.inventory_bytes = 0
+        self.rebuilt_roots: tuple[str, ...] = ()
+        """Ids of roots whose entries came from the inventory since the state was lost."""
+        self._journal = Journal(outputs.journal, limit_bytes=journal_bytes, keep=journal_files)
+        self._annotations_every = annotations_every
+        self._visible_scan = 0
+        self._has_annotations = False
+        self._last_write = float("-inf")
+        self._last_seconds = 0.0
+        self._undelivered = False
+
+    # Start and end
+
+    def open(self) -> None:
+        """Load what is kept; rebuild it from the inventory where the state is lost or damaged.
+
+        The lock must be held. Raises OutputError.
+        """
+        os.makedirs(self.outputs.state_folder, exist_ok=True)
+        for path in (self.outputs.inventory, self.outputs.status):
+            remove_leftovers(path)
+        try:
+            self.state = State(self.outputs.state)
+            self.snapshot = self.state.load_snapshot()
+            self.memory = self.state.load_memory()
+        except DamagedStateError as error:
+            self._set_aside(error)
+            self.state = State(self.outputs.state)
+            self.snapshot, self.memory = {}, Memory()
+        header = read_header(self.outputs.inventory)
+        self.scan = self.state.number("scan")
+        if not self.scan and not self.memory.roots and header is not None:
+            self._rebuild()
+        self._visible_scan = self.state.number("visible_scan")
+        self.inventory_scan = int(header["scan"]) if header else 0
+        self._journal.recover(self.state.outbox())
+        self.state.clear_outbox(self.scan)
+        self.scan = max(self.scan, self._journal.last_scan())
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.state.close()
+
+    def _set_aside(self, error: DamagedStateError) -> None:
+        state = getattr(self, "state", None)
+        if state is not None:
+            state.close()
+        aside = f"{self.outputs.state}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+        log.warning("The state is damaged (%s): it is kept as %s and rebuilt.", error, aside)
+        for ending in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                os.replace(self.outputs.state + ending, aside + ending)
+
+    def _rebuild(self) -> None:
+        """Take the inventory for the snapshot: costs time and evidence, never a false change."""
+        try:
+            header, snapshot = snapshot_from(self.outputs.inventory)
+        except (OSError, ValueError, KeyError) as error:
+            log.warning("The inventory cannot be read either (%s): starting anew.", error)
+            return
+        records = {
+            root["id"]: RootRecord(
+                id=root["id"],
+                kind=root["kind"],
+                path=root["path"],
+                category=root.get("category", ""),
+                state=root["state"],
+                walked=True,
+            )
+            for root in header["roots"]
+            if root["path"] in snapshot
+        }
+        if not records:
+            return
+        log.warning("The state was lost: rebuilding it from %s.", self.outputs.inventory)
+        self.scan = max(int(header["scan"]), self._journal.last_scan())
+        memory = Memory(roots=records)
+        with self.state.transaction():
+            self.state.save_directories(snapshot)
+            self.state.save_memory(Memory(), memory)
+            self.state.put("scan", self.scan)
+        self.snapshot, self.memory = snapshot, memory
+        self.rebuilt_roots = tuple(records)
+
+    # Commit
+
+    def commit(self, commit: Commit, now: int) -> int:
+        """Write one scan: state, then journal. `now` in nanoseconds. The scan's number.
+
+        Raises OutputError. If the state could not be written, nothing has changed; if the journal
+        could not, its lines stay in the outbox and are appended by the next commit.
+        """
+        scan = self.scan + 1
+        lines = [
+            encode(change, scan=scan, n=n, of=len(commit.changes), time_ns=now, base=self.base)
+            for n, change in enumerate(commit.changes, 1)
+        ]
+        gone = [path for path in commit.gone if path not in commit.directories]
+        with self.state.transaction():
+            self.state.remove_directories(gone)
+            self.state.save_directories(commit.directories)
+            self.state.save_memory(self.memory, commit.memory)
+            self.state.put_outbox(scan, lines)
+            self.state.put("scan", scan)
+            if commit.is_visible:
+                self.state.put("visible_scan", scan)
+            for number, text in commit.answers:
+                self.state.answer_request(number, text)
+        for path in gone:
+            self.snapshot.pop(path, None)
+        self.snapshot.update(commit.directories)
+        self.memory = commit.memory
+        self.scan = scan
+        if commit.is_visible:
+            self._visible_scan = scan
+        self._deliver(scan, lines)
+        return scan
+
+    def _deliver(self, scan: int, lines: Sequence[bytes]) -> None:
+        if not lines and not self._undelivered:
+            return
+        try:
+            if self._undelivered:
+                self._journal.recover(self.state.outbox())
+            else:
+                self._journal.append(lines)
+        except OutputError:
+            self._undelivered = True
+            raise
+        self._undelivered = False
+        self.state.clear_outbox(scan)
+
+    def save_fingerprints(self, directories: Mapping[str, Directory]) -> None:
+        """Replace directories by themselves with more fingerprints: an annotation, no scan."""
+        with self.state.transaction():
+            self.state.save_directories(directories)
+        self.snapshot.update(directories)
+        self._has_annotations = True
+
+    # Projections
+
+    @property
+    def journal_scan(self) -> int:
+        """Number of the last scan in the journal."""
+        return self._journal.last_scan()
+
+    @property
+    def journal_bytes(self) -> int:
+        """Size of the journal's current file."""
+        try:
+            return os.stat(self.outputs.journal).st_size
+        except OSError:
+            return 0
+
+    def publish(self, view: Callable[[], View], *, is_last: bool, monotonic: float) -> bool:
+        """Replace the inventory if readers lack something and the time has come (rule 10).
+
+        `is_last`: the program ends, so nothing is put off. Returns whether it was written.
+        """
+        is_stale = self.inventory_scan < self._visible_scan or not os.path.exists(
+            self.outputs.inventory
+        )
+        since = monotonic - self._last_write
+        is_due = is_last or since >= self._annotations_every
+        if not is_stale and not (self._has_annotations and is_due):
+            return False
+        is_large = self.inventory_bytes > LARGE_INVENTORY
+        if is_large and not is_last and since < REST_AFTER_LARGE * self._last_seconds:
+            return False
+        shown = view()
+        written = write_inventory(self.outputs.inventory, shown)
+        self.inventory_scan = shown.scan
+        self.inventory_written = shown.generated
+        self.inventory_bytes = written.bytes
+        self._last_seconds = written.seconds
+        self._last_write = monotonic
+        self._has_annotations = False
+        return True
+
+
+def copy_memory(memory: Memory) -> Memory:
+    """A copy whose tables can be changed without changing the original's."""
+    duplicate = Memory(**{item.name: dict(getattr(memory, item.name)) for item in fields(memory)})
+    duplicate.roots = {id_: copy(record) for id_, record in memory.roots.items()}
+    return duplicate

@@ -1,0 +1,249 @@
+"""One walk over a root: which directories to ask for, what belongs to it, and what differed.
+
+The walker lists; this room decides. An unchanged directory is dropped as soon as it arrives, so a
+walk of a million files holds the columns of what changed and nothing else.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple, Protocol
+
+from scanner.snapshot import (
+    DIRECTORY,
+    DIRECTORY_LINK,
+    Directory,
+    Listing,
+    Row,
+    Snapshot,
+    join,
+    listing_of,
+)
+from scanner.walker import Failed, Listed, ListDirectory, Walker
+
+VANISHED = frozenset((2, 20))
+"""ENOENT and ENOTDIR: what a directory that has just gone answers, and also some that have not."""
+
+
+class Rules(Protocol):
+    """Which paths below a root are left out."""
+
+    def ignores(self, relative: str, is_directory: bool) -> bool:
+        """Whether the entry at `relative` (forward slashes, below the root) is left out."""
+        ...
+
+
+class Membership(NamedTuple):
+    """What belongs to a root: design rules 9 and 11.
+
+    `reserved` gives, for a directory, the names that are never listed there (folders that are
+    roots of their own; this program's own files), directories with a trailing slash.
+    """
+
+    rules: Rules
+    reserved: Callable[[str], frozenset[str]]
+    follow_links: bool = True
+
+
+class Progress(NamedTuple):
+    """How far a walk has come."""
+
+    directories: int
+    files: int
+    bytes: int
+
+
+@dataclass
+class Walked:
+    """What one walk of one root found, against the snapshot it started from."""
+
+    top: str
+    observed: dict[str, Directory] = field(default_factory=dict)
+    """Directories whose listing differs from the snapshot's, and new ones."""
+    failed: dict[str, Failed] = field(default_factory=dict)
+    """Directories that could not be listed: nothing below them is known to have changed."""
+    closed: set[str] = field(default_factory=set)
+    """Links to directories that are entries but are not entered: loops, and all of them where
+    links are not followed."""
+    links: set[str] = field(default_factory=set)
+    """All links to directories that were met."""
+    directories: int = 0
+    files: int = 0
+    bytes: int = 0
+    complete: bool = True
+    """False where the walk was abandoned (SIGTERM)."""
+
+
+class Walk:
+    """A walk of one root. `rematch` forgets earlier decisions of the ignore rules (rule 9)."""
+
+    def __init__(
+        self,
+        walker: Walker,
+        top: str,
+        snapshot: Snapshot,
+        membership: Membership,
+        *,
+        has_inodes: bool,
+        rematch: bool,
+        identity_of: Callable[[str], tuple[int, int] | None],
+    ) -> None:
+        self._walker = walker
+        self._top = top
+        self._snapshot = snapshot
+        self._membership = membership
+        self._has_inodes = has_inodes
+        self._rematch = rematch
+        self._identity_of = identity_of
+        self._identities: dict[str, tuple[int, int] | None] = {}
+        self._asked: set[str] = set()
+        self._doubtful: set[str] = set()
+        self._linked: set[str] = set()
+        self._walked = Walked(top)
+
+    def run(
+        self, stopped: Callable[[], bool], progress: Callable[[Progress], None] | None = None
+    ) -> Walked:
+        """Walk to the end, or until `stopped`."""
+        walked = self._walked
+        self._ask(self._top)
+        while True:
+            answer = self._walker.answer()
+            if answer is None:
+                if not self._doubtful:
+                    return walked
+                self._ask_parents_again()
+            elif stopped():
+                # The walker still has to be emptied of what was asked.
+                walked.complete = False
+                self._doubtful.clear()
+            elif isinstance(answer, Listed):
+                self._take(answer.path, answer.directory)
+                if progress is not None:
+                    progress(Progress(walked.directories, walked.files, walked.bytes))
+            elif isinstance(answer, Failed):
+                walked.failed[answer.path] = answer
+                if answer.errno in VANISHED and answer.path != self._top:
+                    self._doubtful.add(answer.path)
+
+    def _ask(self, path: str) -> None:
+        self._asked.add(path)
+        reserved = self._membership.reserved(path)
+        old = self._snapshot.get(path)
+        skip = reserved if old is None or self._rematch else reserved | old.ignored
+        self._walker.ask(ListDirectory(path, skip))
+
+    def _take(self, path: str, found: Directory) -> None:
+        walked = self._walked
+        old = self._snapshot.get(path)
+        if path in self._linked and self._is_own_ancestor(path, found):
+            walked.closed.add(path)
+            return
+        new = self._members_of(path, found, old)
+        walked.failed.pop(path, None)
+        walked.directories += 1
+        walked.files += new.listing.types.count("f")
+        walked.bytes += sum(new.listing.sizes)
+        if old is not None and new.listing == old.listing:
+            new = replace(new, listing=old.listing, fingerprints=old.fingerprints)
+        if new == old:
+            walked.observed.pop(path, None)
+        else:
+            walked.observed[path] = new
+        self._ask_below(path, new.listing)
+
+    def _ask_below(self, path: str, listing: Listing) -> None:
+        present = dict(listing.containers())
+        if self._walked.failed:
+            for failed in [p for p in self._walked.failed if os.path.dirname(p) == path]:
+                if os.path.basename(failed) not in present:
+                    del self._walked.failed[failed]
+        for name, letter in present.items():
+            child = join(path, name)
+            if letter == DIRECTORY_LINK:
+                self._walked.links.add(child)
+            if letter == DIRECTORY_LINK or path in self._linked:
+                self._linked.add(child)
+            if letter == DIRECTORY_LINK and not self._membership.follow_links:
+                self._walked.closed.add(child)
+            elif child not in self._asked:
+                self._ask(child)
+
+    def _members_of(self, path: str, found: Directory, old: Directory | None) -> Directory:
+        """`found` with what does not belong taken out and what could not be read kept."""
+        listing = found.listing
+        ignored = found.ignored - self._membership.reserved(path)
+        known = "" if old is None or self._rematch else old.listing.names
+        left_out = self._newly_ignored(path, listing, known)
+        kept = _rows_kept(listing.unread, old)
+        if left_out or kept:
+            rows = [row for row in listing.rows() if row.name not in left_out]
+            targets = [pair for pair in listing.targets if pair[0] not in left_out]
+            if old is not None:
+                targets += [pair for pair in old.listing.targets if pair[0] in kept]
+            unread = [name for name in listing.unread if name not in left_out]
+            listing = listing_of([*rows, *kept.values()], targets=targets, unread=unread)
+            ignored |= {
+                name + "/" if letter == DIRECTORY else name for name, letter in left_out.items()
+            }
+        if not self._has_inodes and len(listing.inodes):
+            listing = replace(listing, inodes=Listing().inodes)
+        return replace(found, listing=listing, ignored=ignored)
+
+    def _newly_ignored(self, path: str, listing: Listing, known: str) -> dict[str, str]:
+        """Names not seen before that the rules leave out, with their types."""
+        if listing.names == known:
+            return {}
+        seen = frozenset(known.split("\0")) if known else frozenset()
+        prefix = os.path.relpath(path, self._top).replace(os.sep, "/") + "/"
+        if prefix == "./":
+            prefix = ""
+        rules = self._membership.rules
+        return {
+            name: letter
+            for name, letter in zip(listing.split_names(), listing.types, strict=True)
+            if name not in seen and rules.ignores(prefix + name, letter == DIRECTORY)
+        }
+
+    def _ask_parents_again(self) -> None:
+        """The parent has the last word on whether a directory that did not answer is gone.
+
+        Something that vanished while we walked answers ENOENT, and so does a stale entry of some
+        network mounts that is still there. Listing the parent once more tells which.
+        """
+        parents = {os.path.dirname(path) for path in self._doubtful}
+        self._doubtful.clear()
+        for parent in sorted(parents):
+            self._ask(parent)
+
+    def _is_own_ancestor(self, path: str, found: Directory) -> bool:
+        """Whether `found` is one of the directories that `path` was reached through (rule 11)."""
+        if not found.inode:
+            return False
+        identity = (found.device, found.inode)
+        above = os.path.dirname(path)
+        while True:
+            if self._identity(above) == identity:
+                return True
+            parent = os.path.dirname(above)
+            if parent == above:
+                return False
+            above = parent
+
+    def _identity(self, path: str) -> tuple[int, int] | None:
+        if path not in self._identities:
+            known = self._walked.observed.get(path) or self._snapshot.get(path)
+            self._identities[path] = (
+                (known.device, known.inode) if known else self._identity_of(path)
+            )
+        return self._identities[path]
+
+
+def _rows_kept(unread: tuple[str, ...], old: Directory | None) -> dict[str, Row]:
+    """Last known rows of names that are listed but could not be read (rule 1)."""
+    if not unread or old is None:
+        return {}
+    names = frozenset(unread)
+    return {row.name: row for row in old.listing.rows() if row.name in names}

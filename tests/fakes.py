@@ -1,0 +1,248 @@
+"""A file system in memory, with the faults that no real one gives on demand."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import posixpath
+from array import array
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from scanner.filesystem import Stat, is_proven_broken
+from scanner.mounts import Mount
+from scanner.snapshot import (
+    BROKEN_LINK,
+    DIRECTORY,
+    DIRECTORY_LINK,
+    FILE,
+    FILE_LINK,
+    OTHER,
+    Directory,
+    Listing,
+)
+
+MAX_LINKS = 40
+
+
+@dataclass
+class Node:
+    """A file, directory, link or special file."""
+
+    kind: str
+    inode: int
+    content: bytes = b""
+    mtime: int = 0
+    target: str = ""
+    children: dict[str, Node] = field(default_factory=dict)
+
+
+def error(number: int, path: str) -> OSError:
+    return OSError(number, os.strerror(number), path)
+
+
+class FakeFileSystem:
+    """POSIX paths. `faults` maps (operation, path) to an errno or a function that is called."""
+
+    def __init__(self) -> None:
+        self.clock = 1_000.0
+        self.wall = 1_750_000_000_000_000_000
+        self.granularity = 1
+        self.faults: dict[tuple[str, str], int | Callable[[], None]] = {}
+        self.calls: Counter[str] = Counter()
+        self.bytes_read = 0
+        self.shuffles_inodes = False
+        self._inode = 10
+        self.root = self._node("directory")
+        self.mount_table = [Mount("/", "ext4", "/dev/fake1")]
+        self.on_list: Callable[[str], None] | None = None
+
+    # Making and breaking things
+
+    def _node(self, kind: str, **values: object) -> Node:
+        self._inode += 1
+        return Node(kind, self._inode, mtime=self._tick(), **values)  # type: ignore[arg-type]
+
+    def _tick(self) -> int:
+        return self.wall // self.granularity * self.granularity
+
+    def advance(self, seconds: float) -> None:
+        self.clock += seconds
+        self.wall += int(seconds * 1e9)
+
+    def makedirs(self, path: str) -> Node:
+        node = self.root
+        for name in path.strip("/").split("/") if path.strip("/") else []:
+            if name not in node.children:
+                node.children[name] = self._node("directory")
+                node.mtime = self._tick()
+            node = self._follow(node.children[name], path)
+        return node
+
+    def write(self, path: str, content: bytes, mtime: int | None = None) -> Node:
+        parent = self.makedirs(posixpath.dirname(path))
+        name = posixpath.basename(path)
+        node = parent.children.get(name)
+        if node is None or node.kind != "file":
+            node = self._node("file")
+            parent.children[name] = node
+            parent.mtime = self._tick()
+        node.content = content
+        node.mtime = self._tick() if mtime is None else mtime
+        return node
+
+    def symlink(self, target: str, path: str) -> None:
+        parent = self.makedirs(posixpath.dirname(path))
+        parent.children[posixpath.basename(path)] = self._node("link", target=target)
+        parent.mtime = self._tick()
+
+    def special(self, path: str) -> None:
+        parent = self.makedirs(posixpath.dirname(path))
+        parent.children[posixpath.basename(path)] = self._node("special")
+        parent.mtime = self._tick()
+
+    def remove(self, path: str) -> Node:
+        parent = self._resolve(posixpath.dirname(path))
+        parent.mtime = self._tick()
+        return parent.children.pop(posixpath.basename(path))
+
+    def rename(self, old: str, new: str) -> None:
+        node = self.remove(old)
+        parent = self._resolve(posixpath.dirname(new))
+        parent.children[posixpath.basename(new)] = node
+        parent.mtime = self._tick()
+
+    def touch(self, path: str) -> None:
+        self._resolve(path).mtime = self._tick()
+
+    # Looking things up
+
+    def _follow(self, node: Node, path: str, depth: int = 0) -> Node:
+        while node.kind == "link":
+            depth += 1
+            if depth > MAX_LINKS:
+                raise error(errno.ELOOP, path)
+            node = self._resolve(node.target, depth)
+        return node
+
+    def _resolve(self, path: str, depth: int = 0) -> Node:
+        node = self.root
+        for name in [part for part in path.split("/") if part]:
+            node = self._follow(node, path, depth)
+            if node.kind != "directory":
+                raise error(errno.ENOTDIR, path)
+            if name not in node.children:
+                raise error(errno.ENOENT, path)
+            node = node.children[name]
+        return self._follow(node, path, depth)
+
+    def _inode_of(self, node: Node) -> int:
+        if self.shuffles_inodes:
+            self._inode += 1
+            return self._inode
+        return node.inode
+
+    def _check(self, operation: str, path: str) -> None:
+        self.calls[operation] += 1
+        fault = self.faults.get((operation, path))
+        if isinstance(fault, int):
+            raise error(fault, path)
+        if fault is not None:
+            fault()
+
+    # The interface
+
+    def list_directory(self, path: str, skip: frozenset[str] = frozenset()) -> Directory:
+        self._check("list", path)
+        own = self._resolve(path)
+        if own.kind != "directory":
+            raise error(errno.ENOTDIR, path)
+        rows: list[tuple[str, str, int, int, int]] = []
+        met: list[str] = []
+        targets: list[tuple[str, str]] = []
+        unread: list[str] = []
+        if self.on_list is not None:
+            self.on_list(path)
+        for name, node in sorted(own.children.items()):
+            key = name + "/" if node.kind == "directory" else name
+            if key in skip:
+                met.append(key)
+                continue
+            child = posixpath.join(path, name)
+            self.calls["stat"] += 1
+            if isinstance(self.faults.get(("stat", child)), int):
+                unread.append(name)
+                continue
+            inode = self._inode_of(node)
+            if node.kind == "file":
+                rows.append((name, FILE, len(node.content), node.mtime, inode))
+            elif node.kind == "directory":
+                rows.append((name, DIRECTORY, 0, 0, inode))
+            elif node.kind == "special":
+                rows.append((name, OTHER, 0, 0, inode))
+            else:
+                try:
+                    found = self._resolve(child)
+                except OSError as problem:
+                    if not is_proven_broken(child, node.target, problem, self._names):
+                        unread.append(name)
+                        continue
+                    rows.append((name, BROKEN_LINK, 0, node.mtime, inode))
+                else:
+                    if found.kind == "directory":
+                        rows.append((name, DIRECTORY_LINK, 0, node.mtime, inode))
+                    else:
+                        rows.append((name, FILE_LINK, len(found.content), found.mtime, inode))
+                targets.append((name, node.target))
+        listing = Listing(targets=tuple(targets), unread=tuple(unread))
+        if rows:
+            names, types, sizes, mtimes, inodes = zip(*rows, strict=True)
+            listing = Listing(
+                "\0".join(names),
+                "".join(types),
+                array("q", sizes),
+                array("q", mtimes),
+                array("Q", inodes),
+                listing.targets,
+                listing.unread,
+            )
+        return Directory(listing, own.mtime, 1, own.inode, frozenset(met))
+
+    def _names(self, path: str) -> list[str]:
+        return sorted(self._resolve(path).children)
+
+    def stat(self, path: str) -> Stat:
+        self._check("stat", path)
+        node = self._resolve(path)
+        return Stat(node.kind == "directory", len(node.content), node.mtime, 1, node.inode)
+
+    def open(self, path: str) -> BinaryIO:
+        self._check("open", path)
+        node = self._resolve(path)
+        return _CountingFile(self, node.content)
+
+    def mounts(self) -> list[Mount]:
+        return list(self.mount_table)
+
+    def monotonic(self) -> float:
+        return self.clock
+
+    def now(self) -> int:
+        return self.wall
+
+    def sleep(self, seconds: float) -> None:
+        self.advance(seconds)
+
+
+class _CountingFile(io.BytesIO):
+    def __init__(self, files: FakeFileSystem, content: bytes) -> None:
+        super().__init__(content)
+        self._files = files
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self._files.bytes_read += len(data)
+        return data

@@ -1,0 +1,654 @@
+"""Passes over a fake disk: what the change list says of what was done to it.
+
+`World.scan` checks on every pass that the change list replays exactly and that the inventory shows
+what the snapshot holds.
+"""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from scanner.fingerprint import WHOLE
+from scanner.mounts import Mount
+from scanner.roots import Root
+from tests.world import DOWNLOADS, MODELS, World, at, content
+
+BIG = WHOLE * 3
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    files = world.files
+    for name in ("a", "b", "c"):
+        files.write(at(f"ComfyUI/models/loras/{name}.safetensors"), content(name))
+    files.write(at("ComfyUI/models/checkpoints/big.safetensors"), content("big", BIG))
+    files.write(at("Downloads/new.safetensors"), content("new"))
+    world.scan()
+    return world
+
+
+def lora(name: str) -> str:
+    return f"ComfyUI/models/loras/{name}.safetensors"
+
+
+def test_first_scan_is_one_baseline_per_root(world: World) -> None:
+    assert world.baselines() == [("ComfyUI/models", "added"), ("Downloads", "added")]
+    assert len(world.lines) == 2
+    assert set(world.inventory()) == {
+        at("ComfyUI/models/checkpoints"),
+        at("ComfyUI/models/checkpoints/big.safetensors"),
+        at("ComfyUI/models/loras"),
+        at(lora("a")),
+        at(lora("b")),
+        at(lora("c")),
+        at("Downloads/new.safetensors"),
+    }
+
+
+def test_unchanged_tree_gives_no_change_and_no_write(world: World) -> None:
+    written = Path(world.outputs.inventory).stat().st_mtime_ns
+    assert world.scan() == []
+    assert Path(world.outputs.inventory).stat().st_mtime_ns == written
+
+
+def test_created_modified_touched_and_deleted_files_each_have_one_line(world: World) -> None:
+    world.files.write(at(lora("d")), b"d")
+    world.files.write(at(lora("a")), content("a") + b"more")
+    world.files.touch(at(lora("b")))
+    world.files.remove(at(lora("c")))
+    assert world.scan() == [
+        ("created", lora("d")),
+        ("deleted", lora("c")),
+        ("modified", lora("a")),
+        ("modified", lora("b")),
+    ]
+    assert world.scan() == []
+
+
+def test_older_mtime_of_equal_size_is_a_modification(world: World) -> None:
+    world.files.write(at(lora("a")), content("z"), mtime=1_000_000_000)
+    assert world.scan() == [("modified", lora("a"))]
+
+
+def test_rename_is_one_move(world: World) -> None:
+    world.files.rename(at(lora("a")), at(lora("renamed")))
+    assert world.scan() == [("moved", lora("a"), lora("renamed"))]
+    assert world.lines[0]["evidence"] == "inode"
+
+
+def test_move_across_roots_without_inodes_is_proven_by_fingerprint(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.files.mount_table = [Mount("/", "exfat", "/dev/fake1")]
+    world.files.shuffles_inodes = True
+    world.files.write(at("Downloads/x.safetensors"), content("x", BIG))
+    world.scan()
+    world.files.rename(at("Downloads/x.safetensors"), at(lora("x")))
+    assert world.scan() == [
+        ("created", "ComfyUI/models/loras"),
+        ("moved", "Downloads/x.safetensors", lora("x")),
+    ]
+    assert world.lines[-1]["evidence"] == "fingerprint"
+
+
+def test_fine_tunes_of_equal_size_and_header_do_not_collide(tmp_path: Path) -> None:
+    """Two files of one size whose only difference is one run of 4 % in the middle."""
+    world = World(tmp_path)
+    world.files.shuffles_inodes = True
+    world.files.mount_table = [Mount("/", "exfat", "/dev/fake1")]
+    size = 4_000_000
+    one = bytearray(size)
+    other = bytearray(size)
+    other[1_230_000 : 1_230_000 + size // 25] = b"\x01" * (size // 25)
+    world.files.write(at("Downloads/one.safetensors"), bytes(one))
+    world.scan()
+    world.files.remove(at("Downloads/one.safetensors"))
+    world.files.write(at("Downloads/other.safetensors"), bytes(other))
+    assert world.scan() == [
+        ("created", "Downloads/other.safetensors"),
+        ("deleted", "Downloads/one.safetensors"),
+    ]
+
+
+def test_swapped_files_are_two_modifications(world: World) -> None:
+    world.files.rename(at(lora("a")), at("Downloads/tmp"))
+    world.files.rename(at(lora("b")), at(lora("a")))
+    world.files.rename(at("Downloads/tmp"), at(lora("b")))
+    world.files.touch(at(lora("a")))
+    world.files.advance(1)
+    world.files.touch(at(lora("b")))
+    assert world.scan() == [("modified", lora("a")), ("modified", lora("b"))]
+
+
+def test_file_renamed_over_another_is_one_move(world: World) -> None:
+    world.files.advance(1)
+    world.files.write(at(lora("a.part")), content("new a") + b"longer")
+    world.scan()
+    world.files.remove(at(lora("a")))
+    world.files.rename(at(lora("a.part")), at(lora("a")))
+    assert world.scan() == [("moved", lora("a.part"), lora("a"))]
+
+
+def test_touched_twin_of_a_deleted_file_is_no_move(world: World) -> None:
+    world.files.write(at(lora("twin")), content("a"))
+    world.scan()
+    world.files.remove(at(lora("a")))
+    world.files.touch(at(lora("twin")))
+    assert world.scan() == [("deleted", lora("a")), ("modified", lora("twin"))]
+
+
+def test_moved_directory_of_a_hundred_files_is_one_line(world: World) -> None:
+    for number in range(100):
+        world.files.write(at(f"Downloads/pack/f{number}.bin"), content(str(number)))
+    world.scan()
+    world.files.rename(at("Downloads/pack"), at("ComfyUI/models/loras/pack"))
+    assert world.scan() == [("moved", "Downloads/pack", "ComfyUI/models/loras/pack")]
+    assert world.lines[0]["files"] == 100
+
+
+def test_edits_inside_a_moved_directory_have_their_own_lines(world: World) -> None:
+    for number in range(10):
+        world.files.write(at(f"Downloads/pack/f{number}.bin"), content(str(number)))
+    world.files.makedirs(at("Downloads/pack/sub"))
+    world.scan()
+    world.files.rename(at("Downloads/pack"), at("Downloads/new"))
+    world.files.write(at("Downloads/new/f0.bin"), b"edited")
+    world.files.remove(at("Downloads/new/f1.bin"))
+    world.files.rename(at("Downloads/new/f2.bin"), at("Downloads/new/sub/f2.bin"))
+    world.files.rename(at("Downloads/new/f3.bin"), at(lora("f3")))
+    world.files.write(at("Downloads/new/f10.bin"), b"fresh")
+    assert world.scan() == [
+        ("created", "Downloads/new/f10.bin"),
+        ("deleted", "Downloads/pack/f1.bin"),
+        ("modified", "Downloads/new/f0.bin"),
+        ("moved", "Downloads/pack", "Downloads/new"),
+        ("moved", "Downloads/pack/f2.bin", "Downloads/new/sub/f2.bin"),
+        ("moved", "Downloads/pack/f3.bin", lora("f3")),
+    ]
+
+
+def test_moved_directory_without_inodes_reads_at_most_64_samples(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.files.shuffles_inodes = True
+    world.files.mount_table = [Mount("/", "exfat", "/dev/fake1")]
+    for number in range(200):
+        world.files.write(at(f"Downloads/pack/f{number}.bin"), content(str(number), 100))
+    world.scan()
+    world.files.rename(at("Downloads/pack"), at("Downloads/new"))
+    world.files.calls.clear()
+    assert world.scan(reads=False) == [("moved", "Downloads/pack", "Downloads/new")]
+    assert world.files.calls["open"] <= 64
+
+
+def test_copy_over_several_scans_and_deletion_is_created_then_moved(world: World) -> None:
+    """Rule 6: a move to a NAS is a copy of minutes and then a deletion."""
+    whole = content("big", BIG)
+    target = "Downloads/big.safetensors"
+    found = []
+    for part in (1, 2, 3):
+        world.files.write(at(target), whole[: BIG * part // 3])
+        found += world.scan()
+    world.files.remove(at("ComfyUI/models/checkpoints/big.safetensors"))
+    found += world.scan()
+    assert found == [
+        ("created", target),
+        ("moved", "ComfyUI/models/checkpoints/big.safetensors", target),
+    ]
+
+
+def test_directory_copied_over_several_scans_and_deleted_is_one_move(world: World) -> None:
+    for number in range(6):
+        world.files.write(at(f"Downloads/pack/f{number}.bin"), content(f"pack{number}"))
+    world.scan()
+    for number in range(6):
+        world.files.write(at(f"ComfyUI/models/loras/pack/f{number}.bin"), content(f"pack{number}"))
+        if number % 2:
+            world.scan()
+    for number in range(6):
+        world.files.remove(at(f"Downloads/pack/f{number}.bin"))
+    world.files.remove(at("Downloads/pack"))
+    found = world.scan()
+    assert ("moved", "Downloads/pack", "ComfyUI/models/loras/pack") in found
+    # Copies have new mtimes, so the files differ from what moved: each has its line, no other.
+    assert {line[0] for line in found} == {"moved", "modified"}
+
+
+def test_deletion_followed_by_arrival_in_a_later_scan_is_a_move(world: World) -> None:
+    world.files.remove(at(lora("a")))
+    assert world.scan() == [("deleted", lora("a"))]
+    world.files.write(at("Downloads/a.safetensors"), content("a"))
+    assert world.scan() == [("moved", lora("a"), "Downloads/a.safetensors")]
+
+
+def test_move_window_ends(world: World) -> None:
+    world.files.remove(at(lora("a")))
+    world.scan()
+    world.scan(advance=1000)
+    world.files.write(at("Downloads/a.safetensors"), content("a"))
+    assert world.scan() == [("created", "Downloads/a.safetensors")]
+
+
+def test_empty_files_never_move_alone(world: World) -> None:
+    world.files.write(at("Downloads/empty"), b"")
+    world.scan()
+    world.files.rename(at("Downloads/empty"), at(lora("empty")))
+    assert world.scan() == [("created", lora("empty")), ("deleted", "Downloads/empty")]
+
+
+def test_pairs_of_equal_content_prefer_the_same_name(world: World) -> None:
+    world.files.mount_table = [Mount("/", "exfat", "/dev/fake1")]
+    for name in ("x", "y", "z"):
+        world.files.write(at(f"Downloads/{name}.bin"), content("same"))
+    world.restart()
+    world.scan()
+    world.scan()
+    for name in ("x", "y", "z"):
+        world.files.remove(at(f"Downloads/{name}.bin"))
+        world.files.write(at(f"ComfyUI/models/loras/{name}.bin"), content("same"))
+    assert world.scan() == [
+        ("moved", f"Downloads/{name}.bin", f"ComfyUI/models/loras/{name}.bin")
+        for name in ("x", "y", "z")
+    ]
+
+
+def test_growing_file_is_reported_when_it_rests(world: World) -> None:
+    path = "Downloads/growing.bin"
+    found = []
+    for size in (10, 20, 30, 40):
+        world.files.write(at(path), b"g" * size)
+        found.append(world.scan())
+    found.append(world.scan())
+    found.append(world.scan())
+    assert found == [[("created", path)], [], [], [], [("modified", path)], []]
+
+
+def test_file_that_never_rests_is_reported_every_ten_minutes(world: World) -> None:
+    path = "Downloads/growing.bin"
+    found = []
+    for size in range(1, 42):
+        world.files.write(at(path), b"g" * size)
+        found += world.scan()
+    assert found == [("created", path), ("modified", path)]
+
+
+def test_file_replaced_by_directory_and_back(world: World) -> None:
+    world.files.remove(at(lora("a")))
+    world.files.write(at(lora("a") + "/inside"), b"1")
+    assert world.scan() == [
+        ("created", lora("a")),
+        ("created", lora("a") + "/inside"),
+        ("deleted", lora("a")),
+    ]
+    world.files.remove(at(lora("a")))
+    world.files.write(at(lora("a")), content("a2"))
+    assert world.scan() == [
+        ("created", lora("a")),
+        ("deleted", lora("a")),
+        ("deleted", lora("a") + "/inside"),
+    ]
+
+
+# Absence needs proof
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE, errno.ENOENT])
+def test_folder_that_answers_with_an_error_keeps_everything_below(
+    world: World, number: int
+) -> None:
+    world.files.faults["list", at("ComfyUI/models/loras")] = number
+    world.files.remove(at(lora("a")))
+    assert world.scan() == []
+    assert at(lora("a")) in world.inventory()
+    assert world.state(MODELS) == "partial"
+    assert list(world.store.memory.unreachable) == [at("ComfyUI/models/loras")]
+    world.files.faults.clear()
+    assert world.scan() == [("deleted", lora("a"))]
+    assert world.state(MODELS) == "online"
+    assert world.store.memory.unreachable == {}
+
+
+def test_listed_name_whose_stat_fails_is_kept(world: World) -> None:
+    world.files.faults["stat", at(lora("a"))] = errno.ENOENT
+    assert world.scan() == []
+    assert at(lora("a")) in world.inventory()
+    world.files.faults.clear()
+    assert world.scan() == []
+
+
+def test_folder_that_vanishes_while_it_is_walked_is_deleted_at_once(world: World) -> None:
+    world.files.write(at("Downloads/pack/file"), b"1")
+    world.scan()
+
+    def vanish(path: str) -> None:
+        if path == at("Downloads"):
+            world.files.on_list = None
+            # Listed by its parent a moment ago, gone when its turn comes.
+            node = world.files.remove(at("Downloads/pack"))
+            world.files._resolve(at("Downloads")).children["pack"] = node
+            world.files.faults["list", at("Downloads/pack")] = lambda: world.files.remove(
+                at("Downloads/pack")
+            )
+
+    world.files.on_list = vanish
+    assert world.scan() == [("deleted", "Downloads/pack"), ("deleted", "Downloads/pack/file")]
+    assert world.state(DOWNLOADS) == "online"
+
+
+def test_vanished_root_keeps_entries_and_comes_back(world: World) -> None:
+    node = world.files.remove(at("Downloads"))
+    assert world.scan() == []
+    assert world.state(DOWNLOADS) == "offline"
+    assert at("Downloads/new.safetensors") in world.inventory()
+    world.files.makedirs(at("")).children["Downloads"] = node
+    assert world.scan() == []
+    assert world.state(DOWNLOADS) == "online"
+
+
+def test_root_that_vanishes_during_the_walk_deletes_nothing(world: World) -> None:
+    def vanish(path: str) -> None:
+        if path == at("Downloads"):
+            for name in list(world.files._resolve(path).children):
+                del world.files._resolve(path).children[name]
+            world.files.remove(path)
+            world.files.on_list = None
+
+    world.files.on_list = vanish
+    assert world.scan() == []
+    assert world.state(DOWNLOADS) == "offline"
+    assert at("Downloads/new.safetensors") in world.inventory()
+
+
+def test_missing_root_is_waited_for(tmp_path: Path) -> None:
+    extra = Root("extra", "/mnt/disk")
+    world = World(tmp_path, roots=(MODELS, extra))
+    world.files.remove("/mnt/disk")
+    world.scan()
+    assert world.state(extra) == "missing"
+    world.files.write("/mnt/disk/x", b"1")
+    assert world.scan() == []
+    assert world.baselines() == [("/mnt/disk", "added")]
+    assert world.state(extra) == "online"
+
+
+def test_unmounted_root_keeps_entries(tmp_path: Path) -> None:
+    extra = Root("extra", "/mnt/disk")
+    world = World(tmp_path, roots=(MODELS, extra))
+    world.files.mount_table.append(Mount("/mnt/disk", "ext4", "/dev/fake2"))
+    world.files.write("/mnt/disk/x", b"1")
+    world.scan()
+    world.files.mount_table.pop()
+    world.files.remove("/mnt/disk/x")
+    assert world.scan() == []
+    assert world.state(extra) == "offline"
+    assert "/mnt/disk/x" in world.inventory()
+
+
+def test_other_disk_on_the_mount_point_is_held_until_accepted(tmp_path: Path) -> None:
+    extra = Root("extra", "/mnt/disk")
+    world = World(tmp_path, roots=(MODELS, extra))
+    world.files.mount_table.append(Mount("/mnt/disk", "ext4", "/dev/fake2"))
+    world.files.write("/mnt/disk/x", b"1")
+    world.scan()
+    world.files.mount_table[-1] = Mount("/mnt/disk", "ext4", "/dev/other")
+    world.files.remove("/mnt/disk/x")
+    world.files.write("/mnt/disk/y", b"2")
+    assert world.scan() == []
+    assert world.scan() == []
+    assert world.state(extra) == "held"
+    world.store.state.ask(0, extra.id, "", frozenset())
+    assert world.scan() == [("created", "/mnt/disk/y"), ("deleted", "/mnt/disk/x")]
+    assert world.state(extra) == "online"
+
+
+# Loss hold
+
+
+def fill(world: World, count: int) -> None:
+    for number in range(count):
+        world.files.write(at(f"Downloads/f{number:03}.bin"), content(str(number)))
+    world.scan()
+
+
+def test_loss_of_most_files_is_held_until_the_next_scan(world: World) -> None:
+    fill(world, 40)
+    for number in range(30):
+        world.files.remove(at(f"Downloads/f{number:03}.bin"))
+    world.files.write(at("Downloads/fresh.bin"), b"1")
+    assert world.scan() == [("created", "Downloads/fresh.bin")]
+    assert world.state(DOWNLOADS) == "held"
+    assert at("Downloads/f000.bin") in world.inventory()
+    assert len(world.scan()) == 30
+    assert world.state(DOWNLOADS) == "online"
+
+
+def test_what_comes_back_during_a_hold_is_forgotten(world: World) -> None:
+    fill(world, 40)
+    nodes = {n: world.files.remove(at(f"Downloads/f{n:03}.bin")) for n in range(30)}
+    assert world.scan() == []
+    folder = world.files._resolve(at("Downloads"))
+    folder.children.update({f"f{n:03}.bin": node for n, node in nodes.items() if n})
+    assert world.scan() == [("deleted", "Downloads/f000.bin")]
+
+
+def test_loss_that_spreads_during_a_hold_is_judged_by_itself(world: World) -> None:
+    fill(world, 80)
+    for number in range(50):
+        world.files.remove(at(f"Downloads/f{number:03}.bin"))
+    assert world.scan() == []
+    for number in range(50, 80):
+        world.files.remove(at(f"Downloads/f{number:03}.bin"))
+    found = world.scan()
+    assert len(found) == 50
+    assert world.state(DOWNLOADS) == "held"
+    assert len(world.scan()) == 30
+
+
+def test_root_that_lists_empty_is_held(world: World) -> None:
+    world.files.remove(at("Downloads/new.safetensors"))
+    assert world.scan() == []
+    assert world.state(DOWNLOADS) == "held"
+    assert world.scan() == [("deleted", "Downloads/new.safetensors")]
+
+
+def test_moves_are_no_loss(world: World) -> None:
+    fill(world, 40)
+    for number in range(40):
+        world.files.rename(
+            at(f"Downloads/f{number:03}.bin"), at(f"ComfyUI/models/loras/f{number:03}.bin")
+        )
+    world.files.rename(at("Downloads/new.safetensors"), at(lora("new")))
+    assert {line[0] for line in world.scan()} == {"moved"}
+    assert world.state(DOWNLOADS) == "online"
+
+
+def test_hold_outlives_a_restart(world: World) -> None:
+    fill(world, 40)
+    for number in range(30):
+        world.files.remove(at(f"Downloads/f{number:03}.bin"))
+    world.scan()
+    world.restart()
+    assert world.scan(advance=10) == []
+    assert len(world.scan(advance=25)) == 30
+
+
+def test_accept_lifts_what_was_held_when_it_was_asked(world: World) -> None:
+    fill(world, 40)
+    for number in range(30):
+        world.files.remove(at(f"Downloads/f{number:03}.bin"))
+    world.scan()
+    hold = world.store.memory.holds[DOWNLOADS.id]
+    world.store.state.ask(0, DOWNLOADS.id, "", hold.paths)
+    assert len(world.scan(advance=1)) == 30
+
+
+def test_empty_remote_models_wait_for_a_person(world: World, tmp_path: Path) -> None:
+    world.files.mount_table.append(Mount(at("ComfyUI/models"), "cifs", "//nas/models"))
+    world.store.close()
+    (tmp_path / "nas").mkdir()
+    world = World(tmp_path / "nas", world.files)
+    world.scan()
+    for name in ("loras", "checkpoints"):
+        world.files.remove(at(f"ComfyUI/models/{name}"))
+    for _ in range(5):
+        assert world.scan() == []
+    assert world.state(MODELS) == "held"
+    hold = world.store.memory.holds[MODELS.id]
+    world.store.state.ask(0, MODELS.id, "", hold.paths)
+    assert len(world.scan()) == 6
+
+
+def test_limits_are_settings_per_root(tmp_path: Path) -> None:
+    world = World(tmp_path, per_root={"downloads": {"loss_fraction": 0.9}})
+    fill(world, 40)
+    for number in range(30):
+        world.files.remove(at(f"Downloads/f{number:03}.bin"))
+    assert len(world.scan()) == 30
+
+
+def test_accept_drops_an_offline_root(world: World) -> None:
+    world.files.remove(at("Downloads"))
+    world.scan()
+    world.store.state.ask(0, "", at("Downloads"), frozenset())
+    assert world.scan() == [("deleted", "Downloads/new.safetensors")]
+    assert world.state(DOWNLOADS) == "missing"
+
+
+# Links
+
+
+def test_linked_folder_is_followed_and_its_loop_is_not(world: World) -> None:
+    world.files.write("/mnt/nas/x.safetensors", content("nas"))
+    world.files.symlink("/mnt/nas", at("ComfyUI/models/nas"))
+    world.files.symlink(at("ComfyUI"), at("ComfyUI/models/loop"))
+    world.files.symlink("/", at("ComfyUI/models/everything"))
+    assert world.scan() == [
+        ("created", "ComfyUI/models/everything"),
+        ("created", "ComfyUI/models/loop"),
+        ("created", "ComfyUI/models/nas"),
+        ("created", "ComfyUI/models/nas/x.safetensors"),
+    ]
+    world.files.write("/mnt/nas/y.safetensors", content("nas2"))
+    assert world.scan() == [("created", "ComfyUI/models/nas/y.safetensors")]
+
+
+def test_file_link_changes_with_its_target(world: World) -> None:
+    world.files.write("/mnt/nas/x.safetensors", content("nas"))
+    world.files.symlink("/mnt/nas/x.safetensors", at(lora("link")))
+    world.scan()
+    world.files.write("/mnt/nas/x.safetensors", content("other", 5))
+    assert world.scan() == [("modified", lora("link"))]
+
+
+def test_link_into_an_unmounted_share_keeps_what_is_known(world: World) -> None:
+    world.files.write("/mnt/nas/x.safetensors", content("nas"))
+    world.files.symlink("/mnt/nas/x.safetensors", at(lora("link")))
+    world.files.symlink("/mnt/nas", at("ComfyUI/models/nas"))
+    world.scan()
+    node = world.files.remove("/mnt/nas")
+    world.files.makedirs("/mnt/nas")
+    world.files._resolve("/mnt").children["nas"].children.clear()
+    kept = world.project()
+    assert world.scan() == [] or world.state(MODELS) == "held"
+    assert world.project()[at(lora("link"))] == kept[at(lora("link"))]
+    world.files._resolve("/mnt").children["nas"] = node
+    world.scan()
+    assert world.project() == kept
+
+
+def test_truly_broken_link_is_listed_as_one(world: World) -> None:
+    world.files.symlink(at(lora("a")) + ".gone", at(lora("link")))
+    assert world.scan() == [("created", lora("link"))]
+    world.files.symlink(at(lora("a")), at(lora("link")))
+    assert world.scan() == [("modified", lora("link"))]
+
+
+def test_directory_swapped_for_a_link_to_its_copy_changes_one_entry(world: World) -> None:
+    node = world.files.remove(at("ComfyUI/models/loras"))
+    world.files.makedirs("/mnt").children["loras"] = node
+    world.files.symlink("/mnt/loras", at("ComfyUI/models/loras"))
+    assert world.scan() == [("modified", "ComfyUI/models/loras")]
+
+
+def test_special_files_are_listed_and_never_opened(world: World) -> None:
+    world.files.special(at("Downloads/pipe"))
+    assert world.scan() == [("created", "Downloads/pipe")]
+    assert world.files.calls["open", at("Downloads/pipe")] == 0  # type: ignore[index]
+
+
+# Baselines
+
+
+def test_new_ignore_rule_is_a_baseline_and_real_changes_stay_changes(world: World) -> None:
+    world.files.write(at(lora("note.bak")), b"1")
+    world.scan()
+    world.restart(ignore=("*.bak*", "note.bak.*"))
+    world.files.write(at(lora("d")), b"d")
+    world.files.remove(at(lora("a")))
+    assert world.scan() == [("created", lora("d")), ("deleted", lora("a"))]
+    assert ("ComfyUI/models", "rules changed") in world.baselines()
+    assert at(lora("note.bak")) not in world.inventory()
+    world.restart(ignore=())
+    assert world.scan() == []
+    assert at(lora("note.bak")) in world.inventory()
+
+
+def test_added_and_removed_roots_are_baselines(world: World) -> None:
+    world.store.close()
+    inner = Root("extra", at("ComfyUI/models/loras"))
+    world.roots = (MODELS, DOWNLOADS, inner)
+    world.open()
+    world.files.write(at(lora("d")), b"d")
+    assert world.scan() == [("created", lora("d"))]
+    assert ("ComfyUI/models/loras", "added") in world.baselines()
+    world.store.close()
+    world.roots = (MODELS, DOWNLOADS)
+    world.open()
+    world.files.remove(at(lora("a")))
+    assert world.scan() == [("deleted", lora("a"))]
+    assert ("ComfyUI/models/loras", "removed") in world.baselines()
+    assert at("ComfyUI/models/loras") in world.inventory()
+
+
+def test_lost_state_is_rebuilt_and_finds_only_what_changed(world: World) -> None:
+    world.store.close()
+    for ending in ("", "-wal", "-shm"):
+        Path(world.outputs.state + ending).unlink(missing_ok=True)
+    world.files.write(at(lora("d")), b"d")
+    world.files.remove(at(lora("a")))
+    world.open()
+    assert world.scan() == [("created", lora("d")), ("deleted", lora("a"))]
+    assert {reason for _, reason in world.baselines()} == {"state lost"}
+    assert world.scan() == []
+
+
+def test_corrupt_state_is_kept_aside_and_rebuilt(world: World) -> None:
+    world.store.close()
+    for ending in ("-wal", "-shm"):
+        Path(world.outputs.state + ending).unlink(missing_ok=True)
+    Path(world.outputs.state).write_bytes(b"this is no database" * 100)
+    world.files.remove(at(lora("a")))
+    world.open()
+    assert world.scan() == [("deleted", lora("a"))]
+    assert len(list(world.folder.glob("*.damaged-*"))) == 1
+
+
+def test_offline_changes_appear_once_after_a_restart(world: World) -> None:
+    world.restart()
+    world.files.write(at(lora("d")), b"d")
+    world.files.rename(at(lora("a")), at("Downloads/a"))
+    assert world.scan() == [("created", lora("d")), ("moved", lora("a"), "Downloads/a")]
+    world.restart()
+    assert world.scan() == []
+
+
+def test_unchanged_scan_asks_only_for_listings(world: World) -> None:
+    """Counted: one listing per directory, one stat per entry, and the roots' own twice."""
+    world.files.calls.clear()
+    world.scan()
+    directories, entries = 4, 7
+    assert world.files.calls["list"] == directories
+    assert world.files.calls["stat"] == entries + 2 * len(world.roots)
+    assert world.files.calls["open"] == 0
