@@ -57,9 +57,7 @@ def accept_places(
                 wishes = [_wish(place, cwd, memory) for place in places]
             if not wishes:
                 raise InventoryError("Nothing is held.")
-            asked = [
-                state.ask(time.time_ns(), wish.root, wish.path, wish.paths) for wish in wishes
-            ]
+            asked = [state.ask(time.time_ns(), wish.root, wish.path, wish.paths) for wish in wishes]
             return _wait(state, outputs, list(zip(wishes, asked, strict=True)), timeout)
         finally:
             state.close()

@@ -209,7 +209,8 @@ def patiently(action: Callable[[], None]) -> None:
     """Do `action`, again for up to 1.75 s while another program on Windows holds the file."""
     for delay in _RETRY_DELAYS:
         try:
-            return action()
+            action()
+            return
         except OSError as error:
             if getattr(error, "winerror", None) not in _SHARING_ERRORS:
                 raise

@@ -64,7 +64,11 @@ def start_log(settings: Settings, console: Console) -> None:
     if console.is_terminal:
         handlers.append(
             RichHandler(
-                console=console, show_path=False, markup=False, highlighter=None, log_time_format="%X"
+                console=console,
+                show_path=False,
+                markup=False,
+                highlighter=None,
+                log_time_format="%X",
             )
         )
     else:
@@ -159,7 +163,9 @@ class _Plain(Display):
     def reading(self, done: Done) -> None:
         if self._is_due():
             logging.getLogger("scanner").info(
-                "fingerprints: %s files left, %s", f"{done.left.files:,}", size_text(done.left.bytes)
+                "fingerprints: %s files left, %s",
+                f"{done.left.files:,}",
+                size_text(done.left.bytes),
             )
 
     def idle(self) -> None:

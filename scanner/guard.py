@@ -54,7 +54,8 @@ def examine(
     mounts = list(mounts)
     mount = mount_of(root.path, mounts)
     absent = MISSING if known is None else OFFLINE
-    if known is not None and known.identity != mount.identity:
+    # Without an identity (accepted, or lost with the state) the present mount is taken for known.
+    if known is not None and known.identity and known.identity != mount.identity:
         if not any(other.point == known.point for other in mounts):
             return Health(OFFLINE, f"{known.point} is not mounted", mount)
         if not isinstance(answer, Failed):

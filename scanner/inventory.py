@@ -162,7 +162,7 @@ def read_entries(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
             _header_of(file, path)
             yield from _parse_entries(file, path)
     except FileNotFoundError:
-        raise UnreadableInventoryError(f"there is no inventory at {shown_path(path)}") from None
+        raise UnreadableInventoryError(f"there is no inventory at {_name(path)}") from None
     except OSError as error:
         raise cannot("read", os.fspath(path), error) from error
 
@@ -179,12 +179,20 @@ def snapshot_from(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Snapsho
             header = _header_of(file, path)
             return header, _rebuild(header, _parse_entries(file, path))
     except FileNotFoundError:
-        raise UnreadableInventoryError(f"there is no inventory at {shown_path(path)}") from None
+        raise UnreadableInventoryError(f"there is no inventory at {_name(path)}") from None
     except OSError as error:
         raise cannot("read", os.fspath(path), error) from error
 
 
-def shown_path(path: str | os.PathLike[str]) -> str:
+def base_of(header: Mapping[str, Any]) -> str | None:
+    """The folder that paths in an inventory with this header are relative to, if any.
+
+    ValueError where it is damaged.
+    """
+    return native(header, None, "base") if "base" in header else None
+
+
+def _name(path: str | os.PathLike[str]) -> str:
     """A path as messages show it."""
     return readable(os.fspath(path))
 
@@ -580,10 +588,10 @@ def _parse_header(line: bytes) -> dict[str, Any] | None:
 def _header_of(file: BinaryIO, path: str | os.PathLike[str]) -> dict[str, Any]:
     header = _parse_header(file.readline(_LONGEST_HEADER))
     if header is None:
-        raise UnreadableInventoryError(f"{shown_path(path)} is not an inventory")
+        raise UnreadableInventoryError(f"{_name(path)} is not an inventory")
     if header["schema"] > SCHEMA:
         raise UnreadableInventoryError(
-            f"{shown_path(path)} was written by a newer version (schema {header['schema']}, "
+            f"{_name(path)} was written by a newer version (schema {header['schema']}, "
             f"this version reads up to {SCHEMA})"
         )
     return header
@@ -592,7 +600,8 @@ def _header_of(file: BinaryIO, path: str | os.PathLike[str]) -> dict[str, Any]:
 def _parse_entries(file: BinaryIO, path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """The entries after line 1. A file without its last line was cut off, and is damaged."""
     number = 1
-    for number, line in enumerate(file, 2):
+    for line in file:
+        number += 1
         if line == _END:
             if file.read(1):
                 break
@@ -604,7 +613,7 @@ def _parse_entries(file: BinaryIO, path: str | os.PathLike[str]) -> Iterator[dic
         if not isinstance(entry, dict):
             break
         yield entry
-    raise UnreadableInventoryError(f"{shown_path(path)} is damaged at line {number}")
+    raise UnreadableInventoryError(f"{_name(path)} is damaged at line {number}")
 
 
 class _Columns:
@@ -645,7 +654,7 @@ def _rebuild(header: Mapping[str, Any], entries: Iterable[dict[str, Any]]) -> Sn
     prefix, parent = "", _Columns()
     entry: Mapping[str, Any] = header
     try:
-        base = native(header, None, "base") if "base" in header else None
+        base = base_of(header)
         for entry in header["roots"]:
             if "mtime" in entry or "mtime_ns" in entry:
                 root = columns.setdefault(native(entry, base), _Columns())

@@ -7,7 +7,7 @@ import os
 import threading
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scanner.changelist import carry_fingerprints, compose
 from scanner.changes import BASELINE, DELETED, Change
@@ -305,6 +305,7 @@ class Scanner:
                 )
             if is_offline:
                 run.memory_of(root).walked = False
+                run.health[root.id] = replace(run.health[root.id], state=MISSING)
             count = len(run.delta.deleted) - before
             run.answers[request.id] = f"{count} entries below {request.path} deleted"
 

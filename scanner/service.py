@@ -308,9 +308,7 @@ class Service:
             "changes": sum(kinds.values()),
             "kinds": kinds,
             "incomplete_roots": {
-                readable(root): state
-                for root, state in outcome.states.items()
-                if state != ONLINE
+                readable(root): state for root, state in outcome.states.items() if state != ONLINE
             },
             "backlog": {"files": self._work.files, "bytes": self._work.bytes},
             "inventory": shown(self.outputs.inventory, None),

@@ -13,14 +13,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-from dataclasses import dataclass, field, fields
+import dataclasses
+from dataclasses import dataclass, field
 
 from scanner.atomic import remove_leftovers
 from scanner.changes import Change
-from scanner.errors import OutputError
+from scanner.errors import InventoryError, OutputError
 from scanner.inventory import View, read_header, snapshot_from, write_inventory
 from scanner.journal import Journal, encode
 from scanner.outputs import Outputs
+from scanner.portable import native
+from scanner.roots import Root
 from scanner.snapshot import Directory, Snapshot
 from scanner.state import DamagedStateError, Memory, RootRecord, State
 
@@ -123,21 +126,16 @@ class Store:
         """Take the inventory for the snapshot: costs time and evidence, never a false change."""
         try:
             header, snapshot = snapshot_from(self.outputs.inventory)
-        except (OSError, ValueError, KeyError) as error:
+        except InventoryError as error:
             log.warning("The inventory cannot be read either (%s): starting anew.", error)
             return
-        records = {
-            root["id"]: RootRecord(
-                id=root["id"],
-                kind=root["kind"],
-                path=root["path"],
-                category=root.get("category", ""),
-                state=root["state"],
-                walked=True,
-            )
-            for root in header["roots"]
-            if root["path"] in snapshot
-        }
+        records = {}
+        for fields in header["roots"]:
+            root = Root(fields["kind"], native(fields, header["base"]), fields.get("category", ""))
+            if root.path in snapshot:
+                records[root.id] = RootRecord(
+                    root.id, root.kind, root.path, root.category, fields["state"], walked=True
+                )
         if not records:
             return
         log.warning("The state was lost: rebuilding it from %s.", self.outputs.inventory)
@@ -248,6 +246,8 @@ class Store:
 
 def copy_memory(memory: Memory) -> Memory:
     """A copy whose tables can be changed without changing the original's."""
-    duplicate = Memory(**{item.name: dict(getattr(memory, item.name)) for item in fields(memory)})
+    duplicate = Memory(
+        **{item.name: dict(getattr(memory, item.name)) for item in dataclasses.fields(memory)}
+    )
     duplicate.roots = {id_: copy(record) for id_, record in memory.roots.items()}
     return duplicate

@@ -111,7 +111,7 @@ class FakeFileSystem:
 
     def rename(self, old: str, new: str) -> None:
         node = self.remove(old)
-        parent = self._resolve(posixpath.dirname(new))
+        parent = self.makedirs(posixpath.dirname(new))
         parent.children[posixpath.basename(new)] = node
         parent.mtime = self._tick()
 
