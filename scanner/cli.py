@@ -120,13 +120,22 @@ HoldWait = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
 
 
-@app.callback()
-def _program(
-    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
-) -> None:
-    if version:
+def _print_version(wanted: bool) -> None:
+    if wanted:
         typer.echo(f"comfy-inventory {__version__}")
         raise typer.Exit
+
+
+@app.callback()
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Print the version.", callback=_print_version, is_eager=True
+        ),
+    ] = False,
+) -> None:
+    pass
 
 
 # Scanning
@@ -152,15 +161,14 @@ def run(
 ) -> None:
     """Scan now and then again and again, until stopped."""
     loaded = _load(locals())
-    console = _console()
-    _start_log(loaded, console)
+    _start_log(loaded)
     found = _find_roots(loaded)
-    from scanner.display import display_on
+    from scanner.display import display
     from scanner.service import opened, stopping_on_signals
 
     with opened(loaded.settings, found, os.getcwd()) as service, stopping_on_signals(service):
         _greet(loaded, found, service.outputs)
-        has_ended = service.run(display_on(console))
+        has_ended = service.run(display())
         log.info("stopping")
     if not has_ended:
         # A pass is stuck in the kernel on a mount that hangs: it holds no lock and nothing that
@@ -192,24 +200,23 @@ def scan(
 ) -> None:
     """Scan once, for cron."""
     loaded = _load(locals())
-    console = _console()
-    _start_log(loaded, console)
+    _start_log(loaded)
     found = _find_roots(loaded)
-    from scanner.display import display_on
+    from scanner.display import display
     from scanner.service import opened, stopping_on_signals
 
     with (
         opened(loaded.settings, found, os.getcwd()) as service,
         stopping_on_signals(service) as signals,
     ):
-        outcome = service.scan_once(display_on(console))
+        outcome = service.scan_once(display())
         summary = service.summary(outcome)
     if as_json:
         _print_json(summary)
     else:
         from scanner.report import summary_text
 
-        console.print(summary_text(summary), markup=False, highlight=False)
+        typer.echo(summary_text(summary), err=True)
     if signals:
         raise typer.Exit(128 + signals[0])
     if summary["incomplete_roots"]:
@@ -238,7 +245,7 @@ def status(
     else:
         from scanner.display import print_status
 
-        print_status(_console(stderr=False), found)
+        print_status(_console(), found)
     if any(root["state"] != "online" for root in found["roots"]):
         raise typer.Exit(3)
 
@@ -267,7 +274,7 @@ def changes(
     from scanner.display import print_changes
 
     print_changes(
-        _console(stderr=False),
+        _console(),
         outputs.journal,
         since=since,
         kinds=kind or (),
@@ -317,7 +324,7 @@ def roots(
     else:
         from scanner.display import print_roots
 
-        print_roots(_console(stderr=False), listed)
+        print_roots(_console(), listed)
 
 
 @app.command()
@@ -392,7 +399,7 @@ def config_show(
     else:
         from scanner.display import print_settings
 
-        print_settings(_console(stderr=False), settings)
+        print_settings(_console(), settings)
 
 
 # Shared steps
@@ -454,17 +461,17 @@ def _greet(loaded: Loaded, found: Found, outputs: Outputs) -> None:
     )
 
 
-def _console(*, stderr: bool = True) -> Console:
+def _console() -> Console:
     from rich.console import Console
 
-    return Console(stderr=stderr, soft_wrap=not (sys.stderr if stderr else sys.stdout).isatty())
+    return Console(soft_wrap=not sys.stdout.isatty())
 
 
-def _start_log(loaded: Loaded, console: Console) -> None:
+def _start_log(loaded: Loaded) -> None:
     from scanner.display import start_log
 
     try:
-        start_log(loaded.settings, console)
+        start_log(loaded.settings)
     except OSError as error:
         raise SettingsError(
             f"log_file: {error.filename} cannot be written: {error.strerror}."

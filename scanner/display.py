@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import os
 import re
@@ -10,21 +11,9 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
-from rich.console import Console
-from rich.logging import RichHandler
-from rich.progress import (
-    BarColumn,
-    Progress,
-    SpinnerColumn,
-    TaskID,
-    TextColumn,
-    TimeRemainingColumn,
-)
-from rich.table import Table
-from rich.text import Text
 
 from scanner import walk
 from scanner.backlog import Done
@@ -34,6 +23,12 @@ from scanner.journal import follow, read
 from scanner.report import count_text, size_text
 from scanner.service import Display
 from scanner.settings import Settings, parse_duration
+
+if TYPE_CHECKING:
+    # Rich takes 50 ms to import: only what draws on a terminal pays for it.
+    from rich.console import Console
+    from rich.progress import Progress
+    from rich.text import Text
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 
@@ -57,14 +52,16 @@ SHOW_AFTER = 0.5
 """Seconds of work before a progress line appears: what is over at once needs none."""
 
 
-def start_log(settings: Settings, console: Console) -> None:
+def start_log(settings: Settings) -> None:
     """Log to stderr, plainly unless it is a terminal, and to `log_file`. Raises OSError."""
     handlers: list[logging.Handler] = []
     plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
-    if console.is_terminal:
+    if sys.stderr.isatty():
+        from rich.logging import RichHandler
+
         handlers.append(
             RichHandler(
-                console=console,
+                console=_terminal(),
                 show_path=False,
                 markup=False,
                 highlighter=None,
@@ -85,19 +82,25 @@ def start_log(settings: Settings, console: Console) -> None:
     logger.propagate = False
 
 
-def display_on(console: Console) -> Display:
+@functools.cache
+def _terminal() -> Console:
+    """The terminal on stderr, one for log and progress: they would overwrite each other else."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+def display() -> Display:
     """Progress on a terminal; elsewhere a line in the log now and then."""
-    return _Live(console) if console.is_terminal else _Plain()
+    return _Live() if sys.stderr.isatty() else _Plain()
 
 
 class _Live(Display):
     """One line that is drawn again and again. Lanes share it."""
 
-    def __init__(self, console: Console) -> None:
-        self._console = console
+    def __init__(self) -> None:
         self._lock = threading.Lock()
         self._bar: Progress | None = None
-        self._task = TaskID(0)
         self._since: float | None = None
 
     def walking(self, progress: walk.Progress) -> None:
@@ -119,22 +122,30 @@ class _Live(Display):
             if now - self._since < SHOW_AFTER:
                 return
             if self._bar is None:
+                from rich.progress import (
+                    BarColumn,
+                    Progress,
+                    SpinnerColumn,
+                    TextColumn,
+                    TimeRemainingColumn,
+                )
+
                 self._bar = Progress(
                     SpinnerColumn(),
                     TextColumn("{task.description}"),
                     *((BarColumn(),) if total is not None else ()),
                     TextColumn("{task.fields[told]}, {task.fields[rate]}"),
                     *((TimeRemainingColumn(),) if total is not None else ()),
-                    console=self._console,
+                    console=_terminal(),
                     transient=True,
                 )
                 self._bar.start()
-                self._task = self._bar.add_task(what, total=total, told=told, rate="")
+                self._bar.add_task(what, total=total, told=told, rate="")
             task = self._bar.tasks[0]
             rate = f"{task.speed:,.0f} files/s" if task.speed and total is not None else ""
             if not rate:
                 rate = f"{now - self._since:.0f} s"
-            self._bar.update(self._task, told=told, rate=rate, completed=completed)
+            self._bar.update(task.id, told=told, rate=rate, completed=completed)
 
     def idle(self) -> None:
         with self._lock:
@@ -184,6 +195,9 @@ class _Plain(Display):
 
 def print_settings(console: Console, settings: Sequence[tuple[str, Any, str]]) -> None:
     """Name, value and origin of every setting."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table("setting", "value", "from", box=None, pad_edge=False)
     for name, value, origin in settings:
         style = "dim" if origin == "default" else ""
@@ -193,6 +207,9 @@ def print_settings(console: Console, settings: Sequence[tuple[str, Any, str]]) -
 
 def print_roots(console: Console, roots: Sequence[Mapping[str, Any]]) -> None:
     """Kind, path, category and state of every root."""
+    from rich.table import Table
+    from rich.text import Text
+
     table = Table("kind", "path", "category", "state", box=None, pad_edge=False)
     for root in roots:
         state = root.get("state") or "not scanned yet"
@@ -208,6 +225,8 @@ def print_roots(console: Console, roots: Sequence[Mapping[str, Any]]) -> None:
 
 def print_status(console: Console, status: Mapping[str, Any]) -> None:
     """The heartbeat as a page."""
+    from rich.text import Text
+
     running = "running" if status["alive"] else "not running"
     if status["state"] == "running" and not status["alive"]:
         running = "not running (it ended without saying so)"
@@ -250,13 +269,11 @@ def _ago(text: str) -> str:
     """A time of ours in words relative to now."""
     moment = datetime.fromisoformat(text[:26] + "+00:00")
     seconds = (datetime.now(UTC) - moment).total_seconds()
-    size = abs(seconds)
-    for limit, unit in ((60, "s"), (60, "min"), (24, "h")):
+    size, unit = abs(seconds), "s"
+    for limit, larger in ((60, "min"), (60, "h"), (24, "days")):
         if size < limit:
             break
-        size /= limit
-    else:
-        unit = "days"
+        size, unit = size / limit, larger
     told = f"{size:.0f} {unit}"
     return f"{told} ago" if seconds >= 0 else f"in {told}"
 
@@ -337,6 +354,8 @@ def parse_since(text: str | None) -> tuple[int | None, int | None]:
 
 
 def _change_text(change: Mapping[str, Any]) -> Text:
+    from rich.text import Text
+
     kind = change["kind"]
     text = Text(f"{change['time'][:19].replace('T', ' ')}  ")
     text.append(f"{kind:<9}", KIND_STYLES.get(kind, ""))

@@ -52,12 +52,13 @@ def take_fingerprint(files: FileSystem, path: str) -> Sampled | None:
         _advise_random(file)
         for offset, length in sample_plan(before.size):
             file.seek(offset)
-            while length > 0:
-                piece = file.read(length)
+            left = length
+            while left > 0:
+                piece = file.read(left)
                 if not piece:
                     return None
                 state.update(piece)
-                length -= len(piece)
+                left -= len(piece)
     if files.stat(path) != before:
         return None
     return Sampled(before.size, before.mtime, state.digest())

@@ -90,9 +90,9 @@ class Journal:
         """Make the journal whole after a crash at any point; how many lines were appended.
 
         To be called before the first append, and in place of the next one after an append failed,
-        with the number and lines of each scan whose append was not confirmed. What the end of the file holds of an incomplete scan is cut off;
-        then those lines of `pending` that are in no file are appended. Calling it again changes
-        nothing.
+        with the number and lines of each scan whose append was not confirmed. What the end of the
+        file holds of an incomplete scan is cut off; then those lines of `pending` that are in no
+        file are appended. Calling it again changes nothing.
         """
         try:
             self._take_back_torn()
@@ -493,7 +493,7 @@ def _open_all(path: str | os.PathLike[str], stack: ExitStack) -> list[BinaryIO]:
 def _open(path: str, mode: str = "rb") -> BinaryIO | None:
     """The open file, or None where there is none; the caller closes it."""
     try:
-        return cast(BinaryIO, open(path, mode))  # noqa: SIM115
+        return cast(BinaryIO, open(path, mode))
     except FileNotFoundError:
         return None
 

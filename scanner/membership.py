@@ -1,4 +1,4 @@
-"""What belongs to which root, under the rules of now and of the last scan (design rules 9 and 11)."""
+"""What belongs to which root, by the rules of now and of the last scan (rules 9 and 11)."""
 
 from __future__ import annotations
 

@@ -280,9 +280,9 @@ class _Pairing:
         known = self._fingerprints.get(entry.path) or entry.fingerprint
         replaced = self._replaced.get(entry.path)
         if replaced is not None and replaced.size == entry.size:
-            # Only touched, or not known to be more than that: the content was here before.
-            if not replaced.fingerprint or replaced.fingerprint == known:
-                return None
+            # Touched, or not known to be more than that: then the content was here before.
+            was_here = not replaced.fingerprint or replaced.fingerprint == known
+            known = b"" if was_here else known
         return (entry.size, known) if known else None
 
 

@@ -34,13 +34,11 @@ from scanner.ignore import rules_for
 from scanner.inventory import RootView, Unreachable, View
 from scanner.membership import Members, members_of, scope_of
 from scanner.moves import Moves, Window, find_moves
-from scanner.mounts import mount_of
 from scanner.roots import Root, owner_of
 from scanner.settings import Settings
 from scanner.snapshot import (
     CONTAINERS,
     FILE,
-    Directory,
     Entry,
     directories_below,
     entries_of,
@@ -570,7 +568,7 @@ class Scanner:
                 for path, unread in sorted(memory.unreachable.items())
             ],
             snapshot=self.store.snapshot,
-            status={path: "unsettled" for path in self._growing()},
+            status=dict.fromkeys(self._growing(), "unsettled"),
         )
 
     def _growing(self) -> list[str]:

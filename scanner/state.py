@@ -291,13 +291,13 @@ class State:
     def _save_table(self, table: str, old: Mapping, new: Mapping, row_of) -> None:  # type: ignore[no-untyped-def, type-arg]
         key = {"root": "id", "hold": "root"}.get(table, "path")
         self._db.executemany(
-            f"DELETE FROM {table} WHERE {key} = ?",  # noqa: S608  (our own table names)
+            f"DELETE FROM {table} WHERE {key} = ?",
             [(os.fsencode(item),) for item in old if item not in new],
         )
         rows = [row_of(item, value) for item, value in new.items() if old.get(item) != value]
         if rows:
             marks = ",".join("?" * len(rows[0]))
-            self._db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)  # noqa: S608
+            self._db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)
 
     def holds(self) -> list[Hold]:
         """The holds that stand."""

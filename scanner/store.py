@@ -7,13 +7,13 @@ made up for at the next start.
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from copy import copy
-import dataclasses
 from dataclasses import dataclass, field
 
 from scanner.atomic import remove_leftovers

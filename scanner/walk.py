@@ -21,7 +21,7 @@ from scanner.snapshot import (
     join,
     listing_of,
 )
-from scanner.walker import Failed, Listed, ListDirectory, Walker
+from scanner.walker import Failed, ListDirectory, Listed, Walker
 
 VANISHED = frozenset((2, 20))
 """ENOENT and ENOTDIR: what a directory that has just gone answers, and also some that have not."""
