@@ -72,6 +72,8 @@ class Backlog:
         """
         files = bytes_ = 0
         left = self.size()
+        if left.files:
+            self._settle(stopped)
         while left.files and not stopped():
             chosen = self._choose()
             if not chosen:
@@ -115,13 +117,18 @@ class Backlog:
         record = self._scanner.store.memory.roots.get(root.id)
         if record is None or record.state not in (ONLINE, PARTIAL):
             return None
-        mount = mount_of(root.path, mounts)
-        settle = SETTLE_REMOTE if mount.is_remote else SETTLE_LOCAL
-        if self._scanner.files.monotonic() - self._scanner.committed_at < settle:
-            return None
         if root.kind in FIRST:
             return 0
-        return None if mount.has_stable_inodes else 1
+        return None if mount_of(root.path, mounts).has_stable_inodes else 1
+
+    def _settle(self, stopped: Callable[[], bool]) -> None:
+        """Let the settle time since the last listing pass."""
+        files = self._scanner.files
+        mounts = files.mounts()
+        has_remote = any(mount_of(root.path, mounts).is_remote for root in self._scanner.roots)
+        settled = self._scanner.committed_at + (SETTLE_REMOTE if has_remote else SETTLE_LOCAL)
+        while (left := settled - files.monotonic()) > 0 and not stopped():
+            files.sleep(min(left, SETTLE_LOCAL))
 
     def _missing(
         self, folder: str, directory: Directory, rank: int

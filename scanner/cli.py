@@ -18,8 +18,8 @@ from scanner.errors import InventoryError, SettingsError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from scanner.installation import Found
     from scanner.outputs import Outputs
-    from scanner.roots import Found
     from scanner.settings import Loaded
 
 app = typer.Typer(
@@ -422,7 +422,7 @@ def _load(arguments: dict[str, Any]) -> Loaded:
 
 
 def _find_roots(loaded: Loaded, tell: Any = None) -> Found:
-    from scanner.roots import find_roots
+    from scanner.installation import find_roots
 
     found = find_roots(
         loaded.settings, cwd=os.getcwd(), home=os.path.expanduser("~"), environ=os.environ

@@ -19,11 +19,12 @@ from scanner.changes import BASELINE
 from scanner.errors import BusyError, InventoryError, OutputError
 from scanner.filesystem import DiskFileSystem, FileSystem
 from scanner.guard import ONLINE
+from scanner.installation import Found
 from scanner.mounts import mount_of
 from scanner.outputs import Outputs
 from scanner.portable import readable, shown, time_text
 from scanner.report import change_lines, count_text, counts_text
-from scanner.roots import Found, Root
+from scanner.roots import Root
 from scanner.scan import Outcome, Scanner
 from scanner.settings import Settings, format_duration
 from scanner.status import write_status
@@ -35,7 +36,7 @@ log = logging.getLogger(__name__)
 MARGIN = 0.2
 """Seconds before a lane's next pass at which work on the backlog ends."""
 
-EXIT_PATIENCE = 1.5
+EXIT_PATIENCE = 0.8
 """Seconds that the end of `run` waits for a pass to notice it: 2 s after SIGTERM we are gone
 (design rule 3)."""
 
@@ -146,7 +147,6 @@ class Service:
                 again.changes = [*outcome.changes, *again.changes]
                 outcome = again
         if self.settings.backlog_time > 0 and outcome.is_complete:
-            time.sleep(0.06)  # the settle time of a local disk (rule 4)
             deadline = time.monotonic() + self.settings.backlog_time
             self._read_backlog(lambda: time.monotonic() >= deadline, display)
         return outcome
@@ -257,7 +257,6 @@ class Service:
             try:
                 self._pass(lane, self._interval(seconds_left), display)
                 self.write_status("running")
-                time.sleep(min(0.06, max(0.0, seconds_left())))
                 self._read_backlog(lambda: seconds_left() < MARGIN, display)
                 self.scanner.publish(is_last=False)
             except InventoryError as error:

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from scanner.errors import SettingsError
-from scanner.roots import KINDS, Found, Root, category_of, find_roots, owner_of
+from scanner.installation import Found, find_roots
+from scanner.roots import KINDS, Root, category_of, owner_of
 from scanner.settings import RootSettings, Settings
 
 
