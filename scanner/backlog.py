@@ -12,8 +12,7 @@ from scanner.guard import ONLINE, PARTIAL
 from scanner.mounts import Mount, mount_of
 from scanner.roots import Root, owner_of
 from scanner.scan import Scanner
-from scanner.snapshot import FILE, Directory, join
-from scanner.walker import Fingerprinted, LocalWalker, SampleFile
+from scanner.snapshot import FILE, Directory, Entry, join
 
 FIRST = frozenset(("models", "downloads", "extra"))
 """Kinds whose files are fingerprinted wherever they lie. The others come last, and only where
@@ -84,7 +83,7 @@ class Backlog:
                 batch = chosen[start : start + BATCH]
                 self._take(batch, stopped)
                 files += len(batch)
-                done = sum(size for _, size, _ in batch)
+                done = sum(entry.size for entry in batch)
                 bytes_ += done
                 left = Work(max(0, left.files - len(batch)), max(0, left.bytes - done))
                 if progress is not None:
@@ -92,12 +91,12 @@ class Backlog:
             left = self.size()
         return left
 
-    def _choose(self) -> list[tuple[str, int, int]]:
-        """(path, size, mtime) of the files to read next."""
+    def _choose(self) -> list[Entry]:
+        """The files to read next."""
         chosen = heapq.nsmallest(
             CHUNK, self._waiting(), key=lambda item: (item[0], -item[1], item[2])
         )
-        return [(path, size, mtime) for _, size, path, mtime in chosen]
+        return [Entry(path, FILE, size, mtime) for _, size, path, mtime in chosen]
 
     def _waiting(self) -> Iterator[tuple[int, int, str, int]]:
         """(rank, size, path, mtime) of the files that lack a fingerprint."""
@@ -147,44 +146,33 @@ class Backlog:
         if complete:
             self._scanner.unfingerprinted.discard(folder)
 
-    def _take(self, batch: list[tuple[str, int, int]], stopped: Callable[[], bool]) -> None:
-        walker = LocalWalker(self._scanner.files)
-        expected = {path: (size, mtime) for path, size, mtime in batch}
-        for path in expected:
-            walker.ask(SampleFile(path))
-        found: dict[str, dict[str, bytes]] = {}
-        while (answer := walker.answer()) is not None:
-            if stopped():
-                return
-            sampled = answer.sampled if isinstance(answer, Fingerprinted) else None
-            if sampled is None or (sampled.size, sampled.mtime) != expected[answer.path]:
-                # Changed since its listing: the next scan will say so and ask for it again.
-                self._failed[answer.path] = expected[answer.path]
+    def _take(self, batch: list[Entry], stopped: Callable[[], bool]) -> None:
+        taken = self._scanner.take_fingerprints(batch, stopped)
+        if stopped():
+            return
+        found: dict[str, dict[str, Entry]] = {}
+        for entry in batch:
+            if entry.path not in taken:
+                # Unreadable, or changed since its listing: the next scan asks for it again.
+                self._failed[entry.path] = (entry.size, entry.mtime)
                 continue
-            folder, name = os.path.split(answer.path)
-            found.setdefault(folder, {})[name] = sampled.fingerprint
+            folder, name = os.path.split(entry.path)
+            found.setdefault(folder, {})[name] = entry
         with self._scanner.commit_lock:
             snapshot = self._scanner.store.snapshot
             self._scanner.store.save_fingerprints(
                 {
                     folder: snapshot[folder].with_fingerprints(
-                        self._still_valid(folder, snapshot[folder], names, expected)
+                        {
+                            row.name: taken[names[row.name].path]
+                            for row in snapshot[folder].listing.rows()
+                            if row.name in names
+                            # Another lane's commit may have changed it meanwhile.
+                            and (row.size, row.mtime)
+                            == (names[row.name].size, names[row.name].mtime)
+                        }
                     )
                     for folder, names in found.items()
                     if folder in snapshot
                 }
             )
-
-    def _still_valid(
-        self,
-        folder: str,
-        directory: Directory,
-        names: dict[str, bytes],
-        expected: dict[str, tuple[int, int]],
-    ) -> dict[str, bytes]:
-        """Fingerprints whose files no other lane's commit has changed meanwhile."""
-        return {
-            row.name: names[row.name]
-            for row in directory.listing.rows()
-            if row.name in names and (row.size, row.mtime) == expected[join(folder, row.name)]
-        }

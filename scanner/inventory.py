@@ -3,7 +3,8 @@
 Line 1 is the header up to `"entries":[`, then one entry a line, each but the last with a comma at
 its end, then `]}`. So the file is one JSON document, and each line can be found by grep, compared
 by diff and, without its comma, parsed by itself. Entries are sorted by the components of the path
-that they show (by code point), over all roots; roots' own folders are no entries.
+that they show (by code point; names that are shown alike by their bytes), over all roots; roots'
+own folders are no entries.
 
 `schemas/inventory.schema.json` says what each field means.
 """
@@ -46,8 +47,10 @@ from scanner.snapshot import (
     DIRECTORY_LINK,
     FILE,
     FILE_LINK,
+    FINGERPRINT_BYTES,
     OTHER,
     TYPE_NAMES,
+    UNKNOWN_FINGERPRINT,
     Directory,
     Row,
     Snapshot,
@@ -66,6 +69,8 @@ _BATCH = 4096
 
 _LONGEST_HEADER = 1 << 26
 """Bytes read in search of the end of line 1: a file without line ends is none of ours."""
+
+_NO_DIGITS = UNKNOWN_FINGERPRINT.hex()
 
 _LEADS_TO = {FILE_LINK: "file", DIRECTORY_LINK: "directory"}
 _LETTERS = {"file": FILE, "directory": DIRECTORY, "other": OTHER}
@@ -229,7 +234,7 @@ def _plan(view: View) -> dict[str, _Folder]:
         if path in view.snapshot:
             owners.setdefault(path, index)
     inner = {path for path in owners if any(p != path and is_below(path, p) for p in owners)}
-    tops = sorted(set(owners) - inner, key=lambda path: shown(path, view.base).split("/"))
+    tops = sorted(set(owners) - inner, key=lambda path: _root_key(path, view.base))
     folders: dict[str, _Folder] = {}
     stack: list[_Step] = [
         _Step(path, None, 0, False, tuple(p for p in inner if is_below(p, path)))
@@ -286,16 +291,15 @@ def _steps_below(folder: _Folder, inner: tuple[str, ...], view: View) -> list[_S
     # left out there as well.
     apart = [p for p in nested if not any(is_below(p, step.path) for step in steps)]
     if apart:
-        names = sorted(map(readable, listing.split_names()))
+        keys = sorted([_name_key(name)] for name in listing.split_names())
         for path in apart:
             if any(p != path and is_below(path, p) for p in apart):
                 continue
-            parts = readable(_tail(path, folder.path)).split(os.sep)
-            # A container of that very name without a listing of its own comes first.
-            position = bisect_left([[name] for name in names], parts)
+            # A folder between the two that has an entry and no listing comes before it.
+            position = bisect_left(keys, _key_below(path, folder.path))
             below = tuple(p for p in apart if is_below(p, path))
             steps.append(_Step(path, folder, position, folder.linked, below))
-        steps.sort(key=lambda s: readable(_tail(s.path, folder.path)).split(os.sep))
+        steps.sort(key=lambda step: _key_below(step.path, folder.path))
     return steps
 
 
@@ -428,32 +432,36 @@ def _ordered_lines(view: View, folders: Mapping[str, _Folder]) -> Iterator[bytes
 
 
 def _lines(folder: _Folder, view: View, folders: Mapping[str, _Folder]) -> Iterator[bytes]:
-    """The lines of the rows of one folder. Called for every entry: 1.6 us a plain file."""
+    """The lines of the rows of one folder."""
     listing = folder.directory.listing
-    fingerprints = folder.directory.fingerprints
+    digits = folder.directory.fingerprints.hex()
     root = view.roots[folder.root].root
     root_id = readable(root.id)
     prefix = _prefix(folder.path, view.base)
     clean = is_utf8(folder.path) and is_utf8(listing.names)
     targets = dict(listing.targets)
     shared = _shared_names(folder, folders)
-    plain = clean and not fingerprints and not shared and not view.status
+    plain = clean and not shared and not view.status
     common = {"root": root_id, "category": folder.category}
     if not folder.category:
         del common["category"]
+    entry: dict[str, Any]
     names = listing.split_names()
     for index in _order(listing.names, names):
         name, letter = names[index], listing.types[index]
         size, mtime = listing.sizes[index], listing.mtimes[index]
+        fingerprint = digits[2 * FINGERPRINT_BYTES * index : 2 * FINGERPRINT_BYTES * (index + 1)]
         if plain and letter == FILE:
-            text = time_text(mtime)
-            if text is not None:
-                yield orjson.dumps(
-                    {"path": prefix + name, "type": "file", "size": size, "mtime": text, **common}
-                )
-                continue
+            # Nearly all lines: by themselves they take half the time of those below.
+            entry = {"path": prefix + name, "type": "file", "size": size}
+            entry["mtime"] = time_text(mtime)
+            entry |= common
+            if fingerprint and fingerprint != _NO_DIGITS:
+                entry["fingerprint"] = f"{ALGORITHM}:{fingerprint}"
+            yield orjson.dumps(entry)
+            continue
         path = join(folder.path, name)
-        entry: dict[str, Any] = {"path": prefix + name} if clean else path_fields(path, view.base)
+        entry = {"path": prefix + name} if clean else dict[str, Any](path_fields(path, view.base))
         entry["type"] = TYPE_NAMES[letter]
         child = folders.get(path) if letter in CONTAINERS else None
         if letter in (FILE, FILE_LINK):
@@ -473,8 +481,8 @@ def _lines(folder: _Folder, view: View, folders: Mapping[str, _Folder]) -> Itera
             entry["leads_to"] = _LEADS_TO[letter]
         if name in targets:
             entry.update(text_fields(targets[name], "target"))
-        if fingerprints and (fingerprint := folder.directory.fingerprint(index)):
-            entry["fingerprint"] = f"{ALGORITHM}:{fingerprint.hex()}"
+        if fingerprint and fingerprint != _NO_DIGITS:
+            entry["fingerprint"] = f"{ALGORITHM}:{fingerprint}"
         if view.status and path in view.status:
             entry["status"] = view.status[path]
         alias = _alias_of(folder, name, letter, shared, folders)
@@ -562,7 +570,25 @@ def _order(joined: str, names: Sequence[str]) -> Sequence[int]:
     """Indices of the rows in the order in which their shown names sort."""
     if is_utf8(joined):
         return range(len(names))
-    return sorted(range(len(names)), key=lambda index: (readable(names[index]), names[index]))
+    return sorted(range(len(names)), key=lambda index: _name_key(names[index]))
+
+
+_Key = list[tuple[str, str]]
+"""What entries are sorted by: each component as it is shown, then as it is."""
+
+
+def _name_key(name: str) -> tuple[str, str]:
+    return readable(name), name
+
+
+def _key_below(path: str, top: str) -> _Key:
+    return [_name_key(name) for name in _tail(path, top).split(os.sep)]
+
+
+def _root_key(path: str, base: str | None) -> _Key:
+    """An absolute POSIX path begins with an empty component and so comes before relative ones."""
+    text = (_tail(path, base) or ".") if base is not None and is_below(path, base) else path
+    return [_name_key(name) for name in text.split(os.sep)]
 
 
 def _slashes(path: str) -> str:

@@ -12,7 +12,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import Any, BinaryIO, NamedTuple, Protocol, cast
+from typing import IO, Any, BinaryIO, NamedTuple, Protocol, cast
 
 import orjson
 
@@ -148,7 +148,7 @@ class Journal:
                 # The scan stays pending and is appended again: no part of it may stand here.
                 self._torn_at = start
                 try:
-                    file.truncate(start)
+                    _truncate(file, start)
                     self._torn_at = None
                 except OSError:
                     pass  # what the write met is reported; the next append tries again
@@ -160,7 +160,7 @@ class Journal:
         try:
             with open(self.path, "r+b") as file:
                 if file.seek(0, os.SEEK_END) > self._torn_at:
-                    file.truncate(self._torn_at)
+                    _truncate(file, self._torn_at)
         except FileNotFoundError:
             pass  # someone deleted the file, and the torn lines with it
         self._torn_at = None
@@ -201,7 +201,7 @@ class Journal:
                 return
             if keep == 0:
                 self._check_ours(file)
-            file.truncate(keep)
+            _truncate(file, keep)
             sync_file(file.fileno())
 
     def _check_ours(self, file: BinaryIO) -> None:
@@ -209,7 +209,7 @@ class Journal:
         file.seek(0)
         head = file.read(len(_START))
         # After a power cut, blocks that were never written read as zeros.
-        if not _START.startswith(head) and head.strip(b"\0"):
+        if any(byte not in (0, ours) for byte, ours in zip(head, _START, strict=False)):
             raise OutputError(
                 f"{readable(self.path)} is not a list of changes: move it away, "
                 "or choose another --output"
@@ -304,6 +304,10 @@ def _write_all(file: Any, data: bytes) -> None:
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
+
+
+def _truncate(file: IO[bytes], size: int) -> None:
+    file.truncate(size)
 
 
 def _replace(source: str, target: str) -> None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from scanner.changelist import carry_fingerprints, compose
 from scanner.changes import BASELINE, DELETED, Change
 from scanner.compare import Delta, adopt, compare, keep_entries
-from scanner.filesystem import FileSystem
+from scanner.filesystem import FileSystem, Stat
 from scanner.growth import judge_growth
 from scanner.guard import (
     HELD,
@@ -20,6 +20,7 @@ from scanner.guard import (
     OFFLINE,
     ONLINE,
     PARTIAL,
+    STALLED,
     Health,
     Hold,
     KnownMount,
@@ -33,6 +34,7 @@ from scanner.guard import (
 from scanner.ignore import rules_for
 from scanner.inventory import RootView, Unreachable, View
 from scanner.membership import Members, members_of, scope_of
+from scanner.mounts import Mount, mount_of
 from scanner.moves import Moves, Window, find_moves
 from scanner.roots import Root, owner_of
 from scanner.settings import Settings
@@ -47,7 +49,8 @@ from scanner.snapshot import (
 from scanner.state import Gone, Memory, Request, RootRecord, Unread
 from scanner.store import Commit, Store, copy_memory
 from scanner.walk import Progress, Walk, Walked
-from scanner.walker import Failed, Fingerprinted, LocalWalker, SampleFile, Stated, StatPath
+from scanner.walker import Failed, Fingerprinted, SampleFile, Stated, StatPath
+from scanner.walkers import InProcess, LostWalkerError, Walkers
 
 log = logging.getLogger(__name__)
 
@@ -96,13 +99,27 @@ class _Pass:
         return self.memory.roots[root.id]
 
 
+class _FingerprintsWantedError(Exception):
+    """Moves cannot be told without the fingerprints of `entries`."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        super().__init__()
+        self.entries = entries
+
+
 class Scanner:
     """Scans the roots of one output. Passes over different roots may run in several threads."""
 
     def __init__(
-        self, files: FileSystem, store: Store, settings: Settings, roots: Sequence[Root]
+        self,
+        files: FileSystem,
+        store: Store,
+        settings: Settings,
+        roots: Sequence[Root],
+        walkers: Walkers | None = None,
     ) -> None:
         self.files = files
+        self.walkers = walkers or InProcess(files)
         self.store = store
         self.roots = tuple(roots)
         self.commit_lock = threading.RLock()
@@ -132,7 +149,7 @@ class Scanner:
         moment = Moment(self.files.now(), self.files.monotonic(), interval)
         requests = self.store.state.requests()
         before = self._examine(roots, requests)
-        walked = {
+        found = {
             root.id: self._walk(root, before[root.id], stopped, progress)
             for root in roots
             if before[root.id].state == ONLINE
@@ -142,30 +159,51 @@ class Scanner:
             outcome.is_complete = False
             return outcome
         after = self._examine(roots, requests)
-        with self.commit_lock:
-            old = self.store.memory
-            run = _Pass(roots, moment, requests, after, old, copy_memory(old))
-            for root in roots:
-                if root.id in walked and stayed_healthy(before[root.id], after[root.id]):
-                    run.walked[root.id] = walked[root.id]
-            self._drop_removed_roots(run)
-            self._drop_on_request(run)
-            self._compare(run)
-            self._find_moves(run)
-            self._hold_back(run)
-            self._settle_growth(run)
-            self._remember(run)
-            outcome.new_holds = [
-                hold for root_id, hold in run.memory.holds.items() if root_id not in old.holds
-            ]
-            outcome.scan = self._commit(run)
+        walked = {
+            root_id: walk
+            for root_id, walk in found.items()
+            if walk is not None and stayed_healthy(before[root_id], after[root_id])
+        }
+        fingerprints: dict[str, bytes] = {}
+        while True:
+            # Nothing is read from a disk under the lock: other lanes never wait for this one.
+            with self.commit_lock:
+                old = self.store.memory
+                run = _Pass(
+                    roots, moment, requests, dict(after), old, copy_memory(old), dict(walked)
+                )
+                try:
+                    self._judge(run, fingerprints)
+                except _FingerprintsWantedError as wanted:
+                    entries = wanted.entries
+                else:
+                    outcome.scan = self._commit(run)
+                    break
+            taken = self.take_fingerprints(entries, stopped)
+            fingerprints.update({entry.path: taken.get(entry.path, b"") for entry in entries})
+        outcome.new_holds = [
+            hold for root_id, hold in run.memory.holds.items() if root_id not in old.holds
+        ]
         outcome.changes = [*run.baselines, *run.changes]
         outcome.states = {root.id: run.memory.roots[root.id].state for root in roots}
-        outcome.directories = sum(found.directories for found in run.walked.values())
-        outcome.files = sum(found.files for found in run.walked.values())
-        outcome.bytes = sum(found.bytes for found in run.walked.values())
+        outcome.directories = sum(walk.directories for walk in run.walked.values())
+        outcome.files = sum(walk.files for walk in run.walked.values())
+        outcome.bytes = sum(walk.bytes for walk in run.walked.values())
         outcome.seconds = self.files.monotonic() - moment.monotonic
         return outcome
+
+    def _judge(self, run: _Pass, fingerprints: Mapping[str, bytes]) -> None:
+        """Everything between walk and commit, without I/O, so that it can be done again.
+
+        Raises _FingerprintsWantedError where moves turn on fingerprints not yet taken.
+        """
+        self._drop_removed_roots(run)
+        self._drop_on_request(run)
+        self._compare(run)
+        self._find_moves(run, fingerprints)
+        self._hold_back(run)
+        self._settle_growth(run)
+        self._remember(run)
 
     # Guard and walk
 
@@ -173,7 +211,6 @@ class Scanner:
         """Health of each root, by id. A mount that a person accepted is not held against it."""
         mounts = self.files.mounts()
         accepted = {request.root for request in requests if not request.paths}
-        walker = LocalWalker(self.files)
         found = {}
         for root in roots:
             record = self.store.memory.roots.get(root.id)
@@ -182,13 +219,23 @@ class Scanner:
                 known = KnownMount(record.mount_point, record.mount_identity)
                 if root.id in accepted:
                     known = KnownMount("", "")
-            walker.ask(StatPath(root.path))
-            answer = walker.answer()
-            assert isinstance(answer, Stated | Failed)
-            found[root.id] = examine(
-                root, answer.stat if isinstance(answer, Stated) else answer, mounts, known
-            )
+            mount = mount_of(root.path, mounts)
+            try:
+                stat = self._stat(root.path, mount)
+            except LostWalkerError as lost:
+                state = STALLED if lost.is_stalled else OFFLINE
+                found[root.id] = Health(state, str(lost), mount)
+            else:
+                found[root.id] = examine(root, stat, mounts, known)
         return found
+
+    def _stat(self, path: str, mount: Mount) -> Stat | Failed:
+        walker = self.walkers.of(mount)
+        walker.ask(StatPath(path))
+        answer = walker.answer()
+        walker.answer()
+        assert isinstance(answer, Stated | Failed)
+        return answer.stat if isinstance(answer, Stated) else answer
 
     def _walk(
         self,
@@ -196,24 +243,36 @@ class Scanner:
         health: Health,
         stopped: Callable[[], bool],
         progress: Callable[[Progress], None] | None,
-    ) -> Walked:
-        walk = Walk(
-            LocalWalker(self.files),
+    ) -> Walked | None:
+        """What is below `root`; None where its walker was lost on the way."""
+
+        def identity_of(path: str) -> tuple[int, int] | None:
+            found = self._stat(path, mount_of(path, mounts))
+            return None if isinstance(found, Failed) else (found.device, found.inode)
+
+        mounts = self.files.mounts()
+        try:
+            walk = self._make_walk(root, health, identity_of)
+            return walk.run(stopped, progress)
+        except LostWalkerError as lost:
+            log.debug("%s: %s", root.id, lost)
+            return None
+
+    def _make_walk(
+        self,
+        root: Root,
+        health: Health,
+        identity_of: Callable[[str], tuple[int, int] | None],
+    ) -> Walk:
+        return Walk(
+            self.walkers.of(health.mount),
             root.path,
             self.store.snapshot,
             self._members.of_walk(root, self.store.outputs.is_own),
             has_inodes=health.mount.has_stable_inodes,
             rematch=self._has_new_rules(root),
-            identity_of=self._identity_of,
+            identity_of=identity_of,
         )
-        return walk.run(stopped, progress)
-
-    def _identity_of(self, path: str) -> tuple[int, int] | None:
-        try:
-            found = self.files.stat(path)
-        except OSError:
-            return None
-        return found.device, found.inode
 
     def _has_new_rules(self, root: Root) -> bool:
         record = self.store.memory.roots.get(root.id)
@@ -309,9 +368,18 @@ class Scanner:
 
     # Moves
 
-    def _find_moves(self, run: _Pass) -> None:
-        window = self._window(run)
-        run.moves = find_moves(run.delta, window, self._ask_fingerprints)
+    def _find_moves(self, run: _Pass, fingerprints: Mapping[str, bytes]) -> None:
+        def ask(entries: Sequence[Entry]) -> Mapping[str, bytes]:
+            unknown = [entry for entry in entries if entry.path not in fingerprints]
+            if unknown:
+                raise _FingerprintsWantedError(unknown)
+            return {
+                entry.path: fingerprint
+                for entry in entries
+                if (fingerprint := fingerprints[entry.path])
+            }
+
+        run.moves = find_moves(run.delta, self._window(run), ask)
         run.changes = compose(run.delta, run.moves, self.store.snapshot, self._root_id)
 
     def _window(self, run: _Pass) -> Window:
@@ -332,18 +400,29 @@ class Scanner:
                             arrived[entry.path] = entry
         return Window({path: gone.entry for path, gone in run.memory.gone.items()}, arrived)
 
-    def _ask_fingerprints(self, entries: Sequence[Entry]) -> Mapping[str, bytes]:
-        """Fingerprints of files that are still what their listing said."""
-        walker = LocalWalker(self.files)
-        expected = {entry.path: (entry.size, entry.mtime) for entry in entries}
-        for path in expected:
-            walker.ask(SampleFile(path))
-        found = {}
-        while (answer := walker.answer()) is not None:
-            if isinstance(answer, Fingerprinted) and answer.sampled is not None:
-                sampled = answer.sampled
-                if (sampled.size, sampled.mtime) == expected[answer.path]:
-                    found[answer.path] = sampled.fingerprint
+    def take_fingerprints(
+        self, entries: Iterable[Entry], stopped: Callable[[], bool]
+    ) -> dict[str, bytes]:
+        """Fingerprints of the files that are still what `entries` say, by path."""
+        mounts = self.files.mounts()
+        by_mount: dict[Mount, dict[str, Entry]] = {}
+        for entry in entries:
+            owner = owner_of(entry.path, self.roots)
+            mount = mount_of(owner.path if owner else entry.path, mounts)
+            by_mount.setdefault(mount, {})[entry.path] = entry
+        found: dict[str, bytes] = {}
+        for mount, expected in by_mount.items():
+            try:
+                walker = self.walkers.of(mount)
+                for path in expected:
+                    walker.ask(SampleFile(path))
+                while (answer := walker.answer()) is not None and not stopped():
+                    sampled = answer.sampled if isinstance(answer, Fingerprinted) else None
+                    entry = expected[answer.path]
+                    if sampled and (sampled.size, sampled.mtime) == (entry.size, entry.mtime):
+                        found[answer.path] = sampled.fingerprint
+            except LostWalkerError as lost:
+                log.debug("fingerprints on %s: %s", mount.point, lost)
         return found
 
     def _root_id(self, path: str) -> str:

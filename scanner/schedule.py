@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,6 +28,9 @@ log = logging.getLogger(__name__)
 CLOCK_STEP = 2.0
 """Seconds by which wall and monotonic clock may drift apart between two looks before the next
 runs are placed anew."""
+
+MOST_LANES = 64
+"""Passes that may run at a time: threads are made when they are needed, one per lane."""
 
 LOOK_EVERY = 1.0
 """Seconds between looks at the clocks."""
@@ -120,22 +123,24 @@ def _weekday(text: str) -> int:
 class Schedule:
     """Runs one job per lane until it is stopped."""
 
-    def __init__(self, lanes: Mapping[str, LanePass], trigger: Callable[[], BaseTrigger]) -> None:
-        self._lanes = lanes
+    def __init__(self, trigger: BaseTrigger) -> None:
+        self._trigger = trigger
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(max_workers=max(1, len(lanes)))},
+            executors={"default": ThreadPoolExecutor(max_workers=MOST_LANES)},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
         self._scheduler.add_listener(self._on_error, EVENT_JOB_ERROR)
-        for lane_id, lane_pass in lanes.items():
-            self._scheduler.add_job(
-                lane_pass,
-                trigger(),
-                args=(lambda lane_id=lane_id: self.seconds_until(lane_id),),
-                id=lane_id,
-                next_run_time=datetime.now(UTC),
-            )
+
+    def add(self, lane_id: str, lane_pass: LanePass) -> None:
+        """Run `lane_pass` at once and then as scheduled; also while the schedule runs."""
+        self._scheduler.add_job(
+            lane_pass,
+            self._trigger,
+            args=(lambda: self.seconds_until(lane_id),),
+            id=lane_id,
+            next_run_time=datetime.now(UTC),
+        )
 
     def seconds_until(self, lane_id: str) -> float:
         """Seconds until the lane is due again."""

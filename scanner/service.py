@@ -30,8 +30,12 @@ from scanner.settings import Settings, format_duration
 from scanner.status import write_status
 from scanner.store import Store
 from scanner.walk import Progress
+from scanner.walkers import ByMount
 
 log = logging.getLogger(__name__)
+
+LOCAL = "local"
+"""The lane of all local disks."""
 
 MARGIN = 0.2
 """Seconds before a lane's next pass at which work on the backlog ends."""
@@ -99,7 +103,9 @@ class Service:
         self._work = Work(0, 0)
         self._next_due: Callable[[str], str | None] = lambda lane: None
         self._status_lock = threading.Lock()
-        self._lanes = self._make_lanes()
+        self._lanes: dict[str, _Lane] = {}
+        self._assigning = threading.Lock()
+        self._assign()
         store = Store(
             outputs,
             found.base,
@@ -108,17 +114,33 @@ class Service:
             annotations_every=settings.annotations_every,
         )
         store.open()
-        self.scanner = Scanner(files, store, settings, found.roots)
+        self._walkers = ByMount(
+            files,
+            stall_after=settings.stall_after,
+            most_workers=settings.workers,
+            stopped=self._stop.is_set,
+        )
+        self.scanner = Scanner(files, store, settings, found.roots, self._walkers)
         self._backlog = Backlog(self.scanner)
 
-    def _make_lanes(self) -> list[_Lane]:
-        lanes: dict[str, _Lane] = {}
-        mounts = self._files.mounts()
-        for root in self.found.roots:
-            mount = mount_of(root.path, mounts)
-            name = f"{mount.type} {mount.point}" if mount.is_remote else "local"
-            lanes.setdefault(name, _Lane(name)).roots.append(root)
-        return list(lanes.values())
+    def _assign(self) -> list[_Lane]:
+        """Put every root into the lane of its mount; the lanes that are new.
+
+        Done again before each pass: a share that is mounted while we run gets a lane of its own
+        before anything on it is touched.
+        """
+        with self._assigning:
+            mounts = self._files.mounts()
+            roots: dict[str, list[Root]] = {name: [] for name in self._lanes}
+            for root in self.found.roots:
+                mount = mount_of(root.path, mounts)
+                name = f"{mount.type} {mount.point}" if mount.is_remote else LOCAL
+                roots.setdefault(name, []).append(root)
+            new = [_Lane(name) for name in roots if name not in self._lanes]
+            self._lanes.update((lane.id, lane) for lane in new)
+            for name, own in roots.items():
+                self._lanes[name].roots = own
+            return new
 
     def stop(self) -> None:
         """Ask for the end; safe in a signal handler."""
@@ -137,7 +159,7 @@ class Service:
         Raises OutputError. What changed in all passes is in the outcome.
         """
         every = _Lane("all", list(self.found.roots))
-        self._lanes = [every]
+        self._lanes = {every.id: every}
         outcome = self._pass(every, self.settings.every, display)
         wait = self.settings.hold_wait
         if outcome.new_holds and wait > 0 and not self._stop.is_set():
@@ -237,10 +259,13 @@ class Service:
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
         settings = self.settings
         trigger = trigger_of(settings.every, settings.cron)
-        schedule = Schedule(
-            {lane.id: self._lane_pass(lane, display) for lane in self._lanes},
-            lambda: trigger,
-        )
+        schedule = Schedule(trigger)
+
+        def add(lane: _Lane) -> None:
+            schedule.add(lane.id, self._lane_pass(lane, display, add))
+
+        for lane in self._lanes.values():
+            add(lane)
 
         def next_due(lane_id: str) -> str | None:
             due = schedule.next_due(lane_id)
@@ -250,9 +275,13 @@ class Service:
         self.write_status("running")
         return schedule.run(self._stop, EXIT_PATIENCE)
 
-    def _lane_pass(self, lane: _Lane, display: Display) -> Callable[[Callable[[], float]], None]:
+    def _lane_pass(
+        self, lane: _Lane, display: Display, add: Callable[[_Lane], None]
+    ) -> Callable[[Callable[[], float]], None]:
         def run(seconds_left: Callable[[], float]) -> None:
-            if self._stop.is_set():
+            for new in self._assign():
+                add(new)
+            if self._stop.is_set() or not lane.roots:
                 return
             try:
                 self._pass(lane, self._interval(seconds_left), display)
@@ -286,6 +315,7 @@ class Service:
                     self.scanner.commit_lock.release()
             self.write_status("stopped")
         finally:
+            self._walkers.close()
             self.scanner.store.close()
 
     # Status
@@ -338,7 +368,8 @@ class Service:
                     "next_due": self._next_due(lane.id),
                     "error": lane.error or None,
                 }
-                for lane in self._lanes
+                for lane in self._lanes.values()
+                if lane.roots
             ],
             "backlog": {"files": self._work.files, "bytes": self._work.bytes},
             "roots": [

@@ -365,6 +365,16 @@ class Settings(BaseSettings):
         description="How long a one-shot `scan` takes fingerprints that are still missing; 0 "
         "takes none.",
     )
+    stall_after: Annotated[Duration, _at_least(1.0, format_duration)] = Field(
+        default=60.0,
+        description="A network mount on which no call has returned for so long is stalled: its "
+        "walker is left behind and the others go on.",
+    )
+    workers: Annotated[Count, _at_least(1, str)] = Field(
+        default=16,
+        description="The most requests under way at a time on one network mount; how many there "
+        "are follows from how slowly it answers.",
+    )
     journal_size: Annotated[Size, _at_least(1, format_size)] = Field(
         default=10_000_000, description="Size at which the change list is rotated."
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from operator import index
 from typing import Any
 
 import orjson
@@ -57,7 +58,7 @@ def is_alive(status: Mapping[str, Any] | None) -> bool:
     import psutil
 
     try:
-        born = psutil.Process(status["pid"]).create_time()
+        born = psutil.Process(index(status["pid"])).create_time()
         return born * 10**9 <= time_ns(status["updated"]) + _CLOCK_SLACK
     except psutil.AccessDenied:
         return True  # on Windows and macOS another user's process exists, and says no more

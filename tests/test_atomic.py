@@ -4,6 +4,7 @@ import errno
 import os
 import stat
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_file(target, monkeypatch
 def test_a_failing_write_is_an_output_error(target):
     with pytest.raises(OutputError, match="No space left"), AtomicFile(target) as file:
         with open("/dev/full", "wb") as full:
+            assert file._file is not None
             os.dup2(full.fileno(), file._file.fileno())
         file.write(b"x" * 10_000_000)
     assert target.read_bytes() == b"old"
@@ -165,7 +167,7 @@ def test_waits_for_a_reader_on_windows(target, monkeypatch, winerror):
         replace(*paths)
 
     monkeypatch.setattr(os, "replace", held_for_a_while)
-    monkeypatch.setattr(atomic.time, "sleep", waits.append)
+    monkeypatch.setattr(time, "sleep", waits.append)
     with AtomicFile(target) as file:
         file.write(b"new")
     assert target.read_bytes() == b"new"
@@ -180,7 +182,7 @@ def test_waiting_is_bounded_and_for_sharing_only(target, monkeypatch, winerror, 
         raise sharing_violation(winerror)
 
     monkeypatch.setattr(os, "replace", fail)
-    monkeypatch.setattr(atomic.time, "sleep", waits.append)
+    monkeypatch.setattr(time, "sleep", waits.append)
     with pytest.raises(OutputError), AtomicFile(target) as file:
         file.write(b"new")
     assert sum(waits) <= most
@@ -191,6 +193,7 @@ def test_leftovers_of_a_crash_are_deleted_and_nothing_else(target):
     folder = target.parent
     crashed = AtomicFile(target)
     crashed.__enter__()
+    assert crashed._file is not None
     crashed._file.close()
     others = [
         ".inventory.json.tmp",

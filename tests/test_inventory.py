@@ -22,7 +22,7 @@ from scanner.inventory import (
     snapshot_from,
     write_inventory,
 )
-from scanner.portable import native, readable
+from scanner.portable import native, raw_text, readable
 from scanner.roots import KINDS, Root
 from scanner.schemas import NAMES, load_schema
 from scanner.snapshot import (
@@ -87,7 +87,7 @@ def written(path: Path, view: View) -> list[dict]:
     entries = [orjson.loads(line.removesuffix(b",")) for line in lines[1:-2]]
     assert entries == document["entries"] == list(read_entries(path / "i.json"))
     assert read_header(path / "i.json") == {k: v for k, v in document.items() if k != "entries"}
-    keys = [entry["path"].split("/") for entry in entries]
+    keys = [[(readable(n), n) for n in raw_text(e, "path").split("/")] for e in entries]
     assert keys == sorted(keys)
     counted = [entry for entry in entries if "alias_of" not in entry]
     files = [e for e in counted if "size" in e and (e["type"] == "file" or _leads(e) == "file")]
@@ -100,7 +100,10 @@ def written(path: Path, view: View) -> list[dict]:
         "aliases": len(entries) - len(counted),
         "bytes": sum(entry["size"] for entry in files),
     }
+    ids = [root["id"] for root in document["roots"]]
     for root in document["roots"]:
+        if ids.count(root["id"]) > 1:
+            continue  # two that differ in bytes that are not UTF-8 only
         own = [entry for entry in files if entry["root"] == root["id"]]
         assert root["files"] == len(own)
         assert root["bytes"] == sum(entry["size"] for entry in own)
@@ -108,7 +111,7 @@ def written(path: Path, view: View) -> list[dict]:
 
 
 def _leads(entry: dict) -> str:
-    return entry.get("leads_to", "")
+    return str(entry.get("leads_to", ""))
 
 
 def brief(entries: list[dict]) -> list[str]:
@@ -393,7 +396,7 @@ def test_names_that_are_not_utf8(tmp_path):
         "m\ufffd/gro\ufffd",
         "m\ufffd/l",
         "m\ufffd/\uff21",
-    ] or [entry["path"] for entry in entries] == sorted(entry["path"] for entry in entries)
+    ]
     by_path = {entry["path"]: entry for entry in entries}
     assert by_path["m\ufffd/gro\ufffd"]["path_b64"] == "bf8vZ3Jv3w=="
     assert by_path["m\ufffd/l"]["target"] == "gro\ufffd"
@@ -565,7 +568,7 @@ def test_a_failed_write_leaves_the_old_inventory(tmp_path, monkeypatch):
     path = tmp_path / "i.json"
     path.write_bytes(b"old")
     root = Root("models", at("m"))
-    bad = view([root], {root.path: directory(file("a"))}, status={at("m/a"): object()})  # type: ignore[dict-item]
+    bad = view([root], {root.path: directory(file("a"))}, status={at("m/a"): object()})
     with pytest.raises(TypeError):
         write_inventory(path, bad)
     assert path.read_bytes() == b"old"

@@ -1,0 +1,149 @@
+"""The lines of one scan: one for everything that differs, and no other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from scanner.changelist import carry_fingerprints, compose
+from scanner.changes import Change
+from scanner.compare import Delta
+from scanner.moves import FINGERPRINT, Move, Moves
+from scanner.snapshot import DIRECTORY, FILE, Directory, Entry, Row, Snapshot, listing_of
+
+MARK = b"0123456789abcdef"
+
+
+def file(path: str, size: int = 10, mtime: int = 1, mark: bytes = b"") -> Entry:
+    return Entry(path, FILE, size, mtime, fingerprint=mark)
+
+
+def folder(path: str) -> Entry:
+    return Entry(path, DIRECTORY, 0, 0)
+
+
+def by_path(*entries: Entry) -> dict[str, Entry]:
+    return {entry.path: entry for entry in entries}
+
+
+def directory(*entries: Entry) -> Directory:
+    rows = [Row(e.path.rpartition("/")[2], e.type, e.size, e.mtime, e.inode) for e in entries]
+    marks = {e.path.rpartition("/")[2]: e.fingerprint for e in entries if e.fingerprint}
+    return Directory(listing_of(rows)).with_fingerprints(marks)
+
+
+def lines(delta: Delta, snapshot: Snapshot | None = None, **moves: Any) -> list[Change]:
+    return compose(delta, Moves(**moves), snapshot or {}, lambda path: path.split("/")[1])
+
+
+def told(changes: list[Change]) -> list[tuple[str, ...]]:
+    return [(c.kind, c.source, c.path) if c.source else (c.kind, c.path) for c in changes]
+
+
+def test_lines_come_in_the_order_in_which_they_are_replayed_then_by_path() -> None:
+    delta = Delta(
+        created=by_path(file("/r/c2"), file("/r/c1"), file("/r/t")),
+        deleted=by_path(file("/r/d2"), file("/r/d1"), file("/r/s")),
+        modified={"/r/m": (file("/r/m"), file("/r/m", 11))},
+    )
+    moved = Move(file("/r/s"), file("/r/t"), FINGERPRINT)
+    assert told(lines(delta, files=[moved])) == [
+        ("deleted", "/r/d1"),
+        ("deleted", "/r/d2"),
+        ("moved", "/r/s", "/r/t"),
+        ("created", "/r/c1"),
+        ("created", "/r/c2"),
+        ("modified", "/r/m"),
+    ]
+
+
+def test_each_line_says_what_readers_need() -> None:
+    delta = Delta(
+        created=by_path(file("/new/c", 3, 4)),
+        deleted=by_path(file("/old/s", 5, 6), file("/old/d", 1, 2)),
+        modified={"/r/m": (file("/r/m"), file("/r/m", 7, 8))},
+    )
+    delta.created |= by_path(file("/new/t", 5, 9))
+    moved = Move(file("/old/s", 5, 6), file("/new/t", 5, 9), FINGERPRINT)
+    assert lines(delta, files=[moved]) == [
+        Change("deleted", "file", "/old/d", "old", 1, 2),
+        Change("moved", "file", "/new/t", "new", 5, 9, "/old/s", FINGERPRINT),
+        Change("created", "file", "/new/c", "new", 3, 4),
+        Change("modified", "file", "/r/m", "r", 7, 8),
+    ]
+
+
+def moved_pack(*there: Entry) -> tuple[Delta, list[Move]]:
+    """A folder of two files that moved, and what stands in its new place."""
+    delta = Delta(
+        created=by_path(folder("/r/new"), *there),
+        deleted=by_path(folder("/r/old"), file("/r/old/a"), file("/r/old/b")),
+        directories={"/r/new": directory(*there)},
+        gone={"/r/old"},
+    )
+    return delta, [Move(folder("/r/old"), folder("/r/new"), FINGERPRINT)]
+
+
+def test_moved_folder_stands_for_what_lies_below_it() -> None:
+    delta, moves = moved_pack(file("/r/new/a"), file("/r/new/b"))
+    (line,) = lines(delta, directories=moves)
+    assert (line.kind, line.source, line.path) == ("moved", "/r/old", "/r/new")
+    assert (line.files, line.bytes) == (2, 20)
+
+
+def test_what_differs_inside_a_moved_folder_has_its_own_line() -> None:
+    delta, moves = moved_pack(file("/r/new/a", 11), file("/r/new/c"))
+    assert told(lines(delta, directories=moves)) == [
+        ("deleted", "/r/old/b"),
+        ("moved", "/r/old", "/r/new"),
+        ("created", "/r/new/c"),
+        ("modified", "/r/new/a"),
+    ]
+
+
+def test_touched_file_of_a_moved_folder_has_its_own_line() -> None:
+    delta, moves = moved_pack(file("/r/new/a", 10, 2), file("/r/new/b"))
+    assert told(lines(delta, directories=moves)) == [
+        ("moved", "/r/old", "/r/new"),
+        ("modified", "/r/new/a"),
+    ]
+
+
+def test_folder_in_the_place_of_a_file_of_a_moved_folder_is_created() -> None:
+    delta, moves = moved_pack(folder("/r/new/a"), file("/r/new/b"))
+    assert told(lines(delta, directories=moves)) == [
+        ("deleted", "/r/old/a"),
+        ("moved", "/r/old", "/r/new"),
+        ("created", "/r/new/a"),
+    ]
+
+
+def test_files_reported_by_earlier_scans_are_not_created_again_by_the_folders_move() -> None:
+    delta, moves = moved_pack()
+    before = by_path(folder("/r/new"), file("/r/new/a"), file("/r/new/b", 10, 2))
+    delta.created = {}
+    assert told(lines(delta, directories=moves, arrived_before=before)) == [
+        ("moved", "/r/old", "/r/new"),
+        ("modified", "/r/new/b"),
+    ]
+
+
+# Fingerprints
+
+
+def test_moved_file_takes_its_fingerprint_along() -> None:
+    source, target = file("/r/s", mark=MARK), file("/r/n/t")
+    delta = Delta(directories={"/r/n": directory(target, file("/r/n/u"))})
+    carry_fingerprints(delta, Moves(files=[Move(source, target, "inode")]), {})
+    now = delta.directories["/r/n"]
+    assert [now.fingerprint(0), now.fingerprint(1)] == [MARK, b""]
+
+
+def test_files_of_a_moved_folder_take_theirs_along_unless_they_changed() -> None:
+    old = [file(f"/r/old/{name}", mark=MARK) for name in "ab"]
+    delta, moves = moved_pack(file("/r/new/a"), file("/r/new/b", 10, 2))
+    snapshot = {"/r/old": directory(*old)}
+    carry_fingerprints(delta, Moves(directories=moves), snapshot)
+    now = delta.directories["/r/new"]
+    assert [now.fingerprint(0), now.fingerprint(1)] == [MARK, b""]
+
+

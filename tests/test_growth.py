@@ -1,0 +1,84 @@
+"""Growing files: which changes wait until the file rests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from scanner.compare import Delta
+from scanner.growth import Growth, judge_growth
+from scanner.snapshot import DIRECTORY, FILE, FILE_LINK, Entry
+from scanner.state import Unsettled
+
+NOW, EVERY = 10_000, 600
+
+
+def judge(
+    delta: Delta,
+    before: dict[str, Unsettled] | None = None,
+    *,
+    moved: tuple[str, ...] = (),
+    was_walked: Callable[[str], bool] = lambda path: True,
+) -> Growth:
+    return judge_growth(
+        delta, before or {}, moved=moved, was_walked=was_walked, now=NOW, every=EVERY
+    )
+
+
+def modified(size: int, mtime: int, letter: str = FILE) -> Delta:
+    return Delta(
+        modified={"/x": (Entry("/x", letter, 1, 1), Entry("/x", letter, size, mtime))}
+    )
+
+
+RECENT, LONG_AGO = NOW - EVERY + 1, NOW - EVERY
+
+
+@pytest.mark.parametrize(
+    ("seen", "size", "mtime", "is_growing", "then"),
+    [
+        # the first change is told, and remembered
+        (None, 20, 2, False, Unsettled(20, 2, NOW)),
+        # larger again: waits, and the time of its last line stays
+        (Unsettled(10, 1, RECENT), 20, 2, True, Unsettled(20, 2, RECENT)),
+        # rests: told with what it has become, and forgotten
+        (Unsettled(20, 2, RECENT), 20, 2, False, None),
+        # due again although it still grows
+        (Unsettled(10, 1, LONG_AGO), 20, 2, False, Unsettled(20, 2, NOW)),
+        # shrunk, or written over in place: no growth
+        (Unsettled(30, 1, RECENT), 20, 2, False, Unsettled(20, 2, NOW)),
+        (Unsettled(20, 1, RECENT), 20, 2, False, Unsettled(20, 2, NOW)),
+    ],
+)
+def test_only_a_file_that_is_larger_again_waits(
+    seen: Unsettled | None, size: int, mtime: int, is_growing: bool, then: Unsettled | None
+) -> None:
+    growth = judge(modified(size, mtime), {"/x": seen} if seen else {})
+    assert growth.growing == ({"/x"} if is_growing else set())
+    assert growth.unsettled.get("/x") == then
+
+
+def test_created_files_and_links_to_files_may_still_grow() -> None:
+    entries = (Entry("/f", FILE, 1, 2), Entry("/l", FILE_LINK, 3, 4), Entry("/d", DIRECTORY, 0, 0))
+    growth = judge(Delta(created={entry.path: entry for entry in entries}))
+    assert growth.unsettled == {"/f": Unsettled(1, 2, NOW), "/l": Unsettled(3, 4, NOW)}
+    assert growth.growing == set()
+
+
+def test_file_whose_move_is_told_does_not_wait() -> None:
+    growth = judge(modified(20, 2), {"/x": Unsettled(10, 1, RECENT)}, moved=("/x",))
+    assert growth.growing == set()
+    assert growth.unsettled == {"/x": Unsettled(20, 2, NOW)}
+
+
+def test_unchanged_file_is_settled() -> None:
+    assert judge(Delta(), {"/x": Unsettled(10, 1, RECENT)}).unsettled == {}
+
+
+def test_file_that_was_not_walked_stays_as_it_was() -> None:
+    before = {"/x": Unsettled(10, 1, RECENT), "/y": Unsettled(10, 1, RECENT)}
+    growth = judge(Delta(), before, was_walked=lambda path: path != "/x")
+    assert growth.unsettled == {"/x": before["/x"]}
+    dropped = Delta(deleted={"/x": Entry("/x", FILE, 10, 1)})
+    assert judge(dropped, before, was_walked=lambda path: False).unsettled == {"/y": before["/y"]}

@@ -1,0 +1,191 @@
+"""What belongs to which root, and which differences only the rules made."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+
+import pytest
+
+from scanner.ignore import IgnoreRules
+from scanner.membership import Members, members_of, scope_of
+from scanner.roots import Root
+from scanner.state import RootRecord
+from scanner.walk import Walked
+
+pytestmark = pytest.mark.skipif(os.sep != "/", reason="POSIX paths")
+
+MODELS = Root("models", "/u/models")
+LORAS = Root("extra", "/u/models/loras")
+STYLES = Root("extra", "/u/models/loras/styles", "styles")
+DOWNLOADS = Root("downloads", "/u/dl")
+
+
+def members(*roots: Root, follow_links: bool = True, **patterns: tuple[str, ...]) -> Members:
+    """`patterns` by kind of root."""
+    return Members(
+        roots, {root.id: IgnoreRules(patterns.get(root.kind, ())) for root in roots}, follow_links
+    )
+
+
+def never_own(folder: str, name: str) -> bool:
+    return False
+
+
+@pytest.mark.parametrize(
+    ("path", "owner"),
+    [
+        ("/u/models/x", MODELS),
+        ("/u/models/loras/x", LORAS),
+        ("/u/models/loras2/x", MODELS),
+        ("/u/models/loras/styles/x/y", STYLES),
+        ("/u/dl/x", DOWNLOADS),
+    ],
+)
+def test_inner_root_owns_its_paths(path: str, owner: Root) -> None:
+    everyone = (MODELS, LORAS, STYLES, DOWNLOADS)
+    some = members(*everyone)
+    assert [root for root in everyone if some.owns(root, path)] == [owner]
+
+
+def test_inner_roots_are_all_below_however_deep() -> None:
+    some = members(MODELS, STYLES, LORAS, DOWNLOADS)
+    assert some.inner_roots(MODELS) == (LORAS.path, STYLES.path)
+    assert some.inner_roots(LORAS) == (STYLES.path,)
+    assert some.inner_roots(DOWNLOADS) == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "is_directory", "has"),
+    [
+        ("/u/models/x", False, True),
+        ("/u/models/x.bak", False, False),
+        ("/u/models/old/x", False, False),  # below what is left out
+        ("/u/models/old", True, False),
+        ("/u/models/old", False, True),  # the rule is for folders
+        ("/u/models/loras/x.bak", False, True),  # each root has its own rules
+        ("/u/models", True, False),  # folders that are roots are no entries
+        ("/u/models/loras", True, False),
+        ("/elsewhere/x", False, False),
+    ],
+)
+def test_listed_is_what_the_owners_rules_do_not_leave_out(
+    path: str, is_directory: bool, has: bool
+) -> None:
+    assert members(MODELS, LORAS, models=("*.bak", "old/")).has(path, is_directory) is has
+
+
+# A walk
+
+
+def test_walk_leaves_inner_roots_to_themselves() -> None:
+    walk = members(MODELS, LORAS, STYLES).of_walk(MODELS, never_own)
+    assert walk.reserved("/u/models") == {"loras/"}
+    assert walk.reserved("/u/models/loras") == {"styles/"}
+    assert walk.reserved("/u/models/other") == frozenset()
+    assert walk.follow_links
+
+
+def test_walk_leaves_out_what_the_rules_say_and_this_programs_own_files() -> None:
+    asked: list[tuple[str, str]] = []
+
+    def is_own(folder: str, name: str) -> bool:
+        asked.append((folder, name))
+        return name == "out.json"
+
+    walk = members(MODELS, follow_links=False, models=("*.bak",)).of_walk(MODELS, is_own)
+    assert walk.rules.ignores("a.bak", False)
+    assert walk.rules.ignores("sub/out.json", False)
+    assert not walk.rules.ignores("sub/out.json", True)  # only files are ours
+    assert not walk.rules.ignores("sub/x", False)
+    assert asked == [("/u/models/sub", "out.json"), ("/u/models/sub", "x")]
+    assert not walk.follow_links
+
+
+# Over several scans
+
+
+def record(root: Root, some: Members) -> RootRecord:
+    made = RootRecord(root.id, root.kind, root.path, root.category, walked=True)
+    some.sign(root, made)
+    return made
+
+
+BEFORE = members(MODELS, LORAS, models=("*.bak",))
+
+
+@pytest.mark.parametrize(
+    ("now", "differs"),
+    [
+        (members(MODELS, LORAS, models=("*.bak",)), False),
+        (members(MODELS, LORAS, DOWNLOADS, models=("*.bak",), downloads=("x",)), False),
+        (members(MODELS, LORAS, models=("*.bak",), extra=("x",)), False),
+        (members(MODELS, LORAS, models=("*.tmp",)), True),
+        (members(MODELS, LORAS), True),
+        (members(MODELS, models=("*.bak",)), True),
+        (members(MODELS, LORAS, STYLES, models=("*.bak",)), True),
+        (members(MODELS, LORAS, models=("*.bak",), follow_links=False), True),
+    ],
+)
+def test_change_of_rules_links_or_inner_roots_is_noticed(now: Members, differs: bool) -> None:
+    assert now.differs_from(MODELS, record(MODELS, BEFORE)) is differs
+
+
+def test_rules_that_are_not_known_are_taken_for_unchanged() -> None:
+    lost = replace(record(MODELS, BEFORE), patterns=None)
+    assert not members(MODELS).differs_from(MODELS, lost)
+
+
+def test_members_of_an_earlier_scan_are_those_that_were_walked() -> None:
+    records = [record(MODELS, BEFORE), record(LORAS, BEFORE)]
+    records.append(RootRecord(DOWNLOADS.id, DOWNLOADS.kind, DOWNLOADS.path))
+    old = members_of(records)
+    assert old.roots == (MODELS, LORAS)
+    assert old.rules[MODELS.id].patterns == ("*.bak",)
+    assert old.has("/u/models/x", False)
+    assert not old.has("/u/models/x.bak", False)
+    assert not old.has("/u/dl/x", False)
+
+
+# Scope
+
+
+def test_without_new_rules_every_difference_is_a_change() -> None:
+    scope = scope_of(DOWNLOADS, Walked(DOWNLOADS.path), BEFORE, None)
+    assert scope.agrees("/u/dl/anything.bak", False)
+    assert scope.owns("/u/dl/x", False)
+
+
+def test_without_new_rules_what_an_inner_root_owns_is_left_to_it() -> None:
+    scope = scope_of(MODELS, Walked(MODELS.path), BEFORE, None)
+    assert scope.owns("/u/models/x", False)
+    assert not scope.owns("/u/models/loras", True)
+    assert not scope.owns("/u/models/loras/x", False)
+
+
+@pytest.mark.parametrize(
+    ("path", "agrees"),
+    [
+        ("/u/models/x", True),
+        ("/u/models/x.bak", False),  # only the old rules leave it out
+        ("/u/models/x.tmp", False),  # only the new ones
+        ("/u/models/sub/x.tmp", False),
+        ("/u/models/loras/x", True),  # a root then, and not now: listed both times
+        ("/u/models/loras", False),  # its own entry is new
+    ],
+)
+def test_with_new_rules_only_what_both_would_list_is_a_change(path: str, agrees: bool) -> None:
+    now = members(MODELS, models=("*.tmp",))
+    scope = scope_of(MODELS, Walked(MODELS.path), now, BEFORE)
+    assert scope.agrees(path, False) is agrees
+
+
+def test_what_lies_below_links_is_no_change_where_following_them_is_new() -> None:
+    walked = Walked(MODELS.path, links={"/u/models/nas"})
+    now = members(MODELS, follow_links=False)
+    changed = scope_of(MODELS, walked, now, members(MODELS))
+    assert not changed.agrees("/u/models/nas/x", False)
+    assert changed.agrees("/u/models/nas", False)  # the link itself is an entry either way
+    assert changed.agrees("/u/models/nas2/x", False)
+    same = scope_of(MODELS, walked, members(MODELS), members(MODELS))
+    assert same.agrees("/u/models/nas/x", False)

@@ -1,0 +1,247 @@
+"""The mount table: what it says of a path, and what names a mount for good."""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+
+from scanner import mounts
+from scanner.mounts import LOCAL_TYPES, STABLE_INODE_TYPES, UNKNOWN, Mount, mount_of, read_mounts
+
+pytestmark = pytest.mark.skipif(os.sep != "/", reason="POSIX paths")
+
+
+@pytest.fixture
+def table(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Puts lines into the mount table, or an error in its place."""
+    real = builtins.open
+
+    def put(content: bytes | OSError) -> None:
+        def opened(path: Any, *args: Any, **values: Any) -> Any:
+            if path != "/proc/self/mountinfo":
+                return real(path, *args, **values)
+            if isinstance(content, OSError):
+                raise content
+            return io.TextIOWrapper(io.BytesIO(content), values["encoding"], values["errors"])
+
+        monkeypatch.setattr(builtins, "open", opened)
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        (
+            "28 1 252:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw,errors=remount-ro",
+            Mount("/", "ext4", "/dev/vda1", "/"),
+        ),
+        # no optional fields, and several
+        ("36 28 0:32 / /mnt/nas rw - cifs //nas/share rw", Mount("/mnt/nas", "cifs", "//nas/share")),
+        (
+            "36 28 0:32 / /m rw shared:1 master:2 propagate_from:3 - nfs4 nas:/v1 rw",
+            Mount("/m", "nfs4", "nas:/v1"),
+        ),
+        # a bind mount, a sub-volume
+        ("40 28 8:2 /data/models /models rw - xfs /dev/sdb2 rw", Mount("/models", "xfs", "/dev/sdb2", "/data/models")),
+        ("41 28 0:40 /@home /home rw - btrfs /dev/sda1 rw", Mount("/home", "btrfs", "/dev/sda1", "/@home")),
+        # escapes: space, tab, newline, backslash, and a backslash before digits
+        (r"42 28 0:41 / /mnt/My\040Models rw - cifs //nas/My\040Share rw", Mount("/mnt/My Models", "cifs", "//nas/My Share")),
+        (r"43 28 0:42 /a\011b /mnt/a\012b rw - ext4 /dev/c rw", Mount("/mnt/a\nb", "ext4", "/dev/c", "/a\tb")),
+        (r"44 28 0:43 / /mnt/a\134b rw - ext4 /dev/c rw", Mount("/mnt/a\\b", "ext4", "/dev/c")),
+        (r"45 28 0:44 / /mnt/a\134040b rw - ext4 /dev/c rw", Mount("/mnt/a\\040b", "ext4", "/dev/c")),
+        # a source without a name, and one with a dash
+        ("46 28 0:45 / /tmp rw - tmpfs  rw", Mount("/tmp", "tmpfs", "")),
+        (r"47 28 0:46 / /mnt/a\040-\040b rw - fuse.rclone my-drive: rw", Mount("/mnt/a - b", "fuse.rclone", "my-drive:")),
+        # WSL
+        (r"48 28 0:47 / /mnt/c rw - 9p C:\134 rw,aname=drvfs", Mount("/mnt/c", "9p", "C:\\")),
+    ],
+)  # fmt: skip
+def test_line_of_the_table(table: Any, line: str, expected: Mount) -> None:
+    table(line.encode() + b"\n")
+    assert read_mounts() == [expected]
+
+
+def test_names_that_are_not_utf8_survive(table: Any) -> None:
+    table(b"1 0 0:1 / /mnt/caf\xe9 rw - ext4 /dev/c rw\n")
+    (mount,) = read_mounts()
+    assert os.fsencode(mount.point) == b"/mnt/caf\xe9"
+
+
+def test_lines_that_make_no_sense_are_passed_over(table: Any) -> None:
+    table(b"\nnonsense\n1 0 0:1 / / rw shared:1\n1 0 - x\n1 0 0:1 / /a rw - ext4 /dev/c rw\n")
+    assert read_mounts() == [Mount("/a", "ext4", "/dev/c")]
+
+
+@pytest.mark.xfail(strict=True, reason="the kernel escapes # as well, in sources")
+def test_source_with_a_number_sign(table: Any) -> None:
+    table(rb"1 0 0:1 / /mnt rw - cifs //nas/a\043b rw" + b"\n")
+    assert read_mounts() == [Mount("/mnt", "cifs", "//nas/a#b")]
+
+
+def test_own_table_can_be_read_and_knows_the_root() -> None:
+    assert mount_of("/", read_mounts()).point == "/"
+
+
+def test_without_a_table_the_system_is_asked(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    table(FileNotFoundError(2, "none"))
+    parts = [
+        SimpleNamespace(mountpoint="/", fstype="apfs", device="/dev/disk1s1"),
+        SimpleNamespace(mountpoint="/Volumes/Nas/", fstype="SMBFS", device="//me@nas/share"),
+    ]
+    asked: list[bool] = []
+
+    def disk_partitions(all: bool = False) -> list[Any]:  # noqa: A002  (as psutil names it)
+        asked.append(all)
+        return parts
+
+    monkeypatch.setattr(psutil, "disk_partitions", disk_partitions)
+    assert read_mounts() == [
+        Mount("/", "apfs", "/dev/disk1s1"),
+        Mount("/Volumes/Nas", "smbfs", "//me@nas/share"),
+    ]
+    assert asked == [True]  # network mounts are among them only then
+
+
+# Which mount
+
+
+MOUNTS = [
+    Mount("/", "ext4", "root"),
+    Mount("/mnt", "tmpfs", "mnt"),
+    Mount("/mnt/nas", "cifs", "first"),
+    Mount("/mnt/nas", "cifs", "second"),
+    Mount("/mnt/nas/deep/er", "nfs", "deep"),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "source"),
+    [
+        ("/", "root"),
+        ("/home/u", "root"),
+        ("/mnt", "mnt"),
+        ("/mnt/x", "mnt"),
+        ("/mntx", "root"),  # by components
+        ("/mnt/nasty", "mnt"),
+        ("/mnt/nas", "second"),  # the last one hides the others
+        ("/mnt/nas/deep", "second"),
+        ("/mnt/nas/deep/er/x/y", "deep"),
+    ],
+)
+def test_longest_mount_point_wins(path: str, source: str) -> None:
+    assert mount_of(path, MOUNTS).source == source
+    assert mount_of(path, [*MOUNTS[1:], MOUNTS[0]]).source == source  # wherever / stands
+
+
+def test_path_without_a_mount_is_unknown_and_taken_for_remote() -> None:
+    assert mount_of("/x", []) == UNKNOWN
+    assert mount_of("/x", [Mount("/y", "ext4", "y")]) == UNKNOWN
+    assert UNKNOWN.is_remote
+    assert not UNKNOWN.has_stable_inodes
+
+
+# Kinds
+
+
+@pytest.mark.parametrize(
+    ("name", "is_remote", "has_stable_inodes"),
+    [
+        ("ext4", False, True),
+        ("xfs", False, True),
+        ("btrfs", False, True),
+        ("APFS", False, True),
+        ("overlay", False, False),
+        ("ntfs3", False, False),
+        ("exfat", False, False),
+        ("vfat", False, False),
+        ("cifs", True, False),
+        ("nfs4", True, False),
+        ("smbfs", True, False),
+        ("9p", True, False),
+        ("fuse.sshfs", True, False),
+        ("fuse.mergerfs", True, False),
+        ("fuseblk", True, False),
+        ("virtiofs", True, False),
+        ("autofs", True, False),
+        ("something new", True, False),
+    ],
+)
+def test_kinds_of_file_systems(name: str, is_remote: bool, has_stable_inodes: bool) -> None:
+    mount = Mount("/x", name, "y")
+    assert (mount.is_remote, mount.has_stable_inodes) == (is_remote, has_stable_inodes)
+
+
+def test_every_type_with_stable_inodes_is_local() -> None:
+    assert STABLE_INODE_TYPES <= LOCAL_TYPES
+
+
+# Identity
+
+
+@pytest.fixture
+def disks(monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """UUIDs of block devices, by UUID; without any, there is no folder of them."""
+    found: dict[str, str] = {}
+    real = os.path.realpath
+
+    def listdir(path: str) -> list[str]:
+        if not found:
+            raise FileNotFoundError(2, "none", path)
+        return list(found)
+
+    def realpath(path: str) -> str:
+        return found.get(os.path.basename(path), path) if path.startswith("/dev/") else real(path)
+
+    monkeypatch.setattr(mounts.os, "listdir", listdir)  # type: ignore[attr-defined]
+    monkeypatch.setattr(mounts.os.path, "realpath", realpath)  # type: ignore[attr-defined]
+    return found
+
+
+def test_disk_is_known_again_under_another_device_name(disks: dict[str, str]) -> None:
+    disks |= {"1111": "/dev/sda1", "2222": "/dev/sdb1"}
+    before = Mount("/mnt/disk", "ext4", "/dev/sdb1").identity
+    disks |= {"1111": "/dev/sdb1", "2222": "/dev/sda1"}
+    assert Mount("/mnt/disk", "ext4", "/dev/sda1").identity == before
+    assert Mount("/mnt/disk", "ext4", "/dev/sdb1").identity != before
+
+
+def test_disk_without_a_uuid_is_known_by_its_device(disks: dict[str, str]) -> None:
+    without_folder = Mount("/mnt/disk", "ext4", "/dev/sdb1").identity
+    assert "/dev/sdb1" in without_folder
+    disks["1111"] = "/dev/sda1"
+    assert Mount("/mnt/disk", "ext4", "/dev/sdb1").identity == without_folder
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Mount("/mnt/nas", "nfs", "//nas/share", "/"),
+        Mount("/mnt/nas", "cifs", "//nas/other", "/"),
+        Mount("/mnt/nas", "cifs", "//nas/share", "/models"),
+    ],
+)
+def test_type_source_and_path_within_make_the_identity(other: Mount) -> None:
+    assert other.identity != Mount("/mnt/nas", "cifs", "//nas/share").identity
+
+
+def test_share_mounted_elsewhere_is_the_same_share() -> None:
+    assert (
+        Mount("/mnt/a", "cifs", "//nas/share").identity
+        == Mount("/mnt/b", "cifs", "//nas/share").identity
+    )
+
+
+def test_device_number_is_no_part_of_the_identity(table: Any) -> None:
+    """It changes over reboots and reconnections."""
+    identities = set()
+    for number in ("0:32", "0:57", "259:3"):
+        table(f"36 28 {number} / /mnt/nas rw - cifs //nas/share rw\n".encode())
+        identities.add(read_mounts()[0].identity)
+    assert identities == {"cifs //nas/share /"}
