@@ -24,10 +24,8 @@ CHUNK = 4096
 BATCH = 64
 """Files whose fingerprints go into one transaction; also the most that a crash has to redo."""
 
-SETTLE_LOCAL = 0.05
-SETTLE_REMOTE = 3.0
-"""Seconds between a listing and the reading of a file (rule 4): a write in the same tick of the
-file system's clock as the listed mtime would not be noticed later."""
+NAP = 0.05
+"""Seconds between looks at whether to stop."""
 
 
 class Work(NamedTuple):
@@ -121,13 +119,14 @@ class Backlog:
         return None if mount_of(root.path, mounts).has_stable_inodes else 1
 
     def _settle(self, stopped: Callable[[], bool]) -> None:
-        """Let the settle time since the last listing pass."""
+        """Let the settle time since the last listing pass (rule 4): a write in the same tick of
+        the file system's clock as the listed mtime would not be noticed later."""
         files = self._scanner.files
         mounts = files.mounts()
-        has_remote = any(mount_of(root.path, mounts).is_remote for root in self._scanner.roots)
-        settled = self._scanner.committed_at + (SETTLE_REMOTE if has_remote else SETTLE_LOCAL)
+        longest = max(mount_of(root.path, mounts).settle for root in self._scanner.roots)
+        settled = self._scanner.committed_at + longest
         while (left := settled - files.monotonic()) > 0 and not stopped():
-            files.sleep(min(left, SETTLE_LOCAL))
+            files.sleep(min(left, NAP))
 
     def _missing(
         self, folder: str, directory: Directory, rank: int

@@ -217,7 +217,8 @@ def _with_old_rows(parent: str, old: Directory, new: Directory, kept: set[str]) 
             if row.name in old_targets:
                 targets[row.name] = old_targets[row.name]
     listing = listing_of(rows.values(), targets=targets.items(), unread=new.listing.unread)
-    merged = replace(new, listing=listing)
+    # With the mtime of before, the next walk lists this directory again (rule 5).
+    merged = replace(new, listing=listing, mtime=old.mtime)
     fingerprints = carried_fingerprints(old, merged)
     # Rows that are new in this scan may carry what moves have proven of them meanwhile.
     fresh = {

@@ -18,6 +18,7 @@ class Mount(NamedTuple):
     type: str
     source: str
     within: str = "/"
+    options: str = ""
 
     @property
     def identity(self) -> str:
@@ -31,6 +32,39 @@ class Mount(NamedTuple):
     def is_remote(self) -> bool:
         """True for network mounts and for every type that is not known to be local."""
         return self.type.lower() not in LOCAL_TYPES
+
+    @property
+    def moves_directory_mtimes(self) -> bool:
+        """Whether a directory's mtime is known to move with every change of its names."""
+        return self.type.lower() in DIRECTORY_MTIME_TYPES
+
+    @property
+    def never_moves_directory_mtimes(self) -> bool:
+        """Whether a directory's mtime is known to stay behind (FAT and its kin)."""
+        return self.type.lower() in FAT_TYPES
+
+    @property
+    def granularity(self) -> float:
+        """Steps of its mtimes, seconds."""
+        return GRANULARITIES.get(self.type.lower(), 0.0)
+
+    @property
+    def settle(self) -> float:
+        """Seconds after which a change can no longer hide behind an equal mtime (rule 4)."""
+        least = SETTLE_REMOTE if self.is_remote else SETTLE_LOCAL
+        return max(least, 2 * self.granularity, self._attribute_cache)
+
+    @property
+    def _attribute_cache(self) -> float:
+        """Seconds for which the client may answer from its own cache."""
+        default = ATTRIBUTE_CACHES.get(self.type.lower(), 0.0)
+        given = [
+            float(value)
+            for option in self.options.split(",")
+            for name, _, value in [option.partition("=")]
+            if name in ("actimeo", "acdirmax", "acregmax") and value.isdigit()
+        ]
+        return max(given) if given else default
 
     @property
     def has_stable_inodes(self) -> bool:
@@ -63,6 +97,38 @@ LOCAL_TYPES = STABLE_INODE_TYPES | frozenset(
 )  # fmt: skip
 """Types that answer from this machine's own disks. fuseblk is not among them: it may hang."""
 
+FAT_TYPES = frozenset(("vfat", "exfat", "msdos", "fat", "fat32"))
+"""On exFAT a new file was seen to leave the folder's mtime where it was (ComfyUI's own list cache
+goes stale there); FAT's root folder has no mtime at all."""
+
+DIRECTORY_MTIME_TYPES = frozenset(
+    ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "apfs", "hfs", "ntfs", "ntfs3",
+     "tmpfs", "bcachefs", "ufs")
+)  # fmt: skip
+"""Local types whose directory mtimes POSIX semantics or NTFS promise."""
+
+GRANULARITIES = {
+    "vfat": 2.0,
+    "msdos": 2.0,
+    "fat": 2.0,
+    "fat32": 2.0,
+    "exfat": 2.0,
+    "hfs": 1.0,
+    "ext2": 1.0,
+    "ext3": 1.0,
+}
+"""Steps of mtimes in seconds, where they are coarse by the format. exFAT keeps 10 ms, but not all
+drivers write them."""
+
+ATTRIBUTE_CACHES = {"nfs": 60.0, "nfs4": 60.0, "cifs": 1.0, "smb3": 1.0}
+"""Longest life of cached attributes in seconds, the clients' defaults (acdirmax of nfs(5), actimeo
+of mount.cifs(8)); `actimeo`, `acdirmax` and `acregmax` among the mount's options override them."""
+
+SETTLE_LOCAL = 0.05
+SETTLE_REMOTE = 3.0
+"""Least seconds of `Mount.settle`: a clock tick of a local disk takes at most 10 ms; of a remote
+or unknown mount nothing is known, and FAT behind it steps by 2 s."""
+
 UNKNOWN = Mount("", "unknown", "")
 
 
@@ -81,7 +147,8 @@ def _parse_mountinfo(line: str) -> Mount | None:
     left, right = before.split(" "), after.split(" ")
     if not dash or len(left) < 5 or len(right) < 2:
         return None
-    return Mount(_unescape(left[4]), right[0], _unescape(right[1]), _unescape(left[3]))
+    options = ",".join((left[5] if len(left) > 5 else "", *right[2:3]))
+    return Mount(_unescape(left[4]), right[0], _unescape(right[1]), _unescape(left[3]), options)
 
 
 def _unescape(text: str) -> str:

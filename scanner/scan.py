@@ -48,6 +48,7 @@ from scanner.snapshot import (
 )
 from scanner.state import Gone, Memory, Request, RootRecord, Unread
 from scanner.store import Commit, Store, copy_memory
+from scanner.verification import Terms, Verification
 from scanner.walk import Progress, Walk, Walked
 from scanner.walker import Failed, Fingerprinted, SampleFile, Stated, StatPath
 from scanner.walkers import InProcess, LostWalkerError, Walkers
@@ -133,6 +134,7 @@ class Scanner:
             {root.id: rules_for(settings, root) for root in roots},
             settings.follow_links,
         )
+        self._verifications = {root.id: Verification() for root in roots}
 
     def scan(
         self,
@@ -150,7 +152,7 @@ class Scanner:
         requests = self.store.state.requests()
         before = self._examine(roots, requests)
         found = {
-            root.id: self._walk(root, before[root.id], stopped, progress)
+            root.id: self._walk(root, before[root.id], moment, stopped, progress)
             for root in roots
             if before[root.id].state == ONLINE
         }
@@ -241,6 +243,7 @@ class Scanner:
         self,
         root: Root,
         health: Health,
+        moment: Moment,
         stopped: Callable[[], bool],
         progress: Callable[[Progress], None] | None,
     ) -> Walked | None:
@@ -251,17 +254,66 @@ class Scanner:
             return None if isinstance(found, Failed) else (found.device, found.inode)
 
         mounts = self.files.mounts()
+        started = self.files.monotonic()
         try:
-            walk = self._make_walk(root, health, identity_of)
-            return walk.run(stopped, progress)
+            walk = self._make_walk(root, health, moment, mounts, identity_of)
+            walked = walk.run(stopped, progress)
         except LostWalkerError as lost:
             log.debug("%s: %s", root.id, lost)
             return None
+        if not stopped():
+            self._learn(root, health.mount, walked, started)
+        return walked
+
+    def _learn(self, root: Root, mount: Mount, walked: Walked, started: float) -> None:
+        """What a walk says of the mount's directory mtimes, and of its own cost (rule 5)."""
+        verification = self._verifications[root.id]
+        trust = self.store.trust_of(mount)
+        for path in walked.listed:
+            old, new = self.store.snapshot.get(path), walked.observed.get(path)
+            was_at_rest = verification.saw(path, started, mount.settle, has_changed=new is not None)
+            if was_at_rest and old and new and old.listing.names != new.listing.names:
+                trust.learn(mount, path, has_moved=old.mtime != new.mtime)
+        for path in walked.failed:
+            verification.lost(path)
+        verification.measured(
+            self.files.monotonic() - started, len(walked.listed), walked.directories
+        )
+
+    def _must_list(
+        self, root: Root, mount: Mount, moment: Moment, mounts: Sequence[Mount]
+    ) -> Callable[[str], bool]:
+        """Which known directories a walk of `root` lists although their mtime has not moved."""
+        memory = self.store.memory
+        restless = {os.path.dirname(path) for path in memory.unsettled} | memory.unreachable.keys()
+        inner = [
+            other.point
+            for other in mounts
+            if other.point != root.path and is_below(other.point, root.path)
+        ]
+
+        def is_hot(path: str) -> bool:
+            return (
+                path in restless
+                or bool(self.store.snapshot[path].listing.unread)
+                or any(is_below(path, point) for point in inner)
+            )
+
+        terms = Terms(moment.interval, self._settings.verify_within, self._settings.duty)
+        return self._verifications[root.id].plan(
+            terms, is_trusted=self.store.trust_of(mount).is_earned(mount), hot=is_hot
+        )
+
+    def verification_period(self, root: Root) -> float:
+        """Seconds within which every file of `root` is read again, as things stand."""
+        return self._verifications[root.id].period
 
     def _make_walk(
         self,
         root: Root,
         health: Health,
+        moment: Moment,
+        mounts: Sequence[Mount],
         identity_of: Callable[[str], tuple[int, int] | None],
     ) -> Walk:
         return Walk(
@@ -272,6 +324,7 @@ class Scanner:
             has_inodes=health.mount.has_stable_inodes,
             rematch=self._has_new_rules(root),
             identity_of=identity_of,
+            must_list=self._must_list(root, health.mount, moment, mounts),
         )
 
     def _has_new_rules(self, root: Root) -> bool:
@@ -619,7 +672,10 @@ class Scanner:
             run.moment.wall,
         )
         self.unfingerprinted.update(directories)
-        self.unfingerprinted.difference_update(run.delta.gone - directories.keys())
+        for path in run.delta.gone - directories.keys():
+            self.unfingerprinted.discard(path)
+            for verification in self._verifications.values():
+                verification.lost(path)
         self.committed_at = self.files.monotonic()
         return scan
 

@@ -365,6 +365,16 @@ class Settings(BaseSettings):
         description="How long a one-shot `scan` takes fingerprints that are still missing; 0 "
         "takes none.",
     )
+    verify_within: Annotated[Duration, _at_least(1.0, format_duration)] = Field(
+        default=600.0,
+        description="Size and time of every file are read again at least this often, even where "
+        "the times of folders spare listing them.",
+    )
+    duty: Fraction = Field(
+        default=0.05,
+        description="The most of the time that this re-reading may take; where it does not "
+        "suffice, `verify_within` takes longer and status says so.",
+    )
     stall_after: Annotated[Duration, _at_least(1.0, format_duration)] = Field(
         default=60.0,
         description="A network mount on which no call has returned for so long is stalled: its "

@@ -16,16 +16,20 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass, field
 
+import orjson
+
 from scanner.atomic import remove_leftovers
 from scanner.changes import Change
 from scanner.errors import InventoryError, OutputError
-from scanner.inventory import View, read_header, snapshot_from, write_inventory
+from scanner.inventory import View, base_of, read_header, snapshot_from, write_inventory
 from scanner.journal import Journal, encode
+from scanner.mounts import Mount
 from scanner.outputs import Outputs
-from scanner.portable import native
+from scanner.portable import native, readable
 from scanner.roots import Root
 from scanner.snapshot import Directory, Snapshot
 from scanner.state import DamagedStateError, Memory, RootRecord, State
+from scanner.verification import PROOFS_WANTED, Trust
 
 log = logging.getLogger(__name__)
 
@@ -79,6 +83,8 @@ class Store:
         self._last_write = float("-inf")
         self._last_seconds = 0.0
         self._undelivered = False
+        self._trust: dict[str, Trust] = {}
+        self._saved_trust = ""
 
     # Start and end
 
@@ -103,6 +109,8 @@ class Store:
         if not self.scan and not self.memory.roots and header is not None:
             self._rebuild()
         self._visible_scan = self.state.number("visible_scan")
+        self._trust = self._load_trust()
+        self._saved_trust = self._trust_text()
         self.inventory_scan = int(header["scan"]) if header else 0
         self._journal.recover(self.state.outbox())
         self.state.clear_outbox(self.scan)
@@ -131,7 +139,7 @@ class Store:
             return
         records = {}
         for fields in header["roots"]:
-            root = Root(fields["kind"], native(fields, header["base"]), fields.get("category", ""))
+            root = Root(fields["kind"], native(fields, base_of(header)), fields.get("category", ""))
             if root.path in snapshot:
                 records[root.id] = RootRecord(
                     root.id, root.kind, root.path, root.category, fields["state"], walked=True
@@ -170,12 +178,16 @@ class Store:
             self.state.put("scan", scan)
             if commit.is_visible:
                 self.state.put("visible_scan", scan)
+            trust = self._trust_text()
+            if trust != self._saved_trust:
+                self.state.put("trust", trust)
             for number, text in commit.answers:
                 self.state.answer_request(number, text)
         for path in gone:
             self.snapshot.pop(path, None)
         self.snapshot.update(commit.directories)
         self.memory = commit.memory
+        self._saved_trust = trust
         self.scan = scan
         if commit.is_visible:
             self._visible_scan = scan
@@ -202,6 +214,25 @@ class Store:
             self.state.save_directories(directories)
         self.snapshot.update(directories)
         self._has_annotations = True
+
+    # Trust in directory mtimes
+
+    def trust_of(self, mount: Mount) -> Trust:
+        """What is known of directory mtimes on `mount`; saved by the next commit."""
+        return self._trust.setdefault(mount.identity, Trust())
+
+    def _load_trust(self) -> dict[str, Trust]:
+        known = orjson.loads(self.state.get("trust") or b"{}")
+        return {identity: Trust(proofs, lost) for identity, (proofs, lost) in known.items()}
+
+    def _trust_text(self) -> str:
+        return orjson.dumps(
+            {
+                readable(identity): (min(trust.proofs, PROOFS_WANTED), trust.is_lost)
+                for identity, trust in self._trust.items()
+                if trust.proofs or trust.is_lost
+            }
+        ).decode()
 
     # Projections
 

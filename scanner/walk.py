@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
+from scanner.filesystem import Stat
 from scanner.snapshot import (
     DIRECTORY,
     DIRECTORY_LINK,
+    FILE,
     Directory,
     Listing,
     Row,
@@ -21,7 +23,15 @@ from scanner.snapshot import (
     join,
     listing_of,
 )
-from scanner.walker import Failed, ListDirectory, Listed, Walker
+from scanner.walker import (
+    Answer,
+    Failed,
+    ListDirectory,
+    Listed,
+    Stated,
+    StatPath,
+    Walker,
+)
 
 VANISHED = frozenset((2, 20))
 """ENOENT and ENOTDIR: what a directory that has just gone answers, and also some that have not."""
@@ -69,6 +79,8 @@ class Walked:
     links are not followed."""
     links: set[str] = field(default_factory=set)
     """All links to directories that were met."""
+    listed: list[str] = field(default_factory=list)
+    """Directories that were listed, not only stat-ed."""
     directories: int = 0
     files: int = 0
     bytes: int = 0
@@ -77,7 +89,8 @@ class Walked:
 
 
 class Walk:
-    """A walk of one root. `rematch` forgets earlier decisions of the ignore rules (rule 9)."""
+    """A walk of one root. `rematch` forgets earlier decisions of the ignore rules (rule 9);
+    `must_list` says which known directories are listed even if their mtime has not moved."""
 
     def __init__(
         self,
@@ -89,6 +102,7 @@ class Walk:
         has_inodes: bool,
         rematch: bool,
         identity_of: Callable[[str], tuple[int, int] | None],
+        must_list: Callable[[str], bool] = lambda path: True,
     ) -> None:
         self._walker = walker
         self._top = top
@@ -97,6 +111,7 @@ class Walk:
         self._has_inodes = has_inodes
         self._rematch = rematch
         self._identity_of = identity_of
+        self._must_list = must_list
         self._identities: dict[str, tuple[int, int] | None] = {}
         self._asked: set[str] = set()
         self._doubtful: set[str] = set()
@@ -119,17 +134,44 @@ class Walk:
                 # The walker still has to be emptied of what was asked.
                 walked.complete = False
                 self._doubtful.clear()
-            elif isinstance(answer, Listed):
-                self._take(answer.path, answer.directory)
+            else:
+                self._handle(answer)
                 if progress is not None:
                     progress(Progress(walked.directories, walked.files, walked.bytes))
-            elif isinstance(answer, Failed):
-                walked.failed[answer.path] = answer
-                if answer.errno in VANISHED and answer.path != self._top:
-                    self._doubtful.add(answer.path)
+
+    def _handle(self, answer: Answer) -> None:
+        if isinstance(answer, Listed):
+            self._take(answer.path, answer.directory)
+        elif isinstance(answer, Stated):
+            self._compare_mtime(answer.path, answer.stat)
+        elif isinstance(answer, Failed):
+            self._walked.failed[answer.path] = answer
+            if answer.errno in VANISHED and answer.path != self._top:
+                self._doubtful.add(answer.path)
 
     def _ask(self, path: str) -> None:
         self._asked.add(path)
+        is_known = path in self._snapshot and path not in self._linked and not self._rematch
+        if is_known and not self._must_list(path):
+            self._walker.ask(StatPath(path))
+        else:
+            self._ask_listing(path)
+
+    def _compare_mtime(self, path: str, found: Stat) -> None:
+        """Take a known directory for unchanged if its mtime is: the cheap half of rule 5."""
+        old = self._snapshot[path]
+        if found.is_directory and found.mtime == old.mtime:
+            self._count(old.listing)
+            self._ask_below(path, old.listing)
+        else:
+            self._ask_listing(path)
+
+    def _count(self, listing: Listing) -> None:
+        self._walked.directories += 1
+        self._walked.files += listing.types.count(FILE)
+        self._walked.bytes += sum(listing.sizes)
+
+    def _ask_listing(self, path: str) -> None:
         reserved = self._membership.reserved(path)
         old = self._snapshot.get(path)
         skip = reserved if old is None or self._rematch else reserved | old.ignored
@@ -143,9 +185,8 @@ class Walk:
             return
         new = self._members_of(path, found, old)
         walked.failed.pop(path, None)
-        walked.directories += 1
-        walked.files += new.listing.types.count("f")
-        walked.bytes += sum(new.listing.sizes)
+        walked.listed.append(path)
+        self._count(new.listing)
         if old is not None and new.listing == old.listing:
             new = replace(new, listing=old.listing, fingerprints=old.fingerprints)
         if new == old:
@@ -190,6 +231,9 @@ class Walk:
             }
         if not self._has_inodes and len(listing.inodes):
             listing = replace(listing, inodes=Listing().inodes)
+        if not self._has_inodes:
+            # Numbers that are made up anew would make every directory look changed every time.
+            return replace(found, listing=listing, ignored=ignored, device=0, inode=0)
         return replace(found, listing=listing, ignored=ignored)
 
     def _newly_ignored(self, path: str, listing: Listing, known: str) -> dict[str, str]:
@@ -216,7 +260,7 @@ class Walk:
         parents = {os.path.dirname(path) for path in self._doubtful}
         self._doubtful.clear()
         for parent in sorted(parents):
-            self._ask(parent)
+            self._ask_listing(parent)
 
     def _is_own_ancestor(self, path: str, found: Directory) -> bool:
         """Whether `found` is one of the directories that `path` was reached through (rule 11)."""
@@ -236,7 +280,7 @@ class Walk:
         if path not in self._identities:
             known = self._walked.observed.get(path) or self._snapshot.get(path)
             self._identities[path] = (
-                (known.device, known.inode) if known else self._identity_of(path)
+                (known.device, known.inode) if known and known.inode else self._identity_of(path)
             )
         return self._identities[path]
 

@@ -119,4 +119,3 @@ class _Server:
 def main(arguments: list[str]) -> None:
     """Serve until the parent closes the pipe. `arguments`: the number of workers."""
     _Server(sys.stdin.buffer, sys.stdout.buffer, int(arguments[0])).run()
-

@@ -55,6 +55,8 @@ class FakeFileSystem:
         self.calls: Counter[str] = Counter()
         self.bytes_read = 0
         self.shuffles_inodes = False
+        self.moves_directory_mtimes = True
+        self.latency = 0.0
         self._inode = 10
         self.root = self._node("directory")
         self.mount_table = [Mount("/", "ext4", "/dev/fake1")]
@@ -69,6 +71,11 @@ class FakeFileSystem:
     def _tick(self) -> int:
         return self.wall // self.granularity * self.granularity
 
+    def _change(self, directory: Node) -> None:
+        """A name in `directory` came or went."""
+        if self.moves_directory_mtimes:
+            directory.mtime = self._tick()
+
     def advance(self, seconds: float) -> None:
         self.clock += seconds
         self.wall += int(seconds * 1e9)
@@ -78,7 +85,7 @@ class FakeFileSystem:
         for name in path.strip("/").split("/") if path.strip("/") else []:
             if name not in node.children:
                 node.children[name] = self._node("directory")
-                node.mtime = self._tick()
+                self._change(node)
             node = self._follow(node.children[name], path)
         return node
 
@@ -89,7 +96,7 @@ class FakeFileSystem:
         if node is None or node.kind != "file":
             node = self._node("file")
             parent.children[name] = node
-            parent.mtime = self._tick()
+            self._change(parent)
         node.content = content
         node.mtime = self._tick() if mtime is None else mtime
         return node
@@ -97,23 +104,23 @@ class FakeFileSystem:
     def symlink(self, target: str, path: str) -> None:
         parent = self.makedirs(posixpath.dirname(path))
         parent.children[posixpath.basename(path)] = self._node("link", target=target)
-        parent.mtime = self._tick()
+        self._change(parent)
 
     def special(self, path: str) -> None:
         parent = self.makedirs(posixpath.dirname(path))
         parent.children[posixpath.basename(path)] = self._node("special")
-        parent.mtime = self._tick()
+        self._change(parent)
 
     def remove(self, path: str) -> Node:
         parent = self._resolve(posixpath.dirname(path))
-        parent.mtime = self._tick()
+        self._change(parent)
         return parent.children.pop(posixpath.basename(path))
 
     def rename(self, old: str, new: str) -> None:
         node = self.remove(old)
         parent = self.makedirs(posixpath.dirname(new))
         parent.children[posixpath.basename(new)] = node
-        parent.mtime = self._tick()
+        self._change(parent)
 
     def touch(self, path: str) -> None:
         self._resolve(path).mtime = self._tick()
@@ -147,6 +154,7 @@ class FakeFileSystem:
 
     def _check(self, operation: str, path: str) -> None:
         self.calls[operation] += 1
+        self.advance(self.latency)
         fault = self.faults.get((operation, path))
         if isinstance(fault, int):
             raise error(fault, path)

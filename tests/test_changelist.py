@@ -145,5 +145,3 @@ def test_files_of_a_moved_folder_take_theirs_along_unless_they_changed() -> None
     carry_fingerprints(delta, Moves(directories=moves), snapshot)
     now = delta.directories["/r/new"]
     assert [now.fingerprint(0), now.fingerprint(1)] == [MARK, b""]
-
-

@@ -107,7 +107,9 @@ def names(delta: Delta) -> dict[str, list[str]]:
         }),
     ],
 )  # fmt: skip
-def test_every_difference_has_its_kind(old: Tree, new: Tree, expected: dict[str, list[str]]) -> None:
+def test_every_difference_has_its_kind(
+    old: Tree, new: Tree, expected: dict[str, list[str]]
+) -> None:
     assert names(delta_of(old, new)) == expected
 
 
@@ -200,7 +202,9 @@ def test_first_walk_is_taken_over_without_a_change() -> None:
 
 def test_what_only_the_rules_brought_or_took_is_no_change_but_is_taken_over() -> None:
     scope = Scope(agrees=lambda path, is_directory: not path.endswith(".bak"))
-    delta = delta_of({"a.bak": 1, "d": {"b.bak": 1}}, {"c.bak": 1, "d": {}, "n": {"e.bak": 1}}, scope)
+    delta = delta_of(
+        {"a.bak": 1, "d": {"b.bak": 1}}, {"c.bak": 1, "d": {}, "n": {"e.bak": 1}}, scope
+    )
     assert names(delta) == {"created": ["n"]}
     assert delta.directories["/r"].listing.split_names() == ["c.bak", "d", "n"]
     assert set(delta.directories) == {"/r", "/r/d", "/r/n"}
@@ -262,7 +266,12 @@ def test_fingerprints_stay_with_their_names_when_others_come_and_go() -> None:
     old = with_fingerprints(snapshot_of({"a": 1, "b": 1, "c": 1})[TOP])
     now = snapshot_of({"0": 1, "b": 1, "c": 2, "d": 1})[TOP]
     merged = Directory(now.listing, fingerprints=carried_fingerprints(old, now))
-    assert [merged.fingerprint(index) for index in range(4)] == [b"", b"b".ljust(16, b"."), b"", b""]
+    assert [merged.fingerprint(index) for index in range(4)] == [
+        b"",
+        b"b".ljust(16, b"."),
+        b"",
+        b"",
+    ]
 
 
 # Keeping back

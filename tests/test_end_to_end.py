@@ -95,6 +95,7 @@ class Machine:
             "PATH": f"{programs}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "PYTHONPATH": str(CHECKOUT),
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONFAULTHANDLER": "1",
             "PYTHONWARNINGS": "error",
             **environ,
         }
@@ -172,15 +173,11 @@ class Machine:
                 )
         finally:
             signal.signal(signal.SIGINT, old)
-        # Through a pipe, which no limit on the size of its files can stop it from writing to.
-        copying = threading.Thread(target=_copy, args=(process.stderr, log))
-        copying.start()
+        running = Running(self, process, log, printed)
         try:
-            yield Running(self, process, log, printed)
+            yield running
         finally:
-            process.kill()
-            process.wait()
-            copying.join()
+            running.end()
 
     # Reading
 
@@ -227,6 +224,15 @@ class Running:
         self.process = process
         self._log = log
         self._printed = printed
+        # Through a pipe, which no limit on the size of its files can stop it from writing to.
+        self._copying = threading.Thread(target=_copy, args=(process.stderr, log))
+        self._copying.start()
+
+    def end(self) -> None:
+        """Kill it, if it still runs."""
+        self.process.kill()
+        self.process.wait()
+        self._copying.join()
 
     def log(self) -> str:
         return self._log.read_text(encoding="utf-8", errors="replace")
@@ -283,6 +289,9 @@ class Running:
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
+            # The fault handler then tells where each thread stands.
+            self.process.send_signal(signal.SIGABRT)
+            self._copying.join(PATIENCE)
             raise AssertionError(f"still running after {seconds} s: {self.log()}") from None
 
 

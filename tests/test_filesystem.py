@@ -195,9 +195,7 @@ def test_inode_numbers_of_any_width_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inode: int
 ) -> None:
     """NFS and CIFS use all 64 bits, ReFS has 128."""
-    found = SimpleNamespace(
-        st_mode=stat.S_IFREG, st_size=1, st_mtime_ns=2, st_ino=inode, st_dev=3
-    )
+    found = SimpleNamespace(st_mode=stat.S_IFREG, st_size=1, st_mtime_ns=2, st_ino=inode, st_dev=3)
     entry = SimpleNamespace(
         name="x", stat=lambda follow_symlinks: found, is_dir=lambda follow_symlinks: False
     )
@@ -285,7 +283,9 @@ def test_link_is_broken_only_where_absence_is_proven(
 
     error = OSError(number, os.strerror(number))
     assert is_proven_broken("/models/link", text, error, list_names) is is_broken
-    expected = os.path.dirname(text) if text.startswith("/") else f"/models/{text}".rpartition("/")[0]
+    expected = (
+        os.path.dirname(text) if text.startswith("/") else f"/models/{text}".rpartition("/")[0]
+    )
     assert asked in ([], [expected])
 
 
@@ -308,17 +308,15 @@ def test_skipped_names_have_no_row_and_no_stat(
         (tmp_path / name).mkdir()
     stated: list[str] = []
 
-    def spied(found: list[os.DirEntry[str]]) -> Iterator[Any]:
-        for entry in found:
-            yield SimpleNamespace(
-                name=entry.name,
-                is_dir=entry.is_dir,
-                stat=lambda follow_symlinks, entry=entry: (
-                    stated.append(entry.name) or entry.stat(follow_symlinks=follow_symlinks)
-                ),
-            )
+    class Spied:
+        def __init__(self, entry: os.DirEntry[str]) -> None:
+            self.name, self.is_dir, self._entry = entry.name, entry.is_dir, entry
 
-    after_listing(monkeypatch, spied)
+        def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+            stated.append(self.name)
+            return self._entry.stat(follow_symlinks=follow_symlinks)
+
+    after_listing(monkeypatch, lambda found: map(Spied, found))
     found = listed(tmp_path, "file", "folder/", "absent", "absent/")
     assert found.listing.split_names() == ["both", "kept"]
     assert found.ignored == {"file", "folder/"}

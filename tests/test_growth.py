@@ -27,9 +27,7 @@ def judge(
 
 
 def modified(size: int, mtime: int, letter: str = FILE) -> Delta:
-    return Delta(
-        modified={"/x": (Entry("/x", letter, 1, 1), Entry("/x", letter, size, mtime))}
-    )
+    return Delta(modified={"/x": (Entry("/x", letter, 1, 1), Entry("/x", letter, size, mtime))})
 
 
 RECENT, LONG_AGO = NOW - EVERY + 1, NOW - EVERY

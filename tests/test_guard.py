@@ -172,9 +172,7 @@ def test_directories_alone_are_no_loss() -> None:
 
 
 def test_hold_keeps_directories_with_their_files_and_counts_files() -> None:
-    verdict = judge(
-        loss(gone(range(30)) + gone(range(5), "directory"), 30), None, LIMITS, START
-    )
+    verdict = judge(loss(gone(range(30)) + gone(range(5), "directory"), 30), None, LIMITS, START)
     assert len(verdict.held) == 35
     assert verdict.hold is not None
     assert (verdict.hold.files, verdict.hold.bytes, verdict.hold.kind) == (30, 300, LOSS)

@@ -308,13 +308,19 @@ def test_the_first_kind_owns_even_through_a_link(tmp_path):
 
 
 def test_within_a_kind_the_path_without_links_owns(tmp_path):
-    models, extra, snapshot = alias_snapshot()
-    roots = [replace(models, path=at("e")), replace(extra, kind="models", path=at("m"))]
-    assert set(aliases(written(tmp_path, view(roots, snapshot)))) == {
-        "m/link",
-        "m/link/sub",
-        "m/link/sub/y",
-        "m/link/x",
+    models = Root("models", at("m"))
+    snapshot = {
+        models.path: directory(link_to_folder("a_link"), folder("real")),
+        at("m/a_link"): directory(folder("sub"), file("x"), inode=10),
+        at("m/a_link/sub"): directory(file("y"), inode=11),
+        at("m/real"): directory(folder("sub"), file("x"), inode=10),
+        at("m/real/sub"): directory(file("y"), inode=11),
+    }
+    assert aliases(written(tmp_path, view([models], snapshot))) == {
+        "m/a_link": "m/real",
+        "m/a_link/sub": "m/real/sub",
+        "m/a_link/sub/y": "m/real/sub/y",
+        "m/a_link/x": "m/real/x",
     }
 
 

@@ -360,7 +360,8 @@ def test_after_a_power_cut(tmp_path_factory, sizes, pending_scans, generations, 
             begin = data.draw(st.integers(start, len(content) - 1))
             end = data.draw(st.integers(begin, len(content)))
             content[begin:end] = bytes(end - begin)
-    content = content[: data.draw(st.integers(start, len(content)))]
+    if data.draw(st.booleans()):
+        content = content[: data.draw(st.integers(start, len(content)))]
     if content or start:
         path.write_bytes(content)
     todo = [(scan, scan_lines(scan, of)) for scan, of in pending]
@@ -368,6 +369,16 @@ def test_after_a_power_cut(tmp_path_factory, sizes, pending_scans, generations, 
     stands = ([(0, 2)] if generations else []) + scans
     assert marks(path) == expected(*stands)
     assert journal(path).recover(todo) == 0
+
+
+@pytest.mark.parametrize("lost", range(4))
+def test_a_block_lost_before_the_last_line_in_a_power_cut(path, lost):
+    lines = scan_lines(2, 4)
+    one = journal(path)
+    one.append(scan_lines(1, 2))
+    one.append([bytes(len(line)) if n == lost else line for n, line in enumerate(lines)])
+    assert journal(path).recover([(2, lines)]) == 4
+    assert marks(path) == expected((1, 2), (2, 4))
 
 
 def test_a_foreign_file_is_not_emptied(path):

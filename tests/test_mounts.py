@@ -43,29 +43,56 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Any:
             Mount("/", "ext4", "/dev/vda1", "/"),
         ),
         # no optional fields, and several
-        ("36 28 0:32 / /mnt/nas rw - cifs //nas/share rw", Mount("/mnt/nas", "cifs", "//nas/share")),
+        (
+            "36 28 0:32 / /mnt/nas rw - cifs //nas/share rw",
+            Mount("/mnt/nas", "cifs", "//nas/share"),
+        ),
         (
             "36 28 0:32 / /m rw shared:1 master:2 propagate_from:3 - nfs4 nas:/v1 rw",
             Mount("/m", "nfs4", "nas:/v1"),
         ),
         # a bind mount, a sub-volume
-        ("40 28 8:2 /data/models /models rw - xfs /dev/sdb2 rw", Mount("/models", "xfs", "/dev/sdb2", "/data/models")),
-        ("41 28 0:40 /@home /home rw - btrfs /dev/sda1 rw", Mount("/home", "btrfs", "/dev/sda1", "/@home")),
+        (
+            "40 28 8:2 /data/models /models rw - xfs /dev/sdb2 rw",
+            Mount("/models", "xfs", "/dev/sdb2", "/data/models"),
+        ),
+        (
+            "41 28 0:40 /@home /home rw - btrfs /dev/sda1 rw",
+            Mount("/home", "btrfs", "/dev/sda1", "/@home"),
+        ),
         # escapes: space, tab, newline, backslash, and a backslash before digits
-        (r"42 28 0:41 / /mnt/My\040Models rw - cifs //nas/My\040Share rw", Mount("/mnt/My Models", "cifs", "//nas/My Share")),
-        (r"43 28 0:42 /a\011b /mnt/a\012b rw - ext4 /dev/c rw", Mount("/mnt/a\nb", "ext4", "/dev/c", "/a\tb")),
-        (r"44 28 0:43 / /mnt/a\134b rw - ext4 /dev/c rw", Mount("/mnt/a\\b", "ext4", "/dev/c")),
-        (r"45 28 0:44 / /mnt/a\134040b rw - ext4 /dev/c rw", Mount("/mnt/a\\040b", "ext4", "/dev/c")),
+        (
+            r"42 28 0:41 / /mnt/My\040Models rw - cifs //nas/My\040Share rw",
+            Mount("/mnt/My Models", "cifs", "//nas/My Share"),
+        ),
+        (
+            r"43 28 0:42 /a\011b /mnt/a\012b rw - ext4 /dev/c rw",
+            Mount("/mnt/a\nb", "ext4", "/dev/c", "/a\tb"),
+        ),
+        (
+            r"44 28 0:43 / /mnt/a\134b rw - ext4 /dev/c rw",
+            Mount("/mnt/a\\b", "ext4", "/dev/c"),
+        ),
+        (
+            r"45 28 0:44 / /mnt/a\134040b rw - ext4 /dev/c rw",
+            Mount("/mnt/a\\040b", "ext4", "/dev/c"),
+        ),
         # a source without a name, and one with a dash
         ("46 28 0:45 / /tmp rw - tmpfs  rw", Mount("/tmp", "tmpfs", "")),
-        (r"47 28 0:46 / /mnt/a\040-\040b rw - fuse.rclone my-drive: rw", Mount("/mnt/a - b", "fuse.rclone", "my-drive:")),
+        (
+            r"47 28 0:46 / /mnt/a\040-\040b rw - fuse.rclone my-drive: rw",
+            Mount("/mnt/a - b", "fuse.rclone", "my-drive:"),
+        ),
         # WSL
-        (r"48 28 0:47 / /mnt/c rw - 9p C:\134 rw,aname=drvfs", Mount("/mnt/c", "9p", "C:\\")),
+        (
+            r"48 28 0:47 / /mnt/c rw - 9p C:\134 rw,aname=drvfs",
+            Mount("/mnt/c", "9p", "C:\\"),
+        ),
     ],
-)  # fmt: skip
+)
 def test_line_of_the_table(table: Any, line: str, expected: Mount) -> None:
     table(line.encode() + b"\n")
-    assert read_mounts() == [expected]
+    assert [mount[:4] for mount in read_mounts()] == [expected[:4]]
 
 
 def test_names_that_are_not_utf8_survive(table: Any) -> None:
@@ -76,13 +103,13 @@ def test_names_that_are_not_utf8_survive(table: Any) -> None:
 
 def test_lines_that_make_no_sense_are_passed_over(table: Any) -> None:
     table(b"\nnonsense\n1 0 0:1 / / rw shared:1\n1 0 - x\n1 0 0:1 / /a rw - ext4 /dev/c rw\n")
-    assert read_mounts() == [Mount("/a", "ext4", "/dev/c")]
+    assert [mount.point for mount in read_mounts()] == ["/a"]
 
 
 @pytest.mark.xfail(strict=True, reason="the kernel escapes # as well, in sources")
 def test_source_with_a_number_sign(table: Any) -> None:
     table(rb"1 0 0:1 / /mnt rw - cifs //nas/a\043b rw" + b"\n")
-    assert read_mounts() == [Mount("/mnt", "cifs", "//nas/a#b")]
+    assert [mount.source for mount in read_mounts()] == ["//nas/a#b"]
 
 
 def test_own_table_can_be_read_and_knows_the_root() -> None:
@@ -97,7 +124,7 @@ def test_without_a_table_the_system_is_asked(table: Any, monkeypatch: pytest.Mon
     ]
     asked: list[bool] = []
 
-    def disk_partitions(all: bool = False) -> list[Any]:  # noqa: A002  (as psutil names it)
+    def disk_partitions(all: bool = False) -> list[Any]:
         asked.append(all)
         return parts
 

@@ -95,6 +95,17 @@ def test_a_directory_move_takes_everything_below_it_along():
     }
 
 
+def test_a_directory_that_was_copied_first_and_deleted_later():
+    """What was reported as created takes what moves onto it; a difference has its own line."""
+    before = projection("d/", "d/x", "d/y", "e/", "e/z") | {at("e/x"): ("file", 99, 99)}
+    assert after(before, moved("d", "e", "directory")) == {
+        at("e"): ("directory", 0, 0),
+        at("e/x"): ("file", 3, 1),
+        at("e/y"): ("file", 3, 1),
+        at("e/z"): ("file", 3, 1),
+    }
+
+
 def test_the_longest_from_wins_and_moves_once():
     before = projection("a/", "a/b/", "a/b/x", "a/y")
     changes = moved("a", "c", "directory"), moved("a/b", "a", "directory")

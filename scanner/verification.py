@@ -1,0 +1,139 @@
+"""Which directories a walk has to list, and for which their own mtime is proof enough (rule 5).
+
+A directory's mtime moves when a name in it comes, goes or changes, where the file system is good;
+it never tells that a file was rewritten in place. So known directories are only stat-ed as long as
+their mtime stays, and each is still listed in its turn, the longest unlisted first: a verification.
+Mounts earn this trust: by their type, or by changes that were seen to move the mtime. One change
+that did not ends it for good. No I/O here, and no clock but the times given.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from scanner.mounts import Mount
+
+log = logging.getLogger(__name__)
+
+PROOFS_WANTED = 3
+"""Changes that must have moved a directory's mtime before an unknown mount is trusted."""
+
+CHEAP = 1.0
+"""Seconds: where listing everything takes less, everything is listed in every walk."""
+
+SMOOTHING = 4
+"""Of so many measurements the last one counts for one."""
+
+
+@dataclass
+class Trust:
+    """What is known of directory mtimes on one mount: kept over restarts by mount identity."""
+
+    proofs: int = 0
+    """Changes seen that moved the mtime of their directory."""
+    is_lost: bool = False
+    """One was seen that did not: never trusted again."""
+
+    def is_earned(self, mount: Mount) -> bool:
+        """Whether mtimes of directories on `mount` may spare listings."""
+        if self.is_lost or mount.never_moves_directory_mtimes:
+            return False
+        return mount.moves_directory_mtimes or self.proofs >= PROOFS_WANTED
+
+    def learn(self, mount: Mount, path: str, *, has_moved: bool) -> None:
+        """Note a change of the names in `path`, which was at rest, and what its mtime did."""
+        if has_moved:
+            self.proofs += 1
+        elif not self.is_lost:
+            self.is_lost = True
+            log.warning(
+                "%s changed and its time did not: folder times on %s (%s) are not trusted any more,"
+                " every folder is listed in every scan.",
+                path,
+                mount.point,
+                mount.type,
+            )
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What a walk must keep to: seconds between walks, the period within which every file is read
+    again, and the share of the time that listing may take."""
+
+    interval: float
+    verify_within: float
+    duty: float
+
+
+class Verification:
+    """What the walks of one root have listed, and when. Times in seconds, monotonic clock."""
+
+    def __init__(self) -> None:
+        self._listed: dict[str, float] = {}
+        """Directories by the time of their last listing, the longest unlisted first."""
+        self._racy: dict[str, float] = {}
+        """Directories that changed, by the time at which that was seen (rule 4)."""
+        self._seconds_per_listing = 0.0
+        self.period = 0.0
+        """Seconds in which everything is verified once, as things stand."""
+
+    def forget(self) -> None:
+        """Have everything listed by the next walk."""
+        self._listed.clear()
+
+    def plan(
+        self,
+        terms: Terms,
+        *,
+        is_trusted: bool,
+        hot: Callable[[str], bool],
+    ) -> Callable[[str], bool]:
+        """For the walk that starts now: whether a known directory has to be listed.
+
+        `hot` says so of directories that have more to tell than their mtime does.
+        """
+        count = len(self._listed)
+        if not is_trusted or count * self._seconds_per_listing <= CHEAP:
+            self.period = terms.interval
+            return lambda path: True
+        due = self._due(count, terms)
+        racy = self._racy
+        return lambda path: path in due or path in racy or path not in self._listed or hot(path)
+
+    def _due(self, count: int, terms: Terms) -> frozenset[str]:
+        """As many of the longest unlisted as this walk's turn, never above the duty."""
+        wanted = math.ceil(count * terms.interval / terms.verify_within)
+        allowed = int(terms.duty * terms.interval / self._seconds_per_listing)
+        share = max(1, min(count, wanted, allowed))
+        self.period = count / share * terms.interval
+        return frozenset(path for path, _ in zip(self._listed, range(share), strict=False))
+
+    def saw(self, path: str, started: float, settle: float, *, has_changed: bool) -> bool:
+        """Note that `path` was listed by a walk that started at `started`.
+
+        `settle` in seconds. Returns whether the directory was at rest before: only then does a
+        change say anything about mtimes on its mount.
+        """
+        was_known = self._listed.pop(path, None) is not None
+        was_racy = path in self._racy
+        self._listed[path] = started
+        if has_changed:
+            self._racy[path] = started
+        elif was_racy and started - self._racy[path] >= settle:
+            del self._racy[path]
+        return was_known and not was_racy
+
+    def lost(self, path: str) -> None:
+        """Note that `path` is gone or could not be listed."""
+        self._listed.pop(path, None)
+        self._racy.pop(path, None)
+
+    def measured(self, seconds: float, listings: int, walked: int) -> None:
+        """Note what a walk cost, where it was mostly listing."""
+        if listings and listings * 2 >= walked:
+            cost = seconds / listings
+            old = self._seconds_per_listing or cost
+            self._seconds_per_listing = old + (cost - old) / SMOOTHING

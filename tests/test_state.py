@@ -1,0 +1,475 @@
+"""The private database: what goes in comes out, all of it or none, and damage is noticed."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import tempfile
+import threading
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scanner.errors import OutputError
+from scanner.guard import LOSS, Hold
+from scanner.snapshot import (
+    DIRECTORY,
+    FILE,
+    FINGERPRINT_BYTES,
+    TYPE_NAMES,
+    Directory,
+    Entry,
+    Listing,
+    Row,
+    Snapshot,
+    listing_of,
+)
+from scanner.state import (
+    DamagedStateError,
+    Gone,
+    Memory,
+    RootRecord,
+    State,
+    Unread,
+    Unsettled,
+)
+
+INT64 = st.integers(-(2**63), 2**63 - 1)
+UINT64 = st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([2**63 - 1, 2**63, 2**64 - 1]))
+NAMES = st.one_of(
+    st.binary(min_size=1, max_size=12).map(lambda raw: os.fsdecode(raw.replace(b"\0", b"0"))),
+    st.sampled_from(["a", "\udcff", "new\nline", "é", "e\u0301", "😀", " ", "a\udc80b", "'\"%s"]),
+)
+TEXTS = st.one_of(NAMES, st.just("../up/é\udcfe"))
+
+
+@st.composite
+def listings(draw: st.DrawFn) -> Listing:
+    names = draw(st.lists(NAMES, unique=True, max_size=6))
+    has_inodes = draw(st.booleans())
+    rows = [
+        Row(
+            name,
+            draw(st.sampled_from(sorted(TYPE_NAMES))),
+            draw(st.integers(0, 2**63 - 1)),
+            draw(INT64),
+            draw(UINT64) if has_inodes else 0,
+        )
+        for name in names
+    ]
+    targets = draw(st.lists(st.tuples(NAMES, TEXTS), max_size=3))
+    return listing_of(rows, targets=targets, unread=draw(st.lists(NAMES, max_size=3)))
+
+
+@st.composite
+def directories(draw: st.DrawFn) -> Directory:
+    listing = draw(listings())
+    directory = Directory(
+        listing,
+        draw(INT64),
+        draw(UINT64),
+        draw(UINT64),
+        frozenset(draw(st.lists(NAMES.map(lambda name: name + "/") | NAMES, max_size=3))),
+    )
+    known = st.binary(min_size=FINGERPRINT_BYTES, max_size=FINGERPRINT_BYTES)
+    return directory.with_fingerprints(
+        {name: draw(known) for name in listing.split_names() if draw(st.booleans())}
+    )
+
+
+PATHS = st.lists(NAMES, min_size=1, max_size=3).map(lambda parts: "/" + "/".join(parts))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "out.state.sqlite")
+
+
+@pytest.fixture
+def state(path: str) -> Iterator[State]:
+    state = State(path)
+    yield state
+    state.close()
+
+
+def sql(path: str, statement: str, *values: object) -> None:
+    """Damage or prepare a database behind the program's back."""
+    connection = sqlite3.connect(path)
+    with connection:
+        connection.execute(statement, values)
+    connection.close()
+
+
+FEW = Directory(
+    listing_of(
+        [Row("a", FILE, 1, 2, 3), Row("d", DIRECTORY, 0, 0, 4)],
+        targets=[("l", "t")],
+        unread=["u"],
+    ),
+    5,
+    6,
+    7,
+    frozenset(("i/",)),
+).with_fingerprints({"a": b"0123456789abcdef"})
+
+
+# The snapshot
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.dictionaries(PATHS, directories(), max_size=4))
+def test_every_directory_comes_back_as_it_was(snapshot: Snapshot) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "state.sqlite")
+        state = State(path)
+        with state.transaction():
+            state.save_directories(snapshot)
+        state.close()
+        again = State(path)
+        assert again.load_snapshot() == snapshot
+        again.close()
+
+
+def test_directories_are_replaced_and_removed_by_path(state: State) -> None:
+    paths = ("/a", "/a/b", "/a/\udcff", "/a/\n")
+    with state.transaction():
+        state.save_directories(dict.fromkeys(paths, FEW))
+    with state.transaction():
+        state.remove_directories(["/a/\udcff", "/a/\n", "/never"])
+        state.save_directories({"/a/b": Directory(Listing())})
+    assert state.load_snapshot() == {"/a": FEW, "/a/b": Directory(Listing())}
+
+
+# All or nothing
+
+
+def test_nothing_of_a_failed_transaction_is_kept(state: State) -> None:
+    with state.transaction():
+        state.save_directories({"/a": FEW})
+        state.put("scan", 1)
+
+    class UnexpectedError(Exception):
+        pass
+
+    with pytest.raises(UnexpectedError), state.transaction():
+        state.save_directories({"/b": FEW})
+        state.remove_directories(["/a"])
+        state.save_memory(Memory(), Memory(arrived={"/x": 1}))
+        state.put("scan", 2)
+        state.put_outbox(2, [b"{}"])
+        raise UnexpectedError
+    assert state.load_snapshot() == {"/a": FEW}
+    assert state.load_memory() == Memory()
+    assert state.number("scan") == 1
+    assert state.outbox() == []
+    with state.transaction():  # and the next one is not held up
+        state.put("scan", 3)
+    assert state.number("scan") == 3
+
+
+def test_interrupt_rolls_back_too(state: State) -> None:
+    with pytest.raises(KeyboardInterrupt), state.transaction():
+        state.put("scan", 2)
+        raise KeyboardInterrupt
+    assert state.number("scan") == 0
+
+
+def test_state_that_cannot_be_written_is_one_clear_sentence(state: State) -> None:
+    with state.transaction():
+        state.put_outbox(1, [b"{}"])
+    refused = pytest.raises(OutputError, match=r"The state .* cannot be written: .*\.$")
+    with refused, state.transaction():
+        state.put("scan", 5)
+        state.put_outbox(1, [b"{}"])
+    assert state.number("scan") == 0
+
+
+def test_state_below_a_missing_folder_is_one_clear_sentence(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot be opened for writing"):
+        State(str(tmp_path / "missing" / "state.sqlite"))
+
+
+def test_what_was_not_committed_is_not_there_after_a_crash(path: str) -> None:
+    crashed = State(path)
+    with crashed.transaction():
+        crashed.put("scan", 1)
+    crashed._db.execute("BEGIN IMMEDIATE")
+    crashed.put("scan", 2)
+    crashed._db.close()
+    again = State(path)
+    assert again.number("scan") == 1
+    again.close()
+
+
+def test_other_threads_may_use_it(state: State) -> None:
+    def commit() -> None:
+        with state.transaction():
+            state.put("scan", 1)
+
+    thread = threading.Thread(target=commit)
+    thread.start()
+    thread.join()
+    assert state.number("scan") == 1
+
+
+# Damage
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE directory SET names = CAST('a' AS BLOB)",  # one name, two rows
+        "UPDATE directory SET types = CAST('f' AS BLOB)",
+        "UPDATE directory SET types = x'ffff'",
+        "UPDATE directory SET sizes = x''",
+        "UPDATE directory SET sizes = x'010203'",
+        "UPDATE directory SET mtimes = x'0102030405060708'",
+        "UPDATE directory SET inodes = x'0102030405060708'",
+        "UPDATE directory SET fingerprints = x'00'",
+        "UPDATE directory SET extra = CAST('no three parts' AS BLOB)",
+        "UPDATE directory SET extra = x'610000620000'",  # a name of a link without a target
+        "UPDATE directory SET mtime = 'soon'",
+        "UPDATE directory SET inode = 'none'",
+        "UPDATE directory SET names = 1",
+    ],
+)
+def test_damaged_row_of_the_snapshot_is_noticed(path: str, statement: str) -> None:
+    state = State(path)
+    with state.transaction():
+        state.save_directories({"/a": FEW})
+    sql(path, statement)
+    with pytest.raises(DamagedStateError, match="state"):
+        state.load_snapshot()
+    state.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "INSERT INTO root VALUES (x'61', 'no json')",
+        "INSERT INTO root VALUES (x'61', '{\"unknown\": 1}')",
+        "INSERT INTO root VALUES (x'61', '{}')",
+        "INSERT INTO gone VALUES (x'61', 1, 'f', 1, 1, 'x', 1, x'')",
+        "INSERT INTO unreachable VALUES (1, 'x', 1)",
+        "DROP TABLE hold",
+        "DROP TABLE unsettled",
+    ],
+)
+def test_damaged_memory_is_noticed(path: str, statement: str) -> None:
+    state = State(path)
+    sql(path, statement)
+    with pytest.raises(DamagedStateError):
+        state.load_memory()
+    state.close()
+
+
+@pytest.mark.xfail(
+    raises=(AttributeError, TypeError),
+    strict=True,
+    reason="values of another kind than expected pass, or end in another error",
+)
+@pytest.mark.parametrize(
+    ("statement", "load"),
+    [
+        ("UPDATE directory SET types = 1", State.load_snapshot),
+        ("INSERT INTO root VALUES (x'61', '[]')", State.load_memory),
+    ],
+)
+def test_values_of_another_kind_are_noticed(
+    path: str, statement: str, load: Callable[[State], object]
+) -> None:
+    state = State(path)
+    with state.transaction():
+        state.save_directories({"/a": FEW})
+    sql(path, statement)
+    try:
+        with pytest.raises(DamagedStateError):
+            load(state)
+    finally:
+        state.close()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
+@pytest.mark.parametrize(
+    "content", [b"no database at all" * 500, b"SQLite format 3\0" + b"\1" * 5000]
+)
+def test_file_that_is_no_database_is_noticed(path: str, content: bytes) -> None:
+    Path(path).write_bytes(content)
+    with pytest.raises(DamagedStateError):
+        State(path)
+
+
+def test_truncated_database_is_noticed(path: str) -> None:
+    state = State(path)
+    with state.transaction():
+        state.save_directories({f"/{number}": FEW for number in range(1000)})
+    state.close()
+    whole = Path(path).read_bytes()
+    Path(path).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(DamagedStateError):
+        state = State(path)
+        try:
+            state.load_snapshot()
+            state.load_memory()
+        finally:
+            state.close()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
+def test_state_of_another_version_is_not_read(path: str) -> None:
+    State(path).close()
+    sql(path, "UPDATE meta SET value = '999' WHERE key = 'version'")
+    with pytest.raises(DamagedStateError, match="another version"):
+        State(path)
+
+
+def test_empty_file_becomes_a_new_state(path: str) -> None:
+    Path(path).touch()
+    state = State(path)
+    assert (state.load_snapshot(), state.load_memory()) == ({}, Memory())
+    state.close()
+
+
+# Memory
+
+EVERYTHING = Memory(
+    roots={
+        "models:/m\udcff": RootRecord(
+            "models:/m\udcff",
+            "models",
+            "/m\udcff",
+            "loras",
+            "held",
+            "30 files are gone",
+            7,
+            True,
+            "/mnt/\n",
+            "cifs //nas/é /",
+            "cifs",
+            ("*.bak", "caf\udce9"),
+            False,
+            ("/m/inner",),
+        ),
+        "extra:/e": RootRecord("extra:/e", "extra", "/e"),
+        "input:/i": RootRecord("input:/i", "input", "/i", patterns=()),
+    },
+    gone={
+        "/x\udcff": Gone(1, Entry("/x\udcff", FILE, 2**62, -5, 2**64 - 1, 2**63, b"f" * 16)),
+        "/y": Gone(2, Entry("/y", FILE, 0, 0)),
+    },
+    arrived={"/a\n": 3, "/b\udc80": 2**62},
+    unsettled={"/u": Unsettled(1, -2, 3)},
+    holds={
+        "models:/m": Hold("models:/m", LOSS, 5, None, frozenset(("/p", "/q\udcff")), 2, 20, True),
+        "extra:/e": Hold("extra:/e", LOSS, 6, None, frozenset(), 0, 0),
+    },
+    unreachable={"/n\udcff": Unread("Input/output error", 9)},
+)
+
+
+def test_memory_comes_back_as_it_was(path: str) -> None:
+    state = State(path)
+    with state.transaction():
+        state.save_memory(Memory(), EVERYTHING)
+    state.close()
+    again = State(path)
+    assert again.load_memory() == EVERYTHING
+    again.close()
+
+
+def test_memory_is_saved_by_what_differs(state: State) -> None:
+    with state.transaction():
+        state.save_memory(Memory(), EVERYTHING)
+    changed = Memory(
+        roots={"extra:/e": replace(EVERYTHING.roots["extra:/e"], state="online")},
+        gone={"/y": EVERYTHING.gone["/y"], "/z": Gone(3, Entry("/z", FILE, 1, 1))},
+        arrived={"/a\n": 4},
+        unsettled={},
+        holds={"extra:/e": replace(EVERYTHING.holds["extra:/e"], files=5)},
+        unreachable={"/other": Unread("gone", 1)},
+    )
+    with state.transaction():
+        state.save_memory(EVERYTHING, changed)
+    assert state.load_memory() == changed
+    before = state._db.total_changes
+    with state.transaction():
+        state.save_memory(changed, changed)
+    assert state._db.total_changes == before
+
+
+def test_hold_of_another_process_has_no_monotonic_start(state: State) -> None:
+    """Its clock means nothing after a restart."""
+    hold = Hold("r", LOSS, 5, 123.4, frozenset(("/p",)), 1, 1)
+    with state.transaction():
+        state.save_memory(Memory(), Memory(holds={"r": hold}))
+    assert state.load_memory().holds == {"r": replace(hold, started=None)}
+
+
+def test_single_values(state: State) -> None:
+    assert (state.get("x"), state.number("x")) == (None, 0)
+    state.put("x", 5)
+    assert (state.get("x"), state.number("x")) == ("5", 5)
+
+
+# Outbox
+
+
+def test_outbox_gives_scans_and_lines_in_order_until_they_stand_in_the_journal(
+    state: State,
+) -> None:
+    with state.transaction():
+        state.put_outbox(10, [b"c", b"d"])
+        state.put_outbox(9, [f"{number}".encode() for number in range(12)])
+    assert state.outbox() == [
+        (9, [f"{number}".encode() for number in range(12)]),
+        (10, [b"c", b"d"]),
+    ]
+    state.clear_outbox(9)
+    assert state.outbox() == [(10, [b"c", b"d"])]
+    state.clear_outbox(10)
+    assert state.outbox() == []
+
+
+# Requests
+
+
+def test_request_of_another_process_is_seen_and_answered_once(path: str, state: State) -> None:
+    asking = State(path)
+    paths = frozenset(("/m/a\n", "/m/\udcff"))
+    first = asking.ask(1, "models:/m\udcff", "", paths)
+    second = asking.ask(2, "", "/m/place\udcfe", frozenset())
+    assert [tuple(request) for request in state.requests()] == [
+        (first, "models:/m\udcff", "", paths),
+        (second, "", "/m/place\udcfe", frozenset()),
+    ]
+    assert asking.answer_of(first) is None
+    with state.transaction():
+        state.answer_request(first, "done")
+    assert asking.answer_of(first) == "done"
+    assert asking.answer_of(second) is None
+    assert [request.id for request in state.requests()] == [second]
+    assert asking.answer_of(999) is None
+    asking.close()
+
+
+def test_answer_goes_in_with_the_scan_or_not_at_all(state: State) -> None:
+    number = state.ask(1, "r", "", frozenset())
+    with pytest.raises(RuntimeError), state.transaction():
+        state.answer_request(number, "done")
+        raise RuntimeError
+    assert state.answer_of(number) is None
+    assert len(state.requests()) == 1
+
+
+def test_columns_are_arrays_again(state: State) -> None:
+    """Unchanged directories compare at C speed only if both sides are."""
+    with state.transaction():
+        state.save_directories({"/a": FEW})
+    listing = state.load_snapshot()["/a"].listing
+    assert isinstance(listing.sizes, array)
+    assert listing == FEW.listing
