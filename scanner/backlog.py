@@ -100,10 +100,11 @@ class Backlog:
         """(rank, size, path, mtime) of the files that lack a fingerprint."""
         scanner = self._scanner
         mounts = scanner.files.mounts()
-        ranks = {root.id: self._rank(root, mounts) for root in scanner.roots}
+        places = scanner.places().all
+        ranks = {place.id: self._rank(place, mounts) for place in places}
         for folder in list(scanner.unfingerprinted):
             directory = scanner.store.snapshot.get(folder)
-            owner = owner_of(folder, scanner.roots)
+            owner = owner_of(folder, places)
             if directory is None or owner is None:
                 scanner.unfingerprinted.discard(folder)
             elif (rank := ranks[owner.id]) is not None:
@@ -123,7 +124,7 @@ class Backlog:
         the file system's clock as the listed mtime would not be noticed later."""
         files = self._scanner.files
         mounts = files.mounts()
-        longest = max(mount_of(root.path, mounts).settle for root in self._scanner.roots)
+        longest = max(mount_of(place.path, mounts).settle for place in self._scanner.places().all)
         settled = self._scanner.committed_at + longest
         while (left := settled - files.monotonic()) > 0 and not stopped():
             files.sleep(min(left, NAP))

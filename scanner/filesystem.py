@@ -41,11 +41,14 @@ class Stat(NamedTuple):
 class FileSystem(Protocol):
     """What the program needs of a disk. Every call may raise OSError."""
 
-    def list_directory(self, path: str, skip: frozenset[str]) -> Directory:
+    def list_directory(
+        self, path: str, skip: frozenset[str], mount_points: frozenset[str]
+    ) -> Directory:
         """All entries of `path` with their stats, and its own mtime and identity.
 
         Names in `skip` (directories with a trailing slash) get no stat and no row; those of them
-        that are present come back in `ignored`.
+        that are present come back in `ignored`. Names in `mount_points` are directories and get
+        a row without a stat.
         """
         ...
 
@@ -89,25 +92,35 @@ class DiskFileSystem:
         """
         return self._calls + sum(len(rows) for rows in list(self._under_way.values()))
 
-    def list_directory(self, path: str, skip: frozenset[str] = frozenset()) -> Directory:
+    def list_directory(
+        self,
+        path: str,
+        skip: frozenset[str] = frozenset(),
+        mount_points: frozenset[str] = frozenset(),
+    ) -> Directory:
         if _LISTS_DESCRIPTORS:
             # One descriptor for stat and listing: both see the same directory even if the path
             # is replaced in between, and the kernel resolves the path once.
             handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
-                return self._list(path, handle, os.fstat(handle), skip)
+                return self._list(path, handle, os.fstat(handle), skip, mount_points)
             finally:
                 os.close(handle)
-        return self._list(path, path, os.stat(path), skip)
+        return self._list(path, path, os.stat(path), skip, mount_points)
 
     def _list(
-        self, path: str, target: str | int, own: os.stat_result, skip: frozenset[str]
+        self,
+        path: str,
+        target: str | int,
+        own: os.stat_result,
+        skip: frozenset[str],
+        mount_points: frozenset[str],
     ) -> Directory:
         rows: list[_RowFields] = []
         thread = threading.get_ident()
         self._under_way[thread] = rows
         try:
-            return _list(path, target, own, skip, rows)
+            return _list(path, target, own, skip, mount_points, rows)
         finally:
             self._calls += len(rows) + 1
             del self._under_way[thread]
@@ -158,6 +171,7 @@ def _list(
     target: str | int,
     own: os.stat_result,
     skip: frozenset[str],
+    mount_points: frozenset[str],
     rows: list[_RowFields],
 ) -> Directory:
     met: list[str] = []
@@ -171,6 +185,9 @@ def _list(
                 if key in skip:
                     met.append(key)
                     continue
+            if name in mount_points:
+                rows.append((name, DIRECTORY, 0, 0, 0))
+                continue
             try:
                 found = entry.stat(follow_symlinks=False)
             except OSError:

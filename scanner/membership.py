@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from scanner.compare import Scope
 from scanner.ignore import IgnoreRules
+from scanner.places import Places
 from scanner.roots import Root, owner_of
 from scanner.snapshot import is_below
 from scanner.state import RootRecord
@@ -44,13 +45,9 @@ class Members:
         relative = os.path.relpath(path, owner.path).replace(os.sep, "/")
         return not self.rules[owner.id].ignores_within(relative, is_directory)
 
-    def owns(self, root: Root, path: str) -> bool:
-        """Whether `path` belongs to `root` and not to a root inside it."""
-        owner = owner_of(path, self.roots)
-        return owner is None or owner.path == root.path
-
-    def of_walk(self, root: Root, is_own: OwnFile) -> Membership:
-        """What a walk of `root` leaves out."""
+    def of_walk(self, place: Root, places: Places, is_own: OwnFile) -> Membership:
+        """What a walk of `place` leaves out."""
+        root = places.root_of(place)
         inner: dict[str, set[str]] = {}
         for other in self.inner_roots(root):
             folder, name = os.path.split(other)
@@ -61,6 +58,8 @@ class Members:
             _RulesAndOwnFiles(root.path, self.rules[root.id], is_own),
             lambda path: reserved.get(path, nothing),
             self.follow_links,
+            root.path,
+            places.below(place),
         )
 
     def sign(self, root: Root, record: RootRecord) -> None:
@@ -83,7 +82,7 @@ class Members:
 
 def members_of(records: Iterable[RootRecord]) -> Members:
     """The members of an earlier scan."""
-    walked = [record for record in records if record.walked]
+    walked = [record for record in records if record.walked and not record.is_inner]
     return Members(
         tuple(Root(record.kind, record.path, record.category) for record in walked),
         {record.id: IgnoreRules(record.patterns or ()) for record in walked},
@@ -91,17 +90,20 @@ def members_of(records: Iterable[RootRecord]) -> Members:
     )
 
 
-def scope_of(root: Root, walked: Walked, new: Members, old: Members | None) -> Scope:
-    """Which differences below `root` are changes.
+def scope_of(
+    place: Root, places: Places, walked: Walked, new: Members, old: Members | None
+) -> Scope:
+    """Which differences below `place` are changes.
 
-    `old` is None where no rule changed: then all are, but for what belongs to other roots.
+    `old` is None where no rule changed: then all are, but for what belongs to other places.
     """
 
     def owns(path: str, is_directory: bool) -> bool:
-        return new.owns(root, path)
+        return places.owns(place, path)
 
     if old is None:
-        return Scope(owns=owns) if new.inner_roots(root) else Scope()
+        is_alone = not places.below(place) and not new.inner_roots(place)
+        return Scope() if is_alone else Scope(owns=owns)
     links_changed = old.follow_links != new.follow_links
 
     def agrees(path: str, is_directory: bool) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections import ChainMap
+from collections import ChainMap, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from scanner.changelist import carry_fingerprints, compose
 from scanner.changes import BASELINE, DELETED, Change
@@ -35,7 +36,9 @@ from scanner.ignore import rules_for
 from scanner.inventory import RootView, Unreachable, View
 from scanner.membership import Members, members_of, scope_of
 from scanner.mounts import Mount, mount_of
-from scanner.moves import Moves, Window, find_moves
+from scanner.moves import Moves, Window, find_moves, longest_source
+from scanner.places import Places, find_places
+from scanner.portable import shown
 from scanner.roots import Root, owner_of
 from scanner.settings import Settings
 from scanner.snapshot import (
@@ -70,17 +73,30 @@ class Outcome:
     files: int = 0
     bytes: int = 0
     changes: list[Change] = field(default_factory=list)
+    places: frozenset[str] = frozenset()
+    """Ids of what was walked, mounts below roots among them."""
     states: dict[str, str] = field(default_factory=dict)
     new_holds: list[Hold] = field(default_factory=list)
     is_complete: bool = True
     """False where the pass was abandoned, and nothing committed."""
 
 
+class RootState(NamedTuple):
+    """State of a root, why, since when (nanoseconds), and the type of its file system."""
+
+    state: str
+    reason: str
+    since: int
+    filesystem: str
+
+
 @dataclass
 class _Pass:
     """What the steps of one pass hand to each other."""
 
+    places: Places
     roots: Sequence[Root]
+    """The places that this pass walks."""
     moment: Moment
     requests: Sequence[Request]
     health: dict[str, Health]
@@ -96,7 +112,13 @@ class _Pass:
     def memory_of(self, root: Root) -> RootRecord:
         """What is known of `root`, to be changed by this pass."""
         if root.id not in self.memory.roots:
-            self.memory.roots[root.id] = RootRecord(root.id, root.kind, root.path, root.category)
+            self.memory.roots[root.id] = RootRecord(
+                root.id,
+                root.kind,
+                root.path,
+                root.category,
+                is_inner=self.places.is_inner(root),
+            )
         return self.memory.roots[root.id]
 
 
@@ -134,7 +156,16 @@ class Scanner:
             {root.id: rules_for(settings, root) for root in roots},
             settings.follow_links,
         )
-        self._verifications = {root.id: Verification() for root in roots}
+        self._verifications: dict[str, Verification] = defaultdict(Verification)
+
+    def places(self) -> Places:
+        """Roots, and the mounts that begin below them, as they are now."""
+        return find_places(
+            self.roots,
+            self.files.mounts(),
+            list(self.store.memory.roots.values()),
+            lambda path: self._members.has(path, True),
+        )
 
     def scan(
         self,
@@ -144,15 +175,17 @@ class Scanner:
         stopped: Callable[[], bool] = lambda: False,
         progress: Callable[[Progress], None] | None = None,
     ) -> Outcome:
-        """Walk `roots` and commit what differs. `interval` in seconds between passes.
+        """Walk `roots` (some of `places().all`) and commit what differs. `interval` in seconds
+        between passes.
 
         Raises OutputError; nothing is lost then, the next pass finds the same again.
         """
         moment = Moment(self.files.now(), self.files.monotonic(), interval)
+        places = self.places()
         requests = self.store.state.requests()
         before = self._examine(roots, requests)
         found = {
-            root.id: self._walk(root, before[root.id], moment, stopped, progress)
+            root.id: self._walk(root, places, before[root.id], moment, stopped, progress)
             for root in roots
             if before[root.id].state == ONLINE
         }
@@ -172,7 +205,14 @@ class Scanner:
             with self.commit_lock:
                 old = self.store.memory
                 run = _Pass(
-                    roots, moment, requests, dict(after), old, copy_memory(old), dict(walked)
+                    places,
+                    roots,
+                    moment,
+                    requests,
+                    dict(after),
+                    old,
+                    copy_memory(old),
+                    dict(walked),
                 )
                 try:
                     self._judge(run, fingerprints)
@@ -187,7 +227,8 @@ class Scanner:
             hold for root_id, hold in run.memory.holds.items() if root_id not in old.holds
         ]
         outcome.changes = [*run.baselines, *run.changes]
-        outcome.states = {root.id: run.memory.roots[root.id].state for root in roots}
+        outcome.places = frozenset(root.id for root in roots)
+        outcome.states = {root.id: state.state for root, state in self.root_states()}
         outcome.directories = sum(walk.directories for walk in run.walked.values())
         outcome.files = sum(walk.files for walk in run.walked.values())
         outcome.bytes = sum(walk.bytes for walk in run.walked.values())
@@ -242,6 +283,7 @@ class Scanner:
     def _walk(
         self,
         root: Root,
+        places: Places,
         health: Health,
         moment: Moment,
         stopped: Callable[[], bool],
@@ -256,7 +298,7 @@ class Scanner:
         mounts = self.files.mounts()
         started = self.files.monotonic()
         try:
-            walk = self._make_walk(root, health, moment, mounts, identity_of)
+            walk = self._make_walk(root, places, health, moment, identity_of)
             walked = walk.run(stopped, progress)
         except LostWalkerError as lost:
             log.debug("%s: %s", root.id, lost)
@@ -280,24 +322,13 @@ class Scanner:
             self.files.monotonic() - started, len(walked.listed), walked.directories
         )
 
-    def _must_list(
-        self, root: Root, mount: Mount, moment: Moment, mounts: Sequence[Mount]
-    ) -> Callable[[str], bool]:
+    def _must_list(self, root: Root, mount: Mount, moment: Moment) -> Callable[[str], bool]:
         """Which known directories a walk of `root` lists although their mtime has not moved."""
         memory = self.store.memory
         restless = {os.path.dirname(path) for path in memory.unsettled} | memory.unreachable.keys()
-        inner = [
-            other.point
-            for other in mounts
-            if other.point != root.path and is_below(other.point, root.path)
-        ]
 
         def is_hot(path: str) -> bool:
-            return (
-                path in restless
-                or bool(self.store.snapshot[path].listing.unread)
-                or any(is_below(path, point) for point in inner)
-            )
+            return path in restless or bool(self.store.snapshot[path].listing.unread)
 
         terms = Terms(moment.interval, self._settings.verify_within, self._settings.duty)
         return self._verifications[root.id].plan(
@@ -311,23 +342,24 @@ class Scanner:
     def _make_walk(
         self,
         root: Root,
+        places: Places,
         health: Health,
         moment: Moment,
-        mounts: Sequence[Mount],
         identity_of: Callable[[str], tuple[int, int] | None],
     ) -> Walk:
         return Walk(
             self.walkers.of(health.mount),
             root.path,
             self.store.snapshot,
-            self._members.of_walk(root, self.store.outputs.is_own),
+            self._members.of_walk(root, places, self.store.outputs.is_own),
             has_inodes=health.mount.has_stable_inodes,
-            rematch=self._has_new_rules(root),
+            rematch=self._has_new_rules(root, places),
             identity_of=identity_of,
-            must_list=self._must_list(root, health.mount, moment, mounts),
+            must_list=self._must_list(root, health.mount, moment),
         )
 
-    def _has_new_rules(self, root: Root) -> bool:
+    def _has_new_rules(self, place: Root, places: Places) -> bool:
+        root = places.root_of(place)
         record = self.store.memory.roots.get(root.id)
         if record is None or not record.walked:
             # A root that is new inside or around others takes over what they have walked.
@@ -351,24 +383,29 @@ class Scanner:
                 )
                 del run.walked[root.id]
                 continue
-            has_new_rules = self._has_new_rules(root)
+            has_new_rules = self._has_new_rules(root, run.places)
             if root.path in self.store.snapshot:
                 scope = scope_of(
-                    root, walked, self._members, old_members if has_new_rules else None
+                    root,
+                    run.places,
+                    walked,
+                    self._members,
+                    old_members if has_new_rules else None,
                 )
                 compare(self.store.snapshot, walked, run.delta, scope)
             else:
                 adopt(walked, run.delta)
-            reason = self._baseline_reason(root, has_new_rules)
+            reason = self._baseline_reason(root, run.places, has_new_rules)
             if reason:
+                root_id = run.places.root_of(root).id
                 run.baselines.append(
-                    _baseline(root.id, root.path, walked.files, walked.bytes, reason)
+                    _baseline(root_id, root.path, walked.files, walked.bytes, reason)
                 )
 
-    def _baseline_reason(self, root: Root, has_new_rules: bool) -> str:
+    def _baseline_reason(self, root: Root, places: Places, has_new_rules: bool) -> str:
         record = self.store.memory.roots.get(root.id)
         if record is None or not record.walked:
-            return "added"
+            return "mounted" if places.is_inner(root) else "added"
         if root.id in self.store.rebuilt_roots:
             return "state lost"
         return "rules changed" if has_new_rules else ""
@@ -377,7 +414,9 @@ class Scanner:
         """Forget what only roots of earlier settings held: a baseline each (rule 9)."""
         configured = {root.id for root in self.roots}
         for root_id, record in run.old.roots.items():
-            if root_id in configured:
+            if root_id in configured or (
+                record.is_inner and owner_of(record.path, self.roots) is not None
+            ):
                 continue
             del run.memory.roots[root_id]
             run.memory.holds.pop(root_id, None)
@@ -390,13 +429,13 @@ class Scanner:
             for table in (run.memory.unreachable, run.memory.unsettled, run.memory.arrived):
                 for path in [p for p in table if owner_of(p, self.roots) is None]:
                     del table[path]
-            if record.walked:
+            if record.walked and not record.is_inner:
                 run.baselines.append(_baseline(root_id, record.path, files, bytes_, "removed"))
 
     def _drop_on_request(self, run: _Pass) -> None:
         """Delete what a person said is gone for good: below an offline root or an error."""
         for request in run.requests:
-            root = owner_of(request.path, self.roots) if request.path else None
+            root = owner_of(request.path, run.places.all) if request.path else None
             if root is None or root.id not in run.health:
                 continue
             is_offline = root.path == request.path and run.health[root.id].state in (
@@ -458,9 +497,10 @@ class Scanner:
     ) -> dict[str, bytes]:
         """Fingerprints of the files that are still what `entries` say, by path."""
         mounts = self.files.mounts()
+        places = self.places().all
         by_mount: dict[Mount, dict[str, Entry]] = {}
         for entry in entries:
-            owner = owner_of(entry.path, self.roots)
+            owner = owner_of(entry.path, places)
             mount = mount_of(owner.path if owner else entry.path, mounts)
             by_mount.setdefault(mount, {})[entry.path] = entry
         found: dict[str, bytes] = {}
@@ -487,10 +527,11 @@ class Scanner:
     def _hold_back(self, run: _Pass) -> None:
         """Keep back deletions that look like a lost mount (rule 2)."""
         deletions: dict[str, list[Change]] = {}
-        sure = self._sure_deletions(run)
+        sure = dict.fromkeys(self._sure_deletions(run), "")
         for change in run.changes:
-            if change.kind == DELETED and not any(is_below(change.path, top) for top in sure):
-                deletions.setdefault(change.root, []).append(change)
+            if change.kind == DELETED and longest_source(change.path, sure) is None:
+                owner = owner_of(change.path, run.places.all)
+                deletions.setdefault(owner.id if owner else "", []).append(change)
         held: set[str] = set()
         for root in run.roots:
             if root.id not in run.walked:
@@ -555,13 +596,13 @@ class Scanner:
         return frozenset(accepted)
 
     def _settle_growth(self, run: _Pass) -> None:
-        walked = [self._root_of_id[root_id] for root_id in run.walked]
+        walked = [root for root in run.roots if root.id in run.walked]
         arrived = {move.target.path for move in run.moves.files}
         growth = judge_growth(
             run.delta,
             run.memory.unsettled,
             moved=arrived,
-            was_walked=lambda path: any(is_below(path, top) for top in walked),
+            was_walked=lambda path: owner_of(path, run.places.all) in walked,
             now=run.moment.wall,
             every=int(self._settings.unsettled_every * 1e9),
         )
@@ -569,10 +610,6 @@ class Scanner:
         if growth.growing:
             keep_entries(run.delta, self.store.snapshot, set(growth.growing))
             run.changes = [change for change in run.changes if change.path not in growth.growing]
-
-    @property
-    def _root_of_id(self) -> dict[str, str]:
-        return {root.id: root.path for root in self.roots}
 
     # Commit
 
@@ -589,7 +626,8 @@ class Scanner:
                 record.walked = True
                 record.mount_point = health.mount.point
                 record.mount_identity = health.mount.identity
-                self._members.sign(root, record)
+                if not record.is_inner:
+                    self._members.sign(root, record)
                 if root.id in run.memory.holds:
                     hold = run.memory.holds[root.id]
                     state, reason = HELD, f"{hold.files} files are gone; waiting to be sure"
@@ -637,7 +675,8 @@ class Scanner:
             known = {
                 path: unread
                 for path, unread in run.old.unreachable.items()
-                if self._members.owns(root, path) and is_below(path, root.path)
+                if owner_of(path, run.places.all) == root
+                and not (path == root.path and run.places.is_inner(root))
             }
             for path in known:
                 del run.memory.unreachable[path]
@@ -681,6 +720,47 @@ class Scanner:
 
     # Projections
 
+    def root_states(self) -> list[tuple[Root, RootState]]:
+        """The roots that were looked at, each with its state: online only if all mounts below it
+        are."""
+        memory = self.store.memory
+        troubled: dict[str, RootRecord] = {}
+        for record in self._offline_mounts():
+            owner = owner_of(record.path, self.roots)
+            if owner is not None:
+                troubled.setdefault(owner.id, record)
+        states = []
+        for root in self.roots:
+            own = memory.roots.get(root.id)
+            if own is None:
+                continue
+            state = RootState(own.state, own.reason, own.since, own.filesystem)
+            if root.id in troubled and own.state == ONLINE:
+                inner = troubled[root.id]
+                reason = f"{shown(inner.path, self.store.base)} is {inner.state}: {inner.reason}"
+                state = RootState(PARTIAL, reason, inner.since, own.filesystem)
+            states.append((root, state))
+        return states
+
+    def unreachable(self) -> list[Unreachable]:
+        """Places that answer with errors, sorted: their entries are the last known ones."""
+        found = [
+            Unreachable(path, unread.error, unread.since)
+            for path, unread in self.store.memory.unreachable.items()
+        ]
+        found += [
+            Unreachable(record.path, f"{record.state}: {record.reason}", record.since)
+            for record in self._offline_mounts()
+        ]
+        return sorted(found, key=lambda place: place.path)
+
+    def _offline_mounts(self) -> list[RootRecord]:
+        return [
+            record
+            for record in self.store.memory.roots.values()
+            if record.is_inner and record.walked and record.state not in (ONLINE, PARTIAL)
+        ]
+
     def publish(self, *, is_last: bool) -> bool:
         """Replace the inventory where readers lack something. Raises OutputError."""
         with self.commit_lock:
@@ -688,20 +768,15 @@ class Scanner:
 
     def view(self) -> View:
         """What the inventory shows now."""
-        memory = self.store.memory
         return View(
             scan=self.store.scan,
             generated=self.files.now(),
             base=self.store.base,
             roots=[
-                RootView(root, record.state, record.since, record.filesystem, record.reason)
-                for root in self.roots
-                if (record := memory.roots.get(root.id)) is not None
+                RootView(root, state.state, state.since, state.filesystem, state.reason)
+                for root, state in self.root_states()
             ],
-            unreachable=[
-                Unreachable(path, unread.error, unread.since)
-                for path, unread in sorted(memory.unreachable.items())
-            ],
+            unreachable=self.unreachable(),
             snapshot=self.store.snapshot,
             status=dict.fromkeys(self._growing(), "unsettled"),
         )

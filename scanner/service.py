@@ -22,7 +22,7 @@ from scanner.guard import ONLINE
 from scanner.installation import Found
 from scanner.mounts import mount_of
 from scanner.outputs import Outputs
-from scanner.portable import readable, shown, time_text
+from scanner.portable import path_fields, readable, shown, time_text
 from scanner.report import change_lines, count_text, counts_text
 from scanner.roots import Root
 from scanner.scan import Outcome, Scanner
@@ -105,7 +105,6 @@ class Service:
         self._status_lock = threading.Lock()
         self._lanes: dict[str, _Lane] = {}
         self._assigning = threading.Lock()
-        self._assign()
         store = Store(
             outputs,
             found.base,
@@ -122,6 +121,7 @@ class Service:
         )
         self.scanner = Scanner(files, store, settings, found.roots, self._walkers)
         self._backlog = Backlog(self.scanner)
+        self._assign()
 
     def _assign(self) -> list[_Lane]:
         """Put every root into the lane of its mount; the lanes that are new.
@@ -132,7 +132,7 @@ class Service:
         with self._assigning:
             mounts = self._files.mounts()
             roots: dict[str, list[Root]] = {name: [] for name in self._lanes}
-            for root in self.found.roots:
+            for root in self.scanner.places().all:
                 mount = mount_of(root.path, mounts)
                 name = f"{mount.type} {mount.point}" if mount.is_remote else LOCAL
                 roots.setdefault(name, []).append(root)
@@ -158,7 +158,7 @@ class Service:
 
         Raises OutputError. What changed in all passes is in the outcome.
         """
-        every = _Lane("all", list(self.found.roots))
+        every = _Lane("all", list(self.scanner.places().all))
         self._lanes = {every.id: every}
         outcome = self._pass(every, self.settings.every, display)
         wait = self.settings.hold_wait
@@ -203,7 +203,7 @@ class Service:
         for line in change_lines(outcome.changes, self.found.base):
             log.info("%s", readable(line))
         for root_id, (state, reason) in self._states().items():
-            if old_states.get(root_id) != (state, reason) and root_id in outcome.states:
+            if old_states.get(root_id) != (state, reason) and root_id in outcome.places:
                 self._tell_state(root_id, state, reason, root_id in old_states)
         log.debug(
             "scan %d: %s in %s, %s, %.2f s",
@@ -378,13 +378,12 @@ class Service:
                     "kind": root.kind,
                     "path": shown(root.path, None),
                     **({"category": root.category} if root.category else {}),
-                    "state": record.state,
-                    "since": time_text(record.since),
-                    "filesystem": record.filesystem,
-                    **({"reason": record.reason} if record.reason else {}),
+                    "state": state.state,
+                    "since": time_text(state.since),
+                    "filesystem": state.filesystem,
+                    **({"reason": state.reason} if state.reason else {}),
                 }
-                for root in self.found.roots
-                if (record := memory.roots.get(root.id)) is not None
+                for root, state in self.scanner.root_states()
             ],
             "holds": [
                 {
@@ -399,11 +398,11 @@ class Service:
             ],
             "unreachable": [
                 {
-                    "path": shown(path, base),
-                    "error": unread.error,
-                    "since": time_text(unread.since),
+                    **path_fields(place.path, base),
+                    "error": place.error,
+                    "since": time_text(place.since),
                 }
-                for path, unread in sorted(memory.unreachable.items())
+                for place in self.scanner.unreachable()
             ],
             "journal": {
                 "path": shown(self.outputs.journal, None),

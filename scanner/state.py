@@ -94,6 +94,8 @@ class RootRecord:
     reason: str = ""
     since: int = 0
     walked: bool = False
+    is_inner: bool = False
+    """Whether it is a mount below a root of the settings, and no root itself."""
     mount_point: str = ""
     mount_identity: str = ""
     filesystem: str = ""

@@ -7,7 +7,7 @@ walk of a million files holds the columns of what changed and nothing else.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
@@ -20,6 +20,7 @@ from scanner.snapshot import (
     Listing,
     Row,
     Snapshot,
+    is_below,
     join,
     listing_of,
 )
@@ -55,6 +56,10 @@ class Membership(NamedTuple):
     rules: Rules
     reserved: Callable[[str], frozenset[str]]
     follow_links: bool = True
+    rules_top: str = ""
+    """What the rules' paths are relative to, where the walk starts further down."""
+    inner: frozenset[str] = frozenset()
+    """Paths below at which other mounts begin: listed, but not entered."""
 
 
 class Progress(NamedTuple):
@@ -117,6 +122,16 @@ class Walk:
         self._doubtful: set[str] = set()
         self._linked: set[str] = set()
         self._walked = Walked(top)
+        self._mount_points: dict[str, set[str]] = {}
+        """Names at which other mounts begin, by directory."""
+        self._on_the_way: dict[str, set[str]] = {}
+        """Names that lead to other mounts, by directory: known ones stay whatever is listed."""
+        for point in membership.inner:
+            folder, name = os.path.split(point)
+            self._mount_points.setdefault(folder, set()).add(name)
+            while is_below(folder, top):
+                self._on_the_way.setdefault(folder, set()).add(name)
+                folder, name = os.path.split(folder)
 
     def run(
         self, stopped: Callable[[], bool], progress: Callable[[Progress], None] | None = None
@@ -175,7 +190,8 @@ class Walk:
         reserved = self._membership.reserved(path)
         old = self._snapshot.get(path)
         skip = reserved if old is None or self._rematch else reserved | old.ignored
-        self._walker.ask(ListDirectory(path, skip))
+        points = frozenset(self._mount_points.get(path, ()))
+        self._walker.ask(ListDirectory(path, skip, points))
 
     def _take(self, path: str, found: Directory) -> None:
         walked = self._walked
@@ -209,7 +225,7 @@ class Walk:
                 self._linked.add(child)
             if letter == DIRECTORY_LINK and not self._membership.follow_links:
                 self._walked.closed.add(child)
-            elif child not in self._asked:
+            elif child not in self._asked and child not in self._membership.inner:
                 self._ask(child)
 
     def _members_of(self, path: str, found: Directory, old: Directory | None) -> Directory:
@@ -218,7 +234,7 @@ class Walk:
         ignored = found.ignored - self._membership.reserved(path)
         known = "" if old is None or self._rematch else old.listing.names
         left_out = self._newly_ignored(path, listing, known)
-        kept = _rows_kept(listing.unread, old)
+        kept = _rows_kept((*listing.unread, *self._missing_on_the_way(path, listing)), old)
         if left_out or kept:
             rows = [row for row in listing.rows() if row.name not in left_out]
             targets = [pair for pair in listing.targets if pair[0] not in left_out]
@@ -236,12 +252,20 @@ class Walk:
             return replace(found, listing=listing, ignored=ignored, device=0, inode=0)
         return replace(found, listing=listing, ignored=ignored)
 
+    def _missing_on_the_way(self, path: str, listing: Listing) -> frozenset[str]:
+        """Names that lead to other mounts and are not listed: some systems remove the folder of a
+        mount with it. The mount is then offline, which is no proof that anything is gone."""
+        if path not in self._on_the_way:
+            return frozenset()
+        return frozenset(self._on_the_way[path].difference(listing.split_names()))
+
     def _newly_ignored(self, path: str, listing: Listing, known: str) -> dict[str, str]:
         """Names not seen before that the rules leave out, with their types."""
         if listing.names == known:
             return {}
         seen = frozenset(known.split("\0")) if known else frozenset()
-        prefix = os.path.relpath(path, self._top).replace(os.sep, "/") + "/"
+        top = self._membership.rules_top or self._top
+        prefix = os.path.relpath(path, top).replace(os.sep, "/") + "/"
         if prefix == "./":
             prefix = ""
         rules = self._membership.rules
@@ -285,7 +309,7 @@ class Walk:
         return self._identities[path]
 
 
-def _rows_kept(unread: tuple[str, ...], old: Directory | None) -> dict[str, Row]:
+def _rows_kept(unread: Sequence[str], old: Directory | None) -> dict[str, Row]:
     """Last known rows of names that are listed but could not be read (rule 1)."""
     if not unread or old is None:
         return {}

@@ -19,6 +19,9 @@ class ListDirectory(NamedTuple):
 
     path: str
     skip: frozenset[str] = frozenset()
+    mount_points: frozenset[str] = frozenset()
+    """Names at which other mounts begin: directories that are not even stat-ed, since the mount
+    that would answer may hang."""
 
 
 class SampleFile(NamedTuple):
@@ -103,7 +106,7 @@ def perform(files: FileSystem, request: Request) -> Answer:
     """Answer one request."""
     try:
         if isinstance(request, ListDirectory):
-            return Listed(request.path, files.list_directory(request.path, request.skip))
+            return Listed(request.path, files.list_directory(*request))
         if isinstance(request, StatPath):
             return Stated(request.path, files.stat(request.path))
         return Fingerprinted(request.path, take_fingerprint(files, request.path))

@@ -53,6 +53,7 @@ class FakeFileSystem:
         self.granularity = 1
         self.faults: dict[tuple[str, str], int | Callable[[], None]] = {}
         self.calls: Counter[str] = Counter()
+        self.asked: list[tuple[str, str]] = []
         self.bytes_read = 0
         self.shuffles_inodes = False
         self.moves_directory_mtimes = True
@@ -154,6 +155,7 @@ class FakeFileSystem:
 
     def _check(self, operation: str, path: str) -> None:
         self.calls[operation] += 1
+        self.asked.append((operation, path))
         self.advance(self.latency)
         fault = self.faults.get((operation, path))
         if isinstance(fault, int):
@@ -163,7 +165,12 @@ class FakeFileSystem:
 
     # The interface
 
-    def list_directory(self, path: str, skip: frozenset[str] = frozenset()) -> Directory:
+    def list_directory(
+        self,
+        path: str,
+        skip: frozenset[str] = frozenset(),
+        mount_points: frozenset[str] = frozenset(),
+    ) -> Directory:
         self._check("list", path)
         own = self._resolve(path)
         if own.kind != "directory":
@@ -178,6 +185,9 @@ class FakeFileSystem:
             key = name + "/" if node.kind == "directory" else name
             if key in skip:
                 met.append(key)
+                continue
+            if name in mount_points:
+                rows.append((name, DIRECTORY, 0, 0, 0))
                 continue
             child = posixpath.join(path, name)
             self.calls["stat"] += 1

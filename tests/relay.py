@@ -9,10 +9,13 @@ Each request reaches the server `--delay-ms` after it arrived here, however many
 latency, not bandwidth. Replies are not touched: the server writes them to sshfs itself, so the
 delay of a request is that of a round trip, and a reply costs nothing here.
 
-The count file holds 256 unsigned 64-bit numbers in the machine's order, mapped into memory, so that
-counting costs no call and reading disturbs nobody: number n is how many requests of SFTP type n were
-passed on since the file was made. Type 0 does not exist; its place holds the relay's process id,
-which is also that of its process group, so that a test can stop and kill it with its server.
+The count file holds 256 unsigned 64-bit numbers in the machine's order, mapped into memory, so
+that counting costs no call and reading disturbs nobody: number n is how many requests of SFTP type
+n were passed on since the file was made. Type 0 does not exist; its place holds the relay's process
+id, which is also that of its process group, so that a test can stop and kill it with its server.
+
+While the file named by `--down-file` exists, the relay ends at once, as ssh does when the server is
+down: for sshfs with `-o reconnect`, which starts it again and again.
 """
 
 from __future__ import annotations
@@ -95,7 +98,10 @@ class PacketCounter:
 
 
 def relay(source: int, target: int, delay: float, counter: PacketCounter, server: int) -> None:
-    """Pass bytes on, each `delay` seconds after it arrived, until the source or the server ends."""
+    """Pass bytes on, each `delay` seconds after it arrived, until the source or the server ends.
+
+    `server` is the server's pidfd, which is readable once it has ended.
+    """
     waiting: deque[tuple[float, bytes]] = deque()
     has_ended = False
     while waiting or not has_ended:
@@ -121,10 +127,13 @@ def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(description="Relay SFTP with a delay, counting requests.")
     parser.add_argument("--delay-ms", type=float, default=0.0, help="of a round trip")
     parser.add_argument("--count-file", type=Path, required=True)
+    parser.add_argument("--down-file", type=Path, help="end at once while this exists")
     ours, theirs = _split(arguments)
     options = parser.parse_args(ours)
     if not theirs:
         parser.error("the server's command is missing; it follows a --")
+    if options.down_file and options.down_file.exists():
+        return 1
 
     os.setpgid(0, 0)
     with open(options.count_file, "a+b") as file:

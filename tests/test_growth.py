@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -10,6 +11,7 @@ from scanner.compare import Delta
 from scanner.growth import Growth, judge_growth
 from scanner.snapshot import DIRECTORY, FILE, FILE_LINK, Entry
 from scanner.state import Unsettled
+from tests.world import World, at, content
 
 NOW, EVERY = 10_000, 600
 
@@ -80,3 +82,25 @@ def test_file_that_was_not_walked_stays_as_it_was() -> None:
     assert growth.unsettled == {"/x": before["/x"]}
     dropped = Delta(deleted={"/x": Entry("/x", FILE, 10, 1)})
     assert judge(dropped, before, was_walked=lambda path: False).unsettled == {"/y": before["/y"]}
+
+
+# In a whole pass
+
+
+@pytest.mark.xfail(strict=True, reason="a file that came with its folder is taken for growing")
+def test_last_file_of_a_copied_folder_is_told_whole_with_the_folders_move(tmp_path: Path) -> None:
+    """A move to another disk: all files are copied, then the old folder goes. Between two scans
+    the last file became whole: `World.scan` replays the lines of each."""
+    world = World(tmp_path)
+    old, new = "Downloads/pack", "ComfyUI/models/loras/pack"
+    for number in range(4):
+        world.files.write(at(f"{old}/f{number}"), content(f"f{number}"))
+    world.scan()
+    for number in range(4):
+        whole = content(f"f{number}")
+        world.files.write(at(f"{new}/f{number}"), whole if number < 3 else whole[:400])
+    world.scan()
+    world.files.write(at(f"{new}/f3"), content("f3"))
+    world.files.remove(at(old))
+    assert ("moved", old, new) in world.scan()
+    assert world.project()[at(f"{new}/f3")][1] == len(content("f3"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,7 @@ from scanner.guard import (
 from scanner.mounts import Mount
 from scanner.roots import Root
 from scanner.walker import Failed
+from tests.world import DOWNLOADS, World, at, content
 
 ROOT = Root("models", "/mnt/nas/models")
 BELOW = Mount("/", "ext4", "/dev/fake1")
@@ -279,3 +281,23 @@ def test_believed_directories_do_not_make_the_root_look_smaller() -> None:
     hold = replace(held(range(10)), paths=frozenset(change.path for change in folders))
     verdict = judge(loss(gone(range(45)) + folders, 50), hold, LIMITS, later(30))
     assert verdict.held == paths(range(45))
+
+
+# In a whole pass
+
+
+@pytest.mark.xfail(strict=True, reason="a kept folder keeps the rows of what moved out of it")
+def test_what_moved_out_of_a_folder_whose_deletion_is_held_is_in_one_place(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for number in range(30):
+        world.files.write(at(f"Downloads/pack/f{number:02}"), content(str(number)))
+    world.files.write(at("Downloads/other"), b"1")
+    world.scan()
+    for number in range(5):
+        world.files.rename(at(f"Downloads/pack/f{number:02}"), at(f"ComfyUI/models/f{number:02}"))
+    world.files.remove(at("Downloads/pack"))
+    assert {line[0] for line in world.scan()} == {"moved"}
+    assert world.state(DOWNLOADS) == HELD
+    assert at("Downloads/pack/f00") not in world.project()
+    assert at("Downloads/pack/f05") in world.project()
+    assert {line[0] for line in world.scan()} == {"deleted"}

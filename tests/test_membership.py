@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from scanner.compare import Scope
 from scanner.ignore import IgnoreRules
-from scanner.membership import Members, members_of, scope_of
+from scanner.membership import Members, OwnFile, members_of, scope_of
+from scanner.places import Places
 from scanner.roots import Root
 from scanner.state import RootRecord
-from scanner.walk import Walked
+from scanner.walk import Membership, Walked
+from tests.fakes import FakeFileSystem
+from tests.world import MODELS as WORLD_MODELS
+from tests.world import World, at
 
 pytestmark = pytest.mark.skipif(os.sep != "/", reason="POSIX paths")
 
@@ -28,24 +34,16 @@ def members(*roots: Root, follow_links: bool = True, **patterns: tuple[str, ...]
     )
 
 
+def walk_of(root: Root, some: Members, is_own: OwnFile) -> Membership:
+    return some.of_walk(root, Places(some.roots), is_own)
+
+
+def scope(root: Root, new: Members, old: Members | None, walked: Walked | None = None) -> Scope:
+    return scope_of(root, Places(new.roots), walked or Walked(root.path), new, old)
+
+
 def never_own(folder: str, name: str) -> bool:
     return False
-
-
-@pytest.mark.parametrize(
-    ("path", "owner"),
-    [
-        ("/u/models/x", MODELS),
-        ("/u/models/loras/x", LORAS),
-        ("/u/models/loras2/x", MODELS),
-        ("/u/models/loras/styles/x/y", STYLES),
-        ("/u/dl/x", DOWNLOADS),
-    ],
-)
-def test_inner_root_owns_its_paths(path: str, owner: Root) -> None:
-    everyone = (MODELS, LORAS, STYLES, DOWNLOADS)
-    some = members(*everyone)
-    assert [root for root in everyone if some.owns(root, path)] == [owner]
 
 
 def test_inner_roots_are_all_below_however_deep() -> None:
@@ -79,7 +77,7 @@ def test_listed_is_what_the_owners_rules_do_not_leave_out(
 
 
 def test_walk_leaves_inner_roots_to_themselves() -> None:
-    walk = members(MODELS, LORAS, STYLES).of_walk(MODELS, never_own)
+    walk = walk_of(MODELS, members(MODELS, LORAS, STYLES), never_own)
     assert walk.reserved("/u/models") == {"loras/"}
     assert walk.reserved("/u/models/loras") == {"styles/"}
     assert walk.reserved("/u/models/other") == frozenset()
@@ -93,7 +91,8 @@ def test_walk_leaves_out_what_the_rules_say_and_this_programs_own_files() -> Non
         asked.append((folder, name))
         return name == "out.json"
 
-    walk = members(MODELS, follow_links=False, models=("*.bak",)).of_walk(MODELS, is_own)
+    some = members(MODELS, follow_links=False, models=("*.bak",))
+    walk = walk_of(MODELS, some, is_own)
     assert walk.rules.ignores("a.bak", False)
     assert walk.rules.ignores("sub/out.json", False)
     assert not walk.rules.ignores("sub/out.json", True)  # only files are ours
@@ -151,16 +150,26 @@ def test_members_of_an_earlier_scan_are_those_that_were_walked() -> None:
 
 
 def test_without_new_rules_every_difference_is_a_change() -> None:
-    scope = scope_of(DOWNLOADS, Walked(DOWNLOADS.path), BEFORE, None)
-    assert scope.agrees("/u/dl/anything.bak", False)
-    assert scope.owns("/u/dl/x", False)
+    found = scope(DOWNLOADS, replace(BEFORE, roots=(*BEFORE.roots, DOWNLOADS)), None)
+    assert found.agrees("/u/dl/anything.bak", False)
+    assert found.owns("/u/dl/x", False)
 
 
 def test_without_new_rules_what_an_inner_root_owns_is_left_to_it() -> None:
-    scope = scope_of(MODELS, Walked(MODELS.path), BEFORE, None)
-    assert scope.owns("/u/models/x", False)
-    assert not scope.owns("/u/models/loras", True)
-    assert not scope.owns("/u/models/loras/x", False)
+    everyone = (MODELS, LORAS, STYLES, DOWNLOADS)
+    owners = {
+        "/u/models/x": MODELS,
+        "/u/models/loras": LORAS,
+        "/u/models/loras/x": LORAS,
+        "/u/models/loras2/x": MODELS,
+        "/u/models/loras/styles/x/y": STYLES,
+        "/u/dl/x": DOWNLOADS,
+    }
+    found = {root: scope(root, members(*everyone), None) for root in everyone}
+    for path, owner in owners.items():
+        # A root that has none inside is never asked about the paths of others.
+        asked = [root for root in everyone if path.startswith(root.path + "/") or root == owner]
+        assert [root for root in asked if found[root].owns(path, False)] == [owner]
 
 
 @pytest.mark.parametrize(
@@ -176,16 +185,34 @@ def test_without_new_rules_what_an_inner_root_owns_is_left_to_it() -> None:
 )
 def test_with_new_rules_only_what_both_would_list_is_a_change(path: str, agrees: bool) -> None:
     now = members(MODELS, models=("*.tmp",))
-    scope = scope_of(MODELS, Walked(MODELS.path), now, BEFORE)
-    assert scope.agrees(path, False) is agrees
+    assert scope(MODELS, now, BEFORE).agrees(path, False) is agrees
 
 
 def test_what_lies_below_links_is_no_change_where_following_them_is_new() -> None:
     walked = Walked(MODELS.path, links={"/u/models/nas"})
     now = members(MODELS, follow_links=False)
-    changed = scope_of(MODELS, walked, now, members(MODELS))
+    changed = scope(MODELS, now, members(MODELS), walked)
     assert not changed.agrees("/u/models/nas/x", False)
     assert changed.agrees("/u/models/nas", False)  # the link itself is an entry either way
     assert changed.agrees("/u/models/nas2/x", False)
-    same = scope_of(MODELS, walked, members(MODELS), members(MODELS))
+    same = scope(MODELS, members(MODELS), members(MODELS), walked)
     assert same.agrees("/u/models/nas/x", False)
+
+
+# In a whole pass
+
+
+@pytest.mark.xfail(strict=True, reason="a root that is a link is no directory to be left out")
+def test_root_that_is_a_link_in_another_root_is_left_to_itself(tmp_path: Path) -> None:
+    """As models/nas -> /mnt/nas with models/nas named as a root of its own."""
+    nas = Root("extra", at("ComfyUI/models/nas"))
+    files = FakeFileSystem()
+    files.write("/mnt/nas/x", b"1")
+    files.write(at("ComfyUI/models/y"), b"1")
+    files.symlink("/mnt/nas", nas.path)
+    world = World(tmp_path, files, (WORLD_MODELS, nas))
+    world.scan()
+    assert set(world.inventory()) == {at("ComfyUI/models/y"), at("ComfyUI/models/nas/x")}
+    files.calls.clear()
+    world.scanner.scan((WORLD_MODELS,), interval=30.0)
+    assert files.calls["list"] == 1

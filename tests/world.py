@@ -68,7 +68,7 @@ class World:
         self.files.advance(advance)
         before = self.project()
         is_first = not self.store.memory.roots
-        self.outcome: Outcome = self.scanner.scan(self.roots, interval=self.interval)
+        self.outcome: Outcome = self.scanner.scan(self.scanner.places().all, interval=self.interval)
         self.scanner.publish(is_last=False)
         lines = [line for line in read(self.outputs.journal) if line["scan"] == self.outcome.scan]
         assert [line["n"] for line in lines] == list(range(1, len(lines) + 1))

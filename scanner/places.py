@@ -1,0 +1,77 @@
+"""Roots, and the mounts that begin below them: each is walked, guarded and held by itself.
+
+A `models` folder may have a NAS mounted at `loras`. What is below belongs to the root for every
+reader, but health, mount identity, holds and the walker are the mount's own (design rule 2): an
+unmounted NAS must neither empty the folder nor stall the local disk around it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from scanner.mounts import Mount
+from scanner.roots import Root, owner_of
+from scanner.snapshot import is_below
+from scanner.state import RootRecord
+
+
+@dataclass(frozen=True)
+class Places:
+    """Every place that is walked by itself. A place is a `Root`; an inner one bears the kind of
+    the root it lies in."""
+
+    roots: tuple[Root, ...]
+    """Those of the settings."""
+    inner: tuple[Root, ...] = ()
+    """Mounts below them, mounted now or known from before."""
+
+    @property
+    def all(self) -> tuple[Root, ...]:
+        """Roots first."""
+        return (*self.roots, *self.inner)
+
+    def root_of(self, place: Root) -> Root:
+        """The root of the settings that `place` is or lies in."""
+        return owner_of(place.path, self.roots) or place
+
+    def is_inner(self, place: Root) -> bool:
+        """Whether `place` lies in a root, and is none."""
+        return place in self.inner
+
+    def below(self, place: Root) -> frozenset[str]:
+        """Paths of the inner places below `place` that a walk of it meets and does not enter."""
+        return frozenset(
+            other.path
+            for other in self.inner
+            if other.path != place.path
+            and is_below(other.path, place.path)
+            and owner_of(os.path.dirname(other.path), self.all) == place
+        )
+
+    def owns(self, place: Root, path: str) -> bool:
+        """Whether `path` belongs to `place`; the folder of an inner place to what is around it."""
+        if path != place.path and any(path == other.path for other in self.inner):
+            path = os.path.dirname(path)
+        owner = owner_of(path, self.all)
+        return owner is None or owner.path == place.path
+
+
+def find_places(
+    roots: tuple[Root, ...],
+    mounts: Iterable[Mount],
+    records: Iterable[RootRecord],
+    is_member: Callable[[str], bool],
+) -> Places:
+    """All places now. `records` tell of mounts that were there before: one that is gone is offline
+    and not forgotten. `is_member(path)` says whether the ignore rules let a folder in."""
+    paths = {root.path for root in roots}
+    points = [mount.point for mount in mounts]
+    points += [record.path for record in records if record.is_inner and record.walked]
+    inner: dict[str, Root] = {}
+    for point in sorted(set(points)):
+        owner = owner_of(point, roots)
+        if owner is not None and point not in paths and is_member(point):
+            inner[point] = Root(owner.kind, point, owner.category)
+    return Places(roots, tuple(inner.values()))

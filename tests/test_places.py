@@ -1,0 +1,149 @@
+"""Mounts below a root are walked, guarded and held by themselves."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from scanner.inventory import read_header
+from scanner.mounts import Mount
+from scanner.roots import Root
+from tests.world import MODELS, World, at, content
+
+NAS = Mount(at("ComfyUI/models/loras"), "ext4", "/dev/fake9")
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """A models folder on the local disk whose `loras` is another mount."""
+    world = World(tmp_path)
+    world.files.mount_table.append(NAS)
+    world.files.write(at("ComfyUI/models/vae/v.safetensors"), content("v"))
+    for name in ("a", "b", "c"):
+        world.files.write(at(f"ComfyUI/models/loras/{name}.safetensors"), content(name))
+    world.scan()
+    return world
+
+
+def lora(name: str) -> str:
+    return f"ComfyUI/models/loras/{name}.safetensors"
+
+
+def reached(world: World) -> list[str]:
+    header = read_header(world.outputs.inventory)
+    assert header is not None
+    return [place["path"] for place in header["unreachable"]]
+
+
+def unmount(world: World) -> dict:
+    world.files.mount_table.remove(NAS)
+    folder = world.files._resolve(at("ComfyUI/models/loras"))
+    children, folder.children = folder.children, {}
+    return children
+
+
+def mount(world: World, children: dict) -> None:
+    world.files.mount_table.append(NAS)
+    world.files._resolve(at("ComfyUI/models/loras")).children = children
+
+
+def test_mount_below_a_root_is_listed_as_part_of_it(world: World) -> None:
+    assert ("ComfyUI/models/loras", "mounted") in world.baselines()
+    assert at(lora("a")) in world.inventory()
+    world.files.write(at(lora("d")), b"d")
+    assert world.scan() == [("created", lora("d"))]
+    assert world.lines[0]["root"] == MODELS.id
+
+
+def test_unmounted_folder_keeps_its_entries_and_the_rest_goes_on(world: World) -> None:
+    children = unmount(world)
+    world.files.write(at("ComfyUI/models/vae/w.safetensors"), b"w")
+    assert world.scan() == [("created", "ComfyUI/models/vae/w.safetensors")]
+    assert at(lora("a")) in world.inventory()
+    assert dict((r.id, s.state) for r, s in world.scanner.root_states())[MODELS.id] == "partial"
+    assert reached(world) == ["ComfyUI/models/loras"]
+    for _ in range(3):
+        assert world.scan() == []
+    mount(world, children)
+    assert world.scan() == []
+    assert dict((r.id, s.state) for r, s in world.scanner.root_states())[MODELS.id] == "online"
+    assert reached(world) == []
+
+
+def test_folder_that_goes_with_its_mount_keeps_its_entries(world: World) -> None:
+    """As below /run/media, where the folder itself is removed."""
+    children = unmount(world)
+    world.files.remove(at("ComfyUI/models/loras"))
+    assert world.scan() == []
+    assert at("ComfyUI/models/loras") in world.inventory()
+    assert at(lora("a")) in world.inventory()
+    world.files.makedirs(at("ComfyUI/models/loras"))
+    mount(world, children)
+    assert world.scan() == []
+
+
+def test_files_below_an_unmounted_mount_point_are_not_taken_for_its_own(world: World) -> None:
+    unmount(world)
+    world.files.write(at(lora("local")), b"written while the mount was gone")
+    assert world.scan() == []
+    assert at(lora("a")) in world.inventory()
+
+
+def test_mount_is_remembered_over_a_restart(world: World) -> None:
+    unmount(world)
+    world.restart()
+    assert world.scan() == []
+    assert at(lora("a")) in world.inventory()
+
+
+def test_person_drops_an_unmounted_mount_and_its_folder_is_local_again(world: World) -> None:
+    unmount(world)
+    world.scan()
+    world.store.state.ask(0, "", at("ComfyUI/models/loras"), frozenset())
+    assert world.scan() == [("deleted", lora("a")), ("deleted", lora("b")), ("deleted", lora("c"))]
+    world.files.write(at(lora("local")), b"local")
+    world.scan()
+    assert at(lora("local")) in world.inventory()
+    assert reached(world) == []
+
+
+def test_other_disk_on_an_inner_mount_point_is_held(world: World) -> None:
+    world.files.mount_table[-1] = NAS._replace(source="/dev/other")
+    world.files.remove(at(lora("a")))
+    assert world.scan() == []
+    place = Root("models", NAS.point)
+    assert world.store.memory.roots[place.id].state == "held"
+    world.store.state.ask(0, place.id, "", frozenset())
+    assert world.scan() == [("deleted", lora("a"))]
+
+
+def test_inner_mount_has_its_own_loss_hold(world: World) -> None:
+    for name in ("a", "b", "c"):
+        world.files.remove(at(lora(name)))
+    world.files.remove(at("ComfyUI/models/vae/v.safetensors"))
+    assert world.scan() == [("deleted", "ComfyUI/models/vae/v.safetensors")]
+    assert len(world.scan()) == 3
+
+
+def test_error_of_an_inner_mount_is_its_own(world: World) -> None:
+    world.files.faults["stat", NAS.point] = errno.ENOTCONN
+    world.files.remove(at("ComfyUI/models/vae/v.safetensors"))
+    assert world.scan() == [("deleted", "ComfyUI/models/vae/v.safetensors")]
+    assert at(lora("a")) in world.inventory()
+    world.files.faults.clear()
+    assert world.scan() == []
+
+
+def test_folder_on_the_mount_is_not_touched_by_the_walk_around_it(world: World) -> None:
+    world.files.asked.clear()
+    world.scanner.scan((MODELS,), interval=30)
+    asked = {path for operation, path in world.files.asked if operation in ("list", "stat")}
+    assert not [path for path in asked if path.startswith(NAS.point)]
+
+
+def test_move_from_a_local_folder_to_the_mount_is_one_move(world: World) -> None:
+    world.files.rename(at("ComfyUI/models/vae/v.safetensors"), at(lora("v")))
+    world.files.write(at("ComfyUI/models/vae/keep"), b"1")
+    assert ("moved", "ComfyUI/models/vae/v.safetensors", lora("v")) in world.scan()
