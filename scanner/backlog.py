@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scanner.guard import ONLINE, PARTIAL
-from scanner.mounts import Mount, mount_of
+from scanner.mounts import Mount
 from scanner.roots import Root, owner_of
 from scanner.scan import Scanner
 from scanner.snapshot import FILE, Directory, Entry, join
@@ -100,31 +100,34 @@ class Backlog:
         """(rank, size, path, mtime) of the files that lack a fingerprint."""
         scanner = self._scanner
         mounts = scanner.files.mounts()
-        places = scanner.places().all
-        ranks = {place.id: self._rank(place, mounts) for place in places}
+        places = scanner.places()
+        ranks = {
+            place.id: self._rank(place, places.mount_of(place, mounts)) for place in places.all
+        }
         for folder in list(scanner.unfingerprinted):
             directory = scanner.store.snapshot.get(folder)
-            owner = owner_of(folder, places)
+            owner = owner_of(folder, places.all)
             if directory is None or owner is None:
                 scanner.unfingerprinted.discard(folder)
             elif (rank := ranks[owner.id]) is not None:
                 yield from self._missing(folder, directory, rank)
 
-    def _rank(self, root: Root, mounts: list[Mount]) -> int | None:
+    def _rank(self, root: Root, mount: Mount) -> int | None:
         """When the files of `root` have their turn; None for not now, or not at all."""
         record = self._scanner.store.memory.roots.get(root.id)
         if record is None or record.state not in (ONLINE, PARTIAL):
             return None
         if root.kind in FIRST:
             return 0
-        return None if mount_of(root.path, mounts).has_stable_inodes else 1
+        return None if mount.has_stable_inodes else 1
 
     def _settle(self, stopped: Callable[[], bool]) -> None:
         """Let the settle time since the last listing pass (rule 4): a write in the same tick of
         the file system's clock as the listed mtime would not be noticed later."""
         files = self._scanner.files
         mounts = files.mounts()
-        longest = max(mount_of(place.path, mounts).settle for place in self._scanner.places().all)
+        places = self._scanner.places()
+        longest = max(places.mount_of(place, mounts).settle for place in places.all)
         settled = self._scanner.committed_at + longest
         while (left := settled - files.monotonic()) > 0 and not stopped():
             files.sleep(min(left, NAP))

@@ -12,16 +12,17 @@ import stat
 import threading
 import time
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import BinaryIO, NamedTuple, Protocol
 
-from scanner.mounts import Mount, read_mounts
+from scanner.mounts import Mount, mount_of, read_mounts
 from scanner.snapshot import (
     BROKEN_LINK,
     DIRECTORY,
     DIRECTORY_LINK,
     FILE,
     FILE_LINK,
+    FOREIGN_LINK,
     OTHER,
     Directory,
     Listing,
@@ -83,6 +84,8 @@ class DiskFileSystem:
     def __init__(self) -> None:
         self._calls = 0
         self._under_way: dict[int, list[_RowFields]] = {}
+        self._mounts: list[Mount] = []
+        self._mounts_read = float("-inf")
 
     def returned(self) -> int:
         """A number that changes whenever a call on a file or directory has returned.
@@ -120,10 +123,16 @@ class DiskFileSystem:
         thread = threading.get_ident()
         self._under_way[thread] = rows
         try:
-            return _list(path, target, own, skip, mount_points, rows)
+            return _list(path, target, own, skip, mount_points, rows, self._leads_away)
         finally:
             self._calls += len(rows) + 1
             del self._under_way[thread]
+
+    def _leads_away(self, path: str, text: str) -> bool:
+        """Whether the link at `path` leads to another mount that may hang."""
+        if time.monotonic() - self._mounts_read > MOUNTS_FRESH:
+            self._mounts, self._mounts_read = read_mounts(), time.monotonic()
+        return leads_away(path, text, self._mounts)
 
     def stat(self, path: str) -> Stat:
         found = os.stat(path)
@@ -157,6 +166,9 @@ class DiskFileSystem:
         time.sleep(seconds)
 
 
+MOUNTS_FRESH = 1.0
+"""Seconds for which a reading of the mount table serves: it is asked for every link."""
+
 _LISTS_DESCRIPTORS = os.scandir in os.supports_fd and hasattr(os, "O_DIRECTORY")
 _OPEN_FLAGS = (
     getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
@@ -173,6 +185,7 @@ def _list(
     skip: frozenset[str],
     mount_points: frozenset[str],
     rows: list[_RowFields],
+    leads_away: Callable[[str, str], bool],
 ) -> Directory:
     met: list[str] = []
     targets: list[tuple[str, str]] = []
@@ -200,7 +213,7 @@ def _list(
                     (name, FILE, found.st_size, found.st_mtime_ns, found.st_ino & _INODE_MASK)
                 )
             elif kind == stat.S_IFLNK or _is_junction(found):
-                row = _link_row(os.path.join(path, name), name, found, targets)
+                row = _link_row(os.path.join(path, name), name, found, targets, leads_away)
                 if row is None:
                     unread.append(name)
                 else:
@@ -230,8 +243,24 @@ def _is_junction(found: os.stat_result) -> bool:
     return _LINK_LIKE is not None and getattr(found, "st_reparse_tag", 0) == _LINK_LIKE
 
 
+def leads_away(path: str, text: str, mounts: Sequence[Mount]) -> bool:
+    """Whether a link at `path` with `text` leads to another mount that may hang, by the paths'
+    words alone."""
+    mount = mount_of(link_target(path, text), mounts)
+    return mount.is_remote and mount != mount_of(path, mounts)
+
+
+def link_target(path: str, text: str) -> str:
+    """Where a link at `path` with `text` leads, by the words alone."""
+    return os.path.normpath(os.path.join(os.path.dirname(path), text))
+
+
 def _link_row(
-    path: str, name: str, own: os.stat_result, targets: list[tuple[str, str]]
+    path: str,
+    name: str,
+    own: os.stat_result,
+    targets: list[tuple[str, str]],
+    leads_away: Callable[[str, str], bool],
 ) -> _RowFields | None:
     """Row of a link, or None where nothing can be said of its target (rules 1 and 11)."""
     inode = own.st_ino & _INODE_MASK
@@ -239,6 +268,9 @@ def _link_row(
         text = os.readlink(path)
     except OSError:
         return None
+    if leads_away(path, text):
+        targets.append((name, text))
+        return (name, FOREIGN_LINK, 0, own.st_mtime_ns, inode)
     try:
         found = os.stat(path)
     except OSError as error:

@@ -48,6 +48,7 @@ class Members:
     def of_walk(self, place: Root, places: Places, is_own: OwnFile) -> Membership:
         """What a walk of `place` leaves out."""
         root = places.root_of(place)
+        below = places.below(place)
         inner: dict[str, set[str]] = {}
         for other in self.inner_roots(root):
             folder, name = os.path.split(other)
@@ -59,7 +60,8 @@ class Members:
             lambda path: reserved.get(path, nothing),
             self.follow_links,
             root.path,
-            places.below(place),
+            frozenset(path for path in below if path not in places.targets),
+            frozenset(path for path in below if path in places.targets),
         )
 
     def sign(self, root: Root, record: RootRecord) -> None:

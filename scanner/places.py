@@ -8,10 +8,10 @@ unmounted NAS must neither empty the folder nor stall the local disk around it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
-from scanner.mounts import Mount
+from scanner.mounts import Mount, mount_of
 from scanner.roots import Root, owner_of
 from scanner.snapshot import is_below
 from scanner.state import RootRecord
@@ -27,6 +27,9 @@ class Places:
     inner: tuple[Root, ...] = ()
     """Mounts below them, mounted now or known from before."""
 
+    targets: Mapping[str, str] = field(default_factory=dict)
+    """Where those inner places that are links lead, by path."""
+
     @property
     def all(self) -> tuple[Root, ...]:
         """Roots first."""
@@ -40,6 +43,10 @@ class Places:
         """Whether `place` lies in a root, and is none."""
         return place in self.inner
 
+    def mount_of(self, place: Root, mounts: Sequence[Mount]) -> Mount:
+        """The mount that `place` lives on; of a link the one it leads to."""
+        return mount_of(self.targets.get(place.path, place.path), mounts)
+
     def below(self, place: Root) -> frozenset[str]:
         """Paths of the inner places below `place` that a walk of it meets and does not enter."""
         return frozenset(
@@ -50,11 +57,37 @@ class Places:
             and owner_of(os.path.dirname(other.path), self.all) == place
         )
 
+    def without(self, paths: Collection[str]) -> Places:
+        """The places but for the inner ones at `paths`."""
+        return replace(self, inner=tuple(place for place in self.inner if place.path not in paths))
+
+    def is_loop(self, path: str, target: str) -> bool:
+        """Whether a link at `path` leads to a folder that it was reached through (rule 11).
+
+        By the words of the paths: the folder that holds the link, and the one that holds each
+        link on the way to it, as they really are, must not lie at or below the target.
+        """
+        above = os.path.dirname(path)
+        while True:
+            place = owner_of(above, self.inner)
+            real = above
+            if place is not None and place.path in self.targets:
+                real = self.targets[place.path] + above[len(place.path) :]
+            if is_below(real, target) or is_below(above, target):
+                return True
+            if place is None:
+                return False
+            above = os.path.dirname(place.path)
+
     def owns(self, place: Root, path: str) -> bool:
-        """Whether `path` belongs to `place`; the folder of an inner place to what is around it."""
+        """Whether what `place` lacks at `path` is its own loss.
+
+        A mount point's folder belongs to what is around it, what is below does not. A link takes
+        with it all that was reached through it.
+        """
         if path != place.path and any(path == other.path for other in self.inner):
             path = os.path.dirname(path)
-        owner = owner_of(path, self.all)
+        owner = owner_of(path, [p for p in self.all if p == place or p.path not in self.targets])
         return owner is None or owner.path == place.path
 
 
@@ -68,10 +101,15 @@ def find_places(
     and not forgotten. `is_member(path)` says whether the ignore rules let a folder in."""
     paths = {root.path for root in roots}
     points = [mount.point for mount in mounts]
-    points += [record.path for record in records if record.is_inner and record.walked]
+    targets: dict[str, str] = {}
+    for record in records:
+        if record.is_inner and record.target:
+            targets[record.path] = record.target
+        if record.is_inner and (record.walked or record.target):
+            points.append(record.path)
     inner: dict[str, Root] = {}
     for point in sorted(set(points)):
         owner = owner_of(point, roots)
         if owner is not None and point not in paths and is_member(point):
             inner[point] = Root(owner.kind, point, owner.category)
-    return Places(roots, tuple(inner.values()))
+    return Places(roots, tuple(inner.values()), targets)

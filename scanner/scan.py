@@ -52,7 +52,7 @@ from scanner.snapshot import (
 from scanner.state import Gone, Memory, Request, RootRecord, Unread
 from scanner.store import Commit, Store, copy_memory
 from scanner.verification import Terms, Verification
-from scanner.walk import Progress, Walk, Walked
+from scanner.walk import LookAt, Progress, Walk, Walked
 from scanner.walker import Failed, Fingerprinted, SampleFile, Stated, StatPath
 from scanner.walkers import InProcess, LostWalkerError, Walkers
 
@@ -79,6 +79,18 @@ class Outcome:
     new_holds: list[Hold] = field(default_factory=list)
     is_complete: bool = True
     """False where the pass was abandoned, and nothing committed."""
+
+    def merge(self, other: Outcome) -> None:
+        """Add what a pass over further places did."""
+        self.scan, self.states = other.scan, other.states
+        self.seconds += other.seconds
+        self.directories += other.directories
+        self.files += other.files
+        self.bytes += other.bytes
+        self.changes += other.changes
+        self.new_holds += other.new_holds
+        self.places |= other.places
+        self.is_complete = other.is_complete
 
 
 class RootState(NamedTuple):
@@ -183,7 +195,7 @@ class Scanner:
         moment = Moment(self.files.now(), self.files.monotonic(), interval)
         places = self.places()
         requests = self.store.state.requests()
-        before = self._examine(roots, requests)
+        before = self._examine(roots, places, requests)
         found = {
             root.id: self._walk(root, places, before[root.id], moment, stopped, progress)
             for root in roots
@@ -193,7 +205,7 @@ class Scanner:
         if stopped():
             outcome.is_complete = False
             return outcome
-        after = self._examine(roots, requests)
+        after = self._examine(roots, places, requests)
         walked = {
             root_id: walk
             for root_id, walk in found.items()
@@ -250,7 +262,9 @@ class Scanner:
 
     # Guard and walk
 
-    def _examine(self, roots: Iterable[Root], requests: Iterable[Request]) -> dict[str, Health]:
+    def _examine(
+        self, roots: Iterable[Root], places: Places, requests: Iterable[Request]
+    ) -> dict[str, Health]:
         """Health of each root, by id. A mount that a person accepted is not held against it."""
         mounts = self.files.mounts()
         accepted = {request.root for request in requests if not request.paths}
@@ -262,14 +276,15 @@ class Scanner:
                 known = KnownMount(record.mount_point, record.mount_identity)
                 if root.id in accepted:
                     known = KnownMount("", "")
-            mount = mount_of(root.path, mounts)
+            mount = places.mount_of(root, mounts)
             try:
                 stat = self._stat(root.path, mount)
             except LostWalkerError as lost:
                 state = STALLED if lost.is_stalled else OFFLINE
                 found[root.id] = Health(state, str(lost), mount)
             else:
-                found[root.id] = examine(root, stat, mounts, known)
+                lives = replace(root, path=places.targets.get(root.path, root.path))
+                found[root.id] = examine(lives, stat, mounts, known)
         return found
 
     def _stat(self, path: str, mount: Mount) -> Stat | Failed:
@@ -291,14 +306,18 @@ class Scanner:
     ) -> Walked | None:
         """What is below `root`; None where its walker was lost on the way."""
 
-        def identity_of(path: str) -> tuple[int, int] | None:
-            found = self._stat(path, mount_of(path, mounts))
-            return None if isinstance(found, Failed) else (found.device, found.inode)
+        def look_at(path: str, where: str) -> Stat | Failed | None:
+            owner = owner_of(where, places.all)
+            mount = places.mount_of(owner, mounts) if owner else mount_of(where, mounts)
+            try:
+                return self._stat(path, mount)
+            except LostWalkerError:
+                return None
 
         mounts = self.files.mounts()
         started = self.files.monotonic()
         try:
-            walk = self._make_walk(root, places, health, moment, identity_of)
+            walk = self._make_walk(root, places, health, moment, look_at)
             walked = walk.run(stopped, progress)
         except LostWalkerError as lost:
             log.debug("%s: %s", root.id, lost)
@@ -345,7 +364,7 @@ class Scanner:
         places: Places,
         health: Health,
         moment: Moment,
-        identity_of: Callable[[str], tuple[int, int] | None],
+        look_at: LookAt,
     ) -> Walk:
         return Walk(
             self.walkers.of(health.mount),
@@ -354,7 +373,7 @@ class Scanner:
             self._members.of_walk(root, places, self.store.outputs.is_own),
             has_inodes=health.mount.has_stable_inodes,
             rematch=self._has_new_rules(root, places),
-            identity_of=identity_of,
+            look_at=look_at,
             must_list=self._must_list(root, health.mount, moment),
         )
 
@@ -383,6 +402,7 @@ class Scanner:
                 )
                 del run.walked[root.id]
                 continue
+            self._refuse_loops(run, walked)
             has_new_rules = self._has_new_rules(root, run.places)
             if root.path in self.store.snapshot:
                 scope = scope_of(
@@ -401,6 +421,38 @@ class Scanner:
                 run.baselines.append(
                     _baseline(root_id, root.path, walked.files, walked.bytes, reason)
                 )
+
+    def _refuse_loops(self, run: _Pass, walked: Walked) -> None:
+        """Links to other mounts that lead back to where they were met are not entered."""
+        for path, target in list(walked.foreign.items()):
+            if run.places.is_loop(path, target):
+                del walked.foreign[path]
+                walked.closed.add(path)
+
+    def _remember_links(self, run: _Pass) -> None:
+        """Links to folders on other mounts become places of their own, and end with the link."""
+        listed = {path for walked in run.walked.values() for path in walked.listed}
+        foreign: dict[str, str] = {}
+        for walked in run.walked.values():
+            foreign.update(walked.foreign)
+        for place in run.places.inner:
+            record = run.memory.roots.get(place.id)
+            if record is None or not record.target or place.path in foreign:
+                continue
+            if os.path.dirname(place.path) in listed or place.path in run.delta.gone:
+                del run.memory.roots[place.id]
+                run.memory.holds.pop(place.id, None)
+        for path, target in foreign.items():
+            root = owner_of(path, self.roots)
+            if root is None or path in run.delta.gone:
+                continue
+            place = Root(root.kind, path, root.category)
+            record = run.memory.roots.setdefault(
+                place.id, RootRecord(place.id, place.kind, path, place.category, is_inner=True)
+            )
+            if record.target != target:
+                # Elsewhere now: what it leads to is compared, not held against it.
+                record.target, record.mount_identity = target, ""
 
     def _baseline_reason(self, root: Root, places: Places, has_new_rules: bool) -> str:
         record = self.store.memory.roots.get(root.id)
@@ -497,11 +549,11 @@ class Scanner:
     ) -> dict[str, bytes]:
         """Fingerprints of the files that are still what `entries` say, by path."""
         mounts = self.files.mounts()
-        places = self.places().all
+        places = self.places()
         by_mount: dict[Mount, dict[str, Entry]] = {}
         for entry in entries:
-            owner = owner_of(entry.path, places)
-            mount = mount_of(owner.path if owner else entry.path, mounts)
+            owner = owner_of(entry.path, places.all)
+            mount = places.mount_of(owner, mounts) if owner else mount_of(entry.path, mounts)
             by_mount.setdefault(mount, {})[entry.path] = entry
         found: dict[str, bytes] = {}
         for mount, expected in by_mount.items():
@@ -615,9 +667,16 @@ class Scanner:
 
     def _remember(self, run: _Pass) -> None:
         carry_fingerprints(run.delta, run.moves, self.store.snapshot)
+        self._remember_links(run)
         self._remember_window(run)
         self._remember_unreachable(run)
         for root in run.roots:
+            if (
+                run.places.is_inner(root)
+                and root.path in run.places.targets
+                and (root.id not in run.memory.roots)
+            ):
+                continue  # the link was removed while what it leads to was walked
             record = run.memory_of(root)
             health = run.health[root.id]
             walked = run.walked.get(root.id)

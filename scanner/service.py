@@ -132,8 +132,9 @@ class Service:
         with self._assigning:
             mounts = self._files.mounts()
             roots: dict[str, list[Root]] = {name: [] for name in self._lanes}
-            for root in self.scanner.places().all:
-                mount = mount_of(root.path, mounts)
+            places = self.scanner.places()
+            for root in places.all:
+                mount = places.mount_of(root, mounts)
                 name = f"{mount.type} {mount.point}" if mount.is_remote else LOCAL
                 roots.setdefault(name, []).append(root)
             new = [_Lane(name) for name in roots if name not in self._lanes]
@@ -161,6 +162,7 @@ class Service:
         every = _Lane("all", list(self.scanner.places().all))
         self._lanes = {every.id: every}
         outcome = self._pass(every, self.settings.every, display)
+        outcome = self._pass_new_places(every, outcome, display)
         wait = self.settings.hold_wait
         if outcome.new_holds and wait > 0 and not self._stop.is_set():
             log.info("Looking again in %s.", format_duration(wait))
@@ -172,6 +174,17 @@ class Service:
             deadline = time.monotonic() + self.settings.backlog_time
             self._read_backlog(lambda: time.monotonic() >= deadline, display)
         return outcome
+
+    def _pass_new_places(self, every: _Lane, outcome: Outcome, display: Display) -> Outcome:
+        """Mounts that the walk has met behind links are walked as well."""
+        while True:
+            new = [place for place in self.scanner.places().all if place not in every.roots]
+            if not new or self._stop.is_set() or not outcome.is_complete:
+                return outcome
+            lane = _Lane("new", new)
+            added = self._pass(lane, self.settings.every, display)
+            every.roots += new
+            outcome.merge(added)
 
     def _pass(self, lane: _Lane, interval: float, display: Display) -> Outcome:
         old_states = self._states()

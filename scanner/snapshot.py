@@ -19,6 +19,9 @@ FILE_LINK = "l"
 DIRECTORY_LINK = "m"
 BROKEN_LINK = "b"
 OTHER = "o"
+FOREIGN_LINK = "x"
+"""A link whose target lies on another mount: only that mount's walker may look at it, so a listing
+says no more, and no snapshot keeps it."""
 
 TYPE_NAMES = {
     FILE: "file",

@@ -96,6 +96,8 @@ class RootRecord:
     walked: bool = False
     is_inner: bool = False
     """Whether it is a mount below a root of the settings, and no root itself."""
+    target: str = ""
+    """Where it leads, for an inner place that is a link."""
     mount_point: str = ""
     mount_identity: str = ""
     filesystem: str = ""

@@ -6,16 +6,20 @@ walk of a million files holds the columns of what changed and nothing else.
 
 from __future__ import annotations
 
+import errno
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
-from scanner.filesystem import Stat
+from scanner.filesystem import Stat, link_target
 from scanner.snapshot import (
+    BROKEN_LINK,
     DIRECTORY,
     DIRECTORY_LINK,
     FILE,
+    FILE_LINK,
+    FOREIGN_LINK,
     Directory,
     Listing,
     Row,
@@ -34,8 +38,8 @@ from scanner.walker import (
     Walker,
 )
 
-VANISHED = frozenset((2, 20))
-"""ENOENT and ENOTDIR: what a directory that has just gone answers, and also some that have not."""
+VANISHED = frozenset((errno.ENOENT, errno.ENOTDIR))
+"""What a directory that has just gone answers, and also some that have not."""
 
 
 class Rules(Protocol):
@@ -60,6 +64,13 @@ class Membership(NamedTuple):
     """What the rules' paths are relative to, where the walk starts further down."""
     inner: frozenset[str] = frozenset()
     """Paths below at which other mounts begin: listed, but not entered."""
+    inner_links: frozenset[str] = frozenset()
+    """Links below to folders on other mounts: likewise."""
+
+
+LookAt = Callable[[str, str], Stat | Failed | None]
+"""Stats the first path, which lives on the mount of the second; None where that mount does not
+answer."""
 
 
 class Progress(NamedTuple):
@@ -79,6 +90,8 @@ class Walked:
     """Directories whose listing differs from the snapshot's, and new ones."""
     failed: dict[str, Failed] = field(default_factory=dict)
     """Directories that could not be listed: nothing below them is known to have changed."""
+    foreign: dict[str, str] = field(default_factory=dict)
+    """Links to folders on other mounts, with where they lead: entries, but walked apart."""
     closed: set[str] = field(default_factory=set)
     """Links to directories that are entries but are not entered: loops, and all of them where
     links are not followed."""
@@ -95,7 +108,8 @@ class Walked:
 
 class Walk:
     """A walk of one root. `rematch` forgets earlier decisions of the ignore rules (rule 9);
-    `must_list` says which known directories are listed even if their mtime has not moved."""
+    `must_list` says which known directories are listed even if their mtime has not moved;
+    `look_at` stats a path on whatever mount."""
 
     def __init__(
         self,
@@ -106,7 +120,7 @@ class Walk:
         *,
         has_inodes: bool,
         rematch: bool,
-        identity_of: Callable[[str], tuple[int, int] | None],
+        look_at: LookAt,
         must_list: Callable[[str], bool] = lambda path: True,
     ) -> None:
         self._walker = walker
@@ -115,7 +129,7 @@ class Walk:
         self._membership = membership
         self._has_inodes = has_inodes
         self._rematch = rematch
-        self._identity_of = identity_of
+        self._look_at = look_at
         self._must_list = must_list
         self._identities: dict[str, tuple[int, int] | None] = {}
         self._asked: set[str] = set()
@@ -177,7 +191,7 @@ class Walk:
         old = self._snapshot[path]
         if found.is_directory and found.mtime == old.mtime:
             self._count(old.listing)
-            self._ask_below(path, old.listing)
+            self._ask_below(path, old.listing, self._membership.inner_links)
         else:
             self._ask_listing(path)
 
@@ -209,9 +223,9 @@ class Walk:
             walked.observed.pop(path, None)
         else:
             walked.observed[path] = new
-        self._ask_below(path, new.listing)
+        self._ask_below(path, new.listing, walked.foreign)
 
-    def _ask_below(self, path: str, listing: Listing) -> None:
+    def _ask_below(self, path: str, listing: Listing, foreign: Container[str]) -> None:
         present = dict(listing.containers())
         if self._walked.failed:
             for failed in [p for p in self._walked.failed if os.path.dirname(p) == path]:
@@ -225,7 +239,11 @@ class Walk:
                 self._linked.add(child)
             if letter == DIRECTORY_LINK and not self._membership.follow_links:
                 self._walked.closed.add(child)
-            elif child not in self._asked and child not in self._membership.inner:
+            elif (
+                child not in self._asked
+                and child not in foreign
+                and child not in self._membership.inner
+            ):
                 self._ask(child)
 
     def _members_of(self, path: str, found: Directory, old: Directory | None) -> Directory:
@@ -247,10 +265,47 @@ class Walk:
             }
         if not self._has_inodes and len(listing.inodes):
             listing = replace(listing, inodes=Listing().inodes)
+        if FOREIGN_LINK in listing.types:
+            listing = self._with_foreign_links(path, listing, old)
         if not self._has_inodes:
             # Numbers that are made up anew would make every directory look changed every time.
             return replace(found, listing=listing, ignored=ignored, device=0, inode=0)
         return replace(found, listing=listing, ignored=ignored)
+
+    def _with_foreign_links(self, path: str, listing: Listing, old: Directory | None) -> Listing:
+        """Say of links to other mounts what they lead to, as far as those mounts answer."""
+        targets = dict(listing.targets)
+        known = {} if old is None else {row.name: row for row in old.listing.rows()}
+        old_targets = {} if old is None else dict(old.listing.targets)
+        rows, unread = [], list(listing.unread)
+        for row in listing.rows():
+            if row.type != FOREIGN_LINK:
+                rows.append(row)
+                continue
+            child = join(path, row.name)
+            target = link_target(child, targets[row.name])
+            same = old_targets.get(row.name) == targets[row.name]
+            seen = self._foreign_row(child, target, row, known.get(row.name) if same else None)
+            if seen is None:
+                unread.append(row.name)
+                continue
+            rows.append(seen)
+            if seen.type == DIRECTORY_LINK:
+                self._walked.foreign[child] = target
+        return listing_of(rows, targets=targets.items(), unread=unread)
+
+    def _foreign_row(self, path: str, target: str, row: Row, before: Row | None) -> Row | None:
+        """A link to another mount; as it was before where that does not answer."""
+        if before is not None and before.type == DIRECTORY_LINK:
+            return row._replace(type=DIRECTORY_LINK)
+        found = self._look_at(path, target)
+        if isinstance(found, Stat):
+            if found.is_directory:
+                return row._replace(type=DIRECTORY_LINK)
+            return row._replace(type=FILE_LINK, size=found.size, mtime=found.mtime)
+        if isinstance(found, Failed) and found.errno == errno.ENOENT:
+            return row._replace(type=BROKEN_LINK)
+        return before
 
     def _missing_on_the_way(self, path: str, listing: Listing) -> frozenset[str]:
         """Names that lead to other mounts and are not listed: some systems remove the folder of a
@@ -303,9 +358,13 @@ class Walk:
     def _identity(self, path: str) -> tuple[int, int] | None:
         if path not in self._identities:
             known = self._walked.observed.get(path) or self._snapshot.get(path)
-            self._identities[path] = (
-                (known.device, known.inode) if known and known.inode else self._identity_of(path)
-            )
+            if known and known.inode:
+                self._identities[path] = (known.device, known.inode)
+            else:
+                found = self._look_at(path, path)
+                self._identities[path] = (
+                    (found.device, found.inode) if isinstance(found, Stat) else None
+                )
         return self._identities[path]
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from scanner.filesystem import Stat, is_proven_broken
+from scanner.filesystem import Stat, is_proven_broken, leads_away
 from scanner.mounts import Mount
 from scanner.snapshot import (
     BROKEN_LINK,
@@ -20,6 +20,7 @@ from scanner.snapshot import (
     DIRECTORY_LINK,
     FILE,
     FILE_LINK,
+    FOREIGN_LINK,
     OTHER,
     Directory,
     Listing,
@@ -201,6 +202,9 @@ class FakeFileSystem:
                 rows.append((name, DIRECTORY, 0, 0, inode))
             elif node.kind == "special":
                 rows.append((name, OTHER, 0, 0, inode))
+            elif leads_away(child, node.target, self.mount_table):
+                rows.append((name, FOREIGN_LINK, 0, node.mtime, inode))
+                targets.append((name, node.target))
             else:
                 try:
                     found = self._resolve(child)

@@ -529,19 +529,25 @@ def test_signal_ends_the_loop_in_two_seconds_with_0(small: Machine, number: sign
         assert "Traceback" not in running.log()
 
 
-def test_signal_while_a_scan_is_under_way_ends_it_in_two_seconds(small: Machine) -> None:
+def test_signal_in_the_middle_of_a_scan_ends_the_loop_in_two_seconds(small: Machine) -> None:
     for number in range(100):
-        folder = small.work / LORAS / str(number)
+        folder = small.work / LORAS / f"folder {number}"
         folder.mkdir()
-        for name in range(200):
+        for name in range(150):
             (folder / f"{name}.safetensors").touch()
-    for _ in range(3):  # the first finds an empty state, the others what was committed before
-        with small.running(*RUN) as running:
-            running.wait_for(lambda: " roots, every " in running.log(), "its greeting")
-            started = time.monotonic()
-            assert running.stop(seconds=10) == 0, running.log()
-            assert time.monotonic() - started < 2
-            assert small.status()["state"] == "stopped"
+    with small.running(*RUN) as running:
+        running.scans()
+        write(small.work / LORAS / "new.safetensors", "new")
+        deadline = time.monotonic() + PATIENCE
+        while not list(small.output.parent.glob(f".{small.output.name}.*.tmp")):
+            assert time.monotonic() < deadline, "the inventory was not written again"
+            time.sleep(0.001)
+        started = time.monotonic()
+        assert running.stop(seconds=8) == 0, running.log()
+        assert time.monotonic() - started < 2
+        assert small.status()["state"] == "stopped"
+    assert told(small.changes()) == [("created", f"{LORAS}/new.safetensors")]
+    assert str(small.work / LORAS / "new.safetensors") in small.inventory()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -278,7 +278,7 @@ def test_accepted_are_the_paths_that_a_person_saw_and_no_others() -> None:
 def test_believed_directories_do_not_make_the_root_look_smaller() -> None:
     """45 of 50 files are gone; that 40 folders went before, and were believed, changes nothing."""
     folders = gone(range(40), "directory")
-    hold = replace(held(range(10)), paths=frozenset(change.path for change in folders))
+    hold = replace(held(), paths=frozenset(change.path for change in folders))
     verdict = judge(loss(gone(range(45)) + folders, 50), hold, LIMITS, later(30))
     assert verdict.held == paths(range(45))
 

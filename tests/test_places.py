@@ -62,13 +62,13 @@ def test_unmounted_folder_keeps_its_entries_and_the_rest_goes_on(world: World) -
     world.files.write(at("ComfyUI/models/vae/w.safetensors"), b"w")
     assert world.scan() == [("created", "ComfyUI/models/vae/w.safetensors")]
     assert at(lora("a")) in world.inventory()
-    assert dict((r.id, s.state) for r, s in world.scanner.root_states())[MODELS.id] == "partial"
+    assert {r.id: s.state for r, s in world.scanner.root_states()}[MODELS.id] == "partial"
     assert reached(world) == ["ComfyUI/models/loras"]
     for _ in range(3):
         assert world.scan() == []
     mount(world, children)
     assert world.scan() == []
-    assert dict((r.id, s.state) for r, s in world.scanner.root_states())[MODELS.id] == "online"
+    assert {r.id: s.state for r, s in world.scanner.root_states()}[MODELS.id] == "online"
     assert reached(world) == []
 
 
@@ -147,3 +147,83 @@ def test_move_from_a_local_folder_to_the_mount_is_one_move(world: World) -> None
     world.files.rename(at("ComfyUI/models/vae/v.safetensors"), at(lora("v")))
     world.files.write(at("ComfyUI/models/vae/keep"), b"1")
     assert ("moved", "ComfyUI/models/vae/v.safetensors", lora("v")) in world.scan()
+
+
+# Links to other mounts
+
+SHARE = Mount("/mnt/nas", "cifs", "//nas/models")
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> World:
+    """A models folder with a link to a folder, and one to a file, on a network share."""
+    world = World(tmp_path)
+    world.files.mount_table.append(SHARE)
+    world.files.write("/mnt/nas/loras/a.safetensors", content("a"))
+    world.files.write("/mnt/nas/loras/b.safetensors", content("b"))
+    world.files.write("/mnt/nas/vae.safetensors", content("vae"))
+    world.files.write(at("ComfyUI/models/vae/v.safetensors"), content("v"))
+    world.files.symlink("/mnt/nas/loras", at("ComfyUI/models/loras"))
+    world.files.symlink("/mnt/nas/vae.safetensors", at("ComfyUI/models/vae/nas.safetensors"))
+    world.scan()
+    world.scan()
+    return world
+
+
+def test_link_to_a_share_is_walked_by_itself(linked: World) -> None:
+    assert linked.project()[at(lora("a"))][0] == "file"
+    assert linked.project()[at("ComfyUI/models/vae/nas.safetensors")][:2] == ("symlink", 1000)
+    linked.files.write("/mnt/nas/loras/c.safetensors", b"c")
+    linked.files.write("/mnt/nas/vae.safetensors", b"changed")
+    assert linked.scan() == [
+        ("created", lora("c")),
+        ("modified", "ComfyUI/models/vae/nas.safetensors"),
+    ]
+    linked.files.asked.clear()
+    linked.scanner.scan((MODELS,), interval=30)
+    assert not [path for _, path in linked.files.asked if path.startswith(at(lora("")[:21]))]
+
+
+def test_unmounted_share_keeps_what_links_led_to(linked: World) -> None:
+    before = linked.project()
+    linked.files.mount_table.remove(SHARE)
+    nas = linked.files._resolve("/mnt/nas")
+    children, nas.children = nas.children, {}
+    for _ in range(3):
+        assert linked.scan() == []
+    assert linked.project() == before
+    nas.children = children
+    linked.files.mount_table.append(SHARE)
+    assert linked.scan() == []
+    assert linked.project() == before
+
+
+def test_removed_link_takes_what_it_led_to(linked: World) -> None:
+    linked.files.remove(at("ComfyUI/models/loras"))
+    assert linked.scan() == [
+        ("deleted", "ComfyUI/models/loras"),
+        ("deleted", lora("a")),
+        ("deleted", lora("b")),
+    ]
+    assert linked.scan() == []
+
+
+def test_repointed_link_is_compared(linked: World) -> None:
+    linked.files.write("/mnt/nas/other/a.safetensors", content("other"))
+    linked.files.advance(1)
+    linked.files.symlink("/mnt/nas/other", at("ComfyUI/models/loras"))
+    found = linked.scan() + linked.scan() + linked.scan()
+    assert sorted(found) == [
+        ("deleted", lora("b")),
+        ("modified", "ComfyUI/models/loras"),
+        ("modified", lora("a")),
+    ]
+
+
+def test_share_that_links_back_is_no_endless_tree(linked: World) -> None:
+    linked.files.symlink(at("ComfyUI/models"), "/mnt/nas/loras/back")
+    linked.files.symlink("/mnt/nas", "/mnt/nas/loras/up")
+    for _ in range(4):
+        linked.scan()
+    assert at("ComfyUI/models/loras/back") in linked.inventory()
+    assert not [path for path in linked.inventory() if "/back/" in path or "/up/loras/up/" in path]
