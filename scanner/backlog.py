@@ -51,11 +51,13 @@ class Backlog:
         self._scanner = scanner
         self._failed: dict[str, tuple[int, int]] = {}
         """Files that could not be read, with size and mtime: tried again when they change."""
+        self._unanswered: set[str] = set()
+        """Files of mounts that did not answer: tried again by the next `work`."""
 
     def size(self) -> Work:
         """What waits now."""
         files = bytes_ = 0
-        for _, size, _, _ in self._waiting():
+        for _, size, _, _ in self._waiting(only_settled=False):
             files += 1
             bytes_ += size
         return Work(files, bytes_)
@@ -68,13 +70,14 @@ class Backlog:
         Raises OutputError where they cannot be saved.
         """
         files = bytes_ = 0
+        self._unanswered.clear()
         left = self.size()
-        if left.files:
-            self._settle(stopped)
         while left.files and not stopped():
             chosen = self._choose()
             if not chosen:
-                break
+                # All that is left was listed a moment ago (rule 4).
+                self._scanner.files.sleep(NAP)
+                continue
             for start in range(0, len(chosen), BATCH):
                 if stopped():
                     return left
@@ -92,24 +95,30 @@ class Backlog:
     def _choose(self) -> list[Entry]:
         """The files to read next."""
         chosen = heapq.nsmallest(
-            CHUNK, self._waiting(), key=lambda item: (item[0], -item[1], item[2])
+            CHUNK, self._waiting(only_settled=True), key=lambda item: (item[0], -item[1], item[2])
         )
         return [Entry(path, FILE, size, mtime) for _, size, path, mtime in chosen]
 
-    def _waiting(self) -> Iterator[tuple[int, int, str, int]]:
-        """(rank, size, path, mtime) of the files that lack a fingerprint."""
+    def _waiting(self, *, only_settled: bool) -> Iterator[tuple[int, int, str, int]]:
+        """(rank, size, path, mtime) of the files that lack a fingerprint; `only_settled`: of those
+        that can be read now."""
         scanner = self._scanner
         mounts = scanner.files.mounts()
         places = scanner.places()
         ranks = {
             place.id: self._rank(place, places.mount_of(place, mounts)) for place in places.all
         }
-        for folder in list(scanner.unfingerprinted):
+        settles = {place.id: places.mount_of(place, mounts).settle for place in places.all}
+        now = scanner.files.monotonic()
+        for folder, changed in list(scanner.unfingerprinted.items()):
             directory = scanner.store.snapshot.get(folder)
             owner = owner_of(folder, places.all)
             if directory is None or owner is None:
-                scanner.unfingerprinted.discard(folder)
-            elif (rank := ranks[owner.id]) is not None:
+                scanner.unfingerprinted.pop(folder, None)
+            # A write in the same tick as the listed mtime would not be noticed later.
+            elif (rank := ranks[owner.id]) is not None and (
+                not only_settled or now - changed >= settles[owner.id]
+            ):
                 yield from self._missing(folder, directory, rank)
 
     def _rank(self, root: Root, mount: Mount) -> int | None:
@@ -120,17 +129,6 @@ class Backlog:
         if root.kind in FIRST:
             return 0
         return None if mount.has_stable_inodes else 1
-
-    def _settle(self, stopped: Callable[[], bool]) -> None:
-        """Let the settle time since the last listing pass (rule 4): a write in the same tick of
-        the file system's clock as the listed mtime would not be noticed later."""
-        files = self._scanner.files
-        mounts = files.mounts()
-        places = self._scanner.places()
-        longest = max(places.mount_of(place, mounts).settle for place in places.all)
-        settled = self._scanner.committed_at + longest
-        while (left := settled - files.monotonic()) > 0 and not stopped():
-            files.sleep(min(left, NAP))
 
     def _missing(
         self, folder: str, directory: Directory, rank: int
@@ -144,10 +142,10 @@ class Backlog:
             if self._failed.get(path) == (row.size, row.mtime):
                 continue
             complete = False
-            if path not in unsettled:
+            if path not in unsettled and path not in self._unanswered:
                 yield rank, row.size, path, row.mtime
         if complete:
-            self._scanner.unfingerprinted.discard(folder)
+            self._scanner.unfingerprinted.pop(folder, None)
 
     def _take(self, batch: list[Entry], stopped: Callable[[], bool]) -> None:
         taken = self._scanner.take_fingerprints(batch, stopped)
@@ -156,6 +154,9 @@ class Backlog:
         found: dict[str, dict[str, Entry]] = {}
         for entry in batch:
             if entry.path not in taken:
+                self._unanswered.add(entry.path)
+                continue
+            if not taken[entry.path]:
                 # Unreadable, or changed since its listing: the next scan asks for it again.
                 self._failed[entry.path] = (entry.size, entry.mtime)
                 continue

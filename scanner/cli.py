@@ -164,11 +164,13 @@ def run(
     _start_log(loaded)
     found = _find_roots(loaded)
     from scanner.display import display
+    from scanner.schedule import trigger_of
     from scanner.service import opened, stopping_on_signals
 
+    trigger = trigger_of(loaded.settings.every, loaded.settings.cron)
     with opened(loaded.settings, found, os.getcwd()) as service, stopping_on_signals(service):
         _greet(loaded, found, service.outputs)
-        has_ended = service.run(display())
+        has_ended = service.run(trigger, display())
         log.info("stopping")
     if not has_ended:
         # A pass is stuck in the kernel on a mount that hangs: it holds no lock and nothing that

@@ -50,6 +50,8 @@ DEFAULT_PATTERNS = (
     ".nfs[0-9a-f]*",
     ".smbdelete*",
     ".fuse_hidden*",
+    # The file that `doctor --probe` makes and removes.
+    ".comfy-inventory-probe-*",
     # Bookkeeping of programs that synchronise folders.
     ".stfolder/",
     ".stversions/",

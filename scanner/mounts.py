@@ -84,14 +84,10 @@ class Mount(NamedTuple):
         return self.known_granularity or 0.0
 
     @property
-    def tick(self) -> float:
-        """Seconds in which a second change may leave the mtime as it is."""
-        return max(SETTLE_REMOTE if self.is_remote else SETTLE_LOCAL, 2 * self.granularity)
-
-    @property
     def settle(self) -> float:
         """Seconds after which a change can no longer hide behind an equal mtime (rule 4)."""
-        return max(self.tick, self._attribute_cache)
+        least = SETTLE_REMOTE if self.is_remote else SETTLE_LOCAL
+        return max(least, 2 * self.granularity, self._attribute_cache)
 
     @property
     def _attribute_cache(self) -> float:
@@ -271,7 +267,7 @@ coherent (ceph and lustre by locks) or asks each time (9p with its default `cach
 
 SETTLE_LOCAL = 0.05
 SETTLE_REMOTE = 3.0
-"""Least seconds of `Mount.tick`: a clock tick of a local disk takes at most 10 ms; of a remote
+"""Least seconds of `Mount.settle`: a clock tick of a local disk takes at most 10 ms; of a remote
 or unknown mount nothing is known, and FAT behind it steps by 2 s."""
 
 UNKNOWN = Mount("", "unknown", "")
@@ -293,7 +289,10 @@ def _parse_mountinfo(line: str) -> Mount | None:
     if not dash or len(left) < 5 or len(right) < 2:
         return None
     options = ",".join((left[5] if len(left) > 5 else "", *right[2:3]))
-    return Mount(_unescape(left[4]), right[0], _unescape(right[1]), _unescape(left[3]), options)
+    type_, source = right[0], _unescape(right[1])
+    if type_ == "fuse" and source.startswith(("http://", "https://")):
+        type_ = "davfs"  # what davfs2 is to mount(8), the kernel does not know
+    return Mount(_unescape(left[4]), type_, source, _unescape(left[3]), options)
 
 
 def _unescape(text: str) -> str:
@@ -349,34 +348,37 @@ def leads_to(
     """Where absolute `path` leads, links on local mounts followed. The first folder that is not on
     a local mount ends it, before it is touched: what lies below is for that mount's walker."""
     mounts = list(mounts)
-    rest = [part for part in path.split(os.sep) if part][::-1]
-    drive, _ = os.path.splitdrive(path)
-    found, links = drive + os.sep, 0
-    if drive:
-        rest.pop()
+    if mount_of(path, mounts).is_remote:
+        return path
+    drive, below = os.path.splitdrive(path)
+    found, rest, links = drive + os.sep, _parts(below), 0
     while rest:
-        child = os.path.join(found, rest.pop())
+        part = rest.pop()
+        child = os.path.dirname(found) if part == os.pardir else os.path.join(found, part)
         if mount_of(child, mounts).is_remote:
             return os.path.normpath(os.path.join(child, *reversed(rest)))
-        try:
-            target = read_link(child)
-        except OSError:
-            found = child  # no link, or nothing there
+        found_link = _target(child, read_link)
+        links += found_link is not None
+        if found_link is None or links > MOST_LINKS:
+            found = child
             continue
-        links += 1
-        if links > MOST_LINKS:
-            return path
-        if os.path.isabs(target):
-            found = os.path.splitdrive(target)[0] + os.sep
-        for part in reversed(target.split(os.sep)):
-            if part == os.pardir:
-                rest.append(part)
-            elif part not in ("", os.curdir):
-                rest.append(part)
-        while rest and rest[-1] == os.pardir:
-            rest.pop()
-            found = os.path.dirname(found)
+        if os.path.isabs(found_link):
+            drive, found_link = os.path.splitdrive(found_link)
+            found = drive + os.sep
+        rest += _parts(found_link)
     return found
+
+
+def _parts(path: str) -> list[str]:
+    """The names in `path`, last one first."""
+    return [part for part in reversed(path.split(os.sep)) if part not in ("", os.curdir)]
+
+
+def _target(path: str, read_link: Callable[[str], str]) -> str | None:
+    try:
+        return read_link(path)
+    except OSError:
+        return None  # no link, or nothing there
 
 
 MOST_LINKS = 40

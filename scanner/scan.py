@@ -158,10 +158,9 @@ class Scanner:
         self.store = store
         self.roots = tuple(roots)
         self.commit_lock = threading.RLock()
-        self.committed_at = files.monotonic()
-        """When the last pass was committed, by the monotonic clock."""
-        self.unfingerprinted: set[str] = set(store.snapshot)
-        """Directories that may hold files without a fingerprint."""
+        self.unfingerprinted = dict.fromkeys(store.snapshot, files.monotonic())
+        """Directories that may hold files without a fingerprint, and when their listing was last
+        seen to change, by the monotonic clock."""
         self._settings = settings
         self._members = Members(
             self.roots,
@@ -547,7 +546,11 @@ class Scanner:
     def take_fingerprints(
         self, entries: Iterable[Entry], stopped: Callable[[], bool]
     ) -> dict[str, bytes]:
-        """Fingerprints of the files that are still what `entries` say, by path."""
+        """Fingerprints of the files that are still what `entries` say, by path.
+
+        Empty for those that could not be read or have changed; files of a mount that does not
+        answer are left out.
+        """
         mounts = self.files.mounts()
         places = self.places()
         by_mount: dict[Mount, dict[str, Entry]] = {}
@@ -559,13 +562,16 @@ class Scanner:
         for mount, expected in by_mount.items():
             try:
                 walker = self.walkers.of(mount)
-                for path in expected:
+                for path in reversed(expected):  # last in, first out
                     walker.ask(SampleFile(path))
                 while (answer := walker.answer()) is not None and not stopped():
                     sampled = answer.sampled if isinstance(answer, Fingerprinted) else None
                     entry = expected[answer.path]
-                    if sampled and (sampled.size, sampled.mtime) == (entry.size, entry.mtime):
-                        found[answer.path] = sampled.fingerprint
+                    is_same = sampled and (sampled.size, sampled.mtime) == (
+                        entry.size,
+                        entry.mtime,
+                    )
+                    found[answer.path] = sampled.fingerprint if sampled and is_same else b""
             except LostWalkerError as lost:
                 log.debug("fingerprints on %s: %s", mount.point, lost)
         return found
@@ -769,12 +775,11 @@ class Scanner:
             ),
             run.moment.wall,
         )
-        self.unfingerprinted.update(directories)
+        self.unfingerprinted.update(dict.fromkeys(directories, self.files.monotonic()))
         for path in run.delta.gone - directories.keys():
-            self.unfingerprinted.discard(path)
+            self.unfingerprinted.pop(path, None)
             for verification in self._verifications.values():
                 verification.lost(path)
-        self.committed_at = self.files.monotonic()
         return scan
 
     # Projections

@@ -18,10 +18,12 @@ from typing import Any
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.base import BaseTrigger as Trigger
 from apscheduler.triggers.cron import CronTrigger
 
 from scanner.errors import SettingsError
+
+__all__ = ("Schedule", "Trigger", "trigger_of")
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +44,7 @@ LanePass = Callable[[Deadline], None]
 """One pass of a lane, and the work between passes that has to end before the deadline."""
 
 
-class _Every(BaseTrigger):  # type: ignore[misc]
+class _Every(Trigger):  # type: ignore[misc]
     """Fires at once, then at each interval, and never for a time that has passed.
 
     APScheduler's own interval trigger lists every missed time after a jump of the clock, some 29
@@ -59,7 +61,7 @@ class _Every(BaseTrigger):  # type: ignore[misc]
         return due if now < due <= now + self.interval else now + self.interval
 
 
-class _Cron(BaseTrigger):  # type: ignore[misc]
+class _Cron(Trigger):  # type: ignore[misc]
     """Fires at once, then by the crontab, and never for a time that has passed."""
 
     def __init__(self, cron: CronTrigger) -> None:
@@ -72,7 +74,7 @@ class _Cron(BaseTrigger):  # type: ignore[misc]
         return due
 
 
-def trigger_of(every: float, cron: str) -> BaseTrigger:
+def trigger_of(every: float, cron: str) -> Trigger:
     """The trigger for `--every` seconds or, where given, `--cron`, in local time.
 
     Raises SettingsError where the crontab line makes no sense.
@@ -123,7 +125,7 @@ def _weekday(text: str) -> int:
 class Schedule:
     """Runs one job per lane until it is stopped."""
 
-    def __init__(self, trigger: BaseTrigger) -> None:
+    def __init__(self, trigger: Trigger) -> None:
         self._trigger = trigger
         self._scheduler = BackgroundScheduler(
             timezone=UTC,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scanner import __version__
 from scanner.backlog import Backlog, Done, Work
@@ -31,6 +31,9 @@ from scanner.status import write_status
 from scanner.store import Store
 from scanner.walk import Progress
 from scanner.walkers import ByMount
+
+if TYPE_CHECKING:
+    from scanner.schedule import Trigger
 
 log = logging.getLogger(__name__)
 
@@ -265,13 +268,11 @@ class Service:
 
     # The loop
 
-    def run(self, display: Display) -> bool:
+    def run(self, trigger: Trigger, display: Display) -> bool:
         """Scan on schedule until `stop`. False where a pass is stuck and must be left behind."""
-        from scanner.schedule import Schedule, trigger_of
+        from scanner.schedule import Schedule
 
         logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
-        settings = self.settings
-        trigger = trigger_of(settings.every, settings.cron)
         schedule = Schedule(trigger)
 
         def add(lane: _Lane) -> None:

@@ -10,11 +10,13 @@ from __future__ import annotations
 import dataclasses
 import logging
 import os
+import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from copy import copy
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import orjson
 
@@ -222,8 +224,7 @@ class Store:
         return self._trust.setdefault(mount.identity, Trust())
 
     def _load_trust(self) -> dict[str, Trust]:
-        known = orjson.loads(self.state.get("trust") or b"{}")
-        return {identity: Trust(proofs, lost) for identity, (proofs, lost) in known.items()}
+        return _trust_from(self.state.get("trust"))
 
     def _trust_text(self) -> str:
         return orjson.dumps(
@@ -273,6 +274,27 @@ class Store:
         self._last_write = monotonic
         self._has_annotations = False
         return True
+
+
+def read_trust(state: str) -> dict[str, Trust]:
+    """What the database at `state` knows of directory mtimes, by mount identity as readers see
+    it; nothing where there is no such database. Only reads."""
+    if not os.path.isfile(state):
+        return {}
+    # A database that nobody has open is whole without its log, and is then read as a plain file:
+    # opening it the usual way would leave new files beside it.
+    mode = "mode=ro" if os.path.exists(state + "-wal") else "mode=ro&immutable=1"
+    try:
+        with closing(sqlite3.connect(f"{Path(state).as_uri()}?{mode}", uri=True)) as database:
+            row = database.execute("SELECT value FROM meta WHERE key = 'trust'").fetchone()
+        return _trust_from(None if row is None else row[0])
+    except (sqlite3.Error, ValueError, TypeError):
+        return {}
+
+
+def _trust_from(text: str | None) -> dict[str, Trust]:
+    known = orjson.loads(text or b"{}")
+    return {identity: Trust(proofs, lost) for identity, (proofs, lost) in known.items()}
 
 
 def copy_memory(memory: Memory) -> Memory:

@@ -68,6 +68,13 @@ class Terms:
     duty: float
 
 
+def share_of(count: int, terms: Terms, seconds_per_listing: float) -> int:
+    """How many of `count` directories a walk lists in their turn, never above the duty."""
+    wanted = math.ceil(count * terms.interval / terms.verify_within)
+    allowed = int(terms.duty * terms.interval / seconds_per_listing)
+    return max(1, min(count, wanted, allowed))
+
+
 class Verification:
     """What the walks of one root have listed, and when. Times in seconds, monotonic clock."""
 
@@ -105,9 +112,7 @@ class Verification:
 
     def _due(self, count: int, terms: Terms) -> frozenset[str]:
         """As many of the longest unlisted as this walk's turn, never above the duty."""
-        wanted = math.ceil(count * terms.interval / terms.verify_within)
-        allowed = int(terms.duty * terms.interval / self._seconds_per_listing)
-        share = max(1, min(count, wanted, allowed))
+        share = share_of(count, terms, self._seconds_per_listing)
         self.period = count / share * terms.interval
         return frozenset(path for path, _ in zip(self._listed, range(share), strict=False))
 

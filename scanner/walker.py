@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol
 
 from scanner.filesystem import FileSystem, Stat
 from scanner.fingerprint import Sampled, take_fingerprint
+from scanner.probe import Observed, observe
 from scanner.snapshot import Directory
 
 
@@ -36,7 +37,20 @@ class StatPath(NamedTuple):
     path: str
 
 
-Request = ListDirectory | SampleFile | StatPath
+class Probe(NamedTuple):
+    """Make a file `name` in the folder `path`, observe what that does, and remove it."""
+
+    path: str
+    name: str
+
+
+class Timed(NamedTuple):
+    """Answer `request`, and say how long that took where it was done."""
+
+    request: ListDirectory | StatPath
+
+
+Request = ListDirectory | SampleFile | StatPath | Probe | Timed
 
 
 class Listed(NamedTuple):
@@ -68,7 +82,22 @@ class Failed(NamedTuple):
     error: str
 
 
-Answer = Listed | Fingerprinted | Stated | Failed
+class Probed(NamedTuple):
+    """What a file of our own did to its folder."""
+
+    path: str
+    observed: Observed
+
+
+class Took(NamedTuple):
+    """An answer and the seconds it took, without the way here."""
+
+    path: str
+    answer: Answer
+    seconds: float
+
+
+Answer = Listed | Fingerprinted | Stated | Failed | Probed | Took
 
 
 class Walker(Protocol):
@@ -104,11 +133,17 @@ class LocalWalker:
 
 def perform(files: FileSystem, request: Request) -> Answer:
     """Answer one request."""
+    if isinstance(request, Timed):
+        started = files.monotonic()
+        answer = perform(files, request.request)
+        return Took(answer.path, answer, files.monotonic() - started)
     try:
         if isinstance(request, ListDirectory):
             return Listed(request.path, files.list_directory(*request))
         if isinstance(request, StatPath):
             return Stated(request.path, files.stat(request.path))
+        if isinstance(request, Probe):
+            return Probed(request.path, observe(files, request.path, request.name))
         return Fingerprinted(request.path, take_fingerprint(files, request.path))
     except OSError as error:
         text = error.strerror or (os.strerror(error.errno) if error.errno else str(error))

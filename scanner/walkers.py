@@ -47,6 +47,10 @@ class Walkers(Protocol):
         """A walker for `mount`, with nothing asked yet. Raises LostWalkerError."""
         ...
 
+    def workers(self, mount: Mount) -> int:
+        """How many requests are under way at a time on `mount`."""
+        ...
+
 
 class InProcess:
     """Answers for every mount in this process: for tests on a fake file system."""
@@ -56,6 +60,9 @@ class InProcess:
 
     def of(self, mount: Mount) -> Walker:
         return LocalWalker(self._files)
+
+    def workers(self, mount: Mount) -> int:
+        return 1
 
 
 class ByMount:

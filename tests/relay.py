@@ -155,7 +155,9 @@ def main(arguments: list[str]) -> int:
             )
         except (BrokenPipeError, ConnectionResetError):
             pass  # one of the two has gone; so does the relay
-    return 0
+    if server.returncode:
+        print(f"The server ended with {server.returncode}", file=sys.stderr)
+    return server.returncode
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str]]:

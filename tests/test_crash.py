@@ -195,7 +195,7 @@ def test_kill_at_random_moments_loses_and_repeats_nothing(tmp_path: Path) -> Non
     # A file that moves while its folders are listed is seen at both places or at none: then the
     # first line is `created` or `deleted`, and the one that completes the pair is `moved`.
     moves = [names[1:] for names in edits.expected if names[0] == "moved"]
-    first_halves = Counter(
+    first_halves: Counter[tuple[str, ...]] = Counter(
         line for source, target in moves for line in (("deleted", source), ("created", target))
     )
     assert found - first_halves == edits.expected
