@@ -330,6 +330,71 @@ def roots(
 
 
 @app.command()
+def doctor(
+    paths: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="[PATH]...", help="Folders to examine. Default: those that would be scanned."
+        ),
+    ] = None,
+    comfy_root: ComfyRoot = None,
+    models: Models = None,
+    downloads: Downloads = None,
+    extra: Extra = None,
+    extra_model_paths_config: ExtraModelPaths = None,
+    base_directory: BaseDirectory = None,
+    output_directory: OutputDirectory = None,
+    input_directory: InputDirectory = None,
+    output: Output = None,
+    every: Every = None,
+    cron: Cron = None,
+    profile: Profile = None,
+    config: Config = None,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe",
+            help="Also make a small hidden file in each folder, see what that does, and remove it "
+            "after two seconds: the only thing that this program ever writes there.",
+        ),
+    ] = False,
+    timeout: Annotated[
+        str, typer.Option(help="How long to wait for a mount that does not answer.")
+    ] = "10s",
+    as_json: AsJson = False,
+) -> None:
+    """What folders live on, how fast they answer, what a scan costs, which settings fit."""
+    limit = _seconds("--timeout", timeout)
+    loaded = _load(locals())
+    from scanner.roots import Root
+
+    if paths:
+        wanted = [Root("extra", os.path.abspath(path)) for path in paths]
+    else:
+        wanted = list(_find_roots(loaded, tell=_tell_plainly).roots)
+    from scanner.display import print_advice, print_finding, waiting
+    from scanner.doctor import combined, exit_code, opened
+
+    findings = []
+    with opened(loaded.settings, _outputs(loaded), limit=limit) as examiner:
+        for root in wanted:
+            with waiting(f"examining {root.path}"):
+                finding = examiner.examine(root, probe=probe)
+            findings.append(finding)
+            if not as_json:
+                print_finding(_console(), finding.as_json())
+    advice = combined(findings)
+    told = None if advice is None else advice.as_json()
+    if as_json:
+        pages = [finding.as_json() for finding in findings]
+        _print_json({"schema": 1, "paths": pages, "advice": told})
+    elif told is not None and len({finding.advice for finding in findings}) > 1:
+        print_advice(_console(), "Settings that fit all of them:", told)
+    if code := exit_code(findings):
+        raise typer.Exit(code)
+
+
+@app.command()
 def accept(
     places: Annotated[
         list[str] | None,
@@ -350,12 +415,8 @@ def accept(
     """Believe deletions that were held back, or drop what cannot be reached any more."""
     outputs = _outputs(_load(locals()))
     from scanner.accepting import accept_places
-    from scanner.settings import parse_duration
 
-    try:
-        seconds = parse_duration(timeout)
-    except ValueError as error:
-        raise SettingsError(f"--timeout: {error}") from None
+    seconds = _seconds("--timeout", timeout)
     answers = accept_places(outputs, places or (), os.getcwd(), seconds)
     if as_json:
         _print_json({"schema": 1, "accepted": [answer._asdict() for answer in answers]})
@@ -407,8 +468,9 @@ def config_show(
 # Shared steps
 
 _NO_SETTINGS = frozenset(
-    ("as_json", "exit_code", "since", "kind", "root", "follow", "places", "timeout")
-)
+    ("as_json", "exit_code", "since", "kind", "root", "follow", "places", "timeout", "paths",
+     "probe", "limit")
+)  # fmt: skip
 
 
 def _load(arguments: dict[str, Any]) -> Loaded:
@@ -421,6 +483,15 @@ def _load(arguments: dict[str, Any]) -> Loaded:
         if name not in _NO_SETTINGS and value is not None and value != []
     }
     return load(options, environ=os.environ, cwd=os.getcwd())
+
+
+def _seconds(option: str, text: str) -> float:
+    from scanner.settings import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise SettingsError(f"{option}: {error}") from None
 
 
 def _find_roots(loaded: Loaded, tell: Any = None) -> Found:

@@ -205,6 +205,21 @@ def keep_entries(delta: Delta, snapshot: Snapshot, paths: set[str]) -> None:
         if old is None or new is None:
             continue  # the parent itself is kept as it was
         delta.directories[parent] = _with_old_rows(parent, old, new, kept)
+    for path in paths:
+        folder = snapshot.get(path)
+        if folder is not None and path not in delta.directories:
+            left = _keep_folder(path, folder, paths)
+            if len(left.listing) != len(folder.listing):
+                delta.directories[path] = left
+
+
+def _keep_folder(path: str, old: Directory, kept: set[str]) -> Directory:
+    """A folder that is kept although it is gone, without what has moved out of it."""
+    rows = [row for row in old.listing.rows() if join(path, row.name) in kept]
+    names = {row.name for row in rows}
+    targets = [pair for pair in old.listing.targets if pair[0] in names]
+    new = replace(old, listing=listing_of(rows, targets=targets))
+    return replace(new, fingerprints=carried_fingerprints(old, new))
 
 
 def _with_old_rows(parent: str, old: Directory, new: Directory, kept: set[str]) -> Directory:

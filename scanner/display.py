@@ -7,9 +7,11 @@ import logging
 import os
 import re
 import sys
+import textwrap
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -20,9 +22,9 @@ from scanner.backlog import Done
 from scanner.changes import KINDS
 from scanner.errors import SettingsError
 from scanner.journal import follow, read
-from scanner.report import count_text, size_text
+from scanner.report import count_text, share_text, size_text
 from scanner.service import Display
-from scanner.settings import Settings, parse_duration
+from scanner.settings import Settings, format_duration, parse_duration
 
 if TYPE_CHECKING:
     # Rich takes 50 ms to import: only what draws on a terminal pays for it.
@@ -190,6 +192,16 @@ class _Plain(Display):
         return True
 
 
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Show on a terminal that something takes a while."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with _terminal().status(text):
+        yield
+
+
 # Tables
 
 
@@ -276,6 +288,190 @@ def _ago(text: str) -> str:
         size, unit = size / limit, larger
     told = f"{size:.0f} {unit}"
     return f"{told} ago" if seconds >= 0 else f"in {told}"
+
+
+# What doctor found
+
+PLACES = {
+    "disk": "on a disk of this computer",
+    "network": "on another computer",
+    "host": "on the computer around this system",
+    "unknown": "on a mount of a type that is not known here",
+}
+EVENTS = {
+    "all": "File events (inotify and its kin) would tell of changes here as well.",
+    "own": "File events (inotify and its kin) tell only of changes made through this mount, so a "
+    "program that waits for them would miss all others without a word. Polling does not.",
+    "unknown": "Whether file events (inotify and its kin) tell of all changes is not known.",
+}
+FAILURES = {
+    "missing": "There is no such folder",
+    "unreadable": "It cannot be read",
+    "stalled": "It does not answer",
+    "unreachable": "It cannot be reached",
+}
+FOLDER_TIMES = {
+    "by type": "Folder times can be relied on: a folder whose time stays is not listed again but "
+    "in its turn.",
+    "earned": "Folder times have proven themselves in scans: a folder whose time stays is not "
+    "listed again but in its turn.",
+    "to be earned": "Whether folder times can be relied on has to be seen: {proofs} of "
+    "{proofs_wanted} changes have shown it so far. Until then every folder is listed in every "
+    "scan.",
+    "never": "Folder times cannot be relied on: every folder is listed in every scan.",
+    "lost": "Folder times have failed here: every folder is listed in every scan.",
+}
+
+
+def print_finding(console: Console, found: Mapping[str, Any]) -> None:
+    """What `doctor` found out about one folder, as a page."""
+    from rich.text import Text
+
+    console.print(Text(found["path"], "bold"))
+    if found["state"] != "ok":
+        _print_indented(console, f"{FAILURES[found['state']]}: {found['reason']}.", "red")
+    for sentence in _sentences(found):
+        _print_indented(console, sentence)
+    for note in found["notes"]:
+        _print_indented(console, f"! {note['text']}", "yellow")
+    if found["advice"] is not None:
+        print_advice(console, "Settings that fit:", found["advice"])
+
+
+def print_advice(console: Console, title: str, advice: Mapping[str, Any]) -> None:
+    """Settings as they would stand in a file."""
+    from rich.text import Text
+
+    console.print(Text(f"  {title}"))
+    for line in advice["toml"].splitlines():
+        console.print(Text(f"    {line}", "green"))
+
+
+def _print_indented(console: Console, text: str, style: str = "") -> None:
+    from rich.text import Text
+
+    lines = textwrap.wrap(
+        text,
+        min(console.width, 100),
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    console.print(Text("\n".join(lines), style), soft_wrap=True)
+
+
+def _sentences(found: Mapping[str, Any]) -> Iterator[str]:
+    mount = found["mount"]
+    verb = "would lie" if found["state"] == "missing" else "lies"
+    yield _place_sentence(verb, found["leads_to"], mount)
+    if mount["place"] == "disk" and mount["remote"]:
+        yield (
+            "A process stands between it and the system, and may hang as a network does: it is "
+            "scanned by a process of its own."
+        )
+    if found["state"] == "ok":
+        yield EVENTS[found["events"]]
+    if found["speed"]["listing_seconds"] is not None:
+        yield _speed_sentence(found["speed"])
+        yield _times_sentence(found["times"])
+        yield FOLDER_TIMES[found["folder_times"]["trust"]].format(**found["folder_times"])
+        yield (
+            "Files keep their numbers when they are renamed, which proves moves without reading."
+            if found["stable_inodes"]
+            else "The numbers of files mean nothing here: moves are proven by reading samples."
+        )
+    if found["probe"] is not None:
+        yield _probe_sentence(found["probe"])
+    if found["scan"] is not None:
+        yield from _scan_sentences(found["scan"])
+    if found["elsewhere"]:
+        yield _elsewhere_sentence(found["elsewhere"])
+
+
+def _place_sentence(verb: str, target: str | None, mount: Mapping[str, Any]) -> str:
+    kind = mount["type"] + (", a drive of Windows" if mount["windows_drive"] else "")
+    where = f"It {verb} {PLACES[mount['place']]}: {kind}"
+    if mount["point"]:
+        where += f", mounted at {mount['point']}"
+    if mount["source"] not in ("", mount["type"]):
+        where += f" from {mount['source']}"
+    return where + (f". It leads to {target}." if target else ".")
+
+
+def _speed_sentence(speed: Mapping[str, Any]) -> str:
+    told = (
+        f"It answers a question in {_seconds_text(speed['stat_seconds'])} and lists a folder in "
+        f"{_seconds_text(speed['listing_seconds'])}; the first answer took "
+        f"{_seconds_text(speed['first_contact_seconds'])}."
+    )
+    workers = speed["workers"]
+    if workers == 1:
+        return f"{told} Asking one thing at a time is best."
+    return f"{told} {workers} requests at a time are worth it."
+
+
+def _times_sentence(times: Mapping[str, Any]) -> str:
+    settle = format_duration(times["settle_seconds"])
+    again = f"What changed is looked at once more after {settle}."
+    step = times["granularity_seconds"]
+    if step is None:
+        return f"In which steps its times count is not known: too few were seen. {again}"
+    origin = {
+        "type": "as this type does",
+        "probe": "as the probe showed",
+        "sample": "by the look of those found",
+    }[times["known_from"]]
+    return f"Its times count in steps of {_seconds_text(step)}, {origin}. {again}"
+
+
+def _probe_sentence(probe: Mapping[str, Any]) -> str:
+    moved = {True: "moved", False: "did not move", None: "had moved just before"}
+    offset = probe["clock_offset_seconds"]
+    step = probe["granularity_seconds"]
+    clock = "its clock agrees with ours"
+    if abs(offset) > max(1.0, step):
+        ahead = "ahead of" if offset > 0 else "behind"
+        clock = f"its clock is {_seconds_text(abs(offset))} {ahead} ours, which does no harm"
+    return (
+        f"The probe: the folder's time {moved[probe['creation_moved_folder_time']]} when a file "
+        f"was made and {moved[probe['removal_moved_folder_time']]} when it was removed; the file "
+        f"was {'' if probe['is_listed'] else 'not '}listed at once; {clock}. Changes that others "
+        "make may still show later than ours."
+    )
+
+
+def _scan_sentences(scan: Mapping[str, Any]) -> Iterator[str]:
+    size = f"{count_text(scan['directories'], 'folder')} and {count_text(scan['files'], 'file')}"
+    if scan["is_estimate"]:
+        size = f"about {size}, going by {count_text(scan['listed'], 'folder')} of them"
+    told = f"It holds {size}. Listing everything takes {_seconds_text(scan['full_seconds'])}"
+    unchanged, trusted = scan["unchanged_seconds"], scan["trusted_seconds"]
+    if unchanged != scan["full_seconds"]:
+        told += f", a scan that finds nothing new {_seconds_text(unchanged)}"
+    if scan["share"] is not None:
+        told += (
+            f", {share_text(scan['share'])} of the time at the present interval of "
+            f"{format_duration(scan['every_seconds'])}"
+        )
+    yield told + "."
+    if trusted is not None and trusted < unchanged:
+        yield f"Once folder times are relied on, such a scan takes {_seconds_text(trusted)}."
+
+
+def _elsewhere_sentence(paths: Sequence[str]) -> str:
+    shown = ", ".join(paths[:5]) + (f" and {len(paths) - 5:,} more" if len(paths) > 5 else "")
+    return f"Not entered, since they are links or mounts of their own: {shown}."
+
+
+def _seconds_text(seconds: float) -> str:
+    """`12 min`, `3.4 s`, `0.25 ms`, `100 ns`."""
+    if seconds >= 120:
+        return f"{seconds / 60:,.0f} min"
+    for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
 
 
 # The change list

@@ -11,16 +11,19 @@ import os
 import random
 import secrets
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, NamedTuple
 
-from scanner.filesystem import FileSystem
+from scanner.filesystem import DiskFileSystem, FileSystem
 from scanner.ignore import IgnoreRules, rules_for
 from scanner.mounts import Mount, leads_to, mount_of
+from scanner.outputs import Outputs
 from scanner.portable import path_fields, readable
 from scanner.probe import NAME_PREFIX, Observed
+from scanner.report import share_text
 from scanner.roots import Root
 from scanner.settings import Settings, format_duration
 from scanner.snapshot import (
@@ -32,6 +35,7 @@ from scanner.snapshot import (
     is_below,
     join,
 )
+from scanner.store import read_trust
 from scanner.verification import CHEAP, PROOFS_WANTED, Terms, Trust, share_of
 from scanner.walker import (
     Answer,
@@ -46,7 +50,7 @@ from scanner.walker import (
     Took,
     Walker,
 )
-from scanner.walkers import LostWalkerError, Walkers
+from scanner.walkers import ByMount, LostWalkerError, Walkers
 
 # States of a folder
 
@@ -77,6 +81,9 @@ SAMPLE = 2000
 
 SAMPLE_SECONDS = 10.0
 
+ALONE = 9
+"""Listings one after the other whose median is told."""
+
 TIMES_WANTED = 20
 """Different mtimes that an inference of their steps needs: of so many that count in seconds, all
 are even by chance once in a million."""
@@ -88,9 +95,6 @@ INTERVALS = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600,
 
 SHORTEST = {True: 30.0, False: 10.0}
 """Seconds between scans below which nothing is gained, for remote mounts and local disks."""
-
-FAR_CLOCK = 2.0
-"""Seconds from which on a server's clock is told to differ."""
 
 
 class Note(NamedTuple):
@@ -118,8 +122,12 @@ class Sample:
 
     levels: dict[int, _Level] = field(default_factory=lambda: defaultdict(_Level))
     mtimes: set[int] = field(default_factory=set)
-    times: list[float] = field(default_factory=list)
-    """Seconds of each listing, where it was made."""
+    alone: list[float] = field(default_factory=list)
+    """Seconds of each of the first listings, which were made one after the other."""
+    worked: float = 0.0
+    """Seconds of all listings together, where they were made."""
+    folders: list[str] = field(default_factory=list)
+    """Those that hold the directories that were listed; one for each of them."""
     wall: float = 0.0
     unread: int = 0
     failure: str = ""
@@ -160,9 +168,8 @@ def estimate(sample: Sample) -> Size:
         files += count * level.files / level.listed
         seconds += count * level.seconds / level.listed
         count *= level.children / level.listed
-    worked = sum(sample.times)
     # Several listings were under way at a time, as they are in a scan.
-    together = sample.wall / worked if worked else 1.0
+    together = sample.wall / sample.worked if sample.worked else 1.0
     return Size(round(directories), round(files), seconds * together)
 
 
@@ -441,9 +448,9 @@ class Doctor:
             finding.state, finding.reason = UNREADABLE, sample.failure
             return
         finding.sample = sample
-        finding.listing = median(sample.times)
+        finding.listing = median(sample.alone)
         finding.workers = self._walkers.workers(mount)
-        finding.cost = ScanCost(estimate(sample), self._burst(path, mount))
+        finding.cost = ScanCost(estimate(sample), self._burst(sample.folders, mount))
         if mount.known_granularity is not None:
             finding.granularity, finding.granularity_from = mount.known_granularity, "type"
         elif len(sample.mtimes) >= TIMES_WANTED:
@@ -455,7 +462,7 @@ class Doctor:
         so that no cache of the client answers."""
         started = self._files.monotonic()
         seconds = []
-        for name in _new_names(path, STATS):
+        for name in _new_names([path] * STATS):
             answer = self._ask(mount, Timed(StatPath(name)))
             assert isinstance(answer, Took)
             seconds.append(answer.seconds)
@@ -463,12 +470,16 @@ class Doctor:
                 break
         return median(seconds)
 
-    def _burst(self, path: str, mount: Mount) -> float:
-        """Seconds per stat with as many under way as in a scan."""
+    def _burst(self, folders: Sequence[str], mount: Mount) -> float:
+        """Seconds per stat with as many under way as in a scan.
+
+        In many folders: the kernel may let only one look up new names in a folder at a time.
+        """
+        chosen = random.Random(0).choices(folders, k=BURST)
         started = self._files.monotonic()
         pool = _Pool(self._walkers, mount)
         done = 0
-        for name in _new_names(path, BURST):
+        for name in _new_names(chosen):
             done += len(pool.put(Timed(StatPath(name))))
             if self._files.monotonic() - started > BURST_SECONDS:
                 break
@@ -584,11 +595,6 @@ def _probe_notes(probe: Observed | None) -> list[Note]:
     return notes
 
 
-def share_text(share: float) -> str:
-    """`3.1 %`."""
-    return f"{share * 100:.1f} %" if share >= 0.001 else "less than 0.1 %"
-
-
 def combined(findings: Sequence[Finding]) -> Advice | None:
     """One set of settings for all folders: those of the slowest."""
     found = [finding.advice for finding in findings if finding.advice is not None]
@@ -606,9 +612,10 @@ def exit_code(findings: Sequence[Finding]) -> int:
     return 1 if any(finding.notes for finding in findings) else 0
 
 
-def _new_names(folder: str, count: int) -> list[str]:
+def _new_names(folders: Sequence[str]) -> list[str]:
+    """A name that does not exist in each of `folders`, none twice."""
     token = secrets.token_hex(4)
-    return [join(folder, f"{NAME_PREFIX}{token}-{number}") for number in range(count)]
+    return [join(folder, f"{NAME_PREFIX}{token}-{n}") for n, folder in enumerate(folders)]
 
 
 class _Pool:
@@ -676,7 +683,8 @@ class _Sampling:
         count = 0
         while True:
             is_over = count >= SAMPLE or self._files.monotonic() - started > SAMPLE_SECONDS
-            path = None if is_over else self._next()
+            is_waiting = self._pool.is_busy and len(self._sample.alone) < ALONE
+            path = None if is_over or is_waiting else self._next()
             if path is not None:
                 count += 1
                 for took in self._pool.put(self._listing_of(path)):
@@ -716,7 +724,10 @@ class _Sampling:
         level = sample.levels[depth]
         level.listed += 1
         level.seconds += took.seconds
-        sample.times.append(took.seconds)
+        sample.worked += took.seconds
+        sample.folders.append(took.path if depth == 0 else os.path.dirname(took.path))
+        if len(sample.alone) < ALONE:
+            sample.alone.append(took.seconds)
         self._take_listing(took.path, depth, took.answer.directory)
 
     def _take_listing(self, path: str, depth: int, directory: Directory) -> None:
@@ -742,3 +753,17 @@ class _Sampling:
 
 _ELSEWHERE = frozenset((DIRECTORY, DIRECTORY_LINK, FOREIGN_LINK))
 """Rows that are told as lying elsewhere; directories where they are mount points."""
+
+
+@contextmanager
+def opened(settings: Settings, outputs: Outputs, *, limit: float) -> Iterator[Doctor]:
+    """A doctor on this computer, with what the scans of `outputs` have learned.
+
+    On Ctrl-C its walkers are left to end by themselves, which removes a probe's file.
+    """
+    files = DiskFileSystem()
+    walkers = ByMount(
+        files, stall_after=limit, most_workers=settings.workers, stopped=lambda: False
+    )
+    yield Doctor(files, walkers, settings, read_trust(outputs.state), limit=limit)
+    walkers.close()

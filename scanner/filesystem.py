@@ -140,7 +140,7 @@ class DiskFileSystem:
         return Stat(
             stat.S_ISDIR(found.st_mode),
             found.st_size,
-            found.st_mtime_ns,
+            _within(found.st_mtime_ns),
             found.st_dev,
             found.st_ino & _INODE_MASK,
         )
@@ -165,6 +165,9 @@ class DiskFileSystem:
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
 
+
+MOST_LINKS = 40
+"""Links in a row that Linux follows."""
 
 MOUNTS_FRESH = 1.0
 """Seconds for which a reading of the mount table serves: it is asked for every link."""
@@ -193,15 +196,15 @@ def _list(
     with os.scandir(target) as entries:
         for entry in entries:
             name = entry.name
-            if skip:
-                key = name + "/" if entry.is_dir(follow_symlinks=False) else name
-                if key in skip:
-                    met.append(key)
-                    continue
             if name in mount_points:
                 rows.append((name, DIRECTORY, 0, 0, 0))
                 continue
             try:
+                if skip:
+                    key = name + "/" if entry.is_dir(follow_symlinks=False) else name
+                    if key in skip:
+                        met.append(key)
+                        continue
                 found = entry.stat(follow_symlinks=False)
             except OSError:
                 # Listed but not readable: neither presence nor absence is proven (rule 1).
@@ -230,12 +233,26 @@ def _list(
             "\0".join(names),
             "".join(types),
             array("q", sizes),
-            array("q", mtimes),
+            _times(mtimes),
             array("Q", inodes),
             listing.targets,
             listing.unread,
         )
-    return Directory(listing, own.st_mtime_ns, own.st_dev, own.st_ino & _INODE_MASK, frozenset(met))
+    return Directory(
+        listing, _within(own.st_mtime_ns), own.st_dev, own.st_ino & _INODE_MASK, frozenset(met)
+    )
+
+
+def _times(mtimes: tuple[int, ...]) -> array[int]:
+    try:
+        return array("q", mtimes)
+    except OverflowError:
+        return array("q", map(_within, mtimes))
+
+
+def _within(mtime: int) -> int:
+    """Times before 1677 or after 2262 do not fit 64 bits of nanoseconds: the nearest that does."""
+    return max(-(2**63), min(2**63 - 1, mtime))
 
 
 def _is_junction(found: os.stat_result) -> bool:
@@ -289,7 +306,11 @@ def _link_row(
 
 
 def is_proven_broken(
-    path: str, text: str, error: OSError, list_names: Callable[[str], list[str]] = os.listdir
+    path: str,
+    text: str,
+    error: OSError,
+    list_names: Callable[[str], list[str]] = os.listdir,
+    read_link: Callable[[str], str] = os.readlink,
 ) -> bool:
     """Whether a link's target is known to be absent rather than out of reach.
 
@@ -301,9 +322,14 @@ def is_proven_broken(
         return True
     if error.errno not in (errno.ENOENT, errno.ENOTDIR):
         return False
-    folder, name = os.path.split(os.path.join(os.path.dirname(path), text))
-    try:
-        names = list_names(folder)
-    except OSError:
-        return False
-    return bool(names) and name not in names
+    for _ in range(MOST_LINKS):
+        path = os.path.join(os.path.dirname(path), text)
+        folder, name = os.path.split(path)
+        try:
+            names = list_names(folder)
+            if name not in names:
+                return bool(names)
+            text = read_link(path)  # a link to a link
+        except OSError:
+            return False
+    return False

@@ -69,11 +69,10 @@ def examine(
 
 def stayed_healthy(before: Health, after: Health) -> bool:
     """Whether a walk between the two can be believed: same folder, same mount, still there."""
-    return (
-        after.state == ONLINE
-        and before.mount.identity == after.mount.identity
-        and before.identity == after.identity
-    )
+    if after.state != ONLINE or before.mount.identity != after.mount.identity:
+        return False
+    # Elsewhere an inode number may be another one at each look.
+    return before.identity == after.identity or not after.mount.has_stable_inodes
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +154,8 @@ def judge(
     files = [change for change in waiting if change.type == "file"]
     paths = frozenset(change.path for change in waiting)
     if hold is None or hold.paths.isdisjoint(paths):
-        known = loss.known - (len(loss.deletions) - len(waiting))
+        believed = sum(change.type == "file" for change in loss.deletions) - len(files)
+        known = loss.known - believed
         if not files or not _is_alarming(len(files), known, loss.lists_empty, limits):
             return Verdict(frozenset(), None)
         hold = Hold(

@@ -52,7 +52,7 @@ class Members:
         inner: dict[str, set[str]] = {}
         for other in self.inner_roots(root):
             folder, name = os.path.split(other)
-            inner.setdefault(folder, set()).add(name + "/")
+            inner.setdefault(folder, set()).update((name + "/", name))  # it may be a link
         reserved = {folder: frozenset(names) for folder, names in inner.items()}
         nothing: frozenset[str] = frozenset()
         return Membership(

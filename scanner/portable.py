@@ -34,6 +34,18 @@ def readable(text: str) -> str:
     return text if text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
+def printable(text: str) -> str:
+    """`text` for a line of a log or a terminal: control characters in names, line ends among
+    them, are written as escapes."""
+    text = readable(text)
+    if text.isprintable():
+        return text
+    return "".join(
+        character if character.isprintable() else character.encode("unicode_escape").decode()
+        for character in text
+    )
+
+
 def shown(path: str, base: str | None) -> str:
     """Absolute `path` as readers see it: forward slashes, relative to `base` when below it.
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scanner.changes import BASELINE, CREATED, DELETED, MOVED, Change
-from scanner.portable import shown
+from scanner.portable import printable, shown
 
 CROWD = 10
 """From so many changes of one kind in one folder on, one line stands for all of them."""
@@ -20,8 +20,9 @@ def size_text(size: int) -> str:
     """Bytes for people, in powers of 1000: `6.9 GB`."""
     number = float(size)
     for unit in ("B", "kB", "MB", "GB", "TB"):
-        if number < 1000 or unit == "TB":
-            return f"{number:.0f} {unit}" if unit == "B" else f"{number:.1f} {unit}"
+        told = f"{number:.0f}" if unit == "B" else f"{number:.1f}"
+        if float(told) < 1000 or unit == "TB":
+            return f"{told} {unit}"
         number /= 1000
     raise AssertionError("unreachable")
 
@@ -29,6 +30,15 @@ def size_text(size: int) -> str:
 def count_text(count: int, noun: str) -> str:
     """A number with its noun: `1 file`, `1,204 files`."""
     return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def share_text(share: float) -> str:
+    """A share of the time: `3.1 %`."""
+    return f"{share * 100:.1f} %" if share >= 0.001 else "less than 0.1 %"
+
+
+def _path(path: str, base: str | None) -> str:
+    return printable(shown(path, base))
 
 
 def change_lines(changes: Sequence[Change], base: str | None) -> list[str]:
@@ -71,12 +81,12 @@ def _top_above(change: Change, tops: dict[tuple[str, str], list[Change]]) -> tup
 
 
 def _line(change: Change, base: str | None) -> str:
-    path = shown(change.path, base)
+    path = _path(change.path, base)
     if change.kind == BASELINE:
         told = f"{count_text(change.files, 'file')}, {size_text(change.bytes)}"
         return f"baseline {path} ({told}; {change.reason})"
     if change.kind == MOVED:
-        line = f"moved {shown(change.source, base)} -> {path}"
+        line = f"moved {_path(change.source, base)} -> {path}"
         if change.files >= 0:
             line += f" ({count_text(change.files, 'file')}, {size_text(change.bytes)})"
         return line
@@ -90,12 +100,12 @@ def _summary(group: Sequence[Change], base: str | None) -> str:
     told = f"{count_text(len(files), 'file')}, {size_text(sum(c.size for c in files))}"
     first = group[0]
     if first.type == "directory":
-        return f"{_VERBS[first.kind]} {shown(first.path, base)}/ with {told}"
-    folder = shown(os.path.dirname(first.path), base)
+        return f"{_VERBS[first.kind]} {_path(first.path, base)}/ with {told}"
+    folder = _path(os.path.dirname(first.path), base)
     if first.kind == MOVED:
         sources = {os.path.dirname(change.source) for change in group}
-        origin = shown(sources.pop(), base) if len(sources) == 1 else "several folders"
-        return f"moved {told} from {origin}/ to {folder}/"
+        origin = f"{_path(sources.pop(), base)}/" if len(sources) == 1 else "several folders"
+        return f"moved {told} from {origin} to {folder}/"
     return f"{_VERBS[first.kind]} {told} in {folder}/"
 
 

@@ -233,6 +233,9 @@ class Scanner:
                     outcome.scan = self._commit(run)
                     break
             taken = self.take_fingerprints(entries, stopped)
+            if stopped():
+                outcome.is_complete = False
+                return outcome
             fingerprints.update({entry.path: taken.get(entry.path, b"") for entry in entries})
         outcome.new_holds = [
             hold for root_id, hold in run.memory.holds.items() if root_id not in old.holds
@@ -656,6 +659,9 @@ class Scanner:
     def _settle_growth(self, run: _Pass) -> None:
         walked = [root for root in run.roots if root.id in run.walked]
         arrived = {move.target.path for move in run.moves.files}
+        for move in run.moves.directories:
+            # Their line is the folder's: whatever they were before, it says what they are now.
+            arrived.update(p for p in run.delta.modified if is_below(p, move.target.path))
         growth = judge_growth(
             run.delta,
             run.memory.unsettled,

@@ -64,14 +64,19 @@ class _Every(Trigger):  # type: ignore[misc]
 class _Cron(Trigger):  # type: ignore[misc]
     """Fires at once, then by the crontab, and never for a time that has passed."""
 
-    def __init__(self, cron: CronTrigger) -> None:
-        self.cron = cron
+    def __init__(self, crons: list[CronTrigger]) -> None:
+        self.crons = crons
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
         if previous is None:
             return now
-        due: datetime | None = self.cron.get_next_fire_time(None, now + timedelta(microseconds=1))
-        return due
+        return self.first_after(now)
+
+    def first_after(self, now: datetime) -> datetime | None:
+        """The next time after `now`; None where there is none."""
+        later = now + timedelta(microseconds=1)
+        due = [cron.get_next_fire_time(None, later) for cron in self.crons]
+        return min((moment for moment in due if moment is not None), default=None)
 
 
 def trigger_of(every: float, cron: str) -> Trigger:
@@ -82,20 +87,39 @@ def trigger_of(every: float, cron: str) -> Trigger:
     if not cron:
         return _Every(every)
     try:
-        minute, hour, day, month, weekday = cron.split()
-        return _Cron(
-            CronTrigger(
-                minute=minute,
-                hour=hour,
-                day=day,
-                month=month,
-                day_of_week=_weekday_names(weekday),
-            )
-        )
+        trigger = _Cron(_crontab(cron))
+        never = trigger.first_after(datetime.now(UTC)) is None
     except ValueError as error:
         raise SettingsError(
-            f'cron: expected five fields like "*/5 * * * *", not {cron!r} ({error}).'
+            f'cron: expected five fields like "*/5 * * * *", not {cron!r}{_reason(error)}.'
         ) from None
+    if never:
+        raise SettingsError(f"cron: {cron!r} names no day that ever comes.")
+    return trigger
+
+
+def _reason(error: ValueError) -> str:
+    """What APScheduler says of a field, where it says it in a crontab's words."""
+    told = str(error)
+    return f" ({told})" if "value" in told and "unpack" not in told else ""
+
+
+def _crontab(line: str) -> list[CronTrigger]:
+    """The triggers that together are a crontab line. Raises ValueError.
+
+    Where both day of month and weekday are given, either of them suffices (crontab(5)).
+    """
+    fields = line.split()
+    if len(fields) != 5:
+        raise ValueError("five fields")
+    minute, hour, day, month, weekday = fields
+    times = {"minute": minute, "hour": hour, "month": month}
+    if day == "*" or weekday == "*":
+        return [CronTrigger(**times, day=day, day_of_week=_weekday_names(weekday))]
+    return [
+        CronTrigger(**times, day=day),
+        CronTrigger(**times, day_of_week=_weekday_names(weekday)),
+    ]
 
 
 _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
@@ -103,23 +127,29 @@ _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 def _weekday_names(field: str) -> str:
     """A crontab's weekdays by name: there 0 and 7 are Sunday, for APScheduler 0 is Monday."""
-    if not any(character.isdigit() for character in field):
+    if field == "*":
         return field
     days: list[str] = []
     for part in field.split(","):
         span, _, step = part.partition("/")
+        if step and not (step.isdigit() and int(step)):
+            raise ValueError(f"no valid value: {step!r}")
         first, _, last = span.partition("-")
         numbers = [0, 6] if span == "*" else [_weekday(first), _weekday(last or first)]
         if step and not last and span != "*":
             numbers[1] = 6
         days += _WEEKDAYS[numbers[0] : numbers[1] + 1 : int(step or 1)]
     if not days:
-        raise ValueError(f"no weekday in {field!r}")
+        raise ValueError(f"no valid value: {field!r}")
     return ",".join(dict.fromkeys(days))
 
 
 def _weekday(text: str) -> int:
-    return int(text) if text.isdigit() and int(text) <= 7 else _WEEKDAYS.index(text.lower())
+    if text.isdigit() and int(text) <= 7:
+        return int(text)
+    if text.lower() in _WEEKDAYS:
+        return _WEEKDAYS.index(text.lower())
+    raise ValueError(f"no valid value: {text!r}")
 
 
 class Schedule:

@@ -14,8 +14,6 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-import orjson
-
 from scanner.errors import OutputError
 from scanner.guard import Hold
 from scanner.snapshot import FINGERPRINT_BYTES, Directory, Entry, Listing, Snapshot
@@ -130,6 +128,17 @@ class State:
             self._db = sqlite3.connect(
                 path, timeout=10, isolation_level=None, check_same_thread=False
             )
+        except sqlite3.Error as error:
+            raise OutputError(f"The state {path} cannot be opened for writing: {error}.") from None
+        try:
+            self._prepare()
+        except BaseException:
+            self._db.close()  # an open file cannot be put aside on Windows
+            raise
+
+    def _prepare(self) -> None:
+        path = self.path
+        try:
             self._db.execute("PRAGMA journal_mode=WAL")
             # FULL: a power cut must not lose a commit whose lines already stand in the journal.
             self._db.execute("PRAGMA synchronous=FULL")
@@ -196,7 +205,7 @@ class State:
                 os.fsdecode(row[0]): _directory(row)
                 for row in self._db.execute("SELECT * FROM directory")
             }
-        except (sqlite3.DatabaseError, ValueError, TypeError, orjson.JSONDecodeError) as error:
+        except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError) as error:
             raise DamagedStateError(f"{self.path}: {error}") from None
 
     def save_directories(self, directories: Mapping[str, Directory]) -> None:
@@ -237,7 +246,7 @@ class State:
                     for path, error, since in self._db.execute("SELECT * FROM unreachable")
                 },
             )
-        except (sqlite3.DatabaseError, ValueError, TypeError, orjson.JSONDecodeError) as error:
+        except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError) as error:
             raise DamagedStateError(f"{self.path}: {error}") from None
 
     def save_memory(self, old: Memory, new: Memory) -> None:

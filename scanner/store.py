@@ -85,6 +85,7 @@ class Store:
         self._last_write = float("-inf")
         self._last_seconds = 0.0
         self._undelivered = False
+        self._outbox: list[tuple[int, list[bytes]]] = []
         self._trust: dict[str, Trust] = {}
         self._saved_trust = ""
 
@@ -100,23 +101,30 @@ class Store:
             remove_leftovers(path)
         try:
             self.state = State(self.outputs.state)
-            self.snapshot = self.state.load_snapshot()
-            self.memory = self.state.load_memory()
+            self._load()
         except DamagedStateError as error:
             self._set_aside(error)
             self.state = State(self.outputs.state)
-            self.snapshot, self.memory = {}, Memory()
+            self._load()
         header = read_header(self.outputs.inventory)
-        self.scan = self.state.number("scan")
         if not self.scan and not self.memory.roots and header is not None:
             self._rebuild()
-        self._visible_scan = self.state.number("visible_scan")
-        self._trust = self._load_trust()
-        self._saved_trust = self._trust_text()
         self.inventory_scan = int(header["scan"]) if header else 0
-        self._journal.recover(self.state.outbox())
+        self._journal.recover(self._outbox)
         self.state.clear_outbox(self.scan)
         self.scan = max(self.scan, self._journal.last_scan())
+
+    def _load(self) -> None:
+        self.snapshot = self.state.load_snapshot()
+        self.memory = self.state.load_memory()
+        try:
+            self._outbox = self.state.outbox()
+            self.scan = self.state.number("scan")
+            self._visible_scan = self.state.number("visible_scan")
+            self._trust = self._load_trust()
+        except (sqlite3.Error, ValueError, TypeError, AttributeError) as error:
+            raise DamagedStateError(f"{self.outputs.state}: {error}") from None
+        self._saved_trust = self._trust_text()
 
     def close(self) -> None:
         """Let go of the database."""

@@ -209,7 +209,9 @@ class FakeFileSystem:
                 try:
                     found = self._resolve(child)
                 except OSError as problem:
-                    if not is_proven_broken(child, node.target, problem, self._names):
+                    if not is_proven_broken(
+                        child, node.target, problem, self._names, self._read_link
+                    ):
                         unread.append(name)
                         continue
                     rows.append((name, BROKEN_LINK, 0, node.mtime, inode))
@@ -235,6 +237,12 @@ class FakeFileSystem:
 
     def _names(self, path: str) -> list[str]:
         return sorted(self._resolve(path).children)
+
+    def _read_link(self, path: str) -> str:
+        node = self._resolve(posixpath.dirname(path)).children[posixpath.basename(path)]
+        if node.kind != "link":
+            raise error(errno.EINVAL, path)
+        return node.target
 
     def stat(self, path: str) -> Stat:
         self._check("stat", path)

@@ -382,7 +382,6 @@ def test_files_of_a_mount_that_hung_for_a_while_are_read_when_it_answers_again(
     assert fingerprints(world) == {at("Downloads/f")}
 
 
-@pytest.mark.xfail(strict=True, reason="its files are chosen again and again until the deadline")
 def test_mount_that_does_not_answer_is_not_asked_again_and_again(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -313,7 +313,6 @@ def test_kept_link_keeps_its_target() -> None:
     assert delta.directories[TOP].listing.targets == (("l", "/mnt/x"), ("m", "/mnt/y"))
 
 
-@pytest.mark.xfail(strict=True, reason="a kept folder keeps the rows of what moved out of it")
 def test_kept_directory_loses_what_moved_out_of_it() -> None:
     """Of a folder whose deletion is held, a file went elsewhere, which its own line tells."""
     old = snapshot_of({"d": {"moved": 1, "f": 1}})

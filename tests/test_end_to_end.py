@@ -282,7 +282,7 @@ class Running:
         assert not late, f"later than one interval: {late}"
         return lines
 
-    def stop(self, number: int = signal.SIGTERM, *, seconds: float = PATIENCE) -> int:
+    def stop(self, number: int = signal.SIGTERM, *, seconds: float = 10) -> int:
         """Send a signal; the exit code."""
         self.process.send_signal(number)
         try:
@@ -553,7 +553,7 @@ def test_signal_in_the_middle_of_a_scan_ends_the_loop_in_two_seconds(small: Mach
             assert time.monotonic() < deadline, "the inventory was not written again"
             time.sleep(0.001)
         started = time.monotonic()
-        assert running.stop(seconds=8) == 0, running.log()
+        assert running.stop() == 0, running.log()
         assert time.monotonic() - started < 2
         assert small.status()["state"] == "stopped"
     assert told(small.changes()) == [("created", f"{LORAS}/new.safetensors")]

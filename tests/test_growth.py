@@ -87,7 +87,6 @@ def test_file_that_was_not_walked_stays_as_it_was() -> None:
 # In a whole pass
 
 
-@pytest.mark.xfail(strict=True, reason="a file that came with its folder is taken for growing")
 def test_last_file_of_a_copied_folder_is_told_whole_with_the_folders_move(tmp_path: Path) -> None:
     """A move to another disk: all files are copied, then the old folder goes. Between two scans
     the last file became whole: `World.scan` replays the lines of each."""

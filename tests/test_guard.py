@@ -98,6 +98,12 @@ def test_health_names_the_mount_and_the_folder_itself() -> None:
 HEALTHY = Health(ONLINE, "", SHARE, (7, 8))
 
 
+def test_folder_replaced_on_a_disk_with_stable_inodes_is_not_believed() -> None:
+    local = replace(HEALTHY, mount=Mount("/mnt/nas", "ext4", "/dev/sdb1"))
+    assert stayed_healthy(local, local)
+    assert not stayed_healthy(local, replace(local, identity=(7, 9)))
+
+
 @pytest.mark.parametrize(
     ("after", "is_believed"),
     [
@@ -106,8 +112,8 @@ HEALTHY = Health(ONLINE, "", SHARE, (7, 8))
         (replace(HEALTHY, state=HELD), False),
         (replace(HEALTHY, mount=OTHER_SHARE), False),
         (replace(HEALTHY, mount=BELOW), False),
-        (replace(HEALTHY, identity=(7, 9)), False),
-        (replace(HEALTHY, identity=(6, 8)), False),
+        # Where inodes are not stable, a look may give another number for the same folder.
+        (replace(HEALTHY, identity=(7, 9)), True),
     ],
 )
 def test_walk_is_believed_only_if_nothing_changed_under_it(
@@ -274,7 +280,6 @@ def test_accepted_are_the_paths_that_a_person_saw_and_no_others() -> None:
     assert few_more == Verdict(frozenset(), None)
 
 
-@pytest.mark.xfail(strict=True, reason="believed directories are taken off the number of files")
 def test_believed_directories_do_not_make_the_root_look_smaller() -> None:
     """45 of 50 files are gone; that 40 folders went before, and were believed, changes nothing."""
     folders = gone(range(40), "directory")
@@ -286,7 +291,6 @@ def test_believed_directories_do_not_make_the_root_look_smaller() -> None:
 # In a whole pass
 
 
-@pytest.mark.xfail(strict=True, reason="a kept folder keeps the rows of what moved out of it")
 def test_what_moved_out_of_a_folder_whose_deletion_is_held_is_in_one_place(tmp_path: Path) -> None:
     world = World(tmp_path)
     for number in range(30):

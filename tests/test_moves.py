@@ -455,7 +455,6 @@ def test_longest_source_is_the_nearest_folder_above() -> None:
 # In a whole pass
 
 
-@pytest.mark.xfail(strict=True, reason="what was not read any more counts as read in vain")
 def test_stop_while_moves_are_proven_commits_nothing(tmp_path: Path) -> None:
     """Else the move would stand in the change list as a deletion and a creation for good."""
     world = World(tmp_path)

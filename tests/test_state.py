@@ -268,11 +268,6 @@ def test_damaged_memory_is_noticed(path: str, statement: str) -> None:
     state.close()
 
 
-@pytest.mark.xfail(
-    raises=(AttributeError, TypeError),
-    strict=True,
-    reason="values of another kind than expected pass, or end in another error",
-)
 @pytest.mark.parametrize(
     ("statement", "load"),
     [
@@ -475,7 +470,6 @@ def test_columns_are_arrays_again(state: State) -> None:
     assert listing == FEW.listing
 
 
-@pytest.mark.xfail(strict=True, reason="the connection stays open until it is collected")
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks at descriptors in /proc")
 @pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 def test_damaged_file_is_let_go_of_so_that_it_can_be_moved_aside(path: str) -> None:

@@ -28,7 +28,7 @@ Projection = dict[str, tuple[str, int, int]]
 
 
 class World:
-    """Scans `files` into `folder`; `changes` of a scan come as (kind, path) or (kind, from, path)."""
+    """Scans `files` into `folder`."""
 
     def __init__(
         self,
