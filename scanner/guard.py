@@ -12,6 +12,7 @@ from scanner.changes import Change
 from scanner.filesystem import Stat
 from scanner.mounts import UNKNOWN, Mount, mount_of
 from scanner.roots import Root
+from scanner.snapshot import is_below
 from scanner.walker import Failed
 
 ONLINE = "online"
@@ -123,6 +124,28 @@ class Loss:
     known: int
     lists_empty: bool
     needs_accept: bool = False
+    folders: frozenset[str] = frozenset()
+    """Folders that lost as much by themselves: looked at on remote mounts, where a server may lose
+    a part of what it serves."""
+
+
+@dataclass(frozen=True, slots=True)
+class FolderLoss:
+    """What one folder that is still listed held below it, and does not any more: files."""
+
+    path: str
+    known: int
+    lost: int
+    lists_empty: bool
+
+
+def alarming_folders(losses: Iterable[FolderLoss], limits: Limits) -> frozenset[str]:
+    """Folders that lost more than half of at least 20 files, or held files and list nothing."""
+    return frozenset(
+        loss.path
+        for loss in losses
+        if loss.lost and _is_alarming(loss.lost, loss.known, loss.lists_empty, limits)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +179,14 @@ def judge(
     if hold is None or hold.paths.isdisjoint(paths):
         believed = sum(change.type == "file" for change in loss.deletions) - len(files)
         known = loss.known - believed
-        if not files or not _is_alarming(len(files), known, loss.lists_empty, limits):
+        if not files:
             return Verdict(frozenset(), None)
+        if not _is_alarming(len(files), known, loss.lists_empty, limits):
+            waiting = [change for change in waiting if _lies_in(change.path, loss.folders)]
+            files = [change for change in files if _lies_in(change.path, loss.folders)]
+            paths = frozenset(change.path for change in waiting)
+            if not files:
+                return Verdict(frozenset(), None)
         hold = Hold(
             loss.root,
             LOSS,
@@ -175,6 +204,10 @@ def judge(
         bytes=sum(change.size for change in files),
     )
     return Verdict(paths, hold)
+
+
+def _lies_in(path: str, folders: frozenset[str]) -> bool:
+    return any(is_below(path, folder) for folder in folders)
 
 
 def _is_alarming(lost: int, known: int, lists_empty: bool, limits: Limits) -> bool:

@@ -22,12 +22,14 @@ from scanner.guard import (
     ONLINE,
     PARTIAL,
     STALLED,
+    FolderLoss,
     Health,
     Hold,
     KnownMount,
     Limits,
     Loss,
     Moment,
+    alarming_folders,
     examine,
     judge,
     stayed_healthy,
@@ -44,6 +46,7 @@ from scanner.settings import Settings
 from scanner.snapshot import (
     CONTAINERS,
     FILE,
+    Directory,
     Entry,
     directories_below,
     entries_of,
@@ -638,9 +641,33 @@ class Scanner:
             root.id,
             deletions,
             known,
-            lists_empty=not len(top.listing) and not top.listing.unread and not top.ignored,
+            lists_empty=_is_empty(top),
             needs_accept=is_remote and root.kind in ONLY_A_PERSON,
+            folders=self._alarming_folders(root, deletions, run) if is_remote else frozenset(),
         )
+
+    def _alarming_folders(
+        self, place: Root, deletions: Sequence[Change], run: _Pass
+    ) -> frozenset[str]:
+        """Folders of a remote mount that are still there and lost as much as a lost mount would."""
+        lost: dict[str, int] = defaultdict(int)
+        for change in deletions:
+            folder = os.path.dirname(change.path)
+            while change.type == "file" and is_below(folder, place.path):
+                if folder not in run.delta.gone:
+                    lost[folder] += 1
+                folder = os.path.dirname(folder)
+        losses = []
+        for folder, count in lost.items():
+            now = run.delta.directories.get(folder) or self.store.snapshot.get(folder)
+            known = sum(
+                directory.listing.types.count(FILE)
+                for _, directory in directories_below(self.store.snapshot, folder)
+            )
+            losses.append(
+                FolderLoss(folder, known, count, lists_empty=now is not None and _is_empty(now))
+            )
+        return alarming_folders(losses, self._limits(place))
 
     def _limits(self, root: Root) -> Limits:
         own = self._settings.for_root(root)
@@ -862,6 +889,11 @@ class Scanner:
                     if row.name == name and (row.size, row.mtime) != (seen.size, seen.mtime):
                         growing.append(path)
         return growing
+
+
+def _is_empty(directory: Directory) -> bool:
+    """Whether the folder lists nothing at all, ignored names included."""
+    return not (len(directory.listing) or directory.listing.unread or directory.ignored)
 
 
 def _time(item: Gone | int) -> int:

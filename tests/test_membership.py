@@ -79,7 +79,7 @@ def test_listed_is_what_the_owners_rules_do_not_leave_out(
 def test_walk_leaves_inner_roots_to_themselves() -> None:
     walk = walk_of(MODELS, members(MODELS, LORAS, STYLES), never_own)
     assert walk.reserved("/u/models") == {"loras", "loras/"}
-    assert walk.reserved("/u/models/loras") == {"styles/"}
+    assert walk.reserved("/u/models/loras") == {"styles", "styles/"}
     assert walk.reserved("/u/models/other") == frozenset()
     assert walk.follow_links
 

@@ -668,3 +668,47 @@ def test_unchanged_scan_asks_only_for_listings(world: World) -> None:
     assert world.files.calls["list"] == directories
     assert world.files.calls["stat"] == entries + 2 * len(world.roots)
     assert world.files.calls["open"] == 0
+
+
+# Holds on remote mounts
+
+NAS = Mount("/", "cifs", "//nas/share")
+
+
+@pytest.fixture
+def nas(tmp_path: Path) -> World:
+    world = World(tmp_path)
+    world.files.mount_table = [NAS]
+    for number in range(40):
+        world.files.write(at(f"ComfyUI/models/loras/f{number:02}"), content(str(number)))
+        world.files.write(at(f"ComfyUI/models/vae/sub/f{number:02}"), content(f"v{number}"))
+    for number in range(400):
+        world.files.write(at(f"ComfyUI/models/checkpoints/f{number:03}"), content(f"c{number}"))
+    world.files.write(at("Downloads/keep"), b"1")
+    world.scan()
+    world.scan()
+    return world
+
+
+def test_folder_of_a_remote_mount_that_lists_empty_is_held(nas: World) -> None:
+    """A server may lose one of the folders that it serves, behind a mount that looks well."""
+    for number in range(40):
+        nas.files.remove(at(f"ComfyUI/models/loras/f{number:02}"))
+    nas.files.remove(at("ComfyUI/models/vae/sub/f00"))
+    assert nas.scan() == [("deleted", "ComfyUI/models/vae/sub/f00")]
+    assert nas.state(MODELS) == "held"
+    assert len(nas.scan()) == 40
+    assert nas.state(MODELS) == "online"
+
+
+def test_folder_of_a_remote_mount_that_loses_most_is_held_with_what_is_below(nas: World) -> None:
+    nas.files.remove(at("ComfyUI/models/vae/sub"))
+    assert nas.scan() == []
+    assert at("ComfyUI/models/vae/sub/f07") in nas.inventory()
+    assert len(nas.scan()) == 41
+
+
+def test_small_loss_in_a_folder_of_a_remote_mount_is_believed(nas: World) -> None:
+    for number in range(20):
+        nas.files.remove(at(f"ComfyUI/models/loras/f{number:02}"))
+    assert len(nas.scan()) == 20

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ EXFAT = Mount("/", "exfat", "/dev/fake1")
 FOLDERS = 40
 
 
-def big_world(folder: Path, mount: Mount = EXT4, **settings: object) -> World:
+def big_world(folder: Path, mount: Mount = EXT4, **settings: Any) -> World:
     """A tree whose listing takes 10 s: too much for every scan."""
     world = World(folder, **settings)
     world.files.mount_table = [mount]
