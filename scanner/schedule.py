@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from apscheduler.events import EVENT_JOB_ERROR, JobExecutionEvent
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -152,11 +151,29 @@ def _weekday(text: str) -> int:
     raise ValueError(f"no valid value: {text!r}")
 
 
+class _Noted(Trigger):  # type: ignore[misc]
+    """A lane's trigger, and when it fires next.
+
+    A pass wants to know that, and must not ask the scheduler: while it shuts down, that holds its
+    own lock and waits for the pass.
+    """
+
+    def __init__(self, trigger: Trigger, due: datetime) -> None:
+        self.trigger = trigger
+        self.due: datetime | None = due
+
+    def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
+        self.due = self.trigger.get_next_fire_time(previous, now)
+        return self.due
+
+
 class Schedule:
     """Runs one job per lane until it is stopped."""
 
     def __init__(self, trigger: Trigger) -> None:
         self._trigger = trigger
+        self._lanes: dict[str, _Noted] = {}
+        self._is_ending = False
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(max_workers=MOST_LANES)},
@@ -166,24 +183,26 @@ class Schedule:
 
     def add(self, lane_id: str, lane_pass: LanePass) -> None:
         """Run `lane_pass` at once and then as scheduled; also while the schedule runs."""
+        if self._is_ending:
+            return
+        noted = self._lanes[lane_id] = _Noted(self._trigger, datetime.now(UTC))
         self._scheduler.add_job(
             lane_pass,
-            self._trigger,
+            noted,
             args=(lambda: self.seconds_until(lane_id),),
             id=lane_id,
-            next_run_time=datetime.now(UTC),
+            next_run_time=noted.due,
         )
-
-    def seconds_until(self, lane_id: str) -> float:
-        """Seconds until the lane is due again."""
-        due = self.next_due(lane_id)
-        return (due - datetime.now(UTC)).total_seconds() if due else float("inf")
 
     def next_due(self, lane_id: str) -> datetime | None:
         """When the lane is due again."""
-        job: Any = self._scheduler.get_job(lane_id)
-        due: datetime | None = job.next_run_time if job else None
-        return due
+        noted = self._lanes.get(lane_id)
+        return noted.due if noted else None
+
+    def seconds_until(self, lane_id: str) -> float:
+        """Seconds until the lane is due again; may be negative."""
+        due = self.next_due(lane_id)
+        return (due - datetime.now(UTC)).total_seconds() if due else float("inf")
 
     def run(self, stop: threading.Event, patience: float) -> bool:
         """Run until `stop` is set; then wait up to `patience` seconds for passes to end.
@@ -198,6 +217,7 @@ class Schedule:
                 log.info("The clock moved by %+.0f s: scanning now.", now - offset)
                 self._place_anew()
             offset = now
+        self._is_ending = True
         # A stuck pass must not hold up the end, so nothing waits for the pool without limit.
         self._scheduler.remove_all_jobs()
         ending = threading.Thread(target=self._scheduler.shutdown, daemon=True)
@@ -207,8 +227,9 @@ class Schedule:
 
     def _place_anew(self) -> None:
         """After suspend or a step of the clock: all lanes are due now."""
-        for job in self._scheduler.get_jobs():
-            job.modify(next_run_time=datetime.now(UTC))
+        for lane_id, noted in list(self._lanes.items()):
+            noted.due = datetime.now(UTC)
+            self._scheduler.modify_job(lane_id, next_run_time=noted.due)
 
     def _on_error(self, event: JobExecutionEvent) -> None:
         """A failing pass is told and the loop goes on."""

@@ -359,8 +359,12 @@ class Service:
 
     def write_status(self, state: str) -> None:
         """Replace the heartbeat file. Raises OutputError."""
-        with self._status_lock:
-            write_status(self.outputs.status, self._status(state))
+        # Never without limit: a pass that is stuck may hold it while we are to end.
+        if self._status_lock.acquire(timeout=EXIT_PATIENCE):
+            try:
+                write_status(self.outputs.status, self._status(state))
+            finally:
+                self._status_lock.release()
 
     def _status(self, state: str) -> dict[str, Any]:
         store = self.scanner.store

@@ -1,0 +1,551 @@
+"""The program on real mounts whose servers die, hang, go, and come back with something else.
+
+Each fault happens to each kind of mount while the program runs on it and on a local folder. A
+short selection runs by default, all of them with COMFY_NETWORK=all. With COMFY_NETWORK_REPORT=path
+what was observed is added to that file, which `python -m tests.network_table` makes a table of.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from scanner.inventory import read_entries, read_header
+from scanner.portable import native
+from tests.real_mounts import (
+    FuseMount,
+    Identity,
+    ImageMount,
+    Mount,
+    RcloneMount,
+    SshfsMount,
+    ask_list,
+)
+from tests.test_end_to_end import Machine, Running, wait_for, write
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="mounts are made as on Linux"),
+    pytest.mark.timeout(180),
+]
+
+RUNS_ALL = os.environ.get("COMFY_NETWORK") == "all"
+REPORT = os.environ.get("COMFY_NETWORK_REPORT")
+
+STALL_AFTER = 2.0
+EVERY = 1.0
+INTERVALS = 8
+"""Within so many intervals a change on the local disk is reported, whatever the mount does. One or
+two on an idle machine."""
+
+FOLDERS = 40
+FILES = 3
+"""A folder. Enough of both that a walk can be met on its way."""
+
+
+# A share, and what can happen to it
+
+
+class Share:
+    """A mount on `point`, and a hand on whatever is behind it."""
+
+    kind: str
+    has_server = True
+    """Whether files can be changed without the mount, on the other side."""
+
+    def __init__(self, mount: Mount) -> None:
+        self.mount = mount
+        self.point = mount.point
+        self.first_source = mount.source
+        self.identity: Identity | None = None
+
+    @property
+    def files(self) -> Path:
+        """Where files are edited while the mount is well."""
+        return self.mount.files
+
+    @property
+    def server(self) -> FuseMount:
+        assert isinstance(self.mount, FuseMount)
+        return self.mount
+
+    def kill(self) -> None:
+        self.server.kill_server()
+
+    def revive(self) -> None:
+        """After `kill`."""
+        self.server.start_server()
+
+    def stop(self) -> None:
+        self.server.stop_server()
+
+    def go_on(self) -> None:
+        """After `stop`."""
+        self.server.continue_server()
+
+    def unmount(self) -> None:
+        # A walker may have a folder open just now.
+        wait_for(lambda: self._try_unmount(), "an unmount")
+
+    def _try_unmount(self) -> bool:
+        try:
+            self.mount.unmount()
+        except OSError:
+            return False
+        return True
+
+    def unmount_lazily(self) -> None:
+        self.mount.unmount(lazy=True)
+
+    def remount(self) -> None:
+        self.mount.remount(self.first_source)
+
+    def mount_other(self, source: Path) -> None:
+        self.mount.remount(source)
+
+
+class SshfsShare(Share):
+    """`reconnect` finds a new server by itself; without it, sshfs ends with its server."""
+
+    def __init__(self, mount: SshfsMount, *, reconnects: bool) -> None:
+        super().__init__(mount)
+        self._reconnects = reconnects
+
+    def revive(self) -> None:
+        if self._reconnects:
+            super().revive()
+        else:
+            self.remount()
+
+
+class DiskShare(Share):
+    """An external disk, whose server is the driver."""
+
+    has_server = False
+
+    def __init__(self, mount: ImageMount) -> None:
+        super().__init__(mount)
+        self._stopped = 0
+
+    def kill(self) -> None:
+        os.kill(self._driver(), signal.SIGKILL)
+
+    def revive(self) -> None:
+        self.remount()
+
+    def stop(self) -> None:
+        self._stopped = self._driver()
+        os.kill(self._stopped, signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        with suppress(ProcessLookupError):
+            os.kill(self._stopped, signal.SIGCONT)
+
+    def remount(self) -> None:
+        # Without UUIDs (no udev in a container) a disk is known by its device's name, and the
+        # first free loop device may be another one now.
+        assert self.identity is not None
+        for _ in range(10):
+            super().remount()
+            found = self.mount.identity
+            if found is not None and found.source == self.identity.source:
+                return
+            time.sleep(0.5)
+        pytest.skip("the disk got another device name")
+
+    def _driver(self) -> int:
+        for folder in Path("/proc").iterdir():
+            if folder.name.isdigit():
+                with suppress(OSError):
+                    words = (folder / "cmdline").read_bytes().split(b"\0")
+                    if os.fsencode(self.point) in words and b"exfat" in words[0]:
+                        return int(folder.name)
+        raise AssertionError("no driver answers for the disk")
+
+
+def _sshfs(source: Path, point: Path) -> Share:
+    return SshfsShare(SshfsMount(source, point), reconnects=False)
+
+
+def _sshfs_reconnecting(source: Path, point: Path) -> Share:
+    return SshfsShare(SshfsMount(source, point, reconnect=True), reconnects=True)
+
+
+def _sshfs_caching(source: Path, point: Path) -> Share:
+    return SshfsShare(SshfsMount(source, point, caches=True), reconnects=False)
+
+
+def _smb(source: Path, point: Path) -> Share:
+    return Share(RcloneMount("smb", source, point))
+
+
+def _webdav(source: Path, point: Path) -> Share:
+    return Share(RcloneMount("webdav", source, point))
+
+
+def _exfat(source: Path, point: Path) -> Share:
+    return DiskShare(ImageMount("exfat", source, point))
+
+
+SHARES: dict[str, Callable[[Path, Path], Share]] = {
+    "sshfs": _sshfs,
+    "sshfs, reconnect": _sshfs_reconnecting,
+    "sshfs, caches": _sshfs_caching,
+    "rclone smb": _smb,
+    "rclone webdav": _webdav,
+    "exfat": _exfat,
+}
+
+
+class Fault(NamedTuple):
+    """What happens, how it ends, and the states that the root may truly be in meanwhile."""
+
+    happens: Callable[[Nas], None]
+    ends: Callable[[Nas], None]
+    states: frozenset[str]
+    is_during_scan: bool = False
+    keeps_server: bool = True
+    """Whether files can be added on the server while it lasts, to be found afterwards."""
+
+
+GONE = frozenset(("offline",))
+ERRORS = frozenset(("offline", "partial", "stalled"))
+SILENT = frozenset(("stalled",))
+OTHER = frozenset(("held",))
+NOT_THERE = frozenset(("offline", "held", "partial"))
+
+
+def _remount_empty(nas: Nas) -> None:
+    nas.share.unmount()
+    aside = nas.share.first_source.with_name("aside")
+    nas.share.first_source.rename(aside)
+    nas.share.first_source.mkdir()
+    nas.share.remount()
+
+
+def _remount_full(nas: Nas) -> None:
+    nas.share.unmount()
+    nas.share.first_source.rmdir()
+    nas.share.first_source.with_name("aside").rename(nas.share.first_source)
+    nas.share.remount()
+
+
+def _mount_other(nas: Nas) -> None:
+    nas.share.mount_other(nas.other)
+
+
+def _rename_source(nas: Nas) -> None:
+    nas.share.first_source.rename(nas.share.first_source.with_name("aside"))
+
+
+def _rename_back(nas: Nas) -> None:
+    nas.share.first_source.with_name("aside").rename(nas.share.first_source)
+
+
+FAULTS: dict[str, Fault] = {
+    "server killed": Fault(lambda nas: nas.share.kill(), lambda nas: nas.share.revive(), ERRORS),
+    "server killed during a scan": Fault(
+        lambda nas: nas.share.kill(), lambda nas: nas.share.revive(), ERRORS, is_during_scan=True
+    ),
+    "server stopped": Fault(lambda nas: nas.share.stop(), lambda nas: nas.share.go_on(), SILENT),
+    "server stopped during a scan": Fault(
+        lambda nas: nas.share.stop(), lambda nas: nas.share.go_on(), SILENT, is_during_scan=True
+    ),
+    "unmounted": Fault(lambda nas: nas.share.unmount(), lambda nas: nas.share.remount(), GONE),
+    "unmounted lazily during a scan": Fault(
+        lambda nas: nas.share.unmount_lazily(),
+        lambda nas: nas.share.remount(),
+        GONE,
+        is_during_scan=True,
+    ),
+    "remounted, and empty": Fault(_remount_empty, _remount_full, OTHER, keeps_server=False),
+    "another folder mounted in its place": Fault(
+        _mount_other, lambda nas: nas.share.remount(), OTHER
+    ),
+    "root folder renamed on the server": Fault(
+        _rename_source, _rename_back, NOT_THERE, keeps_server=False
+    ),
+}
+
+ALL_CASES = [(fault, share) for fault in FAULTS for share in SHARES if share != "sshfs, caches"]
+
+CASES = [
+    ("server killed", "sshfs"),
+    ("server killed", "rclone smb"),
+    ("server stopped", "rclone webdav"),
+    ("server stopped during a scan", "sshfs"),
+    ("unmounted", "exfat"),
+    ("unmounted lazily during a scan", "rclone smb"),
+    ("remounted, and empty", "sshfs"),
+    ("another folder mounted in its place", "rclone webdav"),
+    ("root folder renamed on the server", "sshfs"),
+]
+"""Every fault and every mount at least once, in a minute or two."""
+
+
+def _is_possible(fault: str, share: str) -> bool:
+    # A disk has no folder that somebody else could rename; it is empty when another is in place.
+    return share != "exfat" or fault not in (
+        "remounted, and empty",
+        "root folder renamed on the server",
+    )
+
+
+# The program on it
+
+
+@dataclass
+class Observed:
+    """One fault on one mount, and all that the program said of it."""
+
+    fault: str
+    share: str
+    states: list[str] = field(default_factory=list)
+    """Of the root, in the status, in the order in which they were seen."""
+    reason: str = ""
+    header: str = ""
+    entries_before: int = 0
+    entries_during: int = 0
+    changes_during: list[str] = field(default_factory=list)
+    changes_after: list[str] = field(default_factory=list)
+    exit_code: int | None = None
+    local_seconds: float = 0.0
+    """After which a change on the local disk was reported meanwhile."""
+    recovery_seconds: float = 0.0
+
+
+class Nas:
+    """A share with models on it, a local folder beside it, and the program on both."""
+
+    def __init__(self, folder: Path, share: Share) -> None:
+        self.share = share
+        self.machine = Machine(folder / "machine", COMFY_INVENTORY_STALL_AFTER=f"{STALL_AFTER:g}s")
+        self.local = folder / "local"
+        self.other = folder / "other"
+        self.roots = ("--models", share.point, "--extra", self.local)
+
+    def fill(self) -> None:
+        """Models on the share, others on the local disk, others on another share."""
+        fill(self.share.files, "nas")
+        fill(self.local, "local", folders=3)
+        if not isinstance(self.share, DiskShare):
+            fill(self.other, "other", folders=3)
+        self.share.identity = self.share.mount.identity
+
+    @contextmanager
+    def running(self) -> Iterator[Running]:
+        with self.machine.running("run", *self.roots, "--every", f"{EVERY:g}s") as running:
+            yield running
+
+    # What the program says
+
+    def root(self, path: Path | None = None) -> dict[str, Any]:
+        """A root in the status."""
+        wanted = str(path or self.share.point)
+        roots = self.machine.status().get("roots", ())
+        return next((root for root in roots if root["path"] == wanted), {})
+
+    def state(self) -> str:
+        return str(self.root().get("state", ""))
+
+    def lane_scan(self, path: Path | None = None) -> int:
+        """Number of the last scan of the lane that a root is in; 0 before the first."""
+        wanted = str(path or self.share.point)
+        for lane in self.machine.status().get("lanes", ()):
+            if any(root.endswith(":" + wanted) for root in lane["roots"]) and lane["last_scan"]:
+                return int(lane["last_scan"]["scan"])
+        return 0
+
+    def entries(self) -> frozenset[str]:
+        """Paths below the mount that the inventory holds."""
+        header = read_header(self.machine.output)
+        assert header is not None
+        top = str(self.share.point) + os.sep
+        paths = (native(e, header.get("base")) for e in read_entries(self.machine.output))
+        return frozenset(path for path in paths if path.startswith(top))
+
+    def header_state(self, output: Path | None = None) -> str:
+        header = read_header(output or self.machine.output)
+        assert header is not None
+        return next(r["state"] for r in header["roots"] if r["path"] == str(self.share.point))
+
+    def told(self, since: int) -> list[str]:
+        """Changes below the mount after scan `since`, each as `kind path`, paths below it."""
+        top = str(self.share.point) + os.sep
+        found = []
+        for line in self.machine.changes(since):
+            path = self.machine.work.joinpath(line["path"])
+            if str(path).startswith(top):
+                found.append(f"{line['kind']} {str(path)[len(top) :]}")
+        return sorted(found)
+
+    def settles(self, running: Running) -> None:
+        """Wait until the program knows all that there is."""
+        running.wait_for(lambda: self.state() == "online", "the mount online")
+        running.wait_for(lambda: self.lane_scan() and self.lane_scan(self.local), "first scans")
+        done = self.lane_scan()
+        running.wait_for(lambda: self.lane_scan() > done, "a second scan")
+
+    def walk_is_under_way(self, running: Running) -> bool:
+        """Whether a walker has a folder below the mount open: read from /proc, not from it."""
+        top = str(self.share.point) + os.sep
+        pid = running.process.pid
+        with suppress(OSError):
+            children = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+            for thread in Path(f"/proc/{pid}/task").iterdir():
+                children += " " + (thread / "children").read_text()
+            for child in set(children.split()):
+                for handle in Path(f"/proc/{child}/fd").iterdir():
+                    with suppress(OSError):
+                        if os.readlink(handle).startswith(top):
+                            return True
+        return False
+
+    def meet_a_walk(self, running: Running) -> None:
+        deadline = time.monotonic() + 30
+        while not self.walk_is_under_way(running):
+            assert time.monotonic() < deadline, "no walk was met on its way"
+
+    def local_change(self, running: Running, name: str) -> float:
+        """Make a file on the local disk; the seconds until it was reported."""
+        path = self.local / name
+        before = time.monotonic()
+        write(path, name)
+        running.wait_for(
+            lambda: any(
+                line["kind"] == "created" and line["path"].endswith(name)
+                for line in self.machine.changes()
+            ),
+            f"{name} reported",
+        )
+        return time.monotonic() - before
+
+
+def fill(top: Path, content: str, folders: int = FOLDERS) -> None:
+    for folder in range(folders):
+        for number in range(FILES):
+            name = f"model_{number}.safetensors"
+            write(top / f"folder_{folder:02d}" / name, f"{content} {folder} {number}")
+
+
+@pytest.fixture
+def make_nas(tmp_path: Path) -> Iterator[Callable[[str], Nas]]:
+    made: list[Share] = []
+
+    def make(kind: str) -> Nas:
+        share = SHARES[kind](tmp_path / "server" / "share", tmp_path / "mount")
+        made.append(share)
+        share.mount.__enter__()
+        nas = Nas(tmp_path, share)
+        nas.fill()
+        return nas
+
+    yield make
+    for share in made:
+        with suppress(AssertionError):
+            share.go_on()
+        share.mount.close()
+
+
+def record(observed: Observed) -> None:
+    """Add to the report; a case that ran before is replaced."""
+    if REPORT is None:
+        return
+    path = Path(REPORT)
+    known = json.loads(path.read_text()) if path.exists() else []
+    kept = [o for o in known if (o["fault"], o["share"]) != (observed.fault, observed.share)]
+    path.write_text(json.dumps([*kept, asdict(observed)], indent=1) + "\n")
+
+
+# Faults
+
+
+@pytest.mark.parametrize(
+    ("fault", "share"),
+    [pytest.param(*case, id=", ".join(case)) for case in (ALL_CASES if RUNS_ALL else CASES)],
+)
+def test_fault_deletes_nothing_and_the_root_recovers_by_itself(
+    fault: str, share: str, make_nas: Callable[[str], Nas]
+) -> None:
+    if not _is_possible(fault, share):
+        pytest.skip("a disk has no server")
+    nas = make_nas(share)
+    what = FAULTS[fault]
+    observed = Observed(fault, share)
+    # The one-shot scan has outputs of its own, since the running program holds the others.
+    one_shot = ("scan", *nas.roots, "--output", "once.json", "--hold-wait", "1s")
+    nas.machine.run(*one_shot)
+    with nas.running() as running:
+        nas.settles(running)
+        before = nas.machine.status()["scan"]
+        entries = nas.entries()
+        assert len(entries) == FOLDERS * (FILES + 1)
+        observed.entries_before = len(entries)
+
+        if what.is_during_scan:
+            nas.meet_a_walk(running)
+        what.happens(nas)
+        running.wait_for(lambda: nas.state() not in ("online", ""), "that the mount is not well")
+        observed.states.append(nas.state())
+        observed.local_seconds = nas.local_change(running, "meanwhile.safetensors")
+        observed.exit_code = run_once(nas, one_shot)
+        running.wait_for(lambda: nas.header_state() == nas.state(), "the state in the inventory")
+        observed.states += [s for s in [nas.state()] if s not in observed.states]
+        observed.reason = nas.root().get("reason", "").replace(str(nas.share.point), "MOUNT")
+        observed.header = nas.header_state()
+        observed.entries_during = len(nas.entries())
+        observed.changes_during = nas.told(before)
+        assert nas.entries() == entries
+
+        if nas.share.has_server and what.keeps_server:
+            write(nas.share.first_source / "folder_00" / "came.safetensors", "meanwhile")
+        what.ends(nas)
+        started = time.monotonic()
+        running.wait_for(lambda: nas.state() == "online", "that it recovers by itself")
+        observed.recovery_seconds = time.monotonic() - started
+        if not (nas.share.has_server and what.keeps_server):
+            write(nas.share.files / "folder_00" / "came.safetensors", "afterwards")
+        running.wait_for(lambda: nas.told(before), "what came meanwhile")
+        done = nas.lane_scan()
+        running.wait_for(lambda: nas.lane_scan() >= done + 2, "two more scans")
+        observed.changes_after = nas.told(before)
+        assert running.stop() == 0
+    record(observed)
+    assert set(observed.states) <= what.states
+    assert observed.header in what.states
+    assert observed.changes_during == []
+    assert observed.changes_after == ["created folder_00/came.safetensors"]
+    assert observed.exit_code == 3
+    assert observed.local_seconds <= INTERVALS * EVERY
+    # The one-shot scan finds everything again as well.
+    nas.machine.run(*one_shot)
+    lines = nas.machine.output.with_name("once.changes.jsonl").read_text().splitlines()
+    assert "deleted" not in {json.loads(line)["kind"] for line in lines}
+
+
+def run_once(nas: Nas, arguments: tuple[object, ...]) -> int:
+    """The exit code of a one-shot scan, which ends in time although the mount may hang."""
+    done = subprocess.run(
+        [sys.executable, "-m", "scanner", *map(str, arguments)],
+        cwd=nas.machine.work,
+        env=nas.machine.environ,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        timeout=60,
+        check=False,
+    )
+    return done.returncode
