@@ -7,7 +7,6 @@ import logging
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -35,54 +34,61 @@ app.add_typer(config_app, name="config", no_args_is_help=True)
 
 log = logging.getLogger("scanner")
 
+# Paths are taken as texts: typer looks at what it is to make a Path of, and hangs on a mount that
+# hangs (design rule 3).
 _ROOTS = "Folders"
 _TIMES = "Times"
 _FILES = "Files"
 
 ComfyRoot = Annotated[
-    Path | None,
-    typer.Option(help="ComfyUI's folder (default: ./ComfyUI).", rich_help_panel=_ROOTS),
+    str | None,
+    typer.Option(
+        metavar="PATH", help="ComfyUI's folder (default: ./ComfyUI).", rich_help_panel=_ROOTS
+    ),
 ]
 Models = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
+        metavar="PATH",
         help="A bare models folder, as on a NAS without ComfyUI. Repeatable.",
         rich_help_panel=_ROOTS,
     ),
 ]
 Downloads = Annotated[
-    list[Path] | None,
-    typer.Option(help="A folder of downloads. Repeatable.", rich_help_panel=_ROOTS),
+    list[str] | None,
+    typer.Option(metavar="PATH", help="A folder of downloads. Repeatable.", rich_help_panel=_ROOTS),
 ]
 Extra = Annotated[
-    list[Path] | None,
-    typer.Option(help="Any other folder. Repeatable.", rich_help_panel=_ROOTS),
+    list[str] | None,
+    typer.Option(metavar="PATH", help="Any other folder. Repeatable.", rich_help_panel=_ROOTS),
 ]
 ExtraModelPaths = Annotated[
-    list[Path] | None,
+    list[str] | None,
     typer.Option(
         "--extra-model-paths-config",
+        metavar="PATH",
         help="An extra_model_paths.yaml besides ComfyUI's own. Repeatable.",
         rich_help_panel=_ROOTS,
     ),
 ]
 BaseDirectory = Annotated[
-    Path | None,
-    typer.Option(help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS),
+    str | None,
+    typer.Option(metavar="PATH", help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS),
 ]
 OutputDirectory = Annotated[
-    Path | None,
-    typer.Option(help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS),
+    str | None,
+    typer.Option(metavar="PATH", help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS),
 ]
 InputDirectory = Annotated[
-    Path | None,
-    typer.Option(help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS),
+    str | None,
+    typer.Option(metavar="PATH", help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS),
 ]
 Output = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--output",
         "-o",
+        metavar="PATH",
         help="The inventory (default: ./comfy_inventory.json); the rest lies beside it.",
         rich_help_panel=_FILES,
     ),
@@ -92,11 +98,14 @@ Profile = Annotated[
     typer.Option(help="Ready-made settings: nas, wsl or local.", rich_help_panel=_FILES),
 ]
 Config = Annotated[
-    Path | None,
-    typer.Option("--config", "-c", help="A TOML file of settings.", rich_help_panel=_FILES),
+    str | None,
+    typer.Option(
+        "--config", "-c", metavar="PATH", help="A TOML file of settings.", rich_help_panel=_FILES
+    ),
 ]
 LogFile = Annotated[
-    Path | None, typer.Option(help="Log to this file as well.", rich_help_panel=_FILES)
+    str | None,
+    typer.Option(metavar="PATH", help="Log to this file as well.", rich_help_panel=_FILES),
 ]
 LogLevel = Annotated[
     str | None,
@@ -273,6 +282,8 @@ def changes(
 ) -> None:
     """The change list, oldest first."""
     outputs = _outputs(_load(locals()))
+    if not follow and not os.path.exists(outputs.journal):
+        raise InventoryError(f"No scan has written {outputs.journal} yet.")
     from scanner.display import print_changes
 
     print_changes(
@@ -332,7 +343,7 @@ def roots(
 @app.command()
 def doctor(
     paths: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Argument(
             metavar="[PATH]...", help="Folders to examine. Default: those that would be scanned."
         ),
@@ -537,7 +548,8 @@ def _greet(loaded: Loaded, found: Found, outputs: Outputs) -> None:
 def _console() -> Console:
     from rich.console import Console
 
-    return Console(soft_wrap=not sys.stdout.isatty())
+    # Where nobody looks at it line by line nothing is cut or wrapped.
+    return Console(width=None if sys.stdout.isatty() else 100_000)
 
 
 def _start_log(loaded: Loaded) -> None:
@@ -560,17 +572,20 @@ def _print_json(value: object) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code. `argv` without the program's name."""
+    from scanner.stdout import ReaderGoneError, guarded_stdout
+
     try:
-        result = app(
-            None if argv is None else list(argv), prog_name="comfy-inventory", standalone_mode=False
-        )
+        with guarded_stdout():
+            result = app(
+                None if argv is None else list(argv),
+                prog_name="comfy-inventory",
+                standalone_mode=False,
+            )
+    except ReaderGoneError as error:
+        return error.exit_code
     except InventoryError as error:
         typer.echo(f"comfy-inventory: {error}", err=True)
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output has gone; that is its right (head, grep -m1).
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
     except (KeyboardInterrupt, EOFError):
         return 130
     except Exception as error:

@@ -22,6 +22,7 @@ from scanner.backlog import Done
 from scanner.changes import KINDS
 from scanner.errors import SettingsError
 from scanner.journal import follow, read
+from scanner.portable import printable, time_ns
 from scanner.report import count_text, share_text, size_text
 from scanner.service import Display
 from scanner.settings import Settings, format_duration, parse_duration
@@ -228,7 +229,7 @@ def print_roots(console: Console, roots: Sequence[Mapping[str, Any]]) -> None:
         told = state if not root.get("reason") else f"{state}: {root['reason']}"
         table.add_row(
             Text(root["kind"]),
-            Text(root["path"]),
+            Text(printable(root["path"])),
             Text(root.get("category") or ""),
             Text(told, STATE_STYLES.get(state, "dim")),
         )
@@ -255,7 +256,7 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
             Text(f"held: {count_text(hold['files'], 'deletion')} of {hold['id']}, {told}", "yellow")
         )
     for place in status["unreachable"]:
-        console.print(Text(f"unreachable: {place['path']}: {place['error']}", "yellow"))
+        console.print(Text(f"unreachable: {printable(place['path'])}: {place['error']}", "yellow"))
     backlog = status["backlog"]
     if backlog["files"]:
         left = f"{count_text(backlog['files'], 'file')}, {size_text(backlog['bytes'])}"
@@ -517,12 +518,16 @@ def print_changes(
 def _lines(
     journal: str, scan: int | None, moment: int | None, follow_on: bool
 ) -> Iterator[dict[str, Any]]:
-    yield from read(journal, since_scan=scan, since_time=moment)
-    if follow_on:
-        try:
-            yield from follow(journal, threading.Event(), 0.5)
-        except KeyboardInterrupt:
-            return
+    if not follow_on:
+        yield from read(journal, since_scan=scan, since_time=moment)
+        return
+    try:
+        # One reader for what is there and what comes: between two, lines could slip through.
+        for line in follow(journal, threading.Event(), 0.5, since_scan=scan or 0):
+            if moment is None or time_ns(line["time"]) >= moment:
+                yield line
+    except KeyboardInterrupt:
+        return
 
 
 def _root_forms(root: str) -> tuple[str, ...]:
@@ -556,8 +561,8 @@ def _change_text(change: Mapping[str, Any]) -> Text:
     text = Text(f"{change['time'][:19].replace('T', ' ')}  ")
     text.append(f"{kind:<9}", KIND_STYLES.get(kind, ""))
     if "from" in change:
-        text.append(f"{change['from']} -> ")
-    text.append(change["path"] + ("/" if change["type"] == "directory" else ""))
+        text.append(f"{printable(change['from'])} -> ")
+    text.append(printable(change["path"]) + ("/" if change["type"] == "directory" else ""))
     told = []
     if "files" in change:
         told.append(count_text(change["files"], "file"))

@@ -489,7 +489,8 @@ class Doctor:
     def _probe(self, finding: Finding) -> None:
         name = f"{NAME_PREFIX}{secrets.token_hex(4)}"
         try:
-            answer = self._ask(finding.mount, Probe(finding.target, name))
+            # In a process of its own everywhere: it outlives us, whatever ends us, by the file.
+            answer = self._answer(self._walkers.apart(finding.mount), Probe(finding.target, name))
         except LostWalkerError:
             text = f"The mount went away during the probe; remove {name} there if you find it."
             finding.notes.append(Note("probe_left", text))
@@ -503,8 +504,10 @@ class Doctor:
             text = f"The probe was not possible: {answer.error}."
             finding.notes.append(Note("probe_failed", text))
 
-    def _ask(self, mount: Mount, request: Timed | Probe) -> Answer:
-        walker = self._walkers.of(mount)
+    def _ask(self, mount: Mount, request: Timed) -> Answer:
+        return self._answer(self._walkers.of(mount), request)
+
+    def _answer(self, walker: Walker, request: Timed | Probe) -> Answer:
         walker.ask(request)
         answer = walker.answer()
         walker.answer()

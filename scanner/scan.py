@@ -699,6 +699,7 @@ class Scanner:
         )
         run.memory.unsettled = growth.unsettled
         if growth.growing:
+            self.store.note_annotations()
             keep_entries(run.delta, self.store.snapshot, set(growth.growing))
             run.changes = [change for change in run.changes if change.path not in growth.growing]
 

@@ -496,7 +496,8 @@ def stopping_on_signals(service: Service) -> Iterator[list[int]]:
 
     def on_signal(number: int, frame: object) -> None:
         received.append(number)
-        service.stop()
+        # In a thread of its own: the signal may have come while this one holds the event's lock.
+        threading.Thread(target=service.stop, daemon=True).start()
 
     old = {number: signal.signal(number, on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
     try:

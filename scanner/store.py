@@ -218,6 +218,10 @@ class Store:
         self._undelivered = False
         self.state.clear_outbox(scan)
 
+    def note_annotations(self) -> None:
+        """Remember that the inventory could say more, though nothing changed (rule 10)."""
+        self._has_annotations = True
+
     def save_fingerprints(self, directories: Mapping[str, Directory]) -> None:
         """Replace directories by themselves with more fingerprints: an annotation, no scan."""
         with self.state.transaction():

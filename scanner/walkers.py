@@ -47,6 +47,10 @@ class Walkers(Protocol):
         """A walker for `mount`, with nothing asked yet. Raises LostWalkerError."""
         ...
 
+    def apart(self, mount: Mount) -> Walker:
+        """The same in a process of its own, even on a local disk. Raises LostWalkerError."""
+        ...
+
     def workers(self, mount: Mount) -> int:
         """How many requests are under way at a time on `mount`."""
         ...
@@ -59,6 +63,9 @@ class InProcess:
         self._files = files
 
     def of(self, mount: Mount) -> Walker:
+        return LocalWalker(self._files)
+
+    def apart(self, mount: Mount) -> Walker:
         return LocalWalker(self._files)
 
     def workers(self, mount: Mount) -> int:
@@ -84,8 +91,9 @@ class ByMount:
         self._processes: dict[str, _Process] = {}
 
     def of(self, mount: Mount) -> Walker:
-        if not mount.is_remote:
-            return LocalWalker(self._files)
+        return self.apart(mount) if mount.is_remote else LocalWalker(self._files)
+
+    def apart(self, mount: Mount) -> Walker:
         with self._lock:
             process = self._processes.get(mount.point)
             if process is not None and process.is_abandoned and process.is_alive:

@@ -332,7 +332,12 @@ class Nas:
 
     def __init__(self, folder: Path, share: Share) -> None:
         self.share = share
-        self.machine = Machine(folder / "machine", COMFY_INVENTORY_STALL_AFTER=f"{STALL_AFTER:g}s")
+        self.machine = Machine(
+            folder / "machine",
+            COMFY_INVENTORY_STALL_AFTER=f"{STALL_AFTER:g}s",
+            # A one-shot scan would wait for files to be old enough to be read: 5 min on rclone.
+            COMFY_INVENTORY_BACKLOG_TIME="0",
+        )
         self.local = folder / "local"
         self.other = folder / "other"
         self.roots = ("--models", share.point, "--extra", self.local)
