@@ -29,8 +29,9 @@ from benchmarks.__main__ import RESULTS, reason_without_find
 from scanner.filesystem import DiskFileSystem
 from scanner.mounts import mount_of
 from scanner.outputs import Outputs
+from scanner.passing import Outcome
 from scanner.roots import Root
-from scanner.scan import Outcome, Scanner
+from scanner.scan import Scanner
 from scanner.settings import Settings
 from scanner.store import Store
 from scanner.verification import PROOFS_WANTED
@@ -67,19 +68,12 @@ def build_tree(top: Path, files: int) -> int:
 
 @dataclass
 class Timing:
-    """One timed step: elapsed seconds, the processor's share of them in this process and its
-    children that ended, workers at its end, and requests by type."""
+    """One step: elapsed seconds, workers at its end, and requests by type."""
 
     name: str
     seconds: float
     workers: int
     requests: dict[str, int]
-    listed: int = 0
-
-    @property
-    def total(self) -> int:
-        """All requests."""
-        return sum(self.requests.values())
 
 
 class Engine:

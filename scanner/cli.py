@@ -399,7 +399,7 @@ def doctor(
     if as_json:
         pages = [finding.as_json() for finding in findings]
         _print_json({"schema": 1, "paths": pages, "advice": told})
-    elif told is not None and len({finding.advice for finding in findings}) > 1:
+    elif told is not None and len({f.advice for f in findings if f.advice is not None}) > 1:
         print_advice(_console(), "Settings that fit all of them:", told)
     if code := exit_code(findings):
         raise typer.Exit(code)

@@ -15,7 +15,7 @@ from array import array
 from collections.abc import Callable, Sequence
 from typing import BinaryIO, NamedTuple, Protocol
 
-from scanner.mounts import Mount, mount_of, read_mounts
+from scanner.mounts import Mount, leads_to, mount_of, read_mounts
 from scanner.snapshot import (
     BROKEN_LINK,
     DIRECTORY,
@@ -132,7 +132,8 @@ class DiskFileSystem:
         """Whether the link at `path` leads to another mount that may hang."""
         if time.monotonic() - self._mounts_read > MOUNTS_FRESH:
             self._mounts, self._mounts_read = read_mounts(), time.monotonic()
-        return leads_away(path, text, self._mounts)
+        # Through links to links as well: the last one of a chain may be the one that hangs.
+        return leads_away(path, leads_to(link_target(path, text), self._mounts), self._mounts)
 
     def stat(self, path: str) -> Stat:
         found = os.stat(path)

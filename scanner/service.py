@@ -22,13 +22,15 @@ from scanner.guard import ONLINE
 from scanner.installation import Found
 from scanner.mounts import mount_of
 from scanner.outputs import Outputs
+from scanner.passing import Outcome
 from scanner.portable import path_fields, readable, shown, time_text
 from scanner.report import change_lines, count_text, counts_text
 from scanner.roots import Root
-from scanner.scan import Outcome, Scanner
+from scanner.scan import Scanner
 from scanner.settings import Settings, format_duration
 from scanner.status import write_status
 from scanner.store import Store
+from scanner.view import root_states, unreachable
 from scanner.walk import Progress
 from scanner.walkers import ByMount
 
@@ -384,6 +386,9 @@ class Service:
                     "roots": [readable(root.id) for root in lane.roots],
                     "last_scan": _last_scan(lane.last),
                     "next_due": self._next_due(lane.id),
+                    "verify_seconds": round(
+                        max(map(self.scanner.verification_period, lane.roots)), 1
+                    ),
                     "error": lane.error or None,
                 }
                 for lane in self._lanes.values()
@@ -401,7 +406,7 @@ class Service:
                     "filesystem": state.filesystem,
                     **({"reason": state.reason} if state.reason else {}),
                 }
-                for root, state in self.scanner.root_states()
+                for root, state in root_states(store, self.found.roots)
             ],
             "holds": [
                 {
@@ -420,7 +425,7 @@ class Service:
                     "error": place.error,
                     "since": time_text(place.since),
                 }
-                for place in self.scanner.unreachable()
+                for place in unreachable(store)
             ],
             "journal": {
                 "path": shown(self.outputs.journal, None),

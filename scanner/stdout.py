@@ -57,11 +57,11 @@ class _Guarded(io.RawIOBase):
 def guarded_stdout() -> Iterator[None]:
     """Give `sys.stdout` our errors for a while. Raises ReaderGoneError and OutputError."""
     plain = sys.stdout
-    raw = getattr(getattr(plain, "buffer", None), "raw", None)
-    if plain is None or plain is not sys.__stdout__ or not isinstance(raw, io.FileIO):
+    if not isinstance(plain, io.TextIOWrapper) or plain is not sys.__stdout__:
         yield  # closed, or captured
         return
-    if os.name == "nt" and plain.isatty():
+    raw = getattr(plain.buffer, "raw", None)
+    if not isinstance(raw, io.FileIO) or (os.name == "nt" and plain.isatty()):
         yield  # a console with an encoding of its own
         return
     plain.flush()

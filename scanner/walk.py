@@ -109,7 +109,7 @@ class Walked:
 class Walk:
     """A walk of one root. `rematch` forgets earlier decisions of the ignore rules (rule 9);
     `must_list` says which known directories are listed even if their mtime has not moved;
-    `look_at` stats a path on whatever mount."""
+    `look_at` stats a path on whatever mount; `leads_to` follows links on local disks."""
 
     def __init__(
         self,
@@ -122,6 +122,7 @@ class Walk:
         rematch: bool,
         look_at: LookAt,
         must_list: Callable[[str], bool] = lambda path: True,
+        leads_to: Callable[[str], str] = lambda path: path,
     ) -> None:
         self._walker = walker
         self._top = top
@@ -131,6 +132,7 @@ class Walk:
         self._rematch = rematch
         self._look_at = look_at
         self._must_list = must_list
+        self._leads_to = leads_to
         self._identities: dict[str, tuple[int, int] | None] = {}
         self._asked: set[str] = set()
         self._doubtful: set[str] = set()
@@ -283,7 +285,7 @@ class Walk:
                 rows.append(row)
                 continue
             child = join(path, row.name)
-            target = link_target(child, targets[row.name])
+            target = self._leads_to(link_target(child, targets[row.name]))
             same = old_targets.get(row.name) == targets[row.name]
             seen = self._foreign_row(child, target, row, known.get(row.name) if same else None)
             if seen is None:

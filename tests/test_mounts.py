@@ -12,7 +12,23 @@ import psutil
 import pytest
 
 from scanner import mounts
-from scanner.mounts import LOCAL_TYPES, STABLE_INODE_TYPES, UNKNOWN, Mount, mount_of, read_mounts
+from scanner.mounts import (
+    ATTRIBUTE_CACHES,
+    DIRECTORY_MTIME_TYPES,
+    DISK_TYPES,
+    FAT_TYPES,
+    GRANULARITIES,
+    HOST_TYPES,
+    LOCAL_TYPES,
+    NETWORK_TYPES,
+    STABLE_INODE_TYPES,
+    STALE_DIRECTORY_TYPES,
+    UNKNOWN,
+    Mount,
+    leads_to,
+    mount_of,
+    read_mounts,
+)
 
 pytestmark = pytest.mark.skipif(os.sep != "/", reason="POSIX paths")
 
@@ -273,3 +289,153 @@ def test_device_number_is_no_part_of_the_identity(table: Any) -> None:
         table(f"36 28 {number} / /mnt/nas rw - cifs //nas/share rw\n".encode())
         identities.add(read_mounts()[0].identity)
     assert identities == {"cifs //nas/share /"}
+
+
+# What types are known for
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "events", "trust"),
+    [
+        ("ext4", "disk", "all", True),
+        ("NTFS", "disk", "all", True),
+        ("exfat", "disk", "all", False),
+        ("vfat", "disk", "all", False),
+        ("fuseblk", "disk", "all", None),
+        ("fuse.mergerfs", "disk", "own", False),
+        ("nfs", "network", "own", None),
+        ("nfs4", "network", "own", None),
+        ("cifs", "network", "own", None),
+        ("smb3", "network", "own", None),
+        ("smbfs", "network", "own", None),
+        ("afpfs", "network", "own", None),
+        ("webdav", "network", "own", None),
+        ("davfs", "network", "own", None),
+        ("fuse.sshfs", "network", "own", None),
+        ("fuse.rclone", "network", "own", False),
+        ("fuse.s3fs", "network", "own", False),
+        ("ceph", "network", "own", None),
+        ("fuse.glusterfs", "network", "own", None),
+        ("lustre", "network", "own", None),
+        ("9p", "host", "own", None),
+        ("v9fs", "host", "own", None),
+        ("drvfs", "host", "own", None),
+        ("virtiofs", "host", "own", None),
+        ("something new", "unknown", "unknown", None),
+    ],
+)
+def test_what_a_type_is_known_for(name: str, place: str, events: str, trust: bool | None) -> None:
+    """`trust`: directory mtimes work, never do, or have to be seen working."""
+    mount = Mount("/x", name, "y")
+    assert (mount.place, mount.events) == (place, events)
+    assert mount.moves_directory_mtimes == (trust is True)
+    assert mount.never_moves_directory_mtimes == (trust is False)
+
+
+def test_tables_agree_with_each_other() -> None:
+    assert not LOCAL_TYPES & (DISK_TYPES | HOST_TYPES | NETWORK_TYPES)
+    assert not DISK_TYPES & (HOST_TYPES | NETWORK_TYPES)
+    assert not HOST_TYPES & NETWORK_TYPES
+    assert DIRECTORY_MTIME_TYPES <= LOCAL_TYPES
+    assert not DIRECTORY_MTIME_TYPES & STALE_DIRECTORY_TYPES
+    assert FAT_TYPES <= STALE_DIRECTORY_TYPES
+    known = LOCAL_TYPES | DISK_TYPES | HOST_TYPES | NETWORK_TYPES
+    assert known >= STALE_DIRECTORY_TYPES | GRANULARITIES.keys() | ATTRIBUTE_CACHES.keys()
+    assert all(name == name.lower() for name in known)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "settle"),
+    [
+        ("ext4", "rw", 0.05),
+        ("ext3", "rw", 2.0),
+        ("exfat", "rw", 4.0),
+        ("something new", "", 3.0),
+        ("9p", "rw,aname=drvfs;path=C:", 3.0),
+        ("cifs", "rw,actimeo=1", 3.0),
+        ("cifs", "rw,actimeo=30", 30.0),
+        ("nfs4", "rw", 60.0),
+        ("nfs4", "rw,noac", 3.0),
+        ("nfs4", "rw,actimeo=5", 5.0),
+        ("nfs4", "rw,acregmax=5", 60.0),  # acdirmax keeps its default
+        ("nfs4", "rw,acregmax=5,acdirmax=7", 7.0),
+        ("fuse.sshfs", "rw,user_id=0", 20.0),
+        ("fuse.rclone", "rw", 300.0),
+    ],
+)
+def test_settle_covers_steps_and_caches(name: str, options: str, settle: float) -> None:
+    assert Mount("/x", name, "y", options=options).settle == settle
+
+
+def test_steps_are_known_by_format_or_protocol_only() -> None:
+    assert Mount("/x", "vfat", "y").known_granularity == 2.0
+    assert Mount("/x", "fuse.sshfs", "y").known_granularity == 1.0
+    assert Mount("/x", "ext4", "y").known_granularity == 1e-9
+    assert Mount("/x", "cifs", "y").known_granularity is None
+    assert Mount("/x", "cifs", "y").granularity == 0.0
+
+
+def test_webdav_is_known_by_its_address(table: Any) -> None:
+    table(b"1 0 0:1 / /dav rw - fuse https://me:secret@nas/dav rw\n2 0 0:2 / /f rw - fuse x rw\n")
+    dav, other = read_mounts()
+    assert (dav.type, other.type) == ("davfs", "fuse")
+    assert dav.shown_source == "https://me@nas/dav"
+    assert Mount("/x", "smbfs", "//me:secret@nas/share").shown_source == "//me@nas/share"
+    assert Mount("/x", "cifs", "//nas/share").shown_source == "//nas/share"
+
+
+def test_windows_drives_are_known_in_wsl() -> None:
+    assert Mount("/mnt/c", "drvfs", "C:").is_windows_drive
+    assert Mount("/mnt/c", "9p", "C:\\", options="rw,aname=drvfs;path=C:\\").is_windows_drive
+    assert not Mount("/mnt/host", "9p", "share", options="rw,trans=virtio").is_windows_drive
+
+
+def test_mapped_drive_of_windows_is_remote(table: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    table(FileNotFoundError(2, "none"))
+    parts = [
+        SimpleNamespace(mountpoint="C:\\", fstype="NTFS", device="C:\\", opts="rw,fixed"),
+        SimpleNamespace(mountpoint="Z:\\", fstype="NTFS", device="Z:\\", opts="rw,remote"),
+    ]
+    monkeypatch.setattr(psutil, "disk_partitions", lambda all=False: parts)
+    assert [(m.type, m.is_remote) for m in read_mounts()] == [("ntfs", False), ("smb", True)]
+
+
+def test_share_without_a_letter_is_remote() -> None:
+    mount = mount_of("\\\\Nas\\Models\\loras", [Mount("/", "ext4", "root")])
+    assert mount == Mount("\\\\Nas\\Models", "smb", "//nas/models")
+    assert mount_of("\\\\wsl$\\Debian\\home", []).type == "9p"
+
+
+# Where links lead
+
+
+def test_links_are_followed_up_to_the_first_remote_mount() -> None:
+    links = {
+        "/home/u/models": "../../data/models",
+        "/data": "disk1",
+        "/disk1/models/loras": "/mnt/nas/loras",
+        "/home/u/nas": "/mnt/../mnt/nas",
+        "/circle": "/circle",
+        "/here": ".",
+    }
+    mounts = [
+        Mount("/", "ext4", "root"),
+        Mount("/mnt/nas", "cifs", "//nas/share"),
+        Mount("/mnt/nas/inner", "ext4", "/dev/sdb1"),
+    ]
+    asked: list[str] = []
+
+    def read_link(path: str) -> str:
+        asked.append(path)
+        if path not in links:
+            raise OSError(22, "no link", path)
+        return links[path]
+
+    assert leads_to("/home/u/models/vae", mounts, read_link) == "/disk1/models/vae"
+    assert leads_to("/home/u/models/loras/sd/x", mounts, read_link) == "/mnt/nas/loras/sd/x"
+    assert leads_to("/home/u/nas/loras", mounts, read_link) == "/mnt/nas/loras"
+    assert leads_to("/here/home/u", mounts, read_link) == "/home/u"
+    assert leads_to("/", mounts, read_link) == "/"
+    assert leads_to("/mnt/nas/loras", mounts, read_link) == "/mnt/nas/loras"
+    assert leads_to("/circle/x", mounts, read_link) == "/circle/x"
+    assert not [path for path in asked if path.startswith("/mnt/nas")]

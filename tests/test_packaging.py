@@ -116,6 +116,8 @@ def test_installed_command_scans_an_installation(installed: Environment, tmp_pat
     model = comfy_root / "models" / "loras" / "a.safetensors"
     model.parent.mkdir(parents=True)
     model.write_bytes(b"weights")
+    for folder in ("custom_nodes", "input", "output"):
+        (comfy_root / folder).mkdir()
     output = tmp_path / "out" / "comfy_inventory.json"
     output.parent.mkdir()
     command = ["comfy-inventory", "scan", "--comfy-root", str(comfy_root)]

@@ -10,6 +10,7 @@ import pytest
 from scanner.inventory import read_header
 from scanner.mounts import Mount
 from scanner.roots import Root
+from scanner.view import root_states
 from tests.world import MODELS, World, at, content
 
 NAS = Mount(at("ComfyUI/models/loras"), "ext4", "/dev/fake9")
@@ -62,13 +63,13 @@ def test_unmounted_folder_keeps_its_entries_and_the_rest_goes_on(world: World) -
     world.files.write(at("ComfyUI/models/vae/w.safetensors"), b"w")
     assert world.scan() == [("created", "ComfyUI/models/vae/w.safetensors")]
     assert at(lora("a")) in world.inventory()
-    assert {r.id: s.state for r, s in world.scanner.root_states()}[MODELS.id] == "partial"
+    assert {r.id: s.state for r, s in root_states(world.store, world.roots)}[MODELS.id] == "partial"
     assert reached(world) == ["ComfyUI/models/loras"]
     for _ in range(3):
         assert world.scan() == []
     mount(world, children)
     assert world.scan() == []
-    assert {r.id: s.state for r, s in world.scanner.root_states()}[MODELS.id] == "online"
+    assert {r.id: s.state for r, s in root_states(world.store, world.roots)}[MODELS.id] == "online"
     assert reached(world) == []
 
 

@@ -11,10 +11,11 @@ from scanner.backlog import Backlog
 from scanner.inventory import read_entries, read_header
 from scanner.journal import read
 from scanner.outputs import Outputs
+from scanner.passing import Outcome
 from scanner.portable import mtime_of, native
 from scanner.replay import replay
 from scanner.roots import Root
-from scanner.scan import Outcome, Scanner
+from scanner.scan import Scanner
 from scanner.settings import Settings
 from scanner.snapshot import project
 from scanner.store import Store

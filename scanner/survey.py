@@ -1,0 +1,206 @@
+"""All that a pass asks of walkers: the health of places, walks over them, fingerprints."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+
+from scanner.filesystem import FileSystem, Stat
+from scanner.guard import OFFLINE, STALLED, Health, KnownMount, Moment, examine
+from scanner.membership import Members
+from scanner.mounts import Mount, leads_to, mount_of
+from scanner.places import Places
+from scanner.roots import Root, owner_of
+from scanner.settings import Settings
+from scanner.snapshot import Entry
+from scanner.state import Request
+from scanner.store import Store
+from scanner.verification import Terms, Verification
+from scanner.walk import LookAt, Progress, Walk, Walked
+from scanner.walker import Failed, Fingerprinted, SampleFile, Stated, StatPath
+from scanner.walkers import LostWalkerError, Walkers
+
+log = logging.getLogger(__name__)
+
+
+class Survey:
+    """Asks about the places of one output, each through the walker of its mount."""
+
+    def __init__(
+        self,
+        files: FileSystem,
+        walkers: Walkers,
+        store: Store,
+        settings: Settings,
+        members: Members,
+    ) -> None:
+        self._files = files
+        self._walkers = walkers
+        self._store = store
+        self._settings = settings
+        self._members = members
+        self._verifications: dict[str, Verification] = defaultdict(Verification)
+
+    def examine(
+        self, roots: Iterable[Root], places: Places, requests: Iterable[Request]
+    ) -> dict[str, Health]:
+        """Health of each root, by id. A mount that a person accepted is not held against it."""
+        mounts = self._files.mounts()
+        accepted = {request.root for request in requests if not request.paths}
+        found = {}
+        for root in roots:
+            record = self._store.memory.roots.get(root.id)
+            known = None
+            if record is not None and record.walked:
+                known = KnownMount(record.mount_point, record.mount_identity)
+                if root.id in accepted:
+                    known = KnownMount("", "")
+            mount = places.mount_of(root, mounts)
+            try:
+                stat = self._stat(root.path, mount)
+            except LostWalkerError as lost:
+                state = STALLED if lost.is_stalled else OFFLINE
+                found[root.id] = Health(state, str(lost), mount)
+            else:
+                lives = replace(root, path=places.targets.get(root.path, root.path))
+                found[root.id] = examine(lives, stat, mounts, known)
+        return found
+
+    def _stat(self, path: str, mount: Mount) -> Stat | Failed:
+        walker = self._walkers.of(mount)
+        walker.ask(StatPath(path))
+        answer = walker.answer()
+        walker.answer()
+        assert isinstance(answer, Stated | Failed)
+        return answer.stat if isinstance(answer, Stated) else answer
+
+    def walk(
+        self,
+        root: Root,
+        places: Places,
+        health: Health,
+        moment: Moment,
+        *,
+        rematch: bool,
+        stopped: Callable[[], bool],
+        progress: Callable[[Progress], None] | None,
+    ) -> Walked | None:
+        """What is below `root`; None where its walker was lost on the way.
+
+        `rematch`: the ignore rules have changed since the last walk.
+        """
+
+        def look_at(path: str, where: str) -> Stat | Failed | None:
+            owner = owner_of(where, places.all)
+            mount = places.mount_of(owner, mounts) if owner else mount_of(where, mounts)
+            try:
+                return self._stat(path, mount)
+            except LostWalkerError:
+                return None
+
+        mounts = self._files.mounts()
+        started = self._files.monotonic()
+        try:
+            walk = self._make_walk(root, places, health, moment, look_at, rematch)
+            walked = walk.run(stopped, progress)
+        except LostWalkerError as lost:
+            log.debug("%s: %s", root.id, lost)
+            return None
+        if not stopped():
+            self._learn(root, health.mount, walked, started)
+        return walked
+
+    def _learn(self, root: Root, mount: Mount, walked: Walked, started: float) -> None:
+        """What a walk says of the mount's directory mtimes, and of its own cost (rule 5)."""
+        verification = self._verifications[root.id]
+        trust = self._store.trust_of(mount)
+        for path in walked.listed:
+            old, new = self._store.snapshot.get(path), walked.observed.get(path)
+            was_at_rest = verification.saw(path, started, mount.settle, has_changed=new is not None)
+            if was_at_rest and old and new and old.listing.names != new.listing.names:
+                trust.learn(mount, path, has_moved=old.mtime != new.mtime)
+        for path in walked.failed:
+            verification.lost(path)
+        verification.measured(
+            self._files.monotonic() - started, len(walked.listed), walked.directories
+        )
+
+    def _must_list(self, root: Root, mount: Mount, moment: Moment) -> Callable[[str], bool]:
+        """Which known directories a walk of `root` lists although their mtime has not moved."""
+        memory = self._store.memory
+        restless = {os.path.dirname(path) for path in memory.unsettled} | memory.unreachable.keys()
+
+        def is_hot(path: str) -> bool:
+            return path in restless or bool(self._store.snapshot[path].listing.unread)
+
+        terms = Terms(moment.interval, self._settings.verify_within, self._settings.duty)
+        return self._verifications[root.id].plan(
+            terms, is_trusted=self._store.trust_of(mount).is_earned(mount), hot=is_hot
+        )
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Note that directories are gone."""
+        for path in paths:
+            for verification in self._verifications.values():
+                verification.lost(path)
+
+    def verification_period(self, root: Root) -> float:
+        """Seconds within which every file of `root` is read again, as things stand."""
+        return self._verifications[root.id].period
+
+    def _make_walk(
+        self,
+        root: Root,
+        places: Places,
+        health: Health,
+        moment: Moment,
+        look_at: LookAt,
+        rematch: bool,
+    ) -> Walk:
+        mounts = self._files.mounts()
+        return Walk(
+            self._walkers.of(health.mount),
+            root.path,
+            self._store.snapshot,
+            self._members.of_walk(root, places, self._store.outputs.is_own),
+            has_inodes=health.mount.has_stable_inodes,
+            rematch=rematch,
+            look_at=look_at,
+            must_list=self._must_list(root, health.mount, moment),
+            leads_to=lambda path: leads_to(path, mounts),
+        )
+
+    def take_fingerprints(
+        self, entries: Iterable[Entry], places: Places, stopped: Callable[[], bool]
+    ) -> dict[str, bytes]:
+        """Fingerprints of the files that are still what `entries` say, by path.
+
+        Empty for those that could not be read or have changed; files of a mount that does not
+        answer are left out.
+        """
+        mounts = self._files.mounts()
+        by_mount: dict[Mount, dict[str, Entry]] = {}
+        for entry in entries:
+            owner = owner_of(entry.path, places.all)
+            mount = places.mount_of(owner, mounts) if owner else mount_of(entry.path, mounts)
+            by_mount.setdefault(mount, {})[entry.path] = entry
+        found: dict[str, bytes] = {}
+        for mount, expected in by_mount.items():
+            try:
+                walker = self._walkers.of(mount)
+                for path in reversed(expected):  # last in, first out
+                    walker.ask(SampleFile(path))
+                while (answer := walker.answer()) is not None and not stopped():
+                    sampled = answer.sampled if isinstance(answer, Fingerprinted) else None
+                    entry = expected[answer.path]
+                    is_same = sampled and (sampled.size, sampled.mtime) == (
+                        entry.size,
+                        entry.mtime,
+                    )
+                    found[answer.path] = sampled.fingerprint if sampled and is_same else b""
+            except LostWalkerError as lost:
+                log.debug("fingerprints on %s: %s", mount.point, lost)
+        return found
