@@ -3,13 +3,29 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
 from scanner.changes import CREATED, DELETED, MODIFIED, MOVED
+from scanner.compare import carried_fingerprints
 from scanner.moves import longest_source
 from scanner.portable import mtime_of, native
+from scanner.snapshot import (
+    BROKEN_LINK,
+    DIRECTORY,
+    DIRECTORY_LINK,
+    FILE,
+    FILE_LINK,
+    OTHER,
+    Directory,
+    Listing,
+    Row,
+    Snapshot,
+    listing_of,
+    project,
+)
 
 Projection = dict[str, tuple[str, int, int]]
 """What `snapshot.project` gives: absolute path -> (type, size in bytes, mtime in nanoseconds)."""
@@ -80,3 +96,40 @@ def _move_directories(before: Projection, sources: Mapping[str, str]) -> Project
         else:
             moved[sources[source] + path[len(source) :]] = value
     return kept | moved
+
+
+def replayed_snapshot(
+    snapshot: Mapping[str, Directory],
+    tops: Collection[str],
+    lines: Iterable[Mapping[str, Any]],
+    base: str | None,
+) -> Snapshot:
+    """`snapshot` below `tops` after the changes in `lines`.
+
+    What a projection does not tell is taken from `snapshot` where a path has it: whether a link
+    leads to a folder, targets, fingerprints. Raises as `replay` does.
+    """
+    projection = replay(project(snapshot, tops), lines, base)
+    rows: dict[str, list[Row]] = {top: [] for top in tops}
+    for path in projection:
+        rows.setdefault(os.path.dirname(path), [])
+    for path, (word, size, mtime) in projection.items():
+        folder, name = os.path.split(path)
+        letter = _letter(word, size, has_listing=path in rows or path in snapshot)
+        rows[folder].append(Row(name, letter, size, mtime, 0))
+        if letter == DIRECTORY:
+            rows.setdefault(path, [])
+    result: Snapshot = {}
+    for path, entries in rows.items():
+        old = snapshot.get(path, Directory(Listing()))
+        names = {row.name for row in entries}
+        targets = [pair for pair in old.listing.targets if pair[0] in names]
+        new = replace(old, listing=listing_of(entries, targets=targets))
+        result[path] = replace(new, fingerprints=carried_fingerprints(old, new))
+    return result
+
+
+def _letter(word: str, size: int, *, has_listing: bool) -> str:
+    if word == "symlink":
+        return DIRECTORY_LINK if has_listing else FILE_LINK if size else BROKEN_LINK
+    return {"file": FILE, "directory": DIRECTORY}.get(word, OTHER)

@@ -17,17 +17,19 @@ from contextlib import closing, suppress
 from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import orjson
 
 from scanner.atomic import remove_leftovers
-from scanner.changes import Change
+from scanner.changes import BASELINE, Change
 from scanner.errors import InventoryError, OutputError
 from scanner.inventory import View, base_of, read_header, snapshot_from, write_inventory
-from scanner.journal import Journal, encode
+from scanner.journal import Journal, encode, read
 from scanner.mounts import Mount
 from scanner.outputs import Outputs
 from scanner.portable import native, readable
+from scanner.replay import replayed_snapshot
 from scanner.roots import Root
 from scanner.snapshot import Directory, Snapshot
 from scanner.state import DamagedStateError, Memory, RootRecord, State
@@ -107,11 +109,12 @@ class Store:
             self.state = State(self.outputs.state)
             self._load()
         header = read_header(self.outputs.inventory)
+        # First, so that a rebuild sees no half of a scan.
+        self._journal.recover(self._outbox)
+        self.state.clear_outbox(self.scan)
         if not self.scan and not self.memory.roots and header is not None:
             self._rebuild()
         self.inventory_scan = int(header["scan"]) if header else 0
-        self._journal.recover(self._outbox)
-        self.state.clear_outbox(self.scan)
         self.scan = max(self.scan, self._journal.last_scan())
 
     def _load(self) -> None:
@@ -154,6 +157,11 @@ class Store:
                 records[root.id] = RootRecord(
                     root.id, root.kind, root.path, root.category, fields["state"], walked=True
                 )
+        try:
+            snapshot = self._caught_up(header, snapshot, records)
+        except (ValueError, KeyError, TypeError) as error:
+            log.warning("The change list is damaged (%s): starting anew.", error)
+            return
         if not records:
             return
         log.warning("The state was lost: rebuilding it from %s.", self.outputs.inventory)
@@ -165,6 +173,22 @@ class Store:
             self.state.put("scan", self.scan)
         self.snapshot, self.memory = snapshot, memory
         self.rebuilt_roots = tuple(records)
+
+    def _caught_up(
+        self, header: Mapping[str, Any], snapshot: Snapshot, records: dict[str, RootRecord]
+    ) -> Snapshot:
+        """`snapshot` brought up to the journal, where that is ahead of the inventory.
+
+        Roots with a baseline since then are taken out of `records` and start anew.
+        """
+        lines = list(read(self.outputs.journal, since_scan=int(header["scan"])))
+        for line in lines:
+            if line["kind"] == BASELINE:
+                records.pop(line["root"], None)
+        if not lines:
+            return snapshot
+        tops = [record.path for record in records.values()]
+        return replayed_snapshot(snapshot, tops, lines, base_of(header))
 
     # Commit
 

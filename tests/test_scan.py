@@ -640,6 +640,28 @@ def test_lost_state_is_rebuilt_and_finds_only_what_changed(world: World) -> None
     assert world.scan() == []
 
 
+def test_lost_state_is_rebuilt_from_inventory_and_the_changes_after_it(world: World) -> None:
+    """The journal may be ahead of the inventory: what it says already is not said again."""
+    world.files.write(at("ComfyUI/models/new/sub/x"), b"x")
+    world.files.write(at(lora("d")), b"d")
+    world.files.remove(at(lora("a")))
+    world.files.rename(at(lora("b")), at("Downloads/b"))
+    world.files.advance(30)
+    world.scanner.scan(world.scanner.places().all, interval=30)
+    world.files.write(at(lora("e")), b"e")
+    world.files.touch(at(lora("c")))
+    world.files.advance(30)
+    world.scanner.scan(world.scanner.places().all, interval=30)
+    expected = world.project()
+    world.store.close()
+    for ending in ("", "-wal", "-shm"):
+        Path(world.outputs.state + ending).unlink(missing_ok=True)
+    world.open()
+    assert world.project() == expected
+    assert world.scan() == []
+    assert {reason for _, reason in world.baselines()} == {"state lost"}
+
+
 def test_corrupt_state_is_kept_aside_and_rebuilt(world: World) -> None:
     world.store.close()
     for ending in ("-wal", "-shm"):
