@@ -207,6 +207,14 @@ def scan(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if something changed.")
     ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Read size and time of every file, whatever the times of folders say. Every "
+            "one-shot scan does; `run` does it in turn.",
+        ),
+    ] = True,
     as_json: AsJson = False,
 ) -> None:
     """Scan once, for cron."""
@@ -479,8 +487,8 @@ def config_show(
 # Shared steps
 
 _NO_SETTINGS = frozenset(
-    ("as_json", "exit_code", "since", "kind", "root", "follow", "places", "timeout", "paths",
-     "probe", "limit")
+    ("as_json", "exit_code", "verify", "since", "kind", "root", "follow", "places", "timeout",
+     "paths", "probe", "limit")
 )  # fmt: skip
 
 

@@ -123,6 +123,7 @@ class Service:
             stall_after=settings.stall_after,
             most_workers=settings.workers,
             stopped=self._stop.is_set,
+            most_per_second=settings.requests_per_second,
         )
         self.scanner = Scanner(files, store, settings, found.roots, self._walkers)
         self._backlog = Backlog(self.scanner)

@@ -132,6 +132,16 @@ def _read_count(value: object) -> int:
     return int(number)
 
 
+def _read_rate(value: object) -> float:
+    try:
+        rate = float(value) if isinstance(value, (int, float, str)) else -1.0
+    except ValueError:
+        rate = -1.0
+    if isinstance(value, bool) or not 0 <= rate < math.inf:
+        raise ValueError(f"expected a number of 0 or more, not {value!r}")
+    return rate
+
+
 def _read_fraction(value: object) -> float:
     number, unit = _quantity(value)
     if unit or not 0 < number <= 1:
@@ -384,6 +394,11 @@ class Settings(BaseSettings):
         default=16,
         description="The most requests under way at a time on one network mount; how many there "
         "are follows from how slowly it answers.",
+    )
+    requests_per_second: Annotated[float, PlainValidator(_read_rate)] = Field(
+        default=0.0,
+        description="The most folders looked at and files sampled per second on one network "
+        "mount; 0 sets no limit.",
     )
     journal_size: Annotated[Size, _at_least(1, format_size)] = Field(
         default=10_000_000, description="Size at which the change list is rotated."

@@ -82,8 +82,10 @@ class ByMount:
         stall_after: float,
         most_workers: int,
         stopped: Callable[[], bool],
+        most_per_second: float = 0.0,
     ) -> None:
         self._files = files
+        self._most_per_second = most_per_second
         self._stall_after = stall_after
         self._most_workers = most_workers
         self._stopped = stopped
@@ -98,8 +100,11 @@ class ByMount:
             process = self._processes.get(mount.point)
             if process is not None and process.is_abandoned and process.is_alive:
                 raise LostWalkerError("its walker still hangs", is_stalled=True)
-            if process is None or not process.is_usable:
-                process = _Process(self._most_workers)
+            if process is not None and not process.is_usable:
+                process.end()
+                process = None
+            if process is None:
+                process = _Process(self._most_workers, self._most_per_second)
                 self._processes[mount.point] = process
         return _Session(process, self._stall_after, self._stopped)
 
@@ -117,7 +122,7 @@ class ByMount:
 class _Process:
     """One walker process and what its answers say of its mount."""
 
-    def __init__(self, most_workers: int) -> None:
+    def __init__(self, most_workers: int, most_per_second: float) -> None:
         package = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         known = os.environ.get("PYTHONPATH")
         self._child = subprocess.Popen(
@@ -137,6 +142,8 @@ class _Process:
         self._sending = threading.Lock()
         self._queues: dict[int, SimpleQueue[Answer | None]] = {}
         self._most_workers = most_workers
+        self._spacing = 1 / most_per_second if most_per_second else 0.0
+        self._next_send = 0.0
         self._cost = Cost(0.0, 0.0)
         self.last_sign = time.monotonic()
         self.is_abandoned = False
@@ -179,8 +186,13 @@ class _Process:
         """End a session: answers still to come are dropped."""
         self._queues.pop(session, None)
 
+    def pause(self) -> float:
+        """Seconds until the next request may be sent (the setting `requests_per_second`)."""
+        return max(0.0, self._next_send - time.monotonic())
+
     def send(self, task: Task) -> None:
         """Pass a request on. The process reads at once, so this does not block."""
+        self._next_send = max(self._next_send, time.monotonic()) + self._spacing
         try:
             with self._sending:
                 write_frame(self._to_child, task)
@@ -274,6 +286,14 @@ class _Session:
         """Keep as many requests under way as are worth it, in the order last in, first out: a
         walk then holds few at a time, however wide the tree."""
         while self._waiting and self._under_way < self._process.workers:
+            pause = self._process.pause()
+            if pause and self._under_way:
+                return  # answers first
+            if pause:
+                if self._stopped():
+                    raise self._lost("stopping", is_stalled=False)
+                time.sleep(min(pause, POLL))
+                continue
             self._under_way += 1
             self._process.send(Task(self._number, self._waiting.pop()))
 

@@ -342,6 +342,8 @@ class Nas:
         )
         self.local = folder / "local"
         self.other = folder / "other"
+        self.left: list[subprocess.Popen[bytes]] = []
+        """Processes that hang until the mount is gone."""
         self.roots = ("--models", share.point, "--extra", self.local)
 
     def fill(self) -> None:
@@ -356,6 +358,11 @@ class Nas:
     def running(self) -> Iterator[Running]:
         with self.machine.running("run", *self.roots, "--every", f"{EVERY:g}s") as running:
             yield running
+
+    def reap(self) -> None:
+        """What hung must have ended with the mount."""
+        for process in self.left:
+            process.wait(10)
 
     # What the program says
 
@@ -461,23 +468,24 @@ def fill(top: Path, content: str, folders: int = FOLDERS) -> None:
 
 @pytest.fixture
 def make_nas(tmp_path: Path) -> Iterator[Callable[[str], Nas]]:
-    made: list[Share] = []
+    made: list[Nas] = []
 
     def make(kind: str) -> Nas:
         server = tmp_path / "server"
         server.mkdir()
         share = SHARES[kind](server / "share", tmp_path / "mount")
-        made.append(share)
-        share.mount.__enter__()
         nas = Nas(tmp_path, share)
+        made.append(nas)
+        share.mount.__enter__()
         nas.fill()
         return nas
 
     yield make
-    for share in made:
+    for nas in made:
         with suppress(AssertionError):
-            share.go_on()
-        share.mount.close()
+            nas.share.go_on()
+        nas.share.mount.close()
+        nas.reap()
 
 
 def record(observed: Observed) -> None:
@@ -570,6 +578,7 @@ def run_once(nas: Nas, arguments: tuple[object, ...], seconds: float = 60) -> in
         return process.wait(seconds)
     except subprocess.TimeoutExpired:
         process.kill()
+        nas.left.append(process)
         raise AssertionError(f"{arguments[0]} has not ended in {seconds:.0f} s") from None
 
 
@@ -803,6 +812,7 @@ def comfyui_on_nas(tmp_path: Path) -> Iterator[Nas]:
         nas.roots = ("--comfy-root", share.point / "ComfyUI")
         yield nas
         share.go_on()
+    nas.reap()
 
 
 def test_scan_ends_although_comfyui_lies_on_a_mount_that_hangs(comfyui_on_nas: Nas) -> None:
