@@ -104,3 +104,25 @@ def test_no_file_names_a_folder_of_the_machine_it_was_written_on() -> None:
         for match in pattern.finditer(file.read_text(encoding="utf-8", errors="replace"))
     ]
     assert found == []
+
+
+def test_no_room_imports_in_a_circle() -> None:
+    """Nothing imports upward: what a room imports does not lead back to it."""
+    rooms = {path.stem: path for path in (CHECKOUT / "scanner").glob("*.py")}
+    imports = {
+        room: set(
+            re.findall(r"^(?:from|import) scanner\.(\w+)", path.read_text(encoding="utf-8"), re.M)
+        )
+        for room, path in rooms.items()
+    }
+    done: set[str] = set()
+
+    def visit(room: str, above: tuple[str, ...]) -> None:
+        assert room not in above, " -> ".join((*above, room))
+        if room not in done:
+            for other in imports.get(room, ()):
+                visit(other, (*above, room))
+            done.add(room)
+
+    for room in rooms:
+        visit(room, ())

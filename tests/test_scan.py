@@ -734,3 +734,31 @@ def test_small_loss_in_a_folder_of_a_remote_mount_is_believed(nas: World) -> Non
     for number in range(20):
         nas.files.remove(at(f"ComfyUI/models/loras/f{number:02}"))
     assert len(nas.scan()) == 20
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("Style.safetensors", "style.safetensors"),
+        ("caf\u00e9.safetensors", "cafe\u0301.safetensors"),
+    ],
+)
+@pytest.mark.parametrize("mount", [Mount("/", "ext4", "/dev/fake1"), Mount("/", "exfat", "/dev/x")])
+def test_new_form_of_the_same_name_is_one_move(
+    tmp_path: Path, mount: Mount, old: str, new: str
+) -> None:
+    """What the directory lists is the name; that both forms may lead to one file is no matter."""
+    world = World(tmp_path)
+    world.files.mount_table = [mount]
+    world.files.write(at(f"Downloads/{old}"), content("x"))
+    world.files.write(at(f"Downloads/{old}.d/inside"), content("y"))
+    world.files.write(at("Downloads/keep"), b"1")
+    world.scan()
+    world.files.rename(at(f"Downloads/{old}"), at(f"Downloads/{new}"))
+    world.files.rename(at(f"Downloads/{old}.d"), at(f"Downloads/{new}.d"))
+    assert world.scan() == sorted(
+        [
+            ("moved", f"Downloads/{old}", f"Downloads/{new}"),
+            ("moved", f"Downloads/{old}.d", f"Downloads/{new}.d"),
+        ]
+    )
