@@ -7,7 +7,7 @@ SAMPLE := .sample
 SAMPLE_BUILT := $(SAMPLE)/.built
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint bench clean
+.PHONY: help install run test lint bench network netbench torture clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
@@ -67,6 +67,15 @@ lint: install ## Check style, formatting and types
 
 bench: install ## Measure first and unchanged scans against find
 	$(VENV_PYTHON) -m benchmarks $(ARGS)
+
+network: install ## Try every fault on every kind of network mount
+	COMFY_NETWORK=all $(VENV_PYTHON) -m pytest tests/test_network.py $(ARGS)
+
+netbench: install ## Measure scans of a slow mount against find
+	$(VENV_PYTHON) -m benchmarks.network $(ARGS)
+
+torture: install ## Kill the program a hundred times and see that nothing is lost
+	COMFY_TORTURE=100 $(VENV_PYTHON) -m pytest tests/test_crash.py --timeout 3600 $(ARGS)
 
 clean: ## Remove .venv, the sample, caches and builds
 	rm -rf $(VENV) $(SAMPLE) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -63,9 +64,14 @@ class Backlog:
         return Work(files, bytes_)
 
     def work(
-        self, stopped: Callable[[], bool], progress: Callable[[Done], None] | None = None
+        self,
+        stopped: Callable[[], bool],
+        progress: Callable[[Done], None] | None = None,
+        seconds_left: Callable[[], float] = lambda: math.inf,
     ) -> Work:
         """Take fingerprints until none is missing or `stopped`. What is left.
+
+        Ends early where nothing can be read any more within `seconds_left`.
 
         Raises OutputError where they cannot be saved.
         """
@@ -76,6 +82,8 @@ class Backlog:
             chosen = self._choose()
             if not chosen:
                 # All that is left was listed a moment ago (rule 4).
+                if self._seconds_to_settle() > seconds_left():
+                    break
                 self._scanner.files.sleep(NAP)
                 continue
             for start in range(0, len(chosen), BATCH):
@@ -129,6 +137,19 @@ class Backlog:
         if root.kind in FIRST:
             return 0
         return None if mount.has_stable_inodes else 1
+
+    def _seconds_to_settle(self) -> float:
+        """Until the first of the files that wait may be read."""
+        scanner = self._scanner
+        mounts, places = scanner.files.mounts(), scanner.places()
+        now = scanner.files.monotonic()
+        waits = [
+            changed + places.mount_of(owner, mounts).settle - now
+            for folder, changed in list(scanner.unfingerprinted.items())
+            if (owner := owner_of(folder, places.all)) is not None
+            and changed + places.mount_of(owner, mounts).settle > now
+        ]
+        return min(waits, default=0.0)
 
     def _missing(
         self, folder: str, directory: Directory, rank: int

@@ -10,10 +10,10 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from scanner.errors import SettingsError
+from scanner.peek import ABSENT, FOLDER, SILENT, peek
 
 if TYPE_CHECKING:
     from yaml import MappingNode, Node
@@ -57,17 +57,25 @@ def read_extra_paths(
 
     Raises SettingsError if the file cannot be read.
     """
-    try:
-        raw = Path(path).read_bytes()
-    except OSError as error:
+    seen = peek(os.path.abspath(path))
+    problem = _PROBLEMS.get(seen.kind, seen.error)
+    if problem:
         raise SettingsError(
             f"{path}: expected a file such as ComfyUI's extra_model_paths.yaml, but it cannot be "
-            f"read: {error.strerror}"
-        ) from None
+            f"read: {problem}"
+        )
+    raw = seen.content
     reader = _Reader(os.path.abspath(path), home or os.path.expanduser("~"), environ)
     for document in reader.documents(reader.decoded(raw)):
         reader.read(document)
     return reader.found, reader.warnings()
+
+
+_PROBLEMS = {
+    ABSENT: "No such file or directory",
+    FOLDER: "Is a directory",
+    SILENT: "its mount does not answer",
+}
 
 
 class _NotYamlError(Exception):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from scanner.errors import SettingsError
 from scanner.extra_paths import ExtraPath, read_extra_paths
+from scanner.peek import ABSENT, FILE, FOLDER, peek
 from scanner.roots import KINDS, Root, category_of, owner_of
 from scanner.settings import Settings
 
@@ -25,6 +26,9 @@ class Found:
     """Sorted by kind, each path once."""
     notices: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
+    is_complete: bool = True
+    """False where ComfyUI's folder is away or does not answer: roots that its
+    extra_model_paths.yaml named before are then not gone, only not told."""
 
 
 def find_roots(settings: Settings, *, cwd: str, home: str, environ: Mapping[str, str]) -> Found:
@@ -66,13 +70,17 @@ def find_roots(settings: Settings, *, cwd: str, home: str, environ: Mapping[str,
         given += [Root(kind, absolute(path)) for path in paths]
 
     named: list[ExtraPath] = []
+    is_complete = True
     if comfy_root is not None:
         # Beside main.py whatever base_directory says, and harmless where it is not there.
         beside = os.path.join(comfy_root, "extra_model_paths.yaml")
-        if os.path.isfile(beside):
+        seen = peek(beside).kind
+        is_complete = seen == FILE or (seen == ABSENT and peek(comfy_root).kind == FOLDER)
+        if seen == FILE:
             try:
                 named += _read(beside, home, environ, warnings)
             except SettingsError as error:
+                is_complete = False
                 warnings.append(str(error))
     for file in settings.extra_model_paths_config:
         try:
@@ -87,7 +95,7 @@ def find_roots(settings: Settings, *, cwd: str, home: str, environ: Mapping[str,
         if key not in KINDS and not any(key in (root.path, root.id) for root in roots):
             warnings.append(f"per_root: {key} is not among the folders that are scanned")
     base = None if comfy_root is None else os.path.dirname(comfy_root)
-    return Found(comfy_root, base, roots, tuple(notices), tuple(warnings))
+    return Found(comfy_root, base, roots, tuple(notices), tuple(warnings), is_complete)
 
 
 def _detected(default: str, home: str, notices: list[str]) -> str | None:
@@ -106,9 +114,9 @@ def _detected(default: str, home: str, notices: list[str]) -> str | None:
 
 def _is_comfy_root(path: str) -> bool:
     return (
-        os.path.isdir(os.path.join(path, "models"))
-        or os.path.isfile(os.path.join(path, "main.py"))
-        or os.path.isfile(os.path.join(path, "folder_paths.py"))
+        peek(os.path.join(path, "models")).kind == FOLDER
+        or peek(os.path.join(path, "main.py")).kind == FILE
+        or peek(os.path.join(path, "folder_paths.py")).kind == FILE
     )
 
 

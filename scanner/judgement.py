@@ -223,7 +223,13 @@ class Judgement:
             if change.kind == DELETED and longest_source(change.path, sure) is None:
                 owner = owner_of(change.path, run.places.all)
                 deletions.setdefault(owner.id if owner else "", []).append(change)
-        held: set[str] = set()
+        # What belongs to a place that was not walked now cannot have been proven gone.
+        held = {
+            change.path
+            for place_id, changes in deletions.items()
+            if place_id not in run.walked
+            for change in changes
+        }
         for root in run.roots:
             if root.id not in run.walked:
                 continue
@@ -253,7 +259,8 @@ class Judgement:
         replaced = [path for path in run.delta.deleted if path in run.delta.created]
         moved = [move.source.path for move in run.moves.directories]
         asked = [request.path for request in run.requests if request.path]
-        return [*replaced, *moved, *asked]
+        links = [path for path in run.places.targets if path in run.delta.deleted]
+        return [*replaced, *moved, *asked, *links]
 
     def _loss(self, root: Root, deletions: Sequence[Change], run: Pass) -> Loss:
         if not deletions:

