@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -48,8 +48,11 @@ class Done:
 class Backlog:
     """Works off what has no fingerprint yet: models first, largest first."""
 
-    def __init__(self, scanner: Scanner) -> None:
+    def __init__(self, scanner: Scanner, own: Callable[[], Collection[Root]] | None = None) -> None:
+        """`own` gives the places whose files are read, else all: a lane must not wait for the
+        mount of another."""
         self._scanner = scanner
+        self._own = own
         self._failed: dict[str, tuple[int, int]] = {}
         """Files that could not be read, with size and mtime: tried again when they change."""
         self._unanswered: set[str] = set()
@@ -113,8 +116,10 @@ class Backlog:
         scanner = self._scanner
         mounts = scanner.files.mounts()
         places = scanner.places()
+        own = places.all if self._own is None else self._own()
         ranks = {
-            place.id: self._rank(place, places.mount_of(place, mounts)) for place in places.all
+            place.id: self._rank(place, places.mount_of(place, mounts)) if place in own else None
+            for place in places.all
         }
         settles = {place.id: places.mount_of(place, mounts).settle for place in places.all}
         now = scanner.files.monotonic()

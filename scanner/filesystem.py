@@ -129,7 +129,7 @@ class DiskFileSystem:
             del self._under_way[thread]
 
     def _leads_away(self, path: str, text: str) -> bool:
-        """Whether the link at `path` leads to another mount that may hang."""
+        """Whether the link at `path` leads to another mount."""
         if time.monotonic() - self._mounts_read > MOUNTS_FRESH:
             self._mounts, self._mounts_read = read_mounts(), time.monotonic()
         # Through links to links as well: the last one of a chain may be the one that hangs.
@@ -262,10 +262,9 @@ def _is_junction(found: os.stat_result) -> bool:
 
 
 def leads_away(path: str, text: str, mounts: Sequence[Mount]) -> bool:
-    """Whether a link at `path` with `text` leads to another mount that may hang, by the paths'
-    words alone."""
-    mount = mount_of(link_target(path, text), mounts)
-    return mount.is_remote and mount != mount_of(path, mounts)
+    """Whether a link at `path` with `text` leads to another mount, by the paths' words alone: that
+    one may hang, or be unmounted, and is guarded by itself."""
+    return mount_of(link_target(path, text), mounts) != mount_of(path, mounts)
 
 
 def link_target(path: str, text: str) -> str:

@@ -463,16 +463,23 @@ class _Tail:
         head = newest.read(_HEAD)
         same = head.startswith(self._head) and newest.seek(0, os.SEEK_END) >= self._offset
         if same and (self._head or not _generations(self._path)[1:]):
-            self._head = head
+            self._head = head if len(head) == _HEAD else b""
             newest.seek(self._offset)
             return [newest]
         # Rotated, or cut by a writer that recovers: what was read already is known by number.
         # The newest is opened before the others are listed: a rotation in between then shows a
         # file twice, never not at all.
-        files = [file for file in _open_all(self._path, stack) if not _same(file, newest)]
-        newest.seek(0)
-        self._head, self._offset = head, 0
-        return [*files, newest]
+        files = _open_all(self._path, stack)
+        if not any(_same(file, newest) for file in files):
+            files.insert(0, newest)  # rotated away as the oldest meanwhile
+        for file in files:
+            file.seek(0)
+        # Several rotations may lie between the two looks: the last in order is the newest now.
+        head = files[-1].read(_HEAD)
+        files[-1].seek(0)
+        # A shorter head could be that of any file: better read all again the next time.
+        self._head, self._offset = head if len(head) == _HEAD else b"", 0
+        return files
 
 
 def _open_all(path: str | os.PathLike[str], stack: ExitStack) -> list[BinaryIO]:

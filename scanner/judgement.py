@@ -21,6 +21,7 @@ from scanner.guard import (
     alarming_folders,
     judge,
 )
+from scanner.ignore import IgnoreRules
 from scanner.membership import Members, members_of, scope_of
 from scanner.moves import Window, find_moves, longest_source
 from scanner.passing import Pass
@@ -73,7 +74,10 @@ class Judgement:
         if record is None or not record.walked:
             # A root that is new inside or around others takes over what they have walked.
             return root.path in self._store.snapshot
-        return self._members.differs_from(root, record)
+        if record.patterns is None:
+            return True  # the inventory does not say by which rules it was made
+        own = self._store.memory.roots.get(place.id)
+        return self._members.differs_from(root, own if own is not None and own.walked else record)
 
     # Compare
 
@@ -100,7 +104,7 @@ class Judgement:
                     run.places,
                     walked,
                     self._members,
-                    old_members if has_new_rules else None,
+                    self._members_before(root, run, old_members) if has_new_rules else None,
                 )
                 compare(self._store.snapshot, walked, run.delta, scope)
             else:
@@ -111,6 +115,16 @@ class Judgement:
                 run.baselines.append(
                     _baseline(root_id, root.path, walked.files, walked.bytes, reason)
                 )
+
+    def _members_before(self, place: Root, run: Pass, old: Members) -> Members:
+        """`old` as the last walk of `place` had it: the root around it may have been walked
+        since."""
+        record = run.old.roots.get(place.id)
+        if record is None or not record.walked or not run.places.is_inner(place):
+            return old
+        rules = IgnoreRules(record.patterns or ())
+        root = run.places.root_of(place)
+        return replace(old, rules={**old.rules, root.id: rules}, follow_links=record.follow_links)
 
     def _refuse_loops(self, run: Pass, walked: Walked) -> None:
         """Links to other mounts that lead back to where they were met are not entered."""
@@ -123,16 +137,19 @@ class Judgement:
         record = self._store.memory.roots.get(root.id)
         if record is None or not record.walked:
             return "mounted" if places.is_inner(root) else "added"
-        if root.id in self._store.rebuilt_roots:
+        if record.patterns is None and not places.is_inner(root):
             return "state lost"
         return "rules changed" if has_new_rules else ""
 
     def _drop_removed_roots(self, run: Pass) -> None:
         """Forget what only roots of earlier settings held: a baseline each (rule 9)."""
         configured = {root.id for root in self._roots}
+        paths = {root.path for root in self._roots}
         for root_id, record in run.old.roots.items():
             if root_id in configured or (
-                record.is_inner and owner_of(record.path, self._roots) is not None
+                record.is_inner
+                and record.path not in paths
+                and owner_of(record.path, self._roots) is not None
             ):
                 continue
             del run.memory.roots[root_id]
@@ -155,11 +172,10 @@ class Judgement:
             root = owner_of(request.path, run.places.all) if request.path else None
             if root is None or root.id not in run.health:
                 continue
-            is_offline = root.path == request.path and run.health[root.id].state in (
-                OFFLINE,
-                MISSING,
-            )
             failed = run.walked[root.id].failed if root.id in run.walked else {}
+            is_offline = root.path == request.path and (
+                root.path in failed or run.health[root.id].state in (OFFLINE, MISSING)
+            )
             if not is_offline and request.path not in failed:
                 run.answers[request.id] = f"{request.path} is neither offline nor unreachable"
                 continue

@@ -95,10 +95,11 @@ def find_places(
     roots: tuple[Root, ...],
     mounts: Iterable[Mount],
     records: Iterable[RootRecord],
-    is_member: Callable[[str], bool],
+    is_member: Callable[[str, bool], bool],
 ) -> Places:
     """All places now. `records` tell of mounts that were there before: one that is gone is offline
-    and not forgotten. `is_member(path)` says whether the ignore rules let a folder in."""
+    and not forgotten. `is_member(path, is_directory)` says whether the ignore rules let an entry
+    in: a link is no directory to them."""
     paths = {root.path for root in roots}
     points = [mount.point for mount in mounts]
     targets: dict[str, str] = {}
@@ -110,6 +111,6 @@ def find_places(
     inner: dict[str, Root] = {}
     for point in sorted(set(points)):
         owner = owner_of(point, roots)
-        if owner is not None and point not in paths and is_member(point):
+        if owner is not None and point not in paths and is_member(point, point not in targets):
             inner[point] = Root(owner.kind, point, owner.category)
     return Places(roots, tuple(inner.values()), targets)

@@ -35,13 +35,15 @@ def remember(run: Pass, members: Members, snapshot: Snapshot) -> None:
             record.walked = True
             record.mount_point = health.mount.point
             record.mount_identity = health.mount.identity
-            if not record.is_inner:
-                members.sign(root, record)
+            members.sign(run.places.root_of(root), record)
             if root.id in run.memory.holds:
                 hold = run.memory.holds[root.id]
                 state, reason = HELD, f"{hold.files} files are gone; waiting to be sure"
             elif walked.failed:
                 state, reason = PARTIAL, f"{len(walked.failed)} folders cannot be read"
+        elif state == HELD:
+            # Another file system: what the last one lost is judged anew when it is back.
+            run.memory.holds.pop(root.id, None)
         elif state == ONLINE:
             state, reason = OFFLINE, "it went away while it was walked"
         record.filesystem = health.mount.type

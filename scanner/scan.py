@@ -54,7 +54,7 @@ class Scanner:
             self.roots,
             self.files.mounts(),
             list(self.store.memory.roots.values()),
-            lambda path: self._members.has(path, True),
+            self._members.has,
         )
 
     def scan(
@@ -119,7 +119,7 @@ class Scanner:
                 else:
                     outcome.scan = self._commit(run)
                     break
-            taken = self.take_fingerprints(entries, stopped)
+            taken = self._survey.take_fingerprints(entries, places, stopped, roots)
             if stopped():
                 outcome.is_complete = False
                 return outcome

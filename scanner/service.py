@@ -90,6 +90,8 @@ class _Lane:
     id: str
     roots: list[Root] = field(default_factory=list)
     last: Outcome | None = None
+    backlog: Backlog | None = None
+    work: Work = field(default_factory=lambda: Work(0, 0))
     is_scanning: bool = False
     error: str = ""
 
@@ -106,7 +108,6 @@ class Service:
         self._files = files
         self._stop = threading.Event()
         self._started = files.now()
-        self._work = Work(0, 0)
         self._next_due: Callable[[str], str | None] = lambda lane: None
         self._status_lock = threading.Lock()
         self._lanes: dict[str, _Lane] = {}
@@ -129,7 +130,6 @@ class Service:
             most_per_second=settings.requests_per_second,
         )
         self.scanner = Scanner(files, store, settings, found.roots, self._walkers)
-        self._backlog = Backlog(self.scanner)
         self._assign()
 
     def _assign(self) -> list[_Lane]:
@@ -181,7 +181,7 @@ class Service:
                 outcome = again
         if self.settings.backlog_time > 0 and outcome.is_complete:
             deadline = time.monotonic() + self.settings.backlog_time
-            self._read_backlog(lambda: deadline - time.monotonic(), display)
+            self._read_backlog(every, lambda: deadline - time.monotonic(), display)
         return outcome
 
     def _pass_new_places(self, every: _Lane, outcome: Outcome, display: Display) -> Outcome:
@@ -246,32 +246,37 @@ class Service:
         else:
             log.warning("%s is %s (%s): its entries are kept.", told, state, reason)
 
-    def _read_backlog(self, seconds_left: Callable[[], float], display: Display) -> None:
+    def _read_backlog(
+        self, lane: _Lane, seconds_left: Callable[[], float], display: Display
+    ) -> None:
+        if lane.backlog is None:
+            lane.backlog = Backlog(self.scanner, lambda: lane.roots)
+        backlog = lane.backlog
         told = time.monotonic()
 
         def progress(done: Done) -> None:
             nonlocal told
-            self._work = done.left
+            lane.work = done.left
             display.reading(done)
             if time.monotonic() - told >= HEARTBEAT:
                 told = time.monotonic()
                 self.write_status("running")
 
         started = time.monotonic()
-        before = self._backlog.size()
+        before = backlog.size()
         try:
-            self._work = self._backlog.work(
+            lane.work = backlog.work(
                 lambda: self._stop.is_set() or seconds_left() <= 0, progress, seconds_left
             )
         finally:
             display.idle()
-        done = before.files - self._work.files
+        done = before.files - lane.work.files
         if done >= BACKLOG_WORTH_TELLING:
             log.info(
                 "fingerprints of %s taken in %s, %s left",
                 count_text(done, "file"),
                 format_duration(round(time.monotonic() - started, 1)),
-                f"{self._work.files:,}",
+                f"{lane.work.files:,}",
             )
 
     # The loop
@@ -308,7 +313,7 @@ class Service:
             try:
                 self._pass(lane, self._interval(seconds_left), display)
                 self.write_status("running")
-                self._read_backlog(lambda: seconds_left() - MARGIN, display)
+                self._read_backlog(lane, lambda: seconds_left() - MARGIN, display)
                 self.scanner.publish(is_last=False)
             except InventoryError as error:
                 # Told once per pass; what could not be written is made up for by the next one.
@@ -361,7 +366,10 @@ class Service:
             "incomplete_roots": {
                 readable(root): state for root, state in outcome.states.items() if state != ONLINE
             },
-            "backlog": {"files": self._work.files, "bytes": self._work.bytes},
+            "backlog": {
+                "files": sum(lane.work.files for lane in self._lanes.values()),
+                "bytes": sum(lane.work.bytes for lane in self._lanes.values()),
+            },
             "inventory": shown(self.outputs.inventory, None),
         }
 
@@ -400,7 +408,10 @@ class Service:
                 for lane in self._lanes.values()
                 if lane.roots
             ],
-            "backlog": {"files": self._work.files, "bytes": self._work.bytes},
+            "backlog": {
+                "files": sum(lane.work.files for lane in self._lanes.values()),
+                "bytes": sum(lane.work.bytes for lane in self._lanes.values()),
+            },
             "roots": [
                 {
                     "id": readable(root.id),

@@ -78,8 +78,6 @@ class Store:
         self.inventory_scan = 0
         self.inventory_written = 0
         self.inventory_bytes = 0
-        self.rebuilt_roots: tuple[str, ...] = ()
-        """Ids of roots whose entries came from the inventory since the state was lost."""
         self._journal = Journal(outputs.journal, limit_bytes=journal_bytes, keep=journal_files)
         self._annotations_every = annotations_every
         self._visible_scan = 0
@@ -172,7 +170,6 @@ class Store:
             self.state.save_memory(Memory(), memory)
             self.state.put("scan", self.scan)
         self.snapshot, self.memory = snapshot, memory
-        self.rebuilt_roots = tuple(records)
 
     def _caught_up(
         self, header: Mapping[str, Any], snapshot: Snapshot, records: dict[str, RootRecord]

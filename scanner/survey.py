@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from scanner.filesystem import FileSystem, Stat
@@ -24,6 +24,10 @@ from scanner.walker import Failed, Fingerprinted, SampleFile, Stated, StatPath
 from scanner.walkers import LostWalkerError, Walkers
 
 log = logging.getLogger(__name__)
+
+PATIENCE = 2.0
+"""Seconds without an answer for which a lane waits for the mount of another (rule 3): for the proof
+of a move between the two, or to see what a link leads to."""
 
 
 class Survey:
@@ -69,8 +73,8 @@ class Survey:
                 found[root.id] = examine(lives, stat, mounts, known)
         return found
 
-    def _stat(self, path: str, mount: Mount) -> Stat | Failed:
-        walker = self._walkers.of(mount)
+    def _stat(self, path: str, mount: Mount, patience: float | None = None) -> Stat | Failed:
+        walker = self._walkers.of(mount, patience)
         walker.ask(StatPath(path))
         answer = walker.answer()
         walker.answer()
@@ -96,11 +100,16 @@ class Survey:
         def look_at(path: str, where: str) -> Stat | Failed | None:
             owner = owner_of(where, places.all)
             mount = places.mount_of(owner, mounts) if owner else mount_of(where, mounts)
+            is_own = mount == health.mount
+            if mount in silent:
+                return None
             try:
-                return self._stat(path, mount)
+                return self._stat(path, mount, None if is_own else PATIENCE)
             except LostWalkerError:
+                silent.add(mount)
                 return None
 
+        silent: set[Mount] = set()
         mounts = self._files.mounts()
         started = self._files.monotonic()
         try:
@@ -174,12 +183,16 @@ class Survey:
         )
 
     def take_fingerprints(
-        self, entries: Iterable[Entry], places: Places, stopped: Callable[[], bool]
+        self,
+        entries: Iterable[Entry],
+        places: Places,
+        stopped: Callable[[], bool],
+        own: Collection[Root] | None = None,
     ) -> dict[str, bytes]:
         """Fingerprints of the files that are still what `entries` say, by path.
 
         Empty for those that could not be read or have changed; files of a mount that does not
-        answer are left out.
+        answer are left out. Mounts of places that are not `own` get little time for it.
         """
         mounts = self._files.mounts()
         by_mount: dict[Mount, dict[str, Entry]] = {}
@@ -188,9 +201,10 @@ class Survey:
             mount = places.mount_of(owner, mounts) if owner else mount_of(entry.path, mounts)
             by_mount.setdefault(mount, {})[entry.path] = entry
         found: dict[str, bytes] = {}
+        ours = {places.mount_of(place, mounts) for place in (places.all if own is None else own)}
         for mount, expected in by_mount.items():
             try:
-                walker = self._walkers.of(mount)
+                walker = self._walkers.of(mount, None if mount in ours else PATIENCE)
                 for path in reversed(expected):  # last in, first out
                     walker.ask(SampleFile(path))
                 while (answer := walker.answer()) is not None and not stopped():

@@ -307,7 +307,7 @@ class Walk:
                 unread.append(row.name)
                 continue
             rows.append(seen)
-            if seen.type == DIRECTORY_LINK:
+            if seen.type == DIRECTORY_LINK and self._membership.follow_links:
                 self._walked.foreign[child] = target
         return listing_of(rows, targets=targets.items(), unread=unread)
 

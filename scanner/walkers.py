@@ -43,8 +43,12 @@ class LostWalkerError(Exception):
 class Walkers(Protocol):
     """Gives walkers by mount."""
 
-    def of(self, mount: Mount) -> Walker:
-        """A walker for `mount`, with nothing asked yet. Raises LostWalkerError."""
+    def of(self, mount: Mount, patience: float | None = None) -> Walker:
+        """A walker for `mount`, with nothing asked yet. Raises LostWalkerError.
+
+        `patience`: seconds without an answer after which the walker counts as lost for the one who
+        asks, though not for the mount's own lane.
+        """
         ...
 
     def apart(self, mount: Mount) -> Walker:
@@ -62,7 +66,7 @@ class InProcess:
     def __init__(self, files: FileSystem) -> None:
         self._files = files
 
-    def of(self, mount: Mount) -> Walker:
+    def of(self, mount: Mount, patience: float | None = None) -> Walker:
         return LocalWalker(self._files)
 
     def apart(self, mount: Mount) -> Walker:
@@ -92,10 +96,10 @@ class ByMount:
         self._lock = threading.Lock()
         self._processes: dict[str, _Process] = {}
 
-    def of(self, mount: Mount) -> Walker:
-        return self.apart(mount) if mount.is_remote else LocalWalker(self._files)
+    def of(self, mount: Mount, patience: float | None = None) -> Walker:
+        return self.apart(mount, patience) if mount.is_remote else LocalWalker(self._files)
 
-    def apart(self, mount: Mount) -> Walker:
+    def apart(self, mount: Mount, patience: float | None = None) -> Walker:
         with self._lock:
             process = self._processes.get(mount.point)
             if process is not None and process.is_abandoned and process.is_alive:
@@ -106,7 +110,7 @@ class ByMount:
             if process is None:
                 process = _Process(self._most_workers, self._most_per_second)
                 self._processes[mount.point] = process
-        return _Session(process, self._stall_after, self._stopped)
+        return _Session(process, self._stall_after, self._stopped, patience)
 
     def workers(self, mount: Mount) -> int:
         """How many requests are under way at a time on `mount`."""
@@ -251,13 +255,20 @@ class _Session:
     _numbers = 0
     _numbering = threading.Lock()
 
-    def __init__(self, process: _Process, stall_after: float, stopped: Callable[[], bool]) -> None:
+    def __init__(
+        self,
+        process: _Process,
+        stall_after: float,
+        stopped: Callable[[], bool],
+        patience: float | None,
+    ) -> None:
         with _Session._numbering:
             _Session._numbers += 1
             self._number = _Session._numbers
         self._process = process
         self._stall_after = stall_after
         self._stopped = stopped
+        self._patience = patience
         self._queue = process.open(self._number)
         self._waiting: deque[Request] = deque()
         self._under_way = 0
@@ -301,6 +312,9 @@ class _Session:
         if self._stopped():
             raise self._lost("stopping", is_stalled=False)
         silent = time.monotonic() - max(asked, self._process.last_sign)
+        if self._patience is not None and silent >= self._patience:
+            # Not ours to judge: the mount's own lane decides when it has stalled.
+            raise self._lost(f"no answer within {silent:.0f} s", is_stalled=True)
         if silent >= self._stall_after:
             self._process.abandon()
             raise self._lost(f"no call has returned for {silent:.0f} s", is_stalled=True)

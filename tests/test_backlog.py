@@ -370,7 +370,7 @@ def test_files_of_a_mount_that_hung_for_a_while_are_read_when_it_answers_again(
     world = make({at("Downloads/f"): 5})
     asked: list[Mount] = []
 
-    def lost(mount: Mount) -> Walker:
+    def lost(mount: Mount, patience: float | None = None) -> Walker:
         asked.append(mount)
         raise LostWalkerError("no answer", is_stalled=True)
 
@@ -393,7 +393,7 @@ def test_mount_that_does_not_answer_is_not_asked_again_and_again(
     walker_of = world.scanner._survey._walkers.of
     asked: list[Mount] = []
 
-    def lost(mount: Mount) -> Walker:
+    def lost(mount: Mount, patience: float | None = None) -> Walker:
         if mount.point != nas.point:
             return walker_of(mount)
         asked.append(mount)

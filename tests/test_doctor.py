@@ -352,7 +352,7 @@ class Hung:
         self._real = InProcess(files)
         self._left = answers
 
-    def of(self, mount: Mount) -> Walker:
+    def of(self, mount: Mount, patience: float | None = None) -> Walker:
         self._left -= 1
         if self._left < 0:
             raise LostWalkerError("no call has returned for 10 s", is_stalled=True)

@@ -228,3 +228,33 @@ def test_share_that_links_back_is_no_endless_tree(linked: World) -> None:
         linked.scan()
     assert at("ComfyUI/models/loras/back") in linked.inventory()
     assert not [path for path in linked.inventory() if "/back/" in path or "/up/loras/up/" in path]
+
+
+def test_link_to_a_local_disk_is_guarded_like_a_share(tmp_path: Path) -> None:
+    """An external drive: once unmounted its mount point is an empty folder, or none."""
+    world = World(tmp_path)
+    usb = Mount("/media/usb", "exfat", "/dev/sdb1")
+    world.files.mount_table.append(usb)
+    for name in ("a", "b"):
+        world.files.write(f"/media/usb/{name}", content(name))
+    world.files.write("/media/other/x", b"x")
+    world.files.symlink("/media/usb", at("ComfyUI/models/usb"))
+    world.scan()
+    world.scan()
+    before = world.project()
+    assert at("ComfyUI/models/usb/a") in before
+    world.files.mount_table.remove(usb)
+    node = world.files._resolve("/media").children["usb"]
+    children, node.children = node.children, {}
+    for _ in range(3):
+        assert world.scan() == []
+    world.files.remove("/media/usb")
+    for _ in range(3):
+        assert world.scan() == []
+    assert world.project() == before
+    world.files.makedirs("/media/usb").children = children
+    world.files.mount_table.append(usb._replace(source="/dev/other"))
+    assert world.scan() == []
+    world.files.mount_table[-1] = usb
+    assert world.scan() == []
+    assert world.project() == before
