@@ -28,6 +28,9 @@ _SERVE = "import sys; from scanner.walker_process import main; main(sys.argv[1:]
 POLL = 0.2
 """Seconds between looks at whether we are to stop, or the mount has stalled."""
 
+LONGEST_PAUSE = 300.0
+"""Seconds after which even a mount that has stalled many times in a row is asked again."""
+
 SMOOTHING = 8
 """Of so many measurements the last one counts for one."""
 
@@ -95,6 +98,9 @@ class ByMount:
         self._stopped = stopped
         self._lock = threading.Lock()
         self._processes: dict[str, _Process] = {}
+        self._stalls: dict[str, int] = {}
+        """How often in a row the walker of a mount was abandoned, by mount point."""
+        self._not_before: dict[str, float] = {}
 
     def of(self, mount: Mount, patience: float | None = None) -> Walker:
         return self.apart(mount, patience) if mount.is_remote else LocalWalker(self._files)
@@ -104,13 +110,30 @@ class ByMount:
             process = self._processes.get(mount.point)
             if process is not None and process.is_abandoned and process.is_alive:
                 raise LostWalkerError("its walker still hangs", is_stalled=True)
+            if process is not None and process.has_answered:
+                self._stalls.pop(mount.point, None)
             if process is not None and not process.is_usable:
+                if process.is_abandoned:
+                    self._back_off(mount.point)
                 process.end()
                 process = None
+                del self._processes[mount.point]
             if process is None:
+                left = self._not_before.get(mount.point, 0.0) - time.monotonic()
+                if left > 0:
+                    raise LostWalkerError(
+                        f"it keeps hanging; asked again in {left:.0f} s", is_stalled=True
+                    )
                 process = _Process(self._most_workers, self._most_per_second)
                 self._processes[mount.point] = process
         return _Session(process, self._stall_after, self._stopped, patience)
+
+    def _back_off(self, point: str) -> None:
+        """A mount that stalls again and again is asked ever less: at once after the first time,
+        then after one, three, seven ... times `stall_after`."""
+        count = self._stalls[point] = self._stalls.get(point, 0) + 1
+        pause = min(LONGEST_PAUSE, self._stall_after * (2 ** (count - 1) - 1))
+        self._not_before[point] = time.monotonic() + pause
 
     def workers(self, mount: Mount) -> int:
         """How many requests are under way at a time on `mount`."""
@@ -151,6 +174,8 @@ class _Process:
         self._cost = Cost(0.0, 0.0)
         self.last_sign = time.monotonic()
         self.is_abandoned = False
+        self.has_answered = False
+        """Whether it has answered anything: its mount is then not simply dead."""
         self._has_ended = False
         threading.Thread(target=self._receive, daemon=True).start()
 
@@ -226,6 +251,7 @@ class _Process:
             while (message := read_frame(self._from_child)) is not None:
                 self.last_sign = time.monotonic()
                 if isinstance(message, Result):
+                    self.has_answered = True
                     if message.cost is not None:
                         self._measure(message.cost)
                     queue = self._queues.get(message.session)

@@ -132,3 +132,23 @@ def test_requests_are_spaced_by_the_limit(tmp_path: Path) -> None:
     assert len(answers(walker)) == 30
     assert time.monotonic() - started >= 0.28
     walkers.close()
+
+
+def test_mount_that_stalls_again_and_again_is_asked_ever_less() -> None:
+    walkers = by_mount(stall_after=10.0)
+    pauses = []
+    for _ in range(8):
+        walkers._back_off("/mnt/nas")
+        pauses.append(round(walkers._not_before["/mnt/nas"] - time.monotonic()))
+    assert pauses == [0, 10, 30, 70, 150, 300, 300, 300]
+
+
+def test_mount_that_answers_again_starts_from_no_pause(tmp_path: Path) -> None:
+    walkers = by_mount()
+    walkers._stalls["/"] = 5
+    walker = walkers.of(NAS)
+    walker.ask(StatPath(str(tmp_path)))
+    answers(walker)
+    walkers.of(NAS)
+    assert walkers._stalls == {}
+    walkers.close()
