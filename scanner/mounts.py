@@ -266,9 +266,9 @@ ATTRIBUTE_CACHES = {
 coherent (ceph and lustre by locks) or asks each time (9p with its default `cache=none`)."""
 
 SETTLE_LOCAL = 0.05
-SETTLE_REMOTE = 3.0
+SETTLE_REMOTE = 4.0
 """Least seconds of `Mount.settle`: a clock tick of a local disk takes at most 10 ms; of a remote
-or unknown mount nothing is known, and FAT behind it steps by 2 s."""
+or unknown mount nothing is known, and FAT behind it steps by 2 s, of which this is twice."""
 
 UNKNOWN = Mount("", "unknown", "")
 

@@ -167,7 +167,7 @@ def test_empty_files_and_links_are_never_read(make: Make) -> None:
 # When
 
 
-@pytest.mark.parametrize(("mount", "settle"), [(EXT4, 0.05), (EXFAT, 0.05), (SHARE, 3.0)])
+@pytest.mark.parametrize(("mount", "settle"), [(EXT4, 0.05), (EXFAT, 0.05), (SHARE, 4.0)])
 def test_nothing_is_read_before_the_settle_time(make: Make, mount: Mount, settle: float) -> None:
     """At least 50 ms on a local disk, 3 s elsewhere (rule 4), from its last known change on."""
     world = make({at("Downloads/f"): 5}, mount=mount)
