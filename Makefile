@@ -10,7 +10,7 @@ SAMPLE_BUILT := $(SAMPLE)/.built
 .PHONY: help install run test lint bench network netbench torture clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  Variables: PYTHON=python3.12 (default python3), COMFY_ROOT=... for run,"
 	@echo "  ARGS='...' is added to the command of run, test and bench."
@@ -65,8 +65,23 @@ lint: install ## Check style, formatting and types
 	$(VENV_PYTHON) -m ruff format --check
 	$(VENV_PYTHON) -m mypy
 
-bench: install ## Measure first and unchanged scans against find
-	$(VENV_PYTHON) -m benchmarks $(ARGS)
+# What else is measured beside the program. Without it a benchmark leaves those out and says so.
+BENCH_INSTALLED := $(VENV)/.installed-bench
+$(BENCH_INSTALLED): $(INSTALLED)
+	@$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[bench]' && \
+	    touch $@ || echo "what is missing to compare with is left out" >&2
+
+# ROOT reaches the shell through the environment, as COMFY_ROOT does.
+bench: $(if $(ROOT),install,$(BENCH_INSTALLED)) ## Measure against others, in minutes; ROOT=... tunes settings for a folder of yours
+	@if [ -n "$$ROOT" ]; then \
+	    exec $(VENV_PYTHON) -m scanner tune "$$ROOT" $(ARGS); \
+	else \
+	    exec $(VENV_PYTHON) -m benchmarks $(ARGS); \
+	fi
+
+.PHONY: bench-full
+bench-full: $(BENCH_INSTALLED) ## The same up to a million files; writes benchmarks/RESULTS.md
+	$(VENV_PYTHON) -m benchmarks --full $(ARGS)
 
 network: install ## Try every fault on every kind of network mount
 	COMFY_NETWORK=all $(VENV_PYTHON) -m pytest tests/test_network.py $(ARGS)

@@ -1,150 +1,110 @@
-"""Time first and unchanged scans of a generated tree against find, paired in one run.
+"""Measure the program beside find, watchdog, watchfiles and rclone on generated trees.
 
-    python -m benchmarks --files 20000 --repeats 5
+    python -m benchmarks                         2,000 and 20,000 files, in minutes
+    python -m benchmarks --full                  up to a million; writes RESULTS.md
+    python -m benchmarks --files 5000 --repeats 3
 
-Every repeat runs each command once, so that a busy moment of the machine falls on all of them.
-Files are tiny and lie in the page cache: what is compared is the cost of the programs, and the
-first scan samples one small block a file. A slow disk or a NAS adds the same waits to all.
+With --trees, trees are taken from there and kept there; what a benchmark changes it takes back.
 """
 
+from __future__ import annotations
+
 import argparse
-import json
 import os
-import platform
-import random
-import shutil
-import statistics
-import subprocess
+import signal
 import sys
 import tempfile
-import time
-from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import scanner
+from benchmarks import page
+from benchmarks.comparison import PERIOD_SCANS, Comparison
+from benchmarks.figures import Results, Size, write
+from benchmarks.peers import reasons_without, versions
+from benchmarks.processes import BenchmarkError
+from benchmarks.trees import tree_at
 
-CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-RESULTS = os.path.join(CHECKOUT, "benchmarks", "results")
-FILES_PER_FOLDER = 33
-MEAN_NAME_LENGTH = 24
-# Files older than any `settle`, so that the unchanged scans have nothing racy to look at again.
-AGE_SECONDS = 86_400
-LETTERS = "abcdefghijklmnopqrstuvwxyz0123456789_-"
-
-
-def build_tree(folder: str, files: int) -> None:
-    """Create `files` small files of different content below `folder`; the same for every run."""
-    rng = random.Random(files)
-    mtime = time.time() - AGE_SECONDS
-    for first in range(0, files, FILES_PER_FOLDER):
-        number = first // FILES_PER_FOLDER
-        parent = os.path.join(folder, f"category_{number % 12:02d}", f"folder_{number:05d}")
-        os.makedirs(parent)
-        for index in range(first, min(first + FILES_PER_FOLDER, files)):
-            length = rng.randint(MEAN_NAME_LENGTH - 8, MEAN_NAME_LENGTH + 8)
-            stem = f"{index:06d}_" + "".join(rng.choices(LETTERS, k=length - 19))
-            path = os.path.join(parent, f"{stem}.safetensors")
-            with open(path, "w", encoding="ascii") as file:
-                file.write(f"{index}\n" * rng.randint(1, 40))
-            os.utime(path, (mtime, mtime))
+QUICK = (2_000, 20_000)
+FULL = (2_000, 20_000, 200_000, 1_000_000)
 
 
-def scan_command(tree: str, output: str) -> list[str]:
-    """The command line of one scan of `tree` as a bare models folder."""
-    return [sys.executable, "-m", "scanner", "scan", "--models", tree, "--output", output]
+def measure(
+    sizes: Sequence[int], trees: str | None, *, repeats: int, scans: int = PERIOD_SCANS
+) -> Results:
+    """Run the comparison on trees of these sizes. Raises BenchmarkError."""
+    left_out = reasons_without()
+    for who, reason in left_out.items():
+        print(f"{who} is left out: {reason}", file=sys.stderr)
+    with tempfile.TemporaryDirectory(prefix="comfy-inventory-") as scratch:
+        top = trees or scratch
+        results = Results(
+            datetime.now(UTC).isoformat(timespec="seconds"),
+            scanner.__version__,
+            {},
+            repeats,
+            left_out,
+        )
+        for files in sizes:
+            results.sizes.append(_size(top, files, left_out, repeats, scans))
+        # Last: what it imports would count as the memory of every process started after it.
+        from benchmarks.machine import machine
+
+        results.machine = {**machine(top), "peers": versions(left_out)}
+    return results
 
 
-def timed(command: list[str], work: str) -> float:
-    """Seconds that `command` takes in the folder `work`; CalledProcessError where it fails."""
-    environment = {k: v for k, v in os.environ.items() if not k.startswith("COMFY_INVENTORY_")}
-    # Neither settings nor a ComfyUI of the person who measures may slip in.
-    environment |= {"PYTHONPATH": CHECKOUT, "HOME": work, "XDG_CONFIG_HOME": work}
-    started = time.perf_counter()
-    subprocess.run(command, check=True, capture_output=True, env=environment, cwd=work)
-    return time.perf_counter() - started
+def _size(top: str, files: int, left_out: dict[str, str], repeats: int, scans: int) -> Size:
+    print(f"{files:,} files", file=sys.stderr)
+    comfy_root = tree_at(top, files)
+    # Beside the tree, on the same disk, and not in it.
+    with tempfile.TemporaryDirectory(prefix="work-", dir=os.path.dirname(comfy_root)) as work:
+        comparison = Comparison(
+            comfy_root,
+            work,
+            left_out,
+            repeats=repeats,
+            scans=scans,
+            tell=lambda text: print(f"  {text}", file=sys.stderr, flush=True),
+        )
+        return comparison.run()
 
 
-def reason_without_find() -> str | None:
-    """Why find cannot be compared with here, or None where it can."""
-    if shutil.which("find") is None:
-        return "there is no find"
-    probe = subprocess.run(
-        ["find", os.devnull, "-printf", ""], capture_output=True, check=False, text=True
-    )
-    return "this find has no -printf" if probe.returncode else None
-
-
-def measure(tree: str, work: str, repeats: int) -> dict[str, list[float]]:
-    """Seconds of every run, per command, in the order of the table."""
-    kept = os.path.join(work, "unchanged", "comfy_inventory.json")
-    os.makedirs(os.path.dirname(kept))
-    for _ in range(2):  # the first fills the state, the second settles it
-        timed(scan_command(tree, kept), work)
-
-    def first_scan() -> float:
-        with tempfile.TemporaryDirectory(dir=work) as fresh:
-            return timed(scan_command(tree, os.path.join(fresh, "comfy_inventory.json")), work)
-
-    runs: dict[str, Callable[[], float]] = {}
-    reason = reason_without_find()
-    if reason is None:
-        runs["find"] = lambda: timed(["find", tree, "-printf", r"%s %T@ %p\n"], work)
-    else:
-        print(f"find is left out: {reason}", file=sys.stderr)
-    runs["python start"] = lambda: timed([sys.executable, "-c", "pass"], work)
-    runs["unchanged scan"] = lambda: timed(scan_command(tree, kept), work)
-    runs["first scan"] = first_scan
-    seconds: dict[str, list[float]] = {name: [] for name in runs}
-    for _ in range(repeats):
-        for name, run in runs.items():
-            seconds[name].append(run())
-    return seconds
-
-
-def table(seconds: dict[str, list[float]]) -> str:
-    """Medians, extremes and the ratio to find, one command a line."""
-    find = statistics.median(seconds["find"]) if "find" in seconds else None
-    lines = [f"{'':16}{'median':>10}{'min':>10}{'max':>10}{'x find':>9}"]
-    for name, runs in seconds.items():
-        median = statistics.median(runs)
-        ratio = f"{median / find:9.1f}" if find else f"{'-':>9}"
-        lines.append(f"{name:16}{median:9.3f}s{min(runs):9.3f}s{max(runs):9.3f}s{ratio}")
-    return "\n".join(lines)
+def save(results: Results) -> str:
+    """Write the run and its picture below `results/`; the path of the JSON."""
+    os.makedirs(page.KEPT, exist_ok=True)
+    name = "".join(character for character in results.time[:19] if character.isalnum())
+    path = os.path.join(page.KEPT, f"{name}Z.json")
+    write(path, results)
+    page.picture_of(results, f"{os.path.splitext(path)[0]}.svg")
+    return path
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--files", type=int, default=20_000)
+    parser.add_argument("--full", action="store_true", help="all sizes; writes RESULTS.md as well")
+    parser.add_argument("--files", type=int, nargs="+", metavar="N", help="other sizes")
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--dir", help="where the tree is built (default: the temporary folder)")
+    parser.add_argument("--trees", metavar="DIR", help="use and keep trees at DIR/<files>/ComfyUI")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="comfy-inventory-", dir=options.dir) as work:
-        tree = os.path.join(work, "models")
-        build_tree(tree, options.files)
-        try:
-            seconds = measure(tree, work, options.repeats)
-        except subprocess.CalledProcessError as error:
-            said = os.fsdecode(error.stderr).strip()
-            print(f"{error.cmd} ended with {error.returncode}: {said}", file=sys.stderr)
-            return 1
-    print(f"{options.files} files, {options.repeats} repeats")
-    print(table(seconds))
-    now = datetime.now(UTC)
-    os.makedirs(RESULTS, exist_ok=True)
-    result = os.path.join(RESULTS, f"{now:%Y%m%dT%H%M%SZ}.json")
-    with open(result, "w", encoding="utf-8") as file:
-        report = {
-            "time": now.isoformat(),
-            "version": scanner.__version__,
-            "python": platform.python_version(),
-            "system": platform.platform(),
-            "cpus": os.cpu_count(),
-            "files": options.files,
-            "seconds": seconds,
-        }
-        json.dump(report, file, indent=1)
-    print(f"written to {os.path.relpath(result)}")
+    if options.repeats < 1 or any(files < 100 for files in options.files or ()):
+        parser.error("at least 1 repeat and 100 files are needed")
+    # Ended in order, so that the tree is left as it was.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    trees = options.trees and os.path.abspath(options.trees)
+    sizes = sorted(options.files or (FULL if options.full else QUICK))
+    try:
+        results = measure(sizes, trees, repeats=options.repeats)
+    except BenchmarkError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print(page.report(results))
+    print(f"written to {os.path.relpath(save(results))}")
+    if options.full:
+        write(page.RESULTS, results)
+        page.write_page(results)
+        print(f"written to {os.path.relpath(page.PAGE)}")
     return 0
 
 

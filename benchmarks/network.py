@@ -1,12 +1,16 @@
 """Time scans of a network mount against find on the same mount, counting requests.
 
     python -m benchmarks.network --files 20000 --delay-ms 1
+    python -m benchmarks.network --sweep
 
 sshfs mounts a folder of this machine through a relay that delays each request and counts it, with
 all of its caches off, so that every call costs what it costs on a NAS. What is timed is the
 program's own engine in one process, as `run` has it: it learns over several scans how many requests
-are worth having under way and that folders' times can be trusted there.
+are worth having under way and that folders' times can be trusted there. `--sweep` gives it 1, 2,
+4, 8 and 16 workers in turn and times full verifications.
 """
+
+from __future__ import annotations
 
 import argparse
 import json
@@ -21,27 +25,31 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import scanner
-from benchmarks.__main__ import RESULTS, reason_without_find
+from benchmarks import page
+from benchmarks.engine import Engine
+from benchmarks.peers import find_command, reason_without_find
+from benchmarks.picture import draw_sweep, reason_without_matplotlib
+from benchmarks.tables import aligned
 from scanner.filesystem import DiskFileSystem
 from scanner.mounts import mount_of
 from scanner.outputs import Outputs
-from scanner.passing import Outcome
 from scanner.roots import Root
-from scanner.scan import Scanner
 from scanner.settings import Settings
-from scanner.store import Store
 from scanner.verification import PROOFS_WANTED
-from scanner.walkers import ByMount
 from tests.real_mounts import SshfsMount
 
 CATEGORIES = 40
 FILES_PER_FOLDER = 10
-INTERVAL = 30.0
-"""Seconds between scans, the default of `every`: it decides the share of verification."""
+WORKERS = (1, 2, 4, 8, 16)
+"""How many workers the sweep gives to the mount, in turn."""
+
+SWEEP_FILES = 2_000
+"""Files of the sweep: one worker waits for every round trip by itself."""
 
 AGE_SECONDS = 86_400
 
@@ -76,58 +84,31 @@ class Timing:
     requests: dict[str, int]
 
 
-class Engine:
-    """The program's engine on one root, as the service sets it up, and a state that persists."""
+class MountEngine(Engine):
+    """The program's engine on one bare models folder on a mount."""
 
     def __init__(self, folder: Path, top: Path, workers: int) -> None:
-        self._files = DiskFileSystem()
-        self._settings = Settings(workers=workers)
-        self._root = Root("models", str(top))
-        self._store = Store(
-            Outputs(str(folder / "comfy_inventory.json"), str(folder)),
-            None,
-            journal_bytes=self._settings.journal_size,
-            journal_files=self._settings.journal_files,
-            annotations_every=self._settings.annotations_every,
-        )
-        self._store.open()
-        self.mount = mount_of(str(top), self._files.mounts())
-        self.walkers = ByMount(
-            self._files,
-            stall_after=self._settings.stall_after,
-            most_workers=workers,
-            stopped=lambda: False,
-        )
-        self.restart()
-
-    def restart(self) -> None:
-        """Forget what was listed when, so that the next scan reads everything again."""
-        self._scanner = Scanner(
-            self._files, self._store, self._settings, [self._root], self.walkers
-        )
+        files = DiskFileSystem()
+        outputs = Outputs(str(folder / "comfy_inventory.json"), str(folder))
+        roots = [Root("models", str(top))]
+        super().__init__(outputs, None, roots, Settings(workers=workers), files)
+        self.mount = mount_of(str(top), files.mounts())
 
     @property
     def is_trusted(self) -> bool:
         """Whether folders' times may spare listings."""
-        return self._store.trust_of(self.mount).is_earned(self.mount)
+        return self.store.trust_of(self.mount).is_earned(self.mount)
 
-    def scan(self) -> Outcome:
-        """One pass with all that belongs to it: walk, commit, journal, inventory."""
-        outcome = self._scanner.scan(self._scanner.places().all, interval=INTERVAL)
-        self._scanner.publish(is_last=False)
-        if set(outcome.states.values()) != {"online"}:
-            raise SystemExit(f"The root is not online: {outcome.states}")
-        return outcome
-
-    def close(self) -> None:
-        self.walkers.close()
-        self._store.close()
+    @property
+    def used(self) -> int:
+        """How many workers are worth it now."""
+        return self.walkers.workers(self.mount)
 
 
 class Bench:
     """Steps on one mount, timed in order."""
 
-    def __init__(self, mount: SshfsMount, engine: Engine) -> None:
+    def __init__(self, mount: SshfsMount, engine: MountEngine) -> None:
         self._mount = mount
         self._engine = engine
         self.timings: list[Timing] = []
@@ -139,7 +120,7 @@ class Bench:
         step()
         seconds = time.perf_counter() - started
         requests: Counter[str] = self._mount.requests - before
-        workers = 1 if name == "find" else self._engine.walkers.workers(self._engine.mount)
+        workers = 1 if name == "find" else self._engine.used
         timing = Timing(name, seconds, workers, dict(requests.most_common()))
         self.timings.append(timing)
         told = ", ".join(f"{count:,} {kind}" for kind, count in requests.most_common())
@@ -147,12 +128,7 @@ class Bench:
         return timing
 
     def find(self) -> Timing:
-        command = ["find", str(self._mount.point), "-printf", r"%s %T@ %p\n"]
-
-        def run() -> None:
-            subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-        return self.timed("find", run)
+        return self.timed("find", lambda: run_find(self._mount.point))
 
     def scan(self, name: str) -> Timing:
         return self.timed(name, self._engine.scan)
@@ -192,61 +168,127 @@ class Bench:
         return statistics.median(timing.seconds for timing in self.timings if timing.name == name)
 
 
-def write_report(bench: Bench, folders: int, options: argparse.Namespace) -> str:
-    """Write the run beside the other results; its path."""
-    now = datetime.now(UTC)
-    os.makedirs(RESULTS, exist_ok=True)
-    path = os.path.join(RESULTS, f"network-{now:%Y%m%dT%H%M%SZ}.json")
-    report = {
-        "time": now.isoformat(),
+def run_find(top: Path) -> None:
+    """find's own walk over `top`."""
+    subprocess.run(find_command(str(top)), check=True, stdout=subprocess.DEVNULL)
+
+
+def seconds_of(step: Callable[[], object]) -> float:
+    """Elapsed seconds of `step`."""
+    started = time.perf_counter()
+    step()
+    return time.perf_counter() - started
+
+
+def sweep(mount: SshfsMount, outputs: Path, repeats: int) -> dict[str, Any]:
+    """Full verifications with more and more workers: medians, and find's beside them."""
+    steps = []
+    for workers in WORKERS:
+        engine = MountEngine(outputs, mount.point, workers)
+        try:
+            engine.scan()  # what answers cost is learned here
+            taken = []
+            for _ in range(repeats):
+                engine.restart()
+                taken.append(seconds_of(engine.scan))
+            step = {
+                "workers": workers,
+                "used": engine.used,
+                "seconds": statistics.median(taken),
+            }
+        finally:
+            engine.close()
+        steps.append(step)
+        print(f"{workers:3} workers at most{step['seconds']:9.2f} s", file=sys.stderr, flush=True)
+    find = statistics.median(seconds_of(lambda: run_find(mount.point)) for _ in range(repeats))
+    return {"find_seconds": find, "repeats": repeats, "steps": steps}
+
+
+def tell_sweep(report: dict[str, Any], *, is_kept: bool) -> None:
+    """Print, write and draw a sweep; where it is kept, for RESULTS.md as well."""
+    print(f"find{report['find_seconds']:9.2f} s")
+    print(aligned(*page.sweep_rows(report)))
+    path = page.SWEEP if is_kept else kept_path("sweep")
+    write_report(path, report)
+    if reason := reason_without_matplotlib():
+        print(f"No picture: {reason}.", file=sys.stderr)
+    else:
+        draw_sweep(report, f"{os.path.splitext(path)[0]}.svg")
+
+
+def kept_path(name: str) -> str:
+    """Where this run is written."""
+    return os.path.join(page.KEPT, f"{name}-{datetime.now(UTC):%Y%m%dT%H%M%SZ}.json")
+
+
+def write_report(path: str, report: dict[str, Any]) -> None:
+    """Write the run as JSON, with what it depends on."""
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    about = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "version": scanner.__version__,
         "cpus": os.cpu_count(),
-        "files": options.files,
-        "folders": folders,
-        "delay_ms": options.delay_ms,
-        "steps": [asdict(timing) for timing in bench.timings],
     }
     with open(path, "w", encoding="utf-8") as file:
-        json.dump(report, file, indent=1)
-    return path
+        json.dump(about | report, file, indent=1)
+        file.write("\n")
+    print(f"written to {os.path.relpath(path)}")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.network", description=__doc__)
-    parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--files", type=int, default=20_000)
-    parser.add_argument("--delay-ms", type=float, default=1.0, help="of a round trip")
-    parser.add_argument("--workers", type=int, default=16, help="the most, as the setting")
-    parser.add_argument("--repeats", type=int, default=1)
-    options = parser.parse_args()
-    if reason := reason_without_find():
-        print(f"This needs find: {reason}.", file=sys.stderr)
-        return 1
-    with tempfile.TemporaryDirectory(prefix="comfy-inventory-") as work:
-        folder = Path(work)
-        folders = build_tree(folder / "server", options.files)
-        outputs = folder / "outputs"
-        outputs.mkdir()
-        print(f"{options.files:,} files, {folders:,} folders, {options.delay_ms} ms round trips")
-        try:
-            with SshfsMount(
-                folder / "server", folder / "mount", delay_ms=options.delay_ms
-            ) as mount:
-                engine = Engine(outputs, mount.point, options.workers)
-                try:
-                    bench = Bench(mount, engine)
-                    bench.run(options.repeats)
-                finally:
-                    engine.close()
-        except pytest.skip.Exception as reason_to_skip:
-            print(f"This cannot run here: {reason_to_skip}", file=sys.stderr)
-            return 1
+def tell_bench(bench: Bench, about: dict[str, Any]) -> None:
+    """Print the ratios to find, and write all steps."""
     find = bench.median("find")
     for name, most in (("unchanged scan", 1 / 20), ("full verification", 1 / 3)):
         share = bench.median(name) / find
         word = "at most" if share <= most else "MORE THAN"
         print(f"{name}: 1/{1 / share:.1f} of find, {word} 1/{1 / most:.0f}")
-    print(f"written to {os.path.relpath(write_report(bench, folders, options))}")
+    steps = [asdict(timing) for timing in bench.timings]
+    write_report(kept_path("network"), about | {"steps": steps})
+
+
+def measure(options: argparse.Namespace, folder: Path) -> None:
+    """Build the tree and the mount below `folder`, and run what the options ask for."""
+    files = options.files or (SWEEP_FILES if options.sweep else 20_000)
+    about = {
+        "files": files,
+        "folders": build_tree(folder / "server", files),
+        "delay_ms": options.delay_ms,
+    }
+    outputs = folder / "outputs"
+    outputs.mkdir()
+    print(f"{files:,} files, {about['folders']:,} folders, {options.delay_ms} ms round trips")
+    with SshfsMount(folder / "server", folder / "mount", delay_ms=options.delay_ms) as mount:
+        if options.sweep:
+            tell_sweep(about | sweep(mount, outputs, options.repeats), is_kept=options.keep)
+            return
+        engine = MountEngine(outputs, mount.point, options.workers)
+        try:
+            bench = Bench(mount, engine)
+            bench.run(options.repeats)
+        finally:
+            engine.close()
+        tell_bench(bench, about)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.network", description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("--files", type=int, help=f"20,000, or {SWEEP_FILES:,} for a sweep")
+    parser.add_argument("--delay-ms", type=float, default=1.0, help="of a round trip")
+    parser.add_argument("--workers", type=int, default=16, help="the most, as the setting")
+    parser.add_argument("--repeats", type=int, default=1)
+    parser.add_argument("--sweep", action="store_true", help="workers against time")
+    parser.add_argument("--keep", action="store_true", help="write the sweep for RESULTS.md")
+    options = parser.parse_args()
+    if reason := reason_without_find():
+        print(f"This needs find: {reason}.", file=sys.stderr)
+        return 1
+    with tempfile.TemporaryDirectory(prefix="comfy-inventory-") as work:
+        try:
+            measure(options, Path(work))
+        except pytest.skip.Exception as reason_to_skip:
+            print(f"This cannot run here: {reason_to_skip}", file=sys.stderr)
+            return 1
     return 0
 
 

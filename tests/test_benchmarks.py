@@ -1,0 +1,285 @@
+"""Benchmarks measure what they say, take back what they change, and say what they leave out.
+
+Nothing here depends on how long anything takes.
+"""
+
+import json
+import os
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from benchmarks import compare, edits, page
+from benchmarks.__main__ import measure
+from benchmarks.figures import (
+    FIND,
+    FIRST,
+    OURS,
+    SCENARIOS,
+    UNCHANGED,
+    WATCHDOG,
+    Line,
+    Publishing,
+    Results,
+    Size,
+    read,
+    write,
+)
+from benchmarks.peers import reasons_without
+from benchmarks.processes import BenchmarkError, Cost, environment, run
+from benchmarks.tables import growth, ratios
+from benchmarks.targets import TARGETS
+from benchmarks.trees import build_tree, tree_at
+
+FILES = 300
+
+
+def _tree(top: str) -> dict[str, tuple[int, int, int]]:
+    """Size, time and inode of every file below `top`, and of every folder its time."""
+    found = {}
+    for folder, _, names in os.walk(top):
+        own = os.stat(folder)
+        found[folder] = (0, own.st_mtime_ns, own.st_ino)
+        for name in names:
+            path = os.path.join(folder, name)
+            told = os.stat(path)
+            found[path] = (told.st_size, told.st_mtime_ns, told.st_ino)
+    return found
+
+
+# Trees
+
+
+def test_tree_has_as_many_files_as_asked_with_names_of_real_length(tmp_path: Path) -> None:
+    top = tmp_path / "ComfyUI"
+    build_tree(str(top), 3_000)
+    paths = [path for path in top.rglob("*") if path.is_file()]
+    assert len(paths) == 3_000
+    assert 23 < sum(len(path.name) for path in paths) / len(paths) < 26
+    assert 54 < sum(len(str(path.relative_to(top))) for path in paths) / len(paths) < 70
+
+
+def test_tree_is_the_same_for_every_run(tmp_path: Path) -> None:
+    names = []
+    for run_ in ("one", "two"):
+        top = tmp_path / run_
+        build_tree(str(top), FILES)
+        names.append(sorted(str(path.relative_to(top)) for path in top.rglob("*")))
+    assert names[0] == names[1]
+
+
+def test_tree_that_stands_is_used_and_a_half_one_is_not(tmp_path: Path) -> None:
+    half = tmp_path / str(FILES) / "ComfyUI.unfinished" / "models"
+    half.mkdir(parents=True)
+    built = tree_at(str(tmp_path), FILES)
+    before = _tree(built)
+    assert tree_at(str(tmp_path), FILES) == built
+    assert _tree(built) == before
+    assert not half.exists()
+
+
+# Edits
+
+
+def test_folder_of_the_wanted_size_is_gathered_and_dispersed_again(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    for number in range(12):
+        folder = models / "loras" / f"folder_{number:02d}"
+        folder.mkdir(parents=True)
+        (folder / "a").write_bytes(b"a")
+    before = _tree(str(models))
+    with edits.folder_with(str(models), 5) as (path, files):
+        assert files == 5
+        assert sum(len(names) for _, _, names in os.walk(path)) == 5
+    assert _tree(str(models)) == before
+
+
+def test_folder_of_the_wanted_size_is_taken_as_it_is(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    for name in ("loras", "vae"):
+        (models / name).mkdir(parents=True)
+        (models / name / "a").write_bytes(b"a")
+    with edits.folder_with(str(models), 1) as (path, files):
+        assert (os.path.basename(path), files) in {("loras", 1), ("vae", 1)}
+
+
+def test_edits_are_taken_back_even_when_measuring_fails(tmp_path: Path) -> None:
+    models, aside = tmp_path / "models", tmp_path / "aside"
+    build_tree(str(models), FILES)
+    aside.mkdir()
+    before = _tree(str(models))
+    files = edits.every_nth(str(models), 40)
+    edit = (
+        edits.replaced(files[:3], str(aside)),
+        edits.created(edits.free_name(str(models), "created")),
+        edits.rewritten(files[3]),
+        edits.moved(files[4], edits.free_name(str(models), "moved")),
+    )
+    with pytest.raises(RuntimeError), ExitStack() as stack:
+        for change in edit:
+            stack.enter_context(change)
+        assert _tree(str(models)) != before
+        raise RuntimeError
+    assert _tree(str(models)) == before
+
+
+# One run
+
+
+@pytest.fixture(scope="module")
+def trees(tmp_path_factory: pytest.TempPathFactory) -> str:
+    return str(tmp_path_factory.mktemp("trees"))
+
+
+@pytest.fixture(scope="module")
+def measured(trees: str) -> Results:
+    """A run on a small tree, and the promise that it leaves the tree as it was."""
+    if sys.platform == "win32":
+        pytest.skip("a process cannot be asked to end in order there")
+    comfy_root = tree_at(trees, FILES)
+    before = _tree(comfy_root)
+    results = measure([FILES], trees, repeats=1, scans=2)
+    assert _tree(comfy_root) == before
+    assert os.listdir(os.path.dirname(comfy_root)) == ["ComfyUI"]
+    return results
+
+
+@pytest.mark.slow
+def test_run_measures_the_program_in_every_scenario(measured: Results) -> None:
+    (size,) = measured.sizes
+    assert size.files == FILES
+    assert [s for s in SCENARIOS if size.seconds(s, OURS) is None] == []
+    assert len(size.publishing.commit) == len(size.publishing.publish) == 1
+    assert size.publishing.bytes > 0
+
+
+@pytest.mark.slow
+def test_run_compares_with_whatever_is_here(measured: Results) -> None:
+    (size,) = measured.sizes
+    assert set(measured.left_out) == set(reasons_without())
+    for who in {FIND, WATCHDOG} - set(measured.left_out):
+        assert size.seconds(UNCHANGED, who) is not None
+
+
+@pytest.mark.slow
+def test_run_is_the_same_after_writing_and_reading(measured: Results, tmp_path: Path) -> None:
+    first, second = tmp_path / "first.json", tmp_path / "second.json"
+    write(str(first), measured)
+    again = read(str(first))
+    assert again.sizes[0].files == FILES
+    write(str(second), again)
+    assert first.read_bytes() == second.read_bytes()
+    assert page.report(read(str(second))) == page.report(again)
+
+
+@pytest.mark.slow
+def test_nothing_written_names_this_machine(measured: Results, trees: str, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    write(str(path), measured)
+    text = path.read_text(encoding="utf-8") + page.render(measured, None, has_picture=False)
+    for name in (trees, os.path.expanduser("~") + os.sep, sys.prefix, os.uname().nodename):
+        assert name not in text
+
+
+# Processes
+
+
+def test_command_that_fails_is_told_in_a_sentence(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "import sys; sys.exit('no disk')"]
+    with pytest.raises(BenchmarkError, match="ended with 1: no disk"):
+        run(command, environment(str(tmp_path)), str(tmp_path))
+
+
+def test_settings_of_the_person_who_measures_do_not_slip_in(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COMFY_INVENTORY_EVERY", "1h")
+    assert "COMFY_INVENTORY_EVERY" not in environment("home")
+    assert environment("home", every="30s")["COMFY_INVENTORY_EVERY"] == "30s"
+
+
+# Tables, page, comparison
+
+
+def _results(seconds: float) -> Results:
+    """Two sizes, the larger one a million files; the program takes `seconds` per million."""
+    sizes = []
+    for files in (1_000, 1_000_000):
+        millions = files / 1e6
+        lines = [Line(scenario, OURS, [seconds * millions], [0.1]) for scenario in SCENARIOS]
+        lines += [Line(scenario, FIND, [4.0 * millions]) for scenario in SCENARIOS]
+        size = Size(files, 0, lines=lines, publishing=Publishing([1.0], [2.0], [2.0], 10**6))
+        size.note_peak(FIRST, Cost(1.0, 1.0, 200.0))
+        sizes.append(size)
+    told = {"cpu": "a processor", "cores": 2, "memory_gb": 8.0, "system": "Linux", "kernel": "6"}
+    told |= {"filesystem": "ext4", "python": "3.11", "peers": {"find": "4.9"}}
+    return Results("2026-01-02T03:04:05+00:00", "1.2.3", told, 5, {"rclone": "gone"}, sizes)
+
+
+def test_targets_are_judged_only_at_the_size_that_they_are_set_for() -> None:
+    small, big = _results(1.0).sizes
+    unchanged = TARGETS[0]
+    assert unchanged.value(small) == unchanged.value(big) == 0.25
+    assert (unchanged.verdict(small), unchanged.verdict(big)) == ("", "met")
+    assert unchanged.verdict(_results(1.1).sizes[1]) == "not met"
+
+
+def test_figure_that_was_not_measured_is_no_failure() -> None:
+    empty = Size(1_000_000, 0)
+    assert {target.verdict(empty) for target in TARGETS} == {""}
+    ratios(Results("", "", {}, 1, sizes=[empty]))
+
+
+def test_growth_leaves_out_what_every_run_costs_anyway() -> None:
+    results = _results(2.0)
+    for size in results.sizes:
+        for line in size.lines:
+            line.wall = [line.wall[0] + 10.0]
+    _, rows = growth(results)
+    assert rows[0][-1] == "2"
+
+
+def test_page_tells_machine_ratios_and_what_was_left_out() -> None:
+    text = page.render(_results(1.1), None, has_picture=True)
+    assert "a processor, 2 cores" in text
+    assert "Left out: rclone (gone)." in text
+    assert "| unchanged scan : find | <= 0.25 | 0.275 | 0.275 | not met |" in text
+    assert "make bench-full" in text
+
+
+def test_page_has_the_sweep_where_there_is_one() -> None:
+    steps = [{"workers": n, "used": n, "seconds": 16.0 / n} for n in (1, 2)]
+    sweep = {"files": 20, "folders": 2, "delay_ms": 1.0, "find_seconds": 8.0, "repeats": 1}
+    text = page.render(_results(1.0), sweep | {"steps": steps}, has_picture=False)
+    assert "| 2 | 2 | 8.000 | 2.0 | 1.000 |" in text
+
+
+def test_comparison_sets_two_runs_side_by_side(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, new = str(tmp_path / "old.json"), str(tmp_path / "new.json")
+    write(old, _results(1.0))
+    write(new, _results(2.0))
+    monkeypatch.setattr(sys, "argv", ["compare", old, new])
+    assert compare.main() == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["1,000,000", "unchanged", "scan", ":", "find", "0.25", "0.5", "2.00"] in lines
+
+
+def test_comparison_says_what_is_no_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = tmp_path / "other.json"
+    other.write_text(json.dumps({"some": "thing"}), encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["compare", str(other), str(other)])
+    assert compare.main() == 1
+    assert "is no result of the benchmarks" in capsys.readouterr().err
+
+
+def test_pictures_are_drawn_where_matplotlib_is(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    picture = tmp_path / "picture.svg"
+    assert page.picture_of(_results(1.0), str(picture))
+    assert "unchanged scan" in picture.read_text(encoding="utf-8")
