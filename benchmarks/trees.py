@@ -19,6 +19,10 @@ FILES_PER_FOLDER = 33
 AGE_SECONDS = 86_400
 """Files are older than any `settle`: an unchanged scan has nothing racy to look at again."""
 
+A_YEAR = 365 * 86_400 * 10**9
+TIME_STEP = 7_919_000_000_127
+"""Nanoseconds: each file has a time of its own within the last year, as in folders that grew."""
+
 CATEGORIES = (
     "checkpoints",
     "clip_vision",
@@ -49,7 +53,7 @@ def tree_at(top: str, files: int) -> str:
 def build_tree(comfy_root: str, files: int) -> None:
     """Create a ComfyUI folder with `files` files below `models`; the same for every run."""
     rng = random.Random(files)
-    mtime = time.time() - AGE_SECONDS
+    newest = time.time_ns() - AGE_SECONDS * 10**9
     for kind in ("custom_nodes", "input", "models", "output"):
         os.makedirs(os.path.join(comfy_root, kind))
     folders = _folders(rng)
@@ -67,7 +71,8 @@ def build_tree(comfy_root: str, files: int) -> None:
             handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
             os.write(handle, f"{number}\n".encode() * rng.randint(1, 40))
             os.close(handle)
-            os.utime(path, (mtime, mtime))
+            time_ns = newest - number * TIME_STEP % A_YEAR
+            os.utime(path, ns=(time_ns, time_ns))
         index += most
 
 

@@ -11,11 +11,16 @@ import sys
 import time
 from collections.abc import Callable
 from types import TracebackType
-from typing import IO
+from typing import IO, BinaryIO
 
 from scanner.errors import OutputError
 
 _BUFFER = 1 << 18
+
+_BY_KERNEL = 1 << 16
+"""Bytes from which on a copy is left to the kernel: below, two more system calls cost more."""
+
+_PIECE = 1 << 20
 
 _SHARING_ERRORS = frozenset((5, 32, 33))
 """Windows' access denied, sharing violation and lock violation: what os.replace meets while a
@@ -31,6 +36,14 @@ _NO_SYNC = frozenset(
     if hasattr(errno, name)
 )
 """How file systems (9p, some FUSE and SMB ones) say that they have no fsync at all."""
+
+
+_NO_COPY = frozenset(
+    getattr(errno, name)
+    for name in ("EXDEV", "EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EPERM", "EBADF")
+    if hasattr(errno, name)
+)
+"""How kernels and file systems say that they cannot copy by themselves."""
 
 
 class AtomicFile:
@@ -73,6 +86,27 @@ class AtomicFile:
         assert self._file is not None, "write outside the block"
         try:
             self._file.write(data)
+        except OSError as error:
+            raise cannot("write", self.path, error) from error
+
+    def copy(self, source: BinaryIO, start: int, length: int) -> None:
+        """Append `length` bytes of `source` from `start`; by the kernel alone where it can.
+
+        OutputError also where `source` ends before that.
+        """
+        assert self._file is not None, "copy outside the block"
+        try:
+            copied = 0
+            if length >= _BY_KERNEL:
+                self._file.flush()
+                copied = _copy_range(source.fileno(), self._file.fileno(), start, length)
+            while copied < length:
+                source.seek(start + copied)
+                piece = source.read(min(_PIECE, length - copied))
+                if not piece:
+                    raise OSError(errno.EIO, "the file to copy from has become shorter")
+                self._file.write(piece)
+                copied += len(piece)
         except OSError as error:
             raise cannot("write", self.path, error) from error
 
@@ -135,6 +169,25 @@ class AtomicFile:
             os.unlink(self._temporary)
         except OSError:
             pass  # also where the replace was done and only what came after it failed
+
+
+def _copy_range(source: int, target: int, start: int, length: int) -> int:
+    """Copy in the kernel, to where `target` stands, which moves on; how many bytes that did.
+
+    Fewer, down to none, where the systems or the file systems do not have it.
+    """
+    copied = 0
+    if sys.platform == "linux":
+        try:
+            while copied < length:
+                count = os.copy_file_range(source, target, length - copied, start + copied)
+                if not count:
+                    break
+                copied += count
+        except OSError as error:
+            if error.errno not in _NO_COPY:
+                raise
+    return copied
 
 
 class VolatileFile(AtomicFile):

@@ -24,8 +24,9 @@ import orjson
 from scanner.atomic import remove_leftovers
 from scanner.changes import BASELINE, Change
 from scanner.errors import InventoryError, OutputError
-from scanner.inventory import View, base_of, read_header, snapshot_from, write_inventory
+from scanner.inventory import InventoryWriter, base_of, read_header, snapshot_from
 from scanner.journal import Journal, encode, read
+from scanner.layout import View
 from scanner.mounts import Mount
 from scanner.outputs import Outputs
 from scanner.portable import native, readable
@@ -79,6 +80,7 @@ class Store:
         self.inventory_written = 0
         self.inventory_bytes = 0
         self._journal = Journal(outputs.journal, limit_bytes=journal_bytes, keep=journal_files)
+        self._inventory = InventoryWriter(outputs.inventory)
         self._annotations_every = annotations_every
         self._visible_scan = 0
         self._has_annotations = False
@@ -299,7 +301,7 @@ class Store:
         if is_large and not is_last and since < REST_AFTER_LARGE * self._last_seconds:
             return False
         shown = view()
-        written = write_inventory(self.outputs.inventory, shown)
+        written = self._inventory.write(shown)
         self.inventory_scan = shown.scan
         self.inventory_written = shown.generated
         self.inventory_bytes = written.bytes

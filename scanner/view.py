@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from scanner.guard import ONLINE, PARTIAL
-from scanner.inventory import RootView, Unreachable, View
+from scanner.layout import RootView, Unreachable, View
 from scanner.portable import shown
 from scanner.roots import Root, owner_of
 from scanner.state import RootRecord

@@ -1,27 +1,27 @@
 """The inventory is one valid JSON document, sorted, countable, and can be turned back."""
 
+import errno
 import os
 from dataclasses import replace
 from pathlib import Path
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from scanner.errors import OutputError
 from scanner.inventory import (
-    RootView,
-    Unreachable,
+    InventoryWriter,
     UnreadableInventoryError,
-    View,
     base_of,
     read_entries,
     read_header,
     snapshot_from,
     write_inventory,
 )
+from scanner.layout import RootView, Unreachable, View
 from scanner.portable import native, raw_text, readable
 from scanner.roots import KINDS, Root
 from scanner.schemas import NAMES, load_schema
@@ -495,6 +495,150 @@ def test_any_snapshot_comes_back_from_its_inventory(tmp_path_factory, drawn, bas
         assert native(fields, base_of(header)) == root.path
         if root.path in snapshot:
             assert back[root.path].mtime == snapshot[root.path].mtime
+
+
+# Copying what has not changed
+
+
+def assert_as_written_anew(writer: InventoryWriter, folder: Path, now: View) -> None:
+    write_inventory(folder / "new.json", now)
+    writer.write(now)
+    assert (folder / "i.json").read_bytes() == (folder / "new.json").read_bytes()
+
+
+@given(st.data())
+@settings(max_examples=150)
+def test_copying_gives_what_writing_anew_gives(tmp_path_factory, data):
+    folder = tmp_path_factory.getbasetemp()
+    roots, snapshot = data.draw(snapshots())
+    writer = InventoryWriter(folder / "i.json")
+    assert_as_written_anew(writer, folder, view(roots, snapshot))
+    for _ in range(data.draw(st.integers(1, 3))):
+        known = sorted(snapshot)
+        for path in data.draw(st.lists(st.sampled_from(known), max_size=3)) if known else ():
+            listed = snapshot.get(path)
+            if listed is None:
+                continue
+            rows = [row for row in listed.listing.rows() if data.draw(st.integers(0, 3))]
+            rows = [
+                row._replace(size=row.size + 1) if data.draw(st.booleans()) else row for row in rows
+            ]
+            present = {row.name for row in rows}
+            name = data.draw(names)
+            if name not in present and join(path, name) not in snapshot:
+                letter = data.draw(st.sampled_from([FILE, DIRECTORY]))
+                rows.append(Row(name, letter, 7 if letter == FILE else 0, 0, 0))
+                if letter == DIRECTORY and not any(r.path == join(path, name) for r in roots):
+                    inode = data.draw(st.integers(0, 9))
+                    snapshot[join(path, name)] = directory(file("in it"), inode=inode)
+            targets = [pair for pair in listed.listing.targets if pair[0] in present]
+            snapshot[path] = Directory(
+                listing_of(rows, targets=targets), listed.mtime + 1, listed.device, listed.inode
+            )
+        reached = {root.path for root in roots}
+        for path in sorted(snapshot):
+            if path in reached:
+                for name, _ in snapshot[path].listing.containers():
+                    reached.add(join(path, name))
+        for path in snapshot.keys() - reached:
+            del snapshot[path]
+        status = {}
+        if known and data.draw(st.booleans()):
+            status = {join(data.draw(st.sampled_from(known)), data.draw(names)): "unsettled"}
+        assert_as_written_anew(writer, folder, view(roots, snapshot, status=status))
+
+
+def tree(folders: int, files: int) -> tuple[list[Root], Snapshot]:
+    """A root with `folders` folders of `files` files each."""
+    top = at("m")
+    places = [f"folder_{number:03}" for number in range(folders)]
+    snapshot = {top: directory(*(folder(name) for name in places))}
+    for number, name in enumerate(places, 1):
+        rows = [file(f"file_{index}.safetensors") for index in range(files)]
+        snapshot[join(top, name)] = directory(*rows, inode=number)
+    return [Root("models", top)], snapshot
+
+
+def change_one(snapshot: Snapshot) -> None:
+    path = at("m/folder_050")
+    rows = list(snapshot[path].listing.rows())
+    rows[0] = rows[0]._replace(size=999_999)
+    snapshot[path] = Directory(listing_of(rows), NOW + 1, 1, snapshot[path].inode)
+
+
+@pytest.mark.parametrize("files", [1, 30, 600])
+def test_one_changed_file_has_only_its_folder_and_those_above_written(tmp_path, files):
+    roots, snapshot = tree(100, files)
+    writer = InventoryWriter(tmp_path / "i.json")
+    assert_as_written_anew(writer, tmp_path, view(roots, snapshot))
+    assert writer.copied == 0
+    encoded = len(read_lines(tmp_path / "i.json"))
+    change_one(snapshot)
+    assert_as_written_anew(writer, tmp_path, view(roots, snapshot))
+    lines = read_lines(tmp_path / "i.json")
+    own = [line for line in lines if b"folder_050/" in line or b'"directory"' in line]
+    assert encoded == len(lines) == 100 + 100 * files
+    # With the two bytes that separate lines; the last line has one of them.
+    assert writer.copied == sum(len(line) + 2 for line in lines) - sum(len(o) + 2 for o in own)
+
+
+def test_a_copied_folder_takes_its_place_behind_new_names(tmp_path):
+    roots, snapshot = tree(3, 5)
+    writer = InventoryWriter(tmp_path / "i.json")
+    writer.write(view(roots, snapshot))
+    rows = [*snapshot[at("m")].listing.rows(), file("a"), file("folder_000a"), file("z")]
+    snapshot[at("m")] = directory(*rows)
+    assert_as_written_anew(writer, tmp_path, view(roots, snapshot))
+    assert writer.copied
+
+
+def test_a_folder_that_is_not_listed_any_more_is_left_out_with_all_below_it(tmp_path):
+    roots, snapshot = tree(3, 5)
+    below = at("m/folder_001/below")
+    snapshot[at("m/folder_001")] = directory(folder("below"))
+    snapshot[below] = directory(file("deep"), inode=77)
+    writer = InventoryWriter(tmp_path / "i.json")
+    writer.write(view(roots, snapshot))
+    snapshot[at("m")] = directory(folder("folder_000"), folder("folder_002"))
+    assert_as_written_anew(writer, tmp_path, view(roots, snapshot))
+    snapshot[at("m")] = directory(folder("folder_000"), folder("folder_001"))
+    assert_as_written_anew(writer, tmp_path, view(roots, snapshot))
+
+
+def read_lines(path: Path) -> list[bytes]:
+    return [line.removesuffix(b",") for line in path.read_bytes().split(b"\n")[1:-2]]
+
+
+def test_an_inventory_that_another_has_replaced_or_edited_is_not_copied_from(tmp_path):
+    roots, snapshot = tree(100, 30)
+    writer = InventoryWriter(tmp_path / "i.json")
+    for spoil in (
+        lambda path: path.write_bytes(path.read_bytes().replace(b"file_7", b"FILE__7")),
+        lambda path: path.unlink(),
+        lambda path: path.write_bytes(b""),
+    ):
+        writer.write(view(roots, snapshot))
+        spoil(tmp_path / "i.json")
+        change_one(snapshot)
+        assert_as_written_anew(writer, tmp_path, view(roots, snapshot))
+        assert writer.copied == 0
+
+
+def test_after_a_failed_write_the_next_one_is_whole(tmp_path, monkeypatch):
+    roots, snapshot = tree(100, 30)
+    writer = InventoryWriter(tmp_path / "i.json")
+    writer.write(view(roots, snapshot))
+    change_one(snapshot)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", _full_disk)
+        with pytest.raises(OutputError):
+            writer.write(view(roots, snapshot))
+    assert_as_written_anew(writer, tmp_path, view(roots, snapshot))
+    assert writer.copied == 0
+
+
+def _full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 # What is no inventory
