@@ -325,7 +325,6 @@ def _write_lines(body: _Body, lines: Iterator[str]) -> None:
 def _lines(folder: Folder, view: View, folders: Mapping[str, Folder]) -> Iterator[str]:
     """The lines of the rows of one folder."""
     listing = folder.directory.listing
-    digits = folder.directory.fingerprints.hex()
     root = view.roots[folder.root].root
     common = {"root": readable(root.id), "category": folder.category}
     if not folder.category:
@@ -347,23 +346,20 @@ def _lines(folder: Folder, view: View, folders: Mapping[str, Folder]) -> Iterato
     before_name = orjson.dumps({"path": prefix}).decode()[:-2] if plain else ""
     ending = "," + orjson.dumps(common).decode()[1:-1]
     names = listing.split_names()
-    for index in order(listing.names, names):
-        name, letter = names[index], listing.types[index]
-        size, mtime = listing.sizes[index], listing.mtimes[index]
-        fingerprint = digits[2 * FINGERPRINT_BYTES * index : 2 * FINGERPRINT_BYTES * (index + 1)]
-        if fingerprint == _NO_DIGITS:
-            fingerprint = ""
+    columns = (names, listing.types, listing.sizes, listing.mtimes, _fingerprint_texts(folder))
+    rows: Iterable[tuple[str, str, int, int, str]] = zip(*columns, strict=False)
+    if not clean:
+        known = list(rows)
+        rows = (known[index] for index in order(listing.names, names))
+    for name, letter, size, mtime, fingerprint in rows:
         if plain and letter == FILE:
             time_shown = time_text(mtime)
             if time_shown is not None:
-                text = (
+                proof = f',"fingerprint":"{fingerprint}"' if fingerprint else ""
+                yield (
                     f'{before_name}{name}","type":"file","size":{size},"mtime":"{time_shown}"'
-                    f"{ending}"
+                    f"{ending}{proof}}}"
                 )
-                if fingerprint:
-                    yield f'{text},"fingerprint":"{ALGORITHM}:{fingerprint}"}}'
-                else:
-                    yield text + "}"
                 continue
         path = join(folder.path, name)
         entry: dict[str, Any]
@@ -388,13 +384,23 @@ def _lines(folder: Folder, view: View, folders: Mapping[str, Folder]) -> Iterato
         if name in targets:
             entry.update(text_fields(targets[name], "target"))
         if fingerprint:
-            entry["fingerprint"] = f"{ALGORITHM}:{fingerprint}"
+            entry["fingerprint"] = fingerprint
         if view.status and path in view.status:
             entry["status"] = view.status[path]
         alias = alias_of(folder, name, letter, shared, folders)
         if alias:
             entry.update(path_fields(alias, view.base, "alias_of"))
         yield orjson.dumps(entry).decode()
+
+
+def _fingerprint_texts(folder: Folder) -> Iterable[str]:
+    """The fingerprint of each row as readers see it; empty where it is unknown."""
+    digits = folder.directory.fingerprints.hex()
+    if not digits:
+        return repeat("")
+    length = 2 * FINGERPRINT_BYTES
+    pieces = (digits[start : start + length] for start in range(0, len(digits), length))
+    return ("" if piece == _NO_DIGITS else f"{ALGORITHM}:{piece}" for piece in pieces)
 
 
 def _header_line(view: View, layout: Layout) -> bytes:
