@@ -123,18 +123,16 @@ class InventoryWriter:
         """Replace the inventory by one that shows `view`. Raises OutputError."""
         started = time.perf_counter()
         layout, self._layout = self._layout, None  # if anything fails, the next write is whole
-        with ExitStack() as stack:
-            old = None
-            if layout is not None:
-                old = self._old_file(stack)
+        # The old file is closed before it is replaced: Windows refuses to replace an open one.
+        with AtomicFile(self._path) as file, ExitStack() as stack:
+            old = None if layout is None else self._old_file(stack)
             if layout is None or old is None or not layout.update(view):
                 layout, old = Layout(view), None
-            with AtomicFile(self._path) as file:
-                header = _header_line(view, layout)
-                file.write(header)
-                body = _Body(file, old, self._header_bytes)
-                _write_folders(body, view, layout)
-                body.end()
+            header = _header_line(view, layout)
+            file.write(header)
+            body = _Body(file, old, self._header_bytes)
+            _write_folders(body, view, layout)
+            body.end()
         self.copied = body.copied
         self._header_bytes = len(header)
         size = len(header) + body.bytes

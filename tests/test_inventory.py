@@ -4,6 +4,7 @@ import errno
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import IO
 
 import orjson
 import pytest
@@ -622,6 +623,31 @@ def test_an_inventory_that_another_has_replaced_or_edited_is_not_copied_from(tmp
         change_one(snapshot)
         assert_as_written_anew(writer, tmp_path, view(roots, snapshot))
         assert writer.copied == 0
+
+
+def test_the_old_inventory_is_closed_before_it_is_replaced(tmp_path, monkeypatch):
+    """Windows refuses to replace an open file."""
+    roots, snapshot = tree(100, 30)
+    writer = InventoryWriter(tmp_path / "i.json")
+    writer.write(view(roots, snapshot))
+    opened: list[IO[bytes]] = []
+    closed: list[bool] = []
+    open_, replace_ = open, os.replace
+
+    def noted_open(*args, **more):
+        opened.append(open_(*args, **more))
+        return opened[-1]
+
+    def noted_replace(*args):
+        closed.extend(file.closed for file in opened)
+        replace_(*args)
+
+    monkeypatch.setattr("builtins.open", noted_open)
+    monkeypatch.setattr(os, "replace", noted_replace)
+    change_one(snapshot)
+    writer.write(view(roots, snapshot))
+    assert writer.copied
+    assert closed == [True, True]  # the temporary file and the old inventory
 
 
 def test_after_a_failed_write_the_next_one_is_whole(tmp_path, monkeypatch):
