@@ -5,10 +5,11 @@ from __future__ import annotations
 import heapq
 import math
 import os
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from scanner.fingerprint import WHOLE
 from scanner.guard import ONLINE, PARTIAL
 from scanner.mounts import Mount
 from scanner.roots import Root, owner_of
@@ -20,10 +21,16 @@ FIRST = frozenset(("models", "downloads", "extra"))
 inodes are not stable: elsewhere an inode proves a move without reading anything."""
 
 CHUNK = 4096
-"""Files chosen at a time: the columns are searched once for so many."""
+"""Files chosen at a time at least: the columns are searched once for so many."""
 
-BATCH = 64
-"""Files whose fingerprints go into one transaction; also the most that a crash has to redo."""
+SEARCHES = 16
+"""As many searches of the columns would do for all that waits: a part of it is chosen at a time,
+so that a million files are not searched for the next few thousand hundreds of times."""
+
+BATCH_FILES = 1024
+BATCH_BYTES = 64 * WHOLE
+"""Files, and bytes read of them, whose fingerprints go into one transaction; also the most that a
+crash has to redo."""
 
 NAP = 0.05
 """Seconds between looks at whether to stop."""
@@ -46,7 +53,7 @@ class Done:
 
 
 class Backlog:
-    """Works off what has no fingerprint yet: models first, largest first."""
+    """Works off what has no fingerprint yet: models first, largest first, small ones by folder."""
 
     def __init__(self, scanner: Scanner, own: Callable[[], Collection[Root]] | None = None) -> None:
         """`own` gives the places whose files are read, else all: a lane must not wait for the
@@ -82,17 +89,16 @@ class Backlog:
         self._unanswered.clear()
         left = self.size()
         while left.files and not stopped():
-            chosen = self._choose()
+            chosen = self._choose(max(CHUNK, left.files // SEARCHES))
             if not chosen:
                 # All that is left was listed a moment ago (rule 4).
                 if self._seconds_to_settle() > seconds_left():
                     break
                 self._scanner.files.sleep(NAP)
                 continue
-            for start in range(0, len(chosen), BATCH):
+            for batch in _batches(chosen):
                 if stopped():
                     return left
-                batch = chosen[start : start + BATCH]
                 self._take(batch, stopped)
                 files += len(batch)
                 done = sum(entry.size for entry in batch)
@@ -103,11 +109,9 @@ class Backlog:
             left = self.size()
         return left
 
-    def _choose(self) -> list[Entry]:
-        """The files to read next."""
-        chosen = heapq.nsmallest(
-            CHUNK, self._waiting(only_settled=True), key=lambda item: (item[0], -item[1], item[2])
-        )
+    def _choose(self, most: int) -> list[Entry]:
+        """The files to read next, `most` of them at most."""
+        chosen = heapq.nsmallest(most, self._waiting(only_settled=True), key=_turn)
         return [Entry(path, FILE, size, mtime) for _, size, path, mtime in chosen]
 
     def _waiting(self, *, only_settled: bool) -> Iterator[tuple[int, int, str, int]]:
@@ -206,3 +210,24 @@ class Backlog:
                     if folder in snapshot
                 }
             )
+
+
+def _turn(item: tuple[int, int, str, int]) -> tuple[int, int, str]:
+    """What `_waiting` gives, as it is sorted. Files that are read whole cost all the same: those of
+    a folder together are written into its row at once."""
+    rank, size, path, _ = item
+    return rank, -size if size > WHOLE else 0, path
+
+
+def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+    """`entries` in the parts that go into one transaction."""
+    batch: list[Entry] = []
+    bytes_ = 0
+    for entry in entries:
+        batch.append(entry)
+        bytes_ += min(entry.size, WHOLE)
+        if len(batch) >= BATCH_FILES or bytes_ >= BATCH_BYTES:
+            yield batch
+            batch, bytes_ = [], 0
+    if batch:
+        yield batch

@@ -9,7 +9,7 @@ from typing import BinaryIO
 import pytest
 
 from scanner import backlog
-from scanner.backlog import BATCH, Done, Work
+from scanner.backlog import BATCH_FILES, Done, Work
 from scanner.mounts import Mount
 from scanner.roots import Root
 from scanner.walker import Walker
@@ -110,7 +110,7 @@ def test_models_downloads_and_extra_are_all_that_is_read_where_inodes_are_stable
 
 
 def test_elsewhere_the_other_kinds_come_last(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog, "BATCH", 1)
+    monkeypatch.setattr(backlog, "BATCH_FILES", 1)
     sizes = {f"{root.path}/f": size for size, root in enumerate(reversed(EVERY_KIND), 100)}
     world = make(sizes, EVERY_KIND, EXFAT)
     world.files.advance(1)
@@ -123,7 +123,8 @@ def test_elsewhere_the_other_kinds_come_last(make: Make, monkeypatch: pytest.Mon
 def test_largest_files_come_first_whatever_root_they_are_in(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backlog, "BATCH", 1)
+    monkeypatch.setattr(backlog, "BATCH_FILES", 1)
+    monkeypatch.setattr(backlog, "WHOLE", 1)
     sizes = {at(f"Downloads/{size}"): size for size in (5, 500, 50)}
     sizes |= {at(f"ComfyUI/models/a/{size}"): size for size in (600, 6, 60)}
     world = make(sizes)
@@ -132,7 +133,10 @@ def test_largest_files_come_first_whatever_root_they_are_in(
     assert opened(world) == sorted(sizes, key=sizes.__getitem__, reverse=True)
 
 
-def test_largest_files_come_first_within_a_batch_as_well(make: Make) -> None:
+def test_largest_files_come_first_within_a_batch_as_well(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "WHOLE", 1)
     sizes = {at(f"Downloads/{size}"): size for size in (5, 500, 50)}
     world = make(sizes)
     world.files.advance(1)
@@ -144,7 +148,7 @@ def test_more_files_than_are_chosen_at_a_time_are_all_read(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(backlog, "CHUNK", 7)
-    monkeypatch.setattr(backlog, "BATCH", 3)
+    monkeypatch.setattr(backlog, "BATCH_FILES", 3)
     sizes = {at(f"Downloads/f{number}"): 10 + number for number in range(40)}
     world = make(sizes)
     world.files.advance(1)
@@ -235,7 +239,7 @@ def test_after_a_restart_nothing_is_read_again(make: Make) -> None:
 def test_backlog_that_was_cut_off_goes_on_where_it_ended(
     make: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(backlog, "BATCH", 4)
+    monkeypatch.setattr(backlog, "BATCH_FILES", 4)
     sizes = {at(f"Downloads/f{number}"): 10 + number for number in range(20)}
     world = make(sizes)
     world.files.advance(1)
@@ -336,13 +340,13 @@ def test_fingerprints_are_no_changes_and_no_scan(make: Make) -> None:
 
 
 def test_stop_ends_the_work_within_one_file_and_keeps_what_was_saved(make: Make) -> None:
-    sizes = {at(f"Downloads/f{number:03}"): 10 for number in range(3 * BATCH)}
+    sizes = {at(f"Downloads/f{number:03}"): 10 for number in range(3 * BATCH_FILES)}
     world = make(sizes)
     world.files.advance(1)
-    left = world.backlog.work(lambda: len(opened(world)) >= BATCH + 5)
-    assert len(opened(world)) == BATCH + 5
-    assert len(fingerprints(world)) == BATCH
-    assert left.files >= len(sizes) - 2 * BATCH
+    left = world.backlog.work(lambda: len(opened(world)) >= BATCH_FILES + 5)
+    assert len(opened(world)) == BATCH_FILES + 5
+    assert len(fingerprints(world)) == BATCH_FILES
+    assert left.files >= len(sizes) - 2 * BATCH_FILES
 
 
 def test_stop_before_the_start_reads_nothing(make: Make) -> None:
@@ -352,13 +356,59 @@ def test_stop_before_the_start_reads_nothing(make: Make) -> None:
     assert opened(world) == []
 
 
+def test_files_that_are_read_whole_come_by_folder_after_the_large_ones(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "WHOLE", 100)
+    sizes = {at(f"Downloads/{name}"): size for name, size in {"a/1": 5, "b": 300}.items()}
+    sizes |= {at(f"Downloads/{name}"): size for name, size in {"a/2": 50, "c": 100}.items()}
+    world = make(sizes)
+    world.files.advance(1)
+    work(world)
+    assert opened(world) == [at(f"Downloads/{name}") for name in ("b", "a/1", "a/2", "c")]
+
+
+def test_many_files_are_not_searched_anew_for_every_few(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "CHUNK", 2)
+    monkeypatch.setattr(backlog, "SEARCHES", 4)
+    world = make({at(f"Downloads/{number}"): 10 for number in range(400)})
+    world.files.advance(1)
+    searches = []
+    choose = backlog.Backlog._choose
+
+    def counted(self, most):
+        searches.append(most)
+        return choose(self, most)
+
+    monkeypatch.setattr(backlog.Backlog, "_choose", counted)
+    work(world)
+    assert len(opened(world)) == 400
+    # Three quarters stay at each: 19 times until 8 are left, then two at a time.
+    assert len(searches) <= 25, searches
+
+
+def test_a_transaction_holds_so_many_files_or_so_many_bytes(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "WHOLE", 100)
+    monkeypatch.setattr(backlog, "BATCH_BYTES", 200)
+    monkeypatch.setattr(backlog, "BATCH_FILES", 3)
+    world = make({at(f"Downloads/{n}"): 900 for n in "ab"} | {at(f"Downloads/{n}"): 1 for n in "c"})
+    world.files.advance(1)
+    told: list[Done] = []
+    world.backlog.work(lambda: False, told.append)
+    assert [done.files for done in told] == [2, 3]
+
+
 def test_progress_counts_up_to_the_end(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backlog, "BATCH", 2)
+    monkeypatch.setattr(backlog, "BATCH_FILES", 2)
     world = make({at(f"Downloads/{size}"): size for size in (10, 20, 30)})
     world.files.advance(1)
     told: list[Done] = []
     world.backlog.work(lambda: False, told.append)
-    assert told == [Done(2, 50, Work(1, 10)), Done(3, 60, Work(0, 0))]
+    assert told == [Done(2, 30, Work(1, 30)), Done(3, 60, Work(0, 0))]
 
 
 # Walkers that are lost
