@@ -3,11 +3,12 @@ small scans feel instant."""
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import sys
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -36,14 +37,14 @@ log = logging.getLogger("scanner")
 
 # Paths are taken as texts: typer looks at what it is to make a Path of, and hangs on a mount that
 # hangs (design rule 3).
-_ROOTS = "Folders"
-_TIMES = "Times"
-_FILES = "Files"
+_ROOTS_PANEL = "Folders"
+_TIMES_PANEL = "Times"
+_FILES_PANEL = "Files"
 
 ComfyRoot = Annotated[
     str | None,
     typer.Option(
-        metavar="PATH", help="ComfyUI's folder (default: ./ComfyUI).", rich_help_panel=_ROOTS
+        metavar="PATH", help="ComfyUI's folder (default: ./ComfyUI).", rich_help_panel=_ROOTS_PANEL
     ),
 ]
 Models = Annotated[
@@ -51,16 +52,20 @@ Models = Annotated[
     typer.Option(
         metavar="PATH",
         help="A bare models folder, as on a NAS without ComfyUI. Repeatable.",
-        rich_help_panel=_ROOTS,
+        rich_help_panel=_ROOTS_PANEL,
     ),
 ]
 Downloads = Annotated[
     list[str] | None,
-    typer.Option(metavar="PATH", help="A folder of downloads. Repeatable.", rich_help_panel=_ROOTS),
+    typer.Option(
+        metavar="PATH", help="A folder of downloads. Repeatable.", rich_help_panel=_ROOTS_PANEL
+    ),
 ]
 Extra = Annotated[
     list[str] | None,
-    typer.Option(metavar="PATH", help="Any other folder. Repeatable.", rich_help_panel=_ROOTS),
+    typer.Option(
+        metavar="PATH", help="Any other folder. Repeatable.", rich_help_panel=_ROOTS_PANEL
+    ),
 ]
 ExtraModelPaths = Annotated[
     list[str] | None,
@@ -68,20 +73,26 @@ ExtraModelPaths = Annotated[
         "--extra-model-paths-config",
         metavar="PATH",
         help="An extra_model_paths.yaml besides ComfyUI's own. Repeatable.",
-        rich_help_panel=_ROOTS,
+        rich_help_panel=_ROOTS_PANEL,
     ),
 ]
 BaseDirectory = Annotated[
     str | None,
-    typer.Option(metavar="PATH", help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS),
+    typer.Option(
+        metavar="PATH", help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS_PANEL
+    ),
 ]
 OutputDirectory = Annotated[
     str | None,
-    typer.Option(metavar="PATH", help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS),
+    typer.Option(
+        metavar="PATH", help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS_PANEL
+    ),
 ]
 InputDirectory = Annotated[
     str | None,
-    typer.Option(metavar="PATH", help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS),
+    typer.Option(
+        metavar="PATH", help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS_PANEL
+    ),
 ]
 Output = Annotated[
     str | None,
@@ -90,43 +101,88 @@ Output = Annotated[
         "-o",
         metavar="PATH",
         help="The inventory (default: ./comfy_inventory.json); the rest lies beside it.",
-        rich_help_panel=_FILES,
+        rich_help_panel=_FILES_PANEL,
     ),
 ]
 Profile = Annotated[
     str | None,
-    typer.Option(help="Ready-made settings: nas, wsl or local.", rich_help_panel=_FILES),
+    typer.Option(help="Ready-made settings: nas, wsl or local.", rich_help_panel=_FILES_PANEL),
 ]
 Config = Annotated[
     str | None,
     typer.Option(
-        "--config", "-c", metavar="PATH", help="A TOML file of settings.", rich_help_panel=_FILES
+        "--config",
+        "-c",
+        metavar="PATH",
+        help="A TOML file of settings.",
+        rich_help_panel=_FILES_PANEL,
     ),
 ]
 LogFile = Annotated[
     str | None,
-    typer.Option(metavar="PATH", help="Log to this file as well.", rich_help_panel=_FILES),
+    typer.Option(metavar="PATH", help="Log to this file as well.", rich_help_panel=_FILES_PANEL),
 ]
 LogLevel = Annotated[
     str | None,
-    typer.Option(help="debug, info, warning or error.", rich_help_panel=_FILES),
+    typer.Option(help="debug, info, warning or error.", rich_help_panel=_FILES_PANEL),
 ]
 Every = Annotated[
     str | None,
-    typer.Option(help="Time between scans: 30s, 2m, 1h.", rich_help_panel=_TIMES),
+    typer.Option(help="Time between scans: 30s, 2m, 1h; or auto.", rich_help_panel=_TIMES_PANEL),
 ]
 Cron = Annotated[
     str | None,
-    typer.Option(help='When to scan, as in a crontab: "*/5 * * * *".', rich_help_panel=_TIMES),
+    typer.Option(
+        help='When to scan, as in a crontab: "*/5 * * * *".', rich_help_panel=_TIMES_PANEL
+    ),
 ]
 HoldWait = Annotated[
     str | None,
     typer.Option(
         help="How long `scan` waits to look again at deletions like those of a lost mount.",
-        rich_help_panel=_TIMES,
+        rich_help_panel=_TIMES_PANEL,
     ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
+
+# Options that several commands have: settings by name. All are None where they are not given.
+_ROOTS = {
+    "comfy_root": ComfyRoot,
+    "models": Models,
+    "downloads": Downloads,
+    "extra": Extra,
+    "extra_model_paths_config": ExtraModelPaths,
+    "base_directory": BaseDirectory,
+    "output_directory": OutputDirectory,
+    "input_directory": InputDirectory,
+}
+_OUTPUT = {"output": Output}
+_TIMES = {"every": Every, "cron": Cron}
+_HOLD = {"hold_wait": HoldWait}
+_FILES = {"profile": Profile, "config": Config}
+_LOG = {"log_file": LogFile, "log_level": LogLevel}
+
+_Command = TypeVar("_Command", bound=Callable[..., None])
+
+
+def _taking(*groups: Mapping[str, Any]) -> Callable[[_Command], _Command]:
+    """Give a command these options besides its own; they reach it as `options`."""
+
+    def with_them(command: _Command) -> _Command:
+        own = inspect.signature(command, eval_str=True)
+        parameters = [p for p in own.parameters.values() if p.kind is not p.VAR_KEYWORD]
+        for group in groups:
+            parameters += [
+                inspect.Parameter(
+                    name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind
+                )
+                for name, kind in group.items()
+            ]
+        # This is where typer looks for options.
+        command.__signature__ = own.replace(parameters=parameters)  # type: ignore[attr-defined]
+        return command
+
+    return with_them
 
 
 def _print_version(wanted: bool) -> None:
@@ -151,32 +207,19 @@ def _program(
 
 
 @app.command()
+@_taking(_ROOTS, _OUTPUT, _TIMES, _FILES, _LOG)
 def run(
-    comfy_root: ComfyRoot = None,
-    models: Models = None,
-    downloads: Downloads = None,
-    extra: Extra = None,
-    extra_model_paths_config: ExtraModelPaths = None,
-    base_directory: BaseDirectory = None,
-    output_directory: OutputDirectory = None,
-    input_directory: InputDirectory = None,
-    output: Output = None,
-    every: Every = None,
-    cron: Cron = None,
-    profile: Profile = None,
-    config: Config = None,
-    log_file: LogFile = None,
-    log_level: LogLevel = None,
+    **options: Any,
 ) -> None:
     """Scan now and then again and again, until stopped."""
-    loaded = _load(locals())
+    loaded = _load(options)
     _start_log(loaded)
     found = _find_roots(loaded)
     from scanner.display import display
     from scanner.schedule import trigger_of
     from scanner.service import opened, stopping_on_signals
 
-    trigger = trigger_of(loaded.settings.every, loaded.settings.cron)
+    trigger = trigger_of(loaded.settings.first_every, loaded.settings.cron)
     with opened(loaded.settings, found, os.getcwd()) as service, stopping_on_signals(service):
         _greet(loaded, found, service.outputs)
         has_ended = service.run(trigger, display())
@@ -189,21 +232,8 @@ def run(
 
 
 @app.command()
+@_taking(_ROOTS, _OUTPUT, _HOLD, _FILES, _LOG)
 def scan(
-    comfy_root: ComfyRoot = None,
-    models: Models = None,
-    downloads: Downloads = None,
-    extra: Extra = None,
-    extra_model_paths_config: ExtraModelPaths = None,
-    base_directory: BaseDirectory = None,
-    output_directory: OutputDirectory = None,
-    input_directory: InputDirectory = None,
-    output: Output = None,
-    hold_wait: HoldWait = None,
-    profile: Profile = None,
-    config: Config = None,
-    log_file: LogFile = None,
-    log_level: LogLevel = None,
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if something changed.")
     ] = False,
@@ -216,9 +246,10 @@ def scan(
         ),
     ] = True,
     as_json: AsJson = False,
+    **options: Any,
 ) -> None:
     """Scan once, for cron."""
-    loaded = _load(locals())
+    loaded = _load(options)
     _start_log(loaded)
     found = _find_roots(loaded)
     from scanner.display import display
@@ -248,11 +279,13 @@ def scan(
 
 
 @app.command()
+@_taking(_OUTPUT, _FILES)
 def status(
-    output: Output = None, profile: Profile = None, config: Config = None, as_json: AsJson = False
+    as_json: AsJson = False,
+    **options: Any,
 ) -> None:
     """What the last scan found and when the next is due."""
-    outputs = _outputs(_load(locals()))
+    outputs = _outputs(_load(options))
     from scanner.status import is_alive, read_status
 
     found = read_status(outputs.status)
@@ -270,10 +303,8 @@ def status(
 
 
 @app.command()
+@_taking(_OUTPUT, _FILES)
 def changes(
-    output: Output = None,
-    profile: Profile = None,
-    config: Config = None,
     since: Annotated[
         str | None,
         typer.Option(help="A duration (2h), the number of a scan, or a time in ISO format."),
@@ -287,9 +318,10 @@ def changes(
     ] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they come.")] = False,
     as_json: AsJson = False,
+    **options: Any,
 ) -> None:
     """The change list, oldest first."""
-    outputs = _outputs(_load(locals()))
+    outputs = _outputs(_load(options))
     if not follow and not os.path.exists(outputs.journal):
         raise InventoryError(f"No scan has written {outputs.journal} yet.")
     from scanner.display import print_changes
@@ -306,22 +338,13 @@ def changes(
 
 
 @app.command()
+@_taking(_ROOTS, _OUTPUT, _FILES)
 def roots(
-    comfy_root: ComfyRoot = None,
-    models: Models = None,
-    downloads: Downloads = None,
-    extra: Extra = None,
-    extra_model_paths_config: ExtraModelPaths = None,
-    base_directory: BaseDirectory = None,
-    output_directory: OutputDirectory = None,
-    input_directory: InputDirectory = None,
-    output: Output = None,
-    profile: Profile = None,
-    config: Config = None,
     as_json: AsJson = False,
+    **options: Any,
 ) -> None:
     """The folders that would be scanned, and their state where it is known."""
-    loaded = _load(locals())
+    loaded = _load(options)
     found = _find_roots(loaded, tell=_tell_plainly)
     outputs = _outputs(loaded)
     from scanner.portable import readable, shown
@@ -349,6 +372,7 @@ def roots(
 
 
 @app.command()
+@_taking(_ROOTS, _OUTPUT, _TIMES, _FILES)
 def doctor(
     paths: Annotated[
         list[str] | None,
@@ -356,19 +380,6 @@ def doctor(
             metavar="[PATH]...", help="Folders to examine. Default: those that would be scanned."
         ),
     ] = None,
-    comfy_root: ComfyRoot = None,
-    models: Models = None,
-    downloads: Downloads = None,
-    extra: Extra = None,
-    extra_model_paths_config: ExtraModelPaths = None,
-    base_directory: BaseDirectory = None,
-    output_directory: OutputDirectory = None,
-    input_directory: InputDirectory = None,
-    output: Output = None,
-    every: Every = None,
-    cron: Cron = None,
-    profile: Profile = None,
-    config: Config = None,
     probe: Annotated[
         bool,
         typer.Option(
@@ -381,10 +392,11 @@ def doctor(
         str, typer.Option(help="How long to wait for a mount that does not answer.")
     ] = "10s",
     as_json: AsJson = False,
+    **options: Any,
 ) -> None:
     """What folders live on, how fast they answer, what a scan costs, which settings fit."""
     limit = _seconds("--timeout", timeout)
-    loaded = _load(locals())
+    loaded = _load(options)
     from scanner.roots import Root
 
     if paths:
@@ -414,6 +426,55 @@ def doctor(
 
 
 @app.command()
+@_taking(_OUTPUT, _FILES)
+def tune(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="PATH...", help="Folders to measure. Nothing is written there."),
+    ],
+    share: Annotated[
+        str,
+        typer.Option("--duty", help="The most of the time that scans may take: 2%, 0.02."),
+    ] = "2%",
+    as_json: AsJson = False,
+    **options: Any,
+) -> None:
+    """What scanning folders every 5 s to 1 h costs here, and which interval fits."""
+    loaded = _load(options)
+    budget_share = _fraction("--duty", share)
+    settings = loaded.settings
+    from scanner.display import display
+    from scanner.store import read_trust
+    from scanner.tune import Budget, advise, opened
+
+    budget = Budget(budget_share, settings.verify_within, settings.duty)
+    with opened(
+        paths,
+        settings,
+        read_trust(_outputs(loaded).state),
+        tell=_tell_on_terminal,
+        display=display(),
+    ) as tuner:
+        lanes = tuner.run()
+    told = {
+        "schema": 1,
+        "duty": budget.share,
+        "verify_within_seconds": budget.verify_within,
+        "verification_duty": budget.duty,
+        "workers": settings.workers,
+        "lanes": [lane.as_json(budget) for lane in lanes],
+        "advice": advise(lanes, budget).as_json(),
+    }
+    if as_json:
+        _print_json(told)
+    else:
+        from scanner.tune_page import print_tuning
+
+        print_tuning(_console(), told)
+
+
+@app.command()
+@_taking(_OUTPUT, _FILES)
 def accept(
     places: Annotated[
         list[str] | None,
@@ -423,16 +484,14 @@ def accept(
             "root or unreachable folder to drop. Default: everything that is held.",
         ),
     ] = None,
-    output: Output = None,
-    profile: Profile = None,
-    config: Config = None,
     timeout: Annotated[
         str, typer.Option(help="How long to wait for the running scanner to do it.")
     ] = "2m",
     as_json: AsJson = False,
+    **options: Any,
 ) -> None:
     """Believe deletions that were held back, or drop what cannot be reached any more."""
-    outputs = _outputs(_load(locals()))
+    outputs = _outputs(_load(options))
     from scanner.accepting import accept_places
 
     seconds = _seconds("--timeout", timeout)
@@ -445,27 +504,13 @@ def accept(
 
 
 @config_app.command("show")
+@_taking(_ROOTS, _OUTPUT, _TIMES, _HOLD, _FILES, _LOG)
 def config_show(
-    comfy_root: ComfyRoot = None,
-    models: Models = None,
-    downloads: Downloads = None,
-    extra: Extra = None,
-    extra_model_paths_config: ExtraModelPaths = None,
-    base_directory: BaseDirectory = None,
-    output_directory: OutputDirectory = None,
-    input_directory: InputDirectory = None,
-    output: Output = None,
-    every: Every = None,
-    cron: Cron = None,
-    hold_wait: HoldWait = None,
-    profile: Profile = None,
-    config: Config = None,
-    log_file: LogFile = None,
-    log_level: LogLevel = None,
     as_json: AsJson = False,
+    **options: Any,
 ) -> None:
     """Every setting, its value, and where the value comes from."""
-    loaded = _load(locals())
+    loaded = _load(options)
     from scanner.settings import describe
 
     settings = describe(loaded)
@@ -486,21 +531,11 @@ def config_show(
 
 # Shared steps
 
-_NO_SETTINGS = frozenset(
-    ("as_json", "exit_code", "verify", "since", "kind", "root", "follow", "places", "timeout",
-     "paths", "probe", "limit")
-)  # fmt: skip
 
-
-def _load(arguments: dict[str, Any]) -> Loaded:
+def _load(options: Mapping[str, Any]) -> Loaded:
     """Settings, from the options that were given and everything else."""
     from scanner.settings import load
 
-    options = {
-        name: value
-        for name, value in arguments.items()
-        if name not in _NO_SETTINGS and value is not None and value != []
-    }
     return load(options, environ=os.environ, cwd=os.getcwd())
 
 
@@ -509,6 +544,15 @@ def _seconds(option: str, text: str) -> float:
 
     try:
         return parse_duration(text)
+    except ValueError as error:
+        raise SettingsError(f"{option}: {error}") from None
+
+
+def _fraction(option: str, text: str) -> float:
+    from scanner.settings import parse_fraction
+
+    try:
+        return parse_fraction(text)
     except ValueError as error:
         raise SettingsError(f"{option}: {error}") from None
 
@@ -530,6 +574,11 @@ def _tell_plainly(text: str) -> None:
     typer.echo(text, err=True)
 
 
+def _tell_on_terminal(text: str) -> None:
+    if sys.stderr.isatty():
+        typer.secho(f"{text} ...", err=True, dim=True)
+
+
 def _outputs(loaded: Loaded) -> Outputs:
     from scanner.filesystem import DiskFileSystem
     from scanner.service import outputs_of
@@ -539,11 +588,16 @@ def _outputs(loaded: Loaded) -> Outputs:
 
 def _greet(loaded: Loaded, found: Found, outputs: Outputs) -> None:
     from scanner.portable import readable
-    from scanner.report import count_text
+    from scanner.report import count_text, share_text
     from scanner.settings import format_duration
 
     settings = loaded.settings
-    when = f'at "{settings.cron}"' if settings.cron else f"every {format_duration(settings.every)}"
+    if settings.cron:
+        when = f'at "{settings.cron}"'
+    elif settings.is_paced:
+        when = f"as often as {share_text(settings.auto_duty)} of the time allows"
+    else:
+        when = f"every {format_duration(settings.first_every)}"
     log.info(
         "comfy-inventory %s: %s, %s; writing %s",
         __version__,

@@ -23,7 +23,7 @@ from scanner.changes import KINDS
 from scanner.errors import SettingsError
 from scanner.journal import follow, read
 from scanner.portable import printable, time_ns
-from scanner.report import count_text, share_text, size_text
+from scanner.report import count_text, seconds_text, share_text, size_text
 from scanner.service import Display
 from scanner.settings import Settings, format_duration, parse_duration
 
@@ -275,6 +275,9 @@ def _lane_text(lane: Mapping[str, Any], is_alive: bool) -> str:
         )
     if lane["next_due"] and is_alive:
         told += f"; next {_ago(lane['next_due'])}"
+        # A status of an older version does not say it.
+        if (every := lane.get("every_seconds")) is not None:
+            told += f", then every {format_duration(every)}"
     return told + (f"; {lane['error']}" if lane["error"] else "")
 
 
@@ -330,11 +333,11 @@ def print_finding(console: Console, found: Mapping[str, Any]) -> None:
 
     console.print(Text(found["path"], "bold"))
     if found["state"] != "ok":
-        _print_indented(console, f"{FAILURES[found['state']]}: {found['reason']}.", "red")
+        print_indented(console, f"{FAILURES[found['state']]}: {found['reason']}.", "red")
     for sentence in _sentences(found):
-        _print_indented(console, sentence)
+        print_indented(console, sentence)
     for note in found["notes"]:
-        _print_indented(console, f"! {note['text']}", "yellow")
+        print_indented(console, f"! {note['text']}", "yellow")
     if found["advice"] is not None:
         print_advice(console, "Settings that fit:", found["advice"])
 
@@ -348,7 +351,8 @@ def print_advice(console: Console, title: str, advice: Mapping[str, Any]) -> Non
         console.print(Text(f"    {line}", "green"))
 
 
-def _print_indented(console: Console, text: str, style: str = "") -> None:
+def print_indented(console: Console, text: str, style: str = "") -> None:
+    """A paragraph, wrapped and set in."""
     from rich.text import Text
 
     lines = textwrap.wrap(
@@ -402,9 +406,9 @@ def _place_sentence(verb: str, target: str | None, mount: Mapping[str, Any]) -> 
 
 def _speed_sentence(speed: Mapping[str, Any]) -> str:
     told = (
-        f"It answers a question in {_seconds_text(speed['stat_seconds'])} and lists a folder in "
-        f"{_seconds_text(speed['listing_seconds'])}; the first answer took "
-        f"{_seconds_text(speed['first_contact_seconds'])}."
+        f"It answers a question in {seconds_text(speed['stat_seconds'])} and lists a folder in "
+        f"{seconds_text(speed['listing_seconds'])}; the first answer took "
+        f"{seconds_text(speed['first_contact_seconds'])}."
     )
     workers = speed["workers"]
     if workers == 1:
@@ -423,7 +427,7 @@ def _times_sentence(times: Mapping[str, Any]) -> str:
         "probe": "as the probe showed",
         "sample": "by the look of those found",
     }[times["known_from"]]
-    return f"Its times count in steps of {_seconds_text(step)}, {origin}. {again}"
+    return f"Its times count in steps of {seconds_text(step)}, {origin}. {again}"
 
 
 def _probe_sentence(probe: Mapping[str, Any]) -> str:
@@ -433,7 +437,7 @@ def _probe_sentence(probe: Mapping[str, Any]) -> str:
     clock = "its clock agrees with ours"
     if abs(offset) > max(1.0, step):
         ahead = "ahead of" if offset > 0 else "behind"
-        clock = f"its clock is {_seconds_text(abs(offset))} {ahead} ours, which does no harm"
+        clock = f"its clock is {seconds_text(abs(offset))} {ahead} ours, which does no harm"
     return (
         f"The probe: the folder's time {moved[probe['creation_moved_folder_time']]} when a file "
         f"was made and {moved[probe['removal_moved_folder_time']]} when it was removed; the file "
@@ -446,10 +450,10 @@ def _scan_sentences(scan: Mapping[str, Any]) -> Iterator[str]:
     size = f"{count_text(scan['directories'], 'folder')} and {count_text(scan['files'], 'file')}"
     if scan["is_estimate"]:
         size = f"about {size}, going by {count_text(scan['listed'], 'folder')} of them"
-    told = f"It holds {size}. Listing everything takes {_seconds_text(scan['full_seconds'])}"
+    told = f"It holds {size}. Listing everything takes {seconds_text(scan['full_seconds'])}"
     unchanged, trusted = scan["unchanged_seconds"], scan["trusted_seconds"]
     if unchanged != scan["full_seconds"]:
-        told += f", a scan that finds nothing new {_seconds_text(unchanged)}"
+        told += f", a scan that finds nothing new {seconds_text(unchanged)}"
     if scan["share"] is not None:
         told += (
             f", {share_text(scan['share'])} of the time at the present interval of "
@@ -457,22 +461,12 @@ def _scan_sentences(scan: Mapping[str, Any]) -> Iterator[str]:
         )
     yield told + "."
     if trusted is not None and trusted < unchanged:
-        yield f"Once folder times are relied on, such a scan takes {_seconds_text(trusted)}."
+        yield f"Once folder times are relied on, such a scan takes {seconds_text(trusted)}."
 
 
 def _elsewhere_sentence(paths: Sequence[str]) -> str:
     shown = ", ".join(paths[:5]) + (f" and {len(paths) - 5:,} more" if len(paths) > 5 else "")
     return f"Not entered, since they are links or mounts of their own: {shown}."
-
-
-def _seconds_text(seconds: float) -> str:
-    """`12 min`, `3.4 s`, `0.25 ms`, `100 ns`."""
-    if seconds >= 120:
-        return f"{seconds / 60:,.0f} min"
-    for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-9:.3g} ns"
 
 
 # The change list

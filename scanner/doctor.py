@@ -21,6 +21,7 @@ from scanner.filesystem import DiskFileSystem, FileSystem
 from scanner.ignore import IgnoreRules, rules_for
 from scanner.mounts import Mount, leads_to, mount_of
 from scanner.outputs import Outputs
+from scanner.pace import STEPS, fitting, verification_duty
 from scanner.portable import path_fields, readable
 from scanner.probe import NAME_PREFIX, Observed
 from scanner.report import share_text
@@ -252,6 +253,17 @@ class Advice:
         }
 
 
+def trust_state(mount: Mount, trust: Trust) -> str:
+    """What directory mtimes on `mount` are worth, in one of the words above."""
+    if mount.never_moves_directory_mtimes:
+        return NEVER
+    if trust.is_lost:
+        return LOST
+    if mount.moves_directory_mtimes:
+        return BY_TYPE
+    return EARNED if trust.is_earned(mount) else TO_BE_EARNED
+
+
 @dataclass
 class Finding:
     """What was found out about one folder; what is None could not be."""
@@ -281,13 +293,7 @@ class Finding:
     @property
     def trust_state(self) -> str:
         """What directory mtimes are worth here."""
-        if self.mount.never_moves_directory_mtimes:
-            return NEVER
-        if self.trust.is_lost:
-            return LOST
-        if self.mount.moves_directory_mtimes:
-            return BY_TYPE
-        return EARNED if self.trust.is_earned(self.mount) else TO_BE_EARNED
+        return trust_state(self.mount, self.trust)
 
     @property
     def is_trusted(self) -> bool:
@@ -426,7 +432,7 @@ class Doctor:
 
     def _meet(self, finding: Finding) -> bool:
         """Whether the folder is there and can be listed."""
-        contact = self._ask(finding.mount, Timed(StatPath(finding.target)))
+        contact = _answer(self._walkers.of(finding.mount), Timed(StatPath(finding.target)))
         assert isinstance(contact, Took)
         finding.first_contact = contact.seconds
         # An automounter puts the real mount in place when it is first touched.
@@ -442,7 +448,7 @@ class Doctor:
 
     def _measure(self, finding: Finding, rules: IgnoreRules) -> None:
         mount, path = finding.mount, finding.target
-        finding.stat = self._stat_seconds(path, mount)
+        finding.stat = latency(self._files, self._walkers, path, mount, self._limit)
         sample = _Sampling(self._files, self._walkers, path, mount, rules).run()
         if not sample.listed:
             finding.state, finding.reason = UNREADABLE, sample.failure
@@ -456,19 +462,6 @@ class Doctor:
         elif len(sample.mtimes) >= TIMES_WANTED:
             finding.granularity = steps_of(list(sample.mtimes))
             finding.granularity_from = "sample"
-
-    def _stat_seconds(self, path: str, mount: Mount) -> float:
-        """Median of stats one after the other, of names that do not exist: each of them is new,
-        so that no cache of the client answers."""
-        started = self._files.monotonic()
-        seconds = []
-        for name in _new_names([path] * STATS):
-            answer = self._ask(mount, Timed(StatPath(name)))
-            assert isinstance(answer, Took)
-            seconds.append(answer.seconds)
-            if self._files.monotonic() - started > self._limit:
-                break
-        return median(seconds)
 
     def _burst(self, folders: Sequence[str], mount: Mount) -> float:
         """Seconds per stat with as many under way as in a scan.
@@ -490,7 +483,7 @@ class Doctor:
         name = f"{NAME_PREFIX}{secrets.token_hex(4)}"
         try:
             # In a process of its own everywhere: it outlives us, whatever ends us, by the file.
-            answer = self._answer(self._walkers.apart(finding.mount), Probe(finding.target, name))
+            answer = _answer(self._walkers.apart(finding.mount), Probe(finding.target, name))
         except LostWalkerError:
             text = f"The mount went away during the probe; remove {name} there if you find it."
             finding.notes.append(Note("probe_left", text))
@@ -504,23 +497,18 @@ class Doctor:
             text = f"The probe was not possible: {answer.error}."
             finding.notes.append(Note("probe_failed", text))
 
-    def _ask(self, mount: Mount, request: Timed) -> Answer:
-        return self._answer(self._walkers.of(mount), request)
-
-    def _answer(self, walker: Walker, request: Timed | Probe) -> Answer:
-        walker.ask(request)
-        answer = walker.answer()
-        walker.answer()
-        assert answer is not None
-        return answer
-
     # Conclusions
 
     def _conclude(self, finding: Finding) -> None:
         settings, cost = self._settings, finding.cost
         if finding.state != OK or cost is None:
             return
-        finding.interval = None if settings.cron else settings.every
+        duty = settings.duty
+        if settings.is_paced:
+            duty = verification_duty(duty, settings.auto_duty)
+            finding.interval = _own_interval(finding, settings)
+        elif not settings.cron:
+            finding.interval = settings.first_every
         trusted = finding.will_be_trusted
         finding.advice = Advice(
             _profile(finding.mount),
@@ -528,8 +516,20 @@ class Doctor:
             finding.workers if finding.mount.is_remote else None,
         )
         interval = finding.interval or finding.advice.every
-        finding.terms = Terms(interval, settings.verify_within, settings.duty)
+        finding.terms = Terms(interval, settings.verify_within, duty)
         finding.notes += _notes(finding, settings)
+
+
+def _own_interval(finding: Finding, settings: Settings) -> float:
+    """Seconds between scans that the folder's lane finds by itself, if it is alone in it."""
+    cost, duty = finding.cost, verification_duty(settings.duty, settings.auto_duty)
+    assert cost is not None
+
+    def seconds(every: float) -> float:
+        terms = Terms(every, settings.verify_within, duty)
+        return cost.unchanged(terms, is_trusted=finding.is_trusted)
+
+    return fitting(seconds, settings.auto_duty) or STEPS[-1]
 
 
 def _profile(mount: Mount) -> str:
@@ -580,7 +580,7 @@ def _notes(finding: Finding, settings: Settings) -> list[Note]:
         period > max(settings.verify_within, finding.terms.interval) * 1.05,
         "verified_late",
         f"Size and time of every file are read again only every {period / 60:.0f} min: "
-        f"more often would take over {share_text(settings.duty)} of the time.",
+        f"more often would take over {share_text(finding.terms.duty)} of the time.",
     )
     unread = finding.sample.unread if finding.sample else 0
     note(unread > 0, "unreadable_folders", f"{unread} folders below it cannot be read.")
@@ -613,6 +613,34 @@ def exit_code(findings: Sequence[Finding]) -> int:
     if any(finding.state != OK for finding in findings):
         return 3
     return 1 if any(finding.notes for finding in findings) else 0
+
+
+def latency(
+    files: FileSystem, walkers: Walkers, path: str, mount: Mount, limit: float = 10.0
+) -> float:
+    """Seconds of one call on `mount`, which holds the folder `path`.
+
+    Median of stats one after the other, of names that do not exist: each of them is new, so that
+    no cache of the client answers. Fewer of them where `limit` seconds have passed.
+    """
+    started = files.monotonic()
+    seconds = []
+    for name in _new_names([path] * STATS):
+        answer = _answer(walkers.of(mount), Timed(StatPath(name)))
+        assert isinstance(answer, Took)
+        seconds.append(answer.seconds)
+        if files.monotonic() - started > limit:
+            break
+    return median(seconds)
+
+
+def _answer(walker: Walker, request: Timed | Probe) -> Answer:
+    """The answer to one request."""
+    walker.ask(request)
+    answer = walker.answer()
+    walker.answer()
+    assert answer is not None
+    return answer
 
 
 def _new_names(folders: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ import stat
 import threading
 import time
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import BinaryIO, NamedTuple, Protocol
 
 from scanner.mounts import Mount, leads_to, mount_of, read_mounts
@@ -178,6 +178,9 @@ _OPEN_FLAGS = (
     getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 )
 _INODE_MASK = 2**64 - 1
+_KIND = 0o170000
+"""The bits of a mode that `stat.S_IFMT` keeps."""
+_REGULAR = stat.S_IFREG
 _RowFields = tuple[str, str, int, int, int]
 _LINK_LIKE = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", None)
 
@@ -194,53 +197,90 @@ def _list(
     met: list[str] = []
     targets: list[tuple[str, str]] = []
     unread: list[str] = []
-    with os.scandir(target) as entries:
+    with os.scandir(target) as scanned:
+        entries: Iterable[os.DirEntry[str]] = scanned
+        if skip or mount_points:
+            entries = _wanted(scanned, skip, mount_points, met, unread, rows)
         for entry in entries:
-            name = entry.name
-            if name in mount_points:
-                rows.append((name, DIRECTORY, 0, 0, 0))
-                continue
             try:
-                if skip:
-                    key = name + "/" if entry.is_dir(follow_symlinks=False) else name
-                    if key in skip:
-                        met.append(key)
-                        continue
                 found = entry.stat(follow_symlinks=False)
             except OSError:
                 # Listed but not readable: neither presence nor absence is proven (rule 1).
-                unread.append(name)
+                unread.append(entry.name)
                 continue
-            kind = stat.S_IFMT(found.st_mode)
-            if kind == stat.S_IFREG:
-                rows.append(
-                    (name, FILE, found.st_size, found.st_mtime_ns, found.st_ino & _INODE_MASK)
-                )
-            elif kind == stat.S_IFLNK or _is_junction(found):
-                row = _link_row(os.path.join(path, name), name, found, targets, leads_away)
+            # Nearly all entries are regular files. For a million of them stat alone takes 2.9 s,
+            # this loop 3.5 s, and 4.0 s with a few calls more per entry.
+            if found.st_mode & _KIND == _REGULAR:
+                rows.append((entry.name, FILE, found.st_size, found.st_mtime_ns, found.st_ino))
+            else:
+                row = _special_row(path, entry.name, found, targets, leads_away)
                 if row is None:
-                    unread.append(name)
+                    unread.append(entry.name)
                 else:
                     rows.append(row)
-            elif kind == stat.S_IFDIR:
-                rows.append((name, DIRECTORY, 0, 0, found.st_ino & _INODE_MASK))
-            else:
-                rows.append((name, OTHER, 0, 0, found.st_ino & _INODE_MASK))
-    rows.sort()
-    listing = Listing(targets=tuple(sorted(targets)), unread=tuple(sorted(unread)))
-    if rows:
-        names, types, sizes, mtimes, inodes = zip(*rows, strict=True)
-        listing = Listing(
-            "\0".join(names),
-            "".join(types),
-            array("q", sizes),
-            _times(mtimes),
-            array("Q", inodes),
-            listing.targets,
-            listing.unread,
-        )
     return Directory(
-        listing, _within(own.st_mtime_ns), own.st_dev, own.st_ino & _INODE_MASK, frozenset(met)
+        _columns(rows, tuple(sorted(targets)), tuple(sorted(unread))),
+        _within(own.st_mtime_ns),
+        own.st_dev,
+        own.st_ino & _INODE_MASK,
+        frozenset(met),
+    )
+
+
+def _wanted(
+    entries: Iterable[os.DirEntry[str]],
+    skip: frozenset[str],
+    mount_points: frozenset[str],
+    met: list[str],
+    unread: list[str],
+    rows: list[_RowFields],
+) -> Iterator[os.DirEntry[str]]:
+    """The entries that need a stat; the others are put where they belong."""
+    for entry in entries:
+        name = entry.name
+        if name in mount_points:
+            rows.append((name, DIRECTORY, 0, 0, 0))
+            continue
+        try:
+            key = name + "/" if skip and entry.is_dir(follow_symlinks=False) else name
+        except OSError:
+            unread.append(name)
+            continue
+        if key in skip:
+            met.append(key)
+        else:
+            yield entry
+
+
+def _special_row(
+    path: str,
+    name: str,
+    found: os.stat_result,
+    targets: list[tuple[str, str]],
+    leads_away: Callable[[str, str], bool],
+) -> _RowFields | None:
+    """Row of anything but a regular file, in the directory `path`; None as for `_link_row`."""
+    kind = stat.S_IFMT(found.st_mode)
+    if kind == stat.S_IFLNK or _is_junction(found):
+        return _link_row(os.path.join(path, name), name, found, targets, leads_away)
+    return (name, DIRECTORY if kind == stat.S_IFDIR else OTHER, 0, 0, found.st_ino & _INODE_MASK)
+
+
+def _columns(
+    rows: list[_RowFields], targets: tuple[tuple[str, str], ...], unread: tuple[str, ...]
+) -> Listing:
+    if not rows:
+        return Listing(targets=targets, unread=unread)
+    rows.sort()
+    names, types, sizes, mtimes, inodes = zip(*rows, strict=True)
+    return Listing(
+        "\0".join(names),
+        "".join(types),
+        array("q", sizes),
+        _times(mtimes),
+        _inodes(inodes),
+        targets,
+        unread,
     )
 
 
@@ -251,9 +291,16 @@ def _times(mtimes: tuple[int, ...]) -> array[int]:
         return array("q", map(_within, mtimes))
 
 
+def _inodes(inodes: tuple[int, ...]) -> array[int]:
+    try:
+        return array("Q", inodes)
+    except OverflowError:  # ReFS has 128 bits
+        return array("Q", [inode & _INODE_MASK for inode in inodes])
+
+
 def _within(mtime: int) -> int:
     """Times before 1677 or after 2262 do not fit 64 bits of nanoseconds: the nearest that does."""
-    return max(-(2**63), min(2**63 - 1, mtime))
+    return mtime if -(2**63) <= mtime < 2**63 else (2**63 - 1 if mtime > 0 else -(2**63))
 
 
 def _is_junction(found: os.stat_result) -> bool:

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
 
 from scanner.compare import Scope
-from scanner.ignore import IgnoreRules
+from scanner.ignore import Edges, IgnoreRules
 from scanner.places import Places
 from scanner.roots import Root, owner_of
 from scanner.snapshot import is_below
 from scanner.state import RootRecord
 from scanner.walk import Membership, Walked
 
-OwnFile = Callable[[str, str], bool]
-"""Whether a name in a folder is a file of this program's own."""
+
+class OwnFiles(Protocol):
+    """Which files are this program's own."""
+
+    @property
+    def own_prefixes(self) -> frozenset[str]:
+        """How every name starts that `is_own` may be true of."""
+        ...
+
+    def is_own(self, folder: str, name: str) -> bool:
+        """Whether `name` in `folder` is one of them."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -45,7 +57,7 @@ class Members:
         relative = os.path.relpath(path, owner.path).replace(os.sep, "/")
         return not self.rules[owner.id].ignores_within(relative, is_directory)
 
-    def of_walk(self, place: Root, places: Places, is_own: OwnFile) -> Membership:
+    def of_walk(self, place: Root, places: Places, own: OwnFiles) -> Membership:
         """What a walk of `place` leaves out."""
         root = places.root_of(place)
         below = places.below(place)
@@ -56,7 +68,7 @@ class Members:
         reserved = {folder: frozenset(names) for folder, names in inner.items()}
         nothing: frozenset[str] = frozenset()
         return Membership(
-            _RulesAndOwnFiles(root.path, self.rules[root.id], is_own),
+            _RulesAndOwnFiles(root.path, self.rules[root.id], own),
             lambda path: reserved.get(path, nothing),
             self.follow_links,
             root.path,
@@ -120,10 +132,18 @@ def scope_of(
 class _RulesAndOwnFiles:
     top: str
     rules: IgnoreRules
-    is_own: OwnFile
+    own: OwnFiles
+
+    def suspects(self, names: Iterable[str]) -> list[str]:
+        return self._edges.suspects(names)
+
+    @cached_property
+    def _edges(self) -> Edges:
+        edges = self.rules.edges
+        return Edges(edges.prefixes | self.own.own_prefixes, edges.suffixes)
 
     def ignores(self, relative: str, is_directory: bool) -> bool:
         if self.rules.ignores(relative, is_directory):
             return True
         folder, name = os.path.split(os.path.join(self.top, *relative.split("/")))
-        return not is_directory and self.is_own(folder, name)
+        return not is_directory and self.own.is_own(folder, name)

@@ -59,6 +59,12 @@ class Outputs:
         )
 
     @cached_property
+    def own_prefixes(self) -> frozenset[str]:
+        """How every name starts that `is_own` may be true of."""
+        log_file = {os.path.basename(self.log_file)} if self.log_file else set()
+        return frozenset((self._stem, "." + self._stem)) | log_file
+
+    @cached_property
     def _folders(self) -> frozenset[str]:
         return frozenset(map(os.path.realpath, (self.folder, self.state_folder)))
 

@@ -37,6 +37,16 @@ def share_text(share: float) -> str:
     return f"{share * 100:.1f} %" if share >= 0.001 else "less than 0.1 %"
 
 
+def seconds_text(seconds: float) -> str:
+    """`12 min`, `3.4 s`, `0.25 ms`, `100 ns`."""
+    if seconds >= 120:
+        return f"{seconds / 60:,.0f} min"
+    for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
 def _path(path: str, base: str | None) -> str:
     return printable(shown(path, base))
 

@@ -161,10 +161,21 @@ class _Noted(Trigger):  # type: ignore[misc]
     def __init__(self, trigger: Trigger, due: datetime) -> None:
         self.trigger = trigger
         self.due: datetime | None = due
+        self.is_moved = False
+        """Whether the scheduler does not know of `due` yet."""
+        self._previous: datetime | None = None
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
+        self._previous = previous
         self.due = self.trigger.get_next_fire_time(previous, now)
         return self.due
+
+    def change(self, trigger: Trigger, now: datetime) -> None:
+        """Go on by another trigger, counting from the last time that this one fired."""
+        self.trigger = trigger
+        if self._previous is not None:
+            self.due = trigger.get_next_fire_time(self._previous, now)
+            self.is_moved = True
 
 
 class Schedule:
@@ -194,6 +205,15 @@ class Schedule:
             next_run_time=noted.due,
         )
 
+    def set_every(self, lane_id: str, seconds: float) -> None:
+        """Run the lane so often from now on; its next run is so long after the last one began.
+
+        Called in passes: the scheduler, which must not be asked there, is told by the next look.
+        """
+        noted = self._lanes.get(lane_id)
+        if noted is not None:
+            noted.change(_Every(seconds), datetime.now(UTC))
+
     def next_due(self, lane_id: str) -> datetime | None:
         """When the lane is due again."""
         noted = self._lanes.get(lane_id)
@@ -217,6 +237,7 @@ class Schedule:
                 log.info("The clock moved by %+.0f s: scanning now.", now - offset)
                 self._place_anew()
             offset = now
+            self._place_moved()
         self._is_ending = True
         # A stuck pass must not hold up the end, so nothing waits for the pool without limit.
         self._scheduler.remove_all_jobs()
@@ -230,6 +251,13 @@ class Schedule:
         for lane_id, noted in list(self._lanes.items()):
             noted.due = datetime.now(UTC)
             self._scheduler.modify_job(lane_id, next_run_time=noted.due)
+
+    def _place_moved(self) -> None:
+        """Tell the scheduler of lanes that have another interval now."""
+        for lane_id, noted in list(self._lanes.items()):
+            if noted.is_moved:
+                noted.is_moved = False
+                self._scheduler.modify_job(lane_id, next_run_time=noted.due)
 
     def _on_error(self, event: JobExecutionEvent) -> None:
         """A failing pass is told and the loop goes on."""

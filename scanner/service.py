@@ -18,13 +18,14 @@ from scanner.backlog import Backlog, Done, Work
 from scanner.changes import BASELINE
 from scanner.errors import BusyError, InventoryError, OutputError
 from scanner.filesystem import DiskFileSystem, FileSystem
-from scanner.guard import ONLINE
+from scanner.guard import ONLINE, STALLED
 from scanner.installation import Found
-from scanner.mounts import mount_of
+from scanner.mounts import Mount, mount_of
 from scanner.outputs import Outputs
+from scanner.pace import Pace, verification_duty
 from scanner.passing import Outcome
 from scanner.portable import path_fields, readable, shown, time_text
-from scanner.report import change_lines, count_text, counts_text
+from scanner.report import change_lines, count_text, counts_text, seconds_text
 from scanner.roots import Root
 from scanner.scan import Scanner
 from scanner.settings import Settings, format_duration
@@ -94,6 +95,13 @@ class _Lane:
     work: Work = field(default_factory=lambda: Work(0, 0))
     is_scanning: bool = False
     error: str = ""
+    pace: Pace | None = None
+    """How the lane finds its interval; None where the settings say it."""
+
+
+def lane_name(mount: Mount) -> str:
+    """The lane that walks `mount`."""
+    return f"{mount.type} {mount.point}" if mount.is_remote else LOCAL
 
 
 class Service:
@@ -109,6 +117,7 @@ class Service:
         self._stop = threading.Event()
         self._started = files.now()
         self._next_due: Callable[[str], str | None] = lambda lane: None
+        self._set_every: Callable[[str, float], None] = lambda lane, seconds: None
         self._status_lock = threading.Lock()
         self._lanes: dict[str, _Lane] = {}
         self._assigning = threading.Lock()
@@ -129,7 +138,7 @@ class Service:
             stopped=self._stop.is_set,
             most_per_second=settings.requests_per_second,
         )
-        self.scanner = Scanner(files, store, settings, found.roots, self._walkers)
+        self.scanner = Scanner(files, store, _paced(settings), found.roots, self._walkers)
         self._assign()
 
     def _assign(self) -> list[_Lane]:
@@ -143,14 +152,17 @@ class Service:
             roots: dict[str, list[Root]] = {name: [] for name in self._lanes}
             places = self.scanner.places()
             for root in places.all:
-                mount = places.mount_of(root, mounts)
-                name = f"{mount.type} {mount.point}" if mount.is_remote else LOCAL
+                name = lane_name(places.mount_of(root, mounts))
                 roots.setdefault(name, []).append(root)
-            new = [_Lane(name) for name in roots if name not in self._lanes]
+            new = [_Lane(name, pace=self._pace()) for name in roots if name not in self._lanes]
             self._lanes.update((lane.id, lane) for lane in new)
             for name, own in roots.items():
                 self._lanes[name].roots = own
             return new
+
+    def _pace(self) -> Pace | None:
+        settings = self.settings
+        return Pace(settings.auto_duty, settings.first_every) if settings.is_paced else None
 
     def stop(self) -> None:
         """Ask for the end; safe in a signal handler."""
@@ -170,7 +182,7 @@ class Service:
         """
         every = _Lane("all", list(self.scanner.places().all))
         self._lanes = {every.id: every}
-        outcome = self._pass(every, self.settings.every, display)
+        outcome = self._pass(every, self.settings.first_every, display)
         outcome = self._pass_new_places(every, outcome, display)
         wait = self.settings.hold_wait
         if outcome.new_holds and wait > 0 and not self._stop.is_set():
@@ -191,7 +203,7 @@ class Service:
             if not new or self._stop.is_set() or not outcome.is_complete:
                 return outcome
             lane = _Lane("new", new)
-            added = self._pass(lane, self.settings.every, display)
+            added = self._pass(lane, self.settings.first_every, display)
             every.roots += new
             outcome.merge(added)
 
@@ -299,6 +311,7 @@ class Service:
             return time_text(int(due.timestamp() * 1e9)) if due else None
 
         self._next_due = next_due
+        self._set_every = schedule.set_every
         self.write_status("running")
         return schedule.run(self._stop, EXIT_PATIENCE)
 
@@ -311,7 +324,8 @@ class Service:
             if self._stop.is_set() or not lane.roots:
                 return
             try:
-                self._pass(lane, self._interval(seconds_left), display)
+                outcome = self._pass(lane, self._interval(lane, seconds_left), display)
+                self._keep_pace(lane, outcome)
                 self.write_status("running")
                 self._read_backlog(lane, lambda: seconds_left() - MARGIN, display)
                 self.scanner.publish(is_last=False)
@@ -324,12 +338,38 @@ class Service:
 
         return run
 
-    def _interval(self, seconds_left: Callable[[], float]) -> float:
+    def _interval(self, lane: _Lane, seconds_left: Callable[[], float]) -> float:
         """Seconds between passes, a little less than the schedule says: a pass that starts a few
         milliseconds early must still count as the next one."""
+        every = self._every(lane)
+        return max(1.0, seconds_left() * 0.9) if every is None else every * 0.9
+
+    def _every(self, lane: _Lane) -> float | None:
+        """Seconds between passes of `lane`; None where a crontab line says when they are."""
         if self.settings.cron:
-            return max(1.0, seconds_left() * 0.9)
-        return self.settings.every * 0.9
+            return None
+        return lane.pace.every if lane.pace else self.settings.first_every
+
+    def _keep_pace(self, lane: _Lane, outcome: Outcome) -> None:
+        """Let what a pass took decide when the next ones are."""
+        pace = lane.pace
+        if pace is None or not outcome.is_complete or not self._has_walked(lane, outcome):
+            return
+        if pace.measured(outcome.seconds):
+            self._set_every(lane.id, pace.every)
+            log.info(
+                "%s: scanning every %s now: a scan takes %s.",
+                "local disks" if lane.id == LOCAL else readable(lane.id),
+                format_duration(pace.every),
+                seconds_text(pace.typical),
+            )
+
+    def _has_walked(self, lane: _Lane, outcome: Outcome) -> bool:
+        """Whether a pass says what a scan takes: not if it waited for a mount that hung, or all
+        folders were away. A mount that comes back is not to wait for an hour then."""
+        records = self.scanner.store.memory.roots
+        states = {records[root.id].state for root in lane.roots if root.id in records}
+        return outcome.directories > 0 and STALLED not in states
 
     def close(self) -> None:
         """Publish what readers still lack, say that we stopped, and let go."""
@@ -400,6 +440,7 @@ class Service:
                     "roots": [readable(root.id) for root in lane.roots],
                     "last_scan": _last_scan(lane.last),
                     "next_due": self._next_due(lane.id),
+                    "every_seconds": self._every(lane),
                     "verify_seconds": round(
                         max(map(self.scanner.verification_period, lane.roots)), 1
                     ),
@@ -456,6 +497,14 @@ class Service:
                 "bytes": store.inventory_bytes,
             },
         }
+
+
+def _paced(settings: Settings) -> Settings:
+    """`settings` for scans whose interval follows from what they take."""
+    if not settings.is_paced:
+        return settings
+    duty = verification_duty(settings.duty, settings.auto_duty)
+    return settings.model_copy(update={"duty": duty})
 
 
 BACKLOG_WORTH_TELLING = 100

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources.abc import Traversable
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, NoReturn, TypeVar, get_args
+from typing import Annotated, Final, Literal, NamedTuple, NoReturn, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -34,6 +34,15 @@ from scanner.roots import KINDS, Root
 ENVIRONMENT_PREFIX = "COMFY_INVENTORY_"
 CONFIG_NAME = "comfy_inventory.toml"
 """The TOML file that is read from the working directory when none is named."""
+
+AUTO: Final = "auto"
+"""The value of `every` with which each lane finds its interval itself."""
+
+FIRST_EVERY = 30.0
+"""Seconds between scans where none are given, or none are measured yet."""
+
+SHORTEST_EVERY = 1.0
+"""Seconds between scans that are allowed at least."""
 
 _Number = TypeVar("_Number", int, float)
 
@@ -84,6 +93,26 @@ def format_duration(seconds: float) -> str:
     if 0 < seconds < 1 and (seconds * 1000).is_integer():
         return f"{int(seconds * 1000)}ms"
     return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
+
+
+def format_every(every: float | Literal["auto"]) -> str:
+    """A value of `every` as it is written: "30s" or "auto"."""
+    return AUTO if every == AUTO else format_duration(every)
+
+
+def parse_fraction(value: object) -> float:
+    """A fraction above 0 and up to 1, also as a percentage: 0.02 and "2%" are the same.
+
+    Raises ValueError, whose text says what was expected, for anything else.
+    """
+    is_percentage = isinstance(value, str) and value.strip().endswith("%")
+    number, unit = _quantity(value.strip()[:-1] if is_percentage else value)  # type: ignore[attr-defined]
+    fraction = number / 100 if is_percentage else number
+    if unit or not 0 < fraction <= 1:
+        raise ValueError(
+            f"expected a fraction above 0 and up to 1, such as 0.5 or 50%, not {value!r}"
+        )
+    return fraction
 
 
 def parse_size(value: object) -> int:
@@ -142,11 +171,17 @@ def _read_rate(value: object) -> float:
     return rate
 
 
-def _read_fraction(value: object) -> float:
-    number, unit = _quantity(value)
-    if unit or not 0 < number <= 1:
-        raise ValueError(f"expected a fraction above 0 and up to 1, such as 0.5, not {value!r}")
-    return number
+def _read_every(value: object) -> float | Literal["auto"]:
+    if isinstance(value, str) and value.strip().lower() == AUTO:
+        return AUTO
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; or auto") from None
+    if seconds < SHORTEST_EVERY:
+        least = format_duration(SHORTEST_EVERY)
+        raise ValueError(f"expected at least {least}, not {format_duration(seconds)}")
+    return seconds
 
 
 def _read_level(value: object) -> str:
@@ -228,7 +263,10 @@ Duration = Annotated[float, PlainValidator(parse_duration), PlainSerializer(form
 Size = Annotated[int, PlainValidator(parse_size), PlainSerializer(format_size)]
 Flag = Annotated[bool, PlainValidator(_read_flag)]
 Count = Annotated[int, PlainValidator(_read_count)]
-Fraction = Annotated[float, PlainValidator(_read_fraction)]
+Fraction = Annotated[float, PlainValidator(parse_fraction)]
+Every = Annotated[
+    float | Literal["auto"], PlainValidator(_read_every), PlainSerializer(format_every)
+]
 OnePath = Annotated[Path, PlainValidator(_read_path), PlainSerializer(_text)]
 OptionalPath = Annotated[Path | None, PlainValidator(_read_optional_path), PlainSerializer(_text)]
 Paths = Annotated[tuple[Path, ...], PlainValidator(_read_paths), PlainSerializer(_texts)]
@@ -259,7 +297,7 @@ class RootSettings(BaseModel):
         examples=[["*.bak"]],
     )
     loss_fraction: Annotated[
-        float | None, PlainValidator(lambda value: None if value is None else _read_fraction(value))
+        float | None, PlainValidator(lambda value: None if value is None else parse_fraction(value))
     ] = Field(default=None, description="As the general setting of this name.", examples=[0.9])
     loss_files: Annotated[
         int | None, PlainValidator(lambda value: None if value is None else _read_count(value))
@@ -324,9 +362,15 @@ class Settings(BaseSettings):
         description="Ready-made settings to start from: local, nas or wsl.",
         examples=["nas"],
     )
-    every: Annotated[Duration, _at_least(1.0, format_duration)] = Field(
-        default=30.0,
-        description="Time from the start of one scan to the start of the next, at least 1s.",
+    every: Every = Field(
+        default=FIRST_EVERY,
+        description="Time from the start of one scan to the start of the next, at least 1s; or "
+        "auto: as often as `auto_duty` allows, from 5s to 1h, each network mount for itself.",
+    )
+    auto_duty: Fraction = Field(
+        default=0.02,
+        description="The most of the time that scans may take where `every` is auto; at most "
+        "half of it re-reads files (see `verify_within`).",
     )
     cron: Annotated[str, PlainValidator(_read_cron)] = Field(
         default="",
@@ -430,6 +474,16 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Only what is passed in: `load` reads the sources, since it must say which one spoke."""
         return (init_settings,)
+
+    @property
+    def is_paced(self) -> bool:
+        """Whether lanes find their intervals themselves: a crontab line overrules that."""
+        return self.every == AUTO and not self.cron
+
+    @property
+    def first_every(self) -> float:
+        """Seconds between scans as long as none is measured."""
+        return FIRST_EVERY if self.every == AUTO else self.every
 
     def for_root(self, root: Root) -> RootRules:
         """General settings with those of the root's kind, its path and its id laid over them."""

@@ -8,6 +8,7 @@ where a dictionary of tuples takes 280.
 from __future__ import annotations
 
 import os
+import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -35,6 +36,8 @@ TYPE_NAMES = {
 
 CONTAINERS = frozenset((DIRECTORY, DIRECTORY_LINK))
 """Types with entries below them: their listings stand in the snapshot under the same path."""
+
+_CONTAINER = re.compile("|".join(sorted(CONTAINERS)))
 
 FINGERPRINT_BYTES = 16
 UNKNOWN_FINGERPRINT = bytes(FINGERPRINT_BYTES)
@@ -85,12 +88,17 @@ class Listing:
         inodes: Iterable[int] = self.inodes if len(self.inodes) else (0,) * len(self.types)
         return map(Row, self.split_names(), self.types, self.sizes, self.mtimes, inodes)
 
+    @property
+    def has_containers(self) -> bool:
+        """Whether any entry has entries below it."""
+        return DIRECTORY in self.types or DIRECTORY_LINK in self.types
+
     def containers(self) -> Iterator[tuple[str, str]]:
         """(name, type) of the entries that have entries below them, sorted by name."""
-        if DIRECTORY in self.types or DIRECTORY_LINK in self.types:
-            for name, letter in zip(self.split_names(), self.types, strict=True):
-                if letter in CONTAINERS:
-                    yield name, letter
+        if self.has_containers:
+            names = self.split_names()
+            for found in _CONTAINER.finditer(self.types):
+                yield names[found.start()], found.group()
 
 
 def listing_of(

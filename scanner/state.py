@@ -420,26 +420,27 @@ def _directory(row: tuple[bytes, ...]) -> Directory:
     listing = Listing(
         os.fsdecode(names),
         types.decode("ascii"),
-        _column("q", sizes),
-        _column("q", mtimes),
-        _column("Q", inodes),
+        array("q", sizes),
+        array("q", mtimes),
+        array("Q", inodes),
         tuple(zip(targets[::2], targets[1::2], strict=True)),
         tuple(unread),
     )
     count = len(listing.types)
-    lengths = (len(listing.split_names()), len(listing.sizes), len(listing.mtimes))
+    named = names.count(b"\0") + 1 if names else 0
+    lengths = (named, len(listing.sizes), len(listing.mtimes))
     if lengths != (count, count, count) or len(listing.inodes) not in (0, count):
         raise ValueError("columns of unequal length")
     if len(fingerprints) not in (0, count * FINGERPRINT_BYTES):
         raise ValueError("fingerprints of unequal length")
-    device_, inode_ = _unsigned((device, inode))
-    return Directory(listing, int(mtime), device_, inode_, frozenset(ignored), bytes(fingerprints))
-
-
-def _column(code: str, blob: bytes) -> array[int]:
-    column: array[int] = array(code)
-    column.frombytes(blob)
-    return column
+    return Directory(
+        listing,
+        int(mtime),
+        int(device) % 2**64,
+        int(inode) % 2**64,
+        frozenset(ignored),
+        bytes(fingerprints),
+    )
 
 
 def _signed(numbers: Iterable[int]) -> list[int]:

@@ -6,6 +6,7 @@ import logging
 import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
 from scanner.filesystem import FileSystem, Stat
@@ -125,11 +126,12 @@ class Survey:
     def _learn(self, root: Root, mount: Mount, walked: Walked, started: float) -> None:
         """What a walk says of the mount's directory mtimes, and of its own cost (rule 5)."""
         verification = self._verifications[root.id]
-        trust = self._store.trust_of(mount)
+        trust, settle = self._store.trust_of(mount), mount.settle
         for path in walked.listed:
-            old, new = self._store.snapshot.get(path), walked.observed.get(path)
-            was_at_rest = verification.saw(path, started, mount.settle, has_changed=new is not None)
-            if was_at_rest and old and new and old.listing.names != new.listing.names:
+            new = walked.observed.get(path)
+            was_at_rest = verification.saw(path, started, settle, has_changed=new is not None)
+            old = self._store.snapshot.get(path) if new and was_at_rest else None
+            if new and old and old.listing.names != new.listing.names:
                 trust.learn(mount, path, has_moved=old.mtime != new.mtime)
         for path in walked.failed:
             verification.lost(path)
@@ -137,17 +139,16 @@ class Survey:
             self._files.monotonic() - started, len(walked.listed), walked.directories
         )
 
-    def _must_list(self, root: Root, mount: Mount, moment: Moment) -> Callable[[str], bool]:
-        """Which known directories a walk of `root` lists although their mtime has not moved."""
+    def _spared(self, root: Root, mount: Mount, moment: Moment) -> AbstractSet[str]:
+        """Which known directories a walk of `root` does not list while their mtime stays."""
         memory = self._store.memory
-        restless = {os.path.dirname(path) for path in memory.unsettled} | memory.unreachable.keys()
-
-        def is_hot(path: str) -> bool:
-            return path in restless or bool(self._store.snapshot[path].listing.unread)
-
+        hot = {os.path.dirname(path) for path in memory.unsettled} | memory.unreachable.keys()
         terms = Terms(moment.interval, self._settings.verify_within, self._settings.duty)
         return self._verifications[root.id].plan(
-            terms, is_trusted=self._store.trust_of(mount).is_earned(mount), hot=is_hot
+            terms,
+            moment.monotonic,
+            is_trusted=self._store.trust_of(mount).is_earned(mount),
+            hot=hot,
         )
 
     def forget(self, paths: Iterable[str]) -> None:
@@ -174,11 +175,11 @@ class Survey:
             self._walkers.of(health.mount),
             root.path,
             self._store.snapshot,
-            self._members.of_walk(root, places, self._store.outputs.is_own),
+            self._members.of_walk(root, places, self._store.outputs),
             has_inodes=health.mount.has_stable_inodes,
             rematch=rematch,
             look_at=look_at,
-            must_list=self._must_list(root, health.mount, moment),
+            spared=self._spared(root, health.mount, moment),
             leads_to=lambda path: leads_to(path, mounts),
         )
 

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
 
 from scanner.mounts import Mount
 
@@ -70,7 +70,9 @@ class Terms:
 
 def share_of(count: int, terms: Terms, seconds_per_listing: float) -> int:
     """How many of `count` directories a walk lists in their turn, never above the duty."""
-    wanted = math.ceil(count * terms.interval / terms.verify_within)
+    # Whole turns: what is listed now has its next turn within the period, not one walk after it.
+    turns = max(1, int(terms.verify_within / terms.interval + 1e-9))
+    wanted = math.ceil(count / turns)
     allowed = int(terms.duty * terms.interval / seconds_per_listing)
     return max(1, min(count, wanted, allowed))
 
@@ -84,6 +86,8 @@ class Verification:
         self._racy: dict[str, float] = {}
         """Directories that changed, by the time at which that was seen (rule 4)."""
         self._seconds_per_listing = 0.0
+        self._planned = -math.inf
+        """When the last walk started."""
         self.period = 0.0
         """Seconds in which everything is verified once, as things stand."""
 
@@ -92,23 +96,22 @@ class Verification:
         self._listed.clear()
 
     def plan(
-        self,
-        terms: Terms,
-        *,
-        is_trusted: bool,
-        hot: Callable[[str], bool],
-    ) -> Callable[[str], bool]:
-        """For the walk that starts now: whether a known directory has to be listed.
+        self, terms: Terms, started: float, *, is_trusted: bool, hot: AbstractSet[str]
+    ) -> AbstractSet[str]:
+        """For the walk that starts now: known directories that need not be listed while their
+        mtime stays.
 
-        `hot` says so of directories that have more to tell than their mtime does.
+        `hot` are those that have more to tell than their mtime does.
         """
+        # Walks may come later than they are meant to, and their period must hold all the same.
+        since, self._planned = started - self._planned, started
+        if terms.interval < since < math.inf:
+            terms = replace(terms, interval=since)
         count = len(self._listed)
         if not is_trusted or count * self._seconds_per_listing <= CHEAP:
             self.period = terms.interval
-            return lambda path: True
-        due = self._due(count, terms)
-        racy = self._racy
-        return lambda path: path in due or path in racy or path not in self._listed or hot(path)
+            return frozenset()
+        return self._listed.keys() - self._due(count, terms) - self._racy.keys() - hot
 
     def _due(self, count: int, terms: Terms) -> frozenset[str]:
         """As many of the longest unlisted as this walk's turn, never above the duty."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
@@ -44,6 +45,11 @@ VANISHED = frozenset((errno.ENOENT, errno.ENOTDIR))
 
 class Rules(Protocol):
     """Which paths below a root are left out."""
+
+    def suspects(self, names: Iterable[str]) -> list[str]:
+        """Those of the `names` of a folder that `ignores` may be true of: the others need not be
+        asked about one by one."""
+        ...
 
     def ignores(self, relative: str, is_directory: bool) -> bool:
         """Whether the entry at `relative` (forward slashes, below the root) is left out."""
@@ -108,7 +114,7 @@ class Walked:
 
 class Walk:
     """A walk of one root. `rematch` forgets earlier decisions of the ignore rules (rule 9);
-    `must_list` says which known directories are listed even if their mtime has not moved;
+    `spared` are the known directories that are not listed while their mtime stays;
     `look_at` stats a path on whatever mount; `leads_to` follows links on local disks."""
 
     def __init__(
@@ -121,7 +127,7 @@ class Walk:
         has_inodes: bool,
         rematch: bool,
         look_at: LookAt,
-        must_list: Callable[[str], bool] = lambda path: True,
+        spared: AbstractSet[str] = frozenset(),
         leads_to: Callable[[str], str] = lambda path: path,
     ) -> None:
         self._walker = walker
@@ -131,7 +137,7 @@ class Walk:
         self._has_inodes = has_inodes
         self._rematch = rematch
         self._look_at = look_at
-        self._must_list = must_list
+        self._spared = frozenset() if rematch else spared
         self._leads_to = leads_to
         self._identities: dict[str, tuple[int, int] | None] = {}
         self._asked: set[str] = set()
@@ -182,8 +188,9 @@ class Walk:
 
     def _ask(self, path: str) -> None:
         self._asked.add(path)
-        is_known = path in self._snapshot and path not in self._linked and not self._rematch
-        if is_known and not self._must_list(path):
+        known = self._snapshot.get(path) if path in self._spared else None
+        # What could not be read in it may be readable now, and no mtime tells.
+        if known is not None and not known.listing.unread and path not in self._linked:
             self._walker.ask(StatPath(path))
         else:
             self._ask_listing(path)
@@ -215,38 +222,39 @@ class Walk:
         if path in self._linked and self._is_own_ancestor(path, found):
             walked.closed.add(path)
             return
-        new = self._members_of(path, found, old)
+        new = _with_old_columns(self._members_of(path, found, old), old)
         walked.failed.pop(path, None)
         walked.listed.append(path)
         self._count(new.listing)
-        if old is not None and new.listing == old.listing:
-            new = replace(new, listing=old.listing, fingerprints=old.fingerprints)
-        if new == old:
+        if new is old:
             walked.observed.pop(path, None)
         else:
             walked.observed[path] = new
         self._ask_below(path, new.listing, walked.foreign)
 
     def _ask_below(self, path: str, listing: Listing, foreign: Container[str]) -> None:
-        present = dict(listing.containers())
         if self._walked.failed:
-            for failed in [p for p in self._walked.failed if os.path.dirname(p) == path]:
-                if os.path.basename(failed) not in present:
-                    del self._walked.failed[failed]
-        for name, letter in present.items():
+            self._settle_failures(path, listing)
+        if not listing.has_containers:
+            return
+        membership, asked, is_linked = self._membership, self._asked, path in self._linked
+        for name, letter in listing.containers():
             child = join(path, name)
             if letter == DIRECTORY_LINK:
                 self._walked.links.add(child)
-            if letter == DIRECTORY_LINK or path in self._linked:
+            if letter == DIRECTORY_LINK or is_linked:
                 self._linked.add(child)
-            if letter == DIRECTORY_LINK and not self._membership.follow_links:
+            if letter == DIRECTORY_LINK and not membership.follow_links:
                 self._walked.closed.add(child)
-            elif (
-                child not in self._asked
-                and child not in foreign
-                and child not in self._membership.inner
-            ):
+            elif child not in asked and child not in foreign and child not in membership.inner:
                 self._ask(child)
+
+    def _settle_failures(self, path: str, listing: Listing) -> None:
+        """What did not answer and is not listed in `path` any more is simply gone."""
+        present = dict(listing.containers())
+        for failed in [p for p in self._walked.failed if os.path.dirname(p) == path]:
+            if os.path.basename(failed) not in present:
+                del self._walked.failed[failed]
 
     def _members_of(self, path: str, found: Directory, old: Directory | None) -> Directory:
         """`found` with what does not belong taken out and what could not be read kept."""
@@ -274,6 +282,8 @@ class Walk:
         if not self._has_inodes:
             # Numbers that are made up anew would make every directory look changed every time.
             return replace(found, listing=listing, ignored=ignored, device=0, inode=0)
+        if listing is found.listing and ignored == found.ignored:
+            return found
         return replace(found, listing=listing, ignored=ignored)
 
     def _with_known_places(self, path: str, listing: Listing, old: Directory) -> Listing:
@@ -335,16 +345,20 @@ class Walk:
         """Names not seen before that the rules leave out, with their types."""
         if listing.names == known:
             return {}
-        seen = frozenset(known.split("\0")) if known else frozenset()
+        names, rules = listing.split_names(), self._membership.rules
+        suspects = set(rules.suspects(names))
+        if suspects and known:
+            suspects.difference_update(known.split("\0"))
+        if not suspects:
+            return {}
         top = self._membership.rules_top or self._top
         prefix = os.path.relpath(path, top).replace(os.sep, "/") + "/"
         if prefix == "./":
             prefix = ""
-        rules = self._membership.rules
         return {
             name: letter
-            for name, letter in zip(listing.split_names(), listing.types, strict=True)
-            if name not in seen and rules.ignores(prefix + name, letter == DIRECTORY)
+            for name, letter in zip(names, listing.types, strict=True)
+            if name in suspects and rules.ignores(prefix + name, letter == DIRECTORY)
         }
 
     def _ask_parents_again(self) -> None:
@@ -383,6 +397,21 @@ class Walk:
                     (found.device, found.inode) if isinstance(found, Stat) else None
                 )
         return self._identities[path]
+
+
+def _with_old_columns(new: Directory, old: Directory | None) -> Directory:
+    """`new`; with the columns of `old` where it lists the same, and `old` itself where nothing at
+    all differs: that goes for nearly every folder of nearly every walk."""
+    if old is None or new.listing != old.listing:
+        return new
+    if (new.mtime, new.inode, new.device, new.ignored) == (
+        old.mtime,
+        old.inode,
+        old.device,
+        old.ignored,
+    ):
+        return old
+    return replace(new, listing=old.listing, fingerprints=old.fingerprints)
 
 
 def _rows_kept(unread: Sequence[str], old: Directory | None) -> dict[str, Row]:

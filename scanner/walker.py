@@ -138,10 +138,10 @@ def perform(files: FileSystem, request: Request) -> Answer:
         answer = perform(files, request.request)
         return Took(answer.path, answer, files.monotonic() - started)
     try:
-        if isinstance(request, ListDirectory):
-            return Listed(request.path, files.list_directory(*request))
         if isinstance(request, StatPath):
             return Stated(request.path, files.stat(request.path))
+        if isinstance(request, ListDirectory):
+            return Listed(request.path, files.list_directory(*request))
         if isinstance(request, Probe):
             return Probed(request.path, observe(files, request.path, request.name))
         return Fingerprinted(request.path, take_fingerprint(files, request.path))

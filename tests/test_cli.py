@@ -183,6 +183,18 @@ def test_second_instance_is_4_and_readers_are_let_in(machine: Machine) -> None:
         assert running.stop() == 0
 
 
+def test_loop_may_find_its_interval_itself(machine: Machine) -> None:
+    """Before anything is measured it is half a minute, and the greeting says what decides."""
+    with machine.running("run", "--every", "auto") as running:
+        running.scans(1)
+        status = parsed(machine.run("status", "--json"))
+        assert_valid(machine)
+        assert [lane["every_seconds"] for lane in status["lanes"]] == [30]
+        assert "then every 30s" in machine.run("status").stdout
+        assert running.stop() == 0
+    assert "as often as 2.0 % of the time allows" in running.log()
+
+
 def test_killed_instance_leaves_no_lock_behind(machine: Machine) -> None:
     with machine.running("run", "--every", "1s") as running:
         running.scans(1)

@@ -258,6 +258,14 @@ def test_interval_of_a_crontab_line_is_not_guessed() -> None:
     assert finding.as_json()["scan"]["share"] is None
 
 
+def test_interval_that_is_left_to_the_lane_is_the_one_it_would_find() -> None:
+    finding = examine(disk("cifs", latency=0.5), every="auto")
+    assert finding.interval == 600  # 10.5 s are 2 % of 525 s
+    assert "too_often" not in codes(finding)
+    assert finding.terms is not None
+    assert finding.terms.duty == 0.01
+
+
 def test_verification_that_does_not_fit_is_told() -> None:
     finding = examine(disk("ext4", latency=3.0), every=60.0, verify_within=120.0)
     assert "verified_late" in codes(finding)

@@ -7,13 +7,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scanner.errors import SettingsError
 from scanner.ignore import DEFAULT_PATTERNS, IgnoreRules, rules_for
 from scanner.roots import Root
 from scanner.settings import RootSettings, Settings
+from tests.names import names
 
 DEFAULTS = IgnoreRules(DEFAULT_PATTERNS)
 INSTALLATION = Path(__file__).parent / "data" / "comfyui_install.tsv"
@@ -147,19 +148,99 @@ def test_the_shortcut_never_misses_a_match(
         assert rules.ignores(path, is_directory)
 
 
+ODD_PATTERNS = [
+    "*.tmp",
+    "/top",
+    "a/*.bin",
+    "**/old",
+    "old/**",
+    "*",
+    "?x",
+    "[a-c]*",
+    "[!.]x",
+    " x",
+    "x ",
+    "\\!x",
+    "\\ ",
+    "!*.pyc",
+    "!.DS_Store",
+    "gro*\udcdf",
+    "\udcff*",
+    "\u00e9?",
+]
+LIKE_PATTERNS = st.builds(
+    "".join,
+    st.lists(
+        st.sampled_from(
+            (
+                *(
+                    ".DS_Store",
+                    "._",
+                    "humbs.db",
+                    "put_",
+                    "_here",
+                    ".pyc",
+                    ".nfs",
+                    "0f",
+                    "old",
+                    "top",
+                ),
+                *("old", "top", "x", " ", "!", ".", "#", "\udcff", "\udcdf", "gro", "\u00e9"),
+            )
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+)
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.sampled_from([*DEFAULT_PATTERNS, *ODD_PATTERNS]) | PATTERNS, max_size=5),
+    st.booleans(),
+    st.sampled_from(["", "a/", "models/old/", "top/x/"]),
+    st.lists(st.tuples(LIKE_PATTERNS | NAMES | names, st.booleans()), max_size=12),
+)
+def test_the_same_names_are_left_out_with_and_without_looking_for_suspects_first(
+    patterns: list[str], has_defaults: bool, folder: str, entries: list[tuple[str, bool]]
+) -> None:
+    rules = IgnoreRules((*(DEFAULT_PATTERNS if has_defaults else ()), *patterns))
+    try:
+        matches = rules._spec.match_file
+    except (ValueError, Warning, re.error):
+        return  # malformed: refused before it gets here
+    steps = folder.split("/")[:-1]
+    if any(matches("/".join(steps[:end]) + "/") for end in range(1, len(steps) + 1)):
+        return  # what is below is not asked about
+    suspects = set(rules.suspects([name for name, _ in entries]))
+    for name, is_directory in entries:
+        expected = matches(folder + name + ("/" if is_directory else ""))
+        assert rules.ignores(folder + name, is_directory) is expected
+        assert name in suspects or not expected
+
+
+def test_hardly_any_name_of_an_installation_is_suspect() -> None:
+    with INSTALLATION.open(encoding="utf-8") as lines:
+        paths = [row[0] for row in csv.reader(lines, delimiter="\t") if row[0][0] != "#"]
+    every = [path.rpartition("/")[2] for path in paths]
+    assert (
+        len(IgnoreRules((*DEFAULT_PATTERNS, "a/*.bak", "/old")).suspects(every)) < len(every) / 20
+    )
+
+
 @pytest.mark.parametrize("pattern", ["!", "back\\", "[z-a]", "[[:alpha:]]", "#recycle/"])
 def test_malformed_pattern_is_named(pattern: str) -> None:
-    settings = Settings(ignore=(pattern,))
+    some = Settings(ignore=(pattern,))
     with pytest.raises(SettingsError) as refusal:
-        rules_for(settings, Root("models", "/models"))
+        rules_for(some, Root("models", "/models"))
     assert repr(pattern) in str(refusal.value)
     assert "\n" not in str(refusal.value)
 
 
 def test_rules_of_a_root_are_default_then_general_then_its_own() -> None:
-    settings = Settings(ignore=("*.a",), per_root={"downloads": RootSettings(ignore=("*.b",))})
-    assert rules_for(settings, Root("models", "/m")).patterns == (*DEFAULT_PATTERNS, "*.a")
-    assert rules_for(settings, Root("downloads", "/d")).patterns[-2:] == ("*.a", "*.b")
+    some = Settings(ignore=("*.a",), per_root={"downloads": RootSettings(ignore=("*.b",))})
+    assert rules_for(some, Root("models", "/m")).patterns == (*DEFAULT_PATTERNS, "*.a")
+    assert rules_for(some, Root("downloads", "/d")).patterns[-2:] == ("*.a", "*.b")
 
 
 def test_default_patterns_can_be_turned_off() -> None:

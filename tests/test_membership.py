@@ -10,7 +10,7 @@ import pytest
 
 from scanner.compare import Scope
 from scanner.ignore import IgnoreRules
-from scanner.membership import Members, OwnFile, members_of, scope_of
+from scanner.membership import Members, OwnFiles, members_of, scope_of
 from scanner.places import Places
 from scanner.roots import Root
 from scanner.state import RootRecord
@@ -34,16 +34,25 @@ def members(*roots: Root, follow_links: bool = True, **patterns: tuple[str, ...]
     )
 
 
-def walk_of(root: Root, some: Members, is_own: OwnFile) -> Membership:
-    return some.of_walk(root, Places(some.roots), is_own)
+def walk_of(root: Root, some: Members, own: OwnFiles) -> Membership:
+    return some.of_walk(root, Places(some.roots), own)
 
 
 def scope(root: Root, new: Members, old: Members | None, walked: Walked | None = None) -> Scope:
     return scope_of(root, Places(new.roots), walked or Walked(root.path), new, old)
 
 
-def never_own(folder: str, name: str) -> bool:
-    return False
+class OwnNames:
+    """Takes one name for a file of ours, wherever it is."""
+
+    def __init__(self, name: str = "") -> None:
+        self._name = name
+        self.own_prefixes = frozenset((name,)) if name else frozenset()
+        self.asked: list[tuple[str, str]] = []
+
+    def is_own(self, folder: str, name: str) -> bool:
+        self.asked.append((folder, name))
+        return name == self._name
 
 
 def test_inner_roots_are_all_below_however_deep() -> None:
@@ -77,7 +86,7 @@ def test_listed_is_what_the_owners_rules_do_not_leave_out(
 
 
 def test_walk_leaves_inner_roots_to_themselves() -> None:
-    walk = walk_of(MODELS, members(MODELS, LORAS, STYLES), never_own)
+    walk = walk_of(MODELS, members(MODELS, LORAS, STYLES), OwnNames())
     assert walk.reserved("/u/models") == {"loras", "loras/"}
     assert walk.reserved("/u/models/loras") == {"styles", "styles/"}
     assert walk.reserved("/u/models/other") == frozenset()
@@ -85,20 +94,16 @@ def test_walk_leaves_inner_roots_to_themselves() -> None:
 
 
 def test_walk_leaves_out_what_the_rules_say_and_this_programs_own_files() -> None:
-    asked: list[tuple[str, str]] = []
-
-    def is_own(folder: str, name: str) -> bool:
-        asked.append((folder, name))
-        return name == "out.json"
-
+    own = OwnNames("out.json")
     some = members(MODELS, follow_links=False, models=("*.bak",))
-    walk = walk_of(MODELS, some, is_own)
+    walk = walk_of(MODELS, some, own)
     assert walk.rules.ignores("a.bak", False)
     assert walk.rules.ignores("sub/out.json", False)
     assert not walk.rules.ignores("sub/out.json", True)  # only files are ours
     assert not walk.rules.ignores("sub/x", False)
-    assert asked == [("/u/models/sub", "out.json"), ("/u/models/sub", "x")]
+    assert own.asked == [("/u/models/sub", "out.json"), ("/u/models/sub", "x")]
     assert not walk.follow_links
+    assert walk.rules.suspects(["a.bak", "out.json", "x", "bak"]) == ["a.bak", "out.json"]
 
 
 # Over several scans

@@ -85,6 +85,44 @@ def test_run_that_would_be_past_or_far_away_is_one_interval_away(shift: timedelt
     assert trigger_of(30.0, "").get_next_fire_time(NOW + shift, NOW) == NOW + timedelta(seconds=30)
 
 
+def noted() -> schedule._Noted:
+    """A lane that is scanned every 30 s, began at NOW, and is due again."""
+    lane = schedule._Noted(trigger_of(30.0, ""), NOW)
+    assert lane.get_next_fire_time(NOW, NOW) == NOW + timedelta(seconds=30)
+    return lane
+
+
+@pytest.mark.parametrize(("now", "due"), [(1, 5), (4, 5), (20, 25)])
+def test_shorter_interval_counts_from_the_last_run(now: float, due: float) -> None:
+    """Where that is past, from now: a pass that took longer than its interval is not repeated at
+    once."""
+    lane = noted()
+    lane.change(schedule._Every(5.0), NOW + timedelta(seconds=now))
+    assert (lane.due, lane.is_moved) == (NOW + timedelta(seconds=due), True)
+    later = NOW + timedelta(seconds=due)
+    assert lane.get_next_fire_time(later, later) == later + timedelta(seconds=5)
+
+
+def test_longer_interval_counts_from_the_last_run() -> None:
+    lane = noted()
+    lane.change(schedule._Every(300.0), NOW + timedelta(seconds=7))
+    assert lane.due == NOW + timedelta(seconds=300)
+
+
+@pytest.mark.parametrize("step", [timedelta(days=3650), timedelta(days=-3650)])
+def test_interval_that_changes_over_a_step_of_the_clock_is_one_interval(step: timedelta) -> None:
+    lane = noted()
+    lane.change(schedule._Every(60.0), NOW + step)
+    assert lane.due == NOW + step + timedelta(seconds=60)
+
+
+def test_lane_that_has_not_run_yet_runs_as_it_was_to() -> None:
+    lane = schedule._Noted(trigger_of(30.0, ""), NOW)
+    lane.change(schedule._Every(300.0), NOW - timedelta(seconds=1))
+    assert (lane.due, lane.is_moved) == (NOW, False)
+    assert lane.get_next_fire_time(NOW, NOW) == NOW + timedelta(seconds=300)
+
+
 # Crontab lines
 
 SUN, MON, TUE, WED, THU, FRI, SAT = range(7)
@@ -447,6 +485,46 @@ def test_lane_that_is_added_while_the_schedule_runs_runs_at_once(running: Runnin
     running.schedule.add("//nas/share", lambda seconds_left: added.set())
     assert added.wait(PATIENCE)
     assert running.passes == ["local"]
+
+
+def test_lane_takes_another_interval_while_the_schedule_runs(running: Running) -> None:
+    running.start(HOUR, ("local", "//nas/share"))
+    running.wait_for(2)
+    running.schedule.set_every("local", 2 * HOUR)
+    assert HOUR < running.schedule.seconds_until("local") <= 2 * HOUR
+    running.schedule.set_every("no such lane", 1.0)
+    running.schedule.set_every("local", 0.05)
+    running.wait_for(5)
+    assert running.passes.count("//nas/share") == 1
+
+
+def test_interval_set_in_a_pass_that_the_end_waits_for_does_not_hang(running: Running) -> None:
+    """The scheduler, which holds its lock while it waits for passes, must not be asked there."""
+    began, go_on = threading.Event(), threading.Event()
+
+    def a_pass(seconds_left: Deadline) -> None:
+        began.set()
+        go_on.wait(PATIENCE)
+        running.schedule.set_every("slow", 7.0)
+
+    running.start(HOUR)
+    running.schedule.add("slow", a_pass)
+    assert began.wait(PATIENCE)
+    threading.Timer(0.1, go_on.set).start()
+    assert running.end() is True
+
+
+def test_step_of_the_clock_scans_at_once_whatever_interval_was_set(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock(monkeypatch)
+    running.start(HOUR)
+    running.wait_for(1)
+    running.schedule.set_every("local", 2 * HOUR)
+    time.sleep(0.05)  # its job is placed by now
+    clock.step(days=-3650)
+    running.wait_for(2)
+    assert HOUR < running.schedule.seconds_until("local") <= 2 * HOUR
 
 
 def test_nothing_runs_after_the_stop(running: Running) -> None:

@@ -108,6 +108,45 @@ def test_durations_are_shown_in_the_unit_that_fits(seconds, text) -> None:
     assert format_duration(seconds) == text
 
 
+@pytest.mark.parametrize("text", ["auto", " Auto "])
+def test_interval_may_be_left_to_the_program(text) -> None:
+    settings = load({"every": text}, environ={}).settings
+    assert (settings.every, settings.is_paced, settings.first_every) == ("auto", True, 30)
+    assert ("every", '"auto"') in [row[:2] for row in describe(load({"every": text}, environ={}))]
+    assert Settings().is_paced is False
+    assert Settings(every=7.0).first_every == 7
+
+
+def test_crontab_line_wins_over_auto() -> None:
+    assert load({"every": "auto", "cron": "0 4 * * *"}, environ={}).settings.is_paced is False
+
+
+def test_auto_can_be_said_anywhere(nobody) -> None:
+    assert load({}, environ={"COMFY_INVENTORY_EVERY": "auto"}).settings.is_paced
+    Path("comfy_inventory.toml").write_text('every = "auto"\nauto_duty = "3%"\n')
+    loaded = load({}, environ={})
+    assert loaded.settings.is_paced
+    assert loaded.settings.auto_duty == pytest.approx(0.03)
+
+
+@pytest.mark.parametrize("text", ["soon", "automatic", "-1s"])
+def test_interval_that_is_none_is_refused_with_what_may_stand_there(text) -> None:
+    told = refusal({"every": text})
+    assert "every" in told
+    assert "30s" in told
+    assert "auto" in told
+
+
+@pytest.mark.parametrize(("text", "share"), [("2%", 0.02), (" 12.5 % ", 0.125), ("0.5", 0.5)])
+def test_fractions_are_read(text, share) -> None:
+    assert load({"auto_duty": text}, environ={}).settings.auto_duty == pytest.approx(share)
+
+
+@pytest.mark.parametrize("text", ["0%", "101%", "2", "%", "two", "2%%", "-1%", True])
+def test_what_is_no_fraction_is_refused(text) -> None:
+    assert "expected a fraction above 0 and up to 1" in refusal({"auto_duty": text})
+
+
 # Where values come from.
 
 
@@ -269,7 +308,7 @@ def test_relative_and_home_paths_name_roots(nobody) -> None:
         ("every", "often", "expected a duration such as 30s"),
         ("cron", "* * *", "expected five fields"),
         ("loss_fraction", "0", "expected a fraction above 0 and up to 1"),
-        ("loss_fraction", "50%", "expected a fraction above 0 and up to 1"),
+        ("loss_fraction", "150%", "expected a fraction above 0 and up to 1"),
         ("loss_files", "1.5", "expected a whole number"),
         ("journal_size", "0", "expected at least 1"),
         ("journal_files", "0", "expected at least 1"),

@@ -214,9 +214,30 @@ def test_longest_unlisted_come_first() -> None:
     verification.measured(100.0, 100, 100)
     terms = Terms(interval=30, verify_within=600, duty=1.0)
     for turn in range(4):
-        must_list = verification.plan(terms, is_trusted=True, hot=lambda path: False)
-        listed = [path for path in paths if must_list(path)]
+        spared = verification.plan(terms, 30.0 * turn, is_trusted=True, hot=frozenset())
+        listed = [path for path in paths if path not in spared]
         assert listed == paths[turn * 5 : turn * 5 + 5]
         for path in listed:
             verification.saw(path, 30.0 * turn, 0.05, has_changed=False)
     assert verification.period == 600
+
+
+@pytest.mark.parametrize("gaps", [[30.0], [30.02], [33.0], [27.0, 45.0, 31.0], [250.0], [700.0]])
+def test_every_folder_has_its_turn_within_the_period_however_walks_are_spaced(
+    gaps: list[float],
+) -> None:
+    """The interval that a lane gives is a little less than the time between its walks."""
+    verification = Verification()
+    paths = {f"/d{number}" for number in range(1009)}
+    verification.measured(100.0, len(paths), len(paths))
+    terms = Terms(interval=27.0, verify_within=600.0, duty=1.0)
+    now, listed_at = 0.0, dict.fromkeys(paths, 0.0)
+    for turn in range(200):
+        spared = verification.plan(terms, now, is_trusted=True, hot=frozenset())
+        for path in paths - spared:
+            assert now - listed_at[path] <= max(600.0, *gaps)
+            listed_at[path] = now
+            verification.saw(path, now, 0.05, has_changed=False)
+        now += gaps[turn % len(gaps)]
+    if len(gaps) == 1:
+        assert verification.period == pytest.approx(max(600 // gaps[0], 1) * gaps[0], rel=0.01)
