@@ -22,6 +22,7 @@ from typing import Any
 from benchmarks import edits
 from benchmarks.figures import (
     FIND,
+    FINGERPRINTS,
     FIRST,
     FULL,
     MOVED,
@@ -33,6 +34,7 @@ from benchmarks.figures import (
     UNCHANGED,
     WATCHDOG,
     WATCHFILES,
+    WHOLE,
     Size,
 )
 from benchmarks.peers import find_command, rclone_command
@@ -46,6 +48,9 @@ from benchmarks.processes import (
     run_to_null,
     wait,
 )
+
+LEAST_CHANGES = 5
+"""Single changes that are measured at least: forcing files to the disk takes now this, now that."""
 
 PERIOD_SCANS = 20
 """Scans within `verify_within` (10 min) at one every 30 s: each has its share of verification."""
@@ -167,7 +172,7 @@ class Comparison:
         summary = json.loads(said)
         if summary["backlog"]["files"] or summary["files"] != self.size.files:
             raise BenchmarkError(f"Not every file was found and fingerprinted: {summary}")
-        self.size.note_peak("taking fingerprints", cost)
+        self.size.note_peak(FINGERPRINTS, cost)
 
     def _watchdog(self, stack: ExitStack) -> Worker | None:
         if not self._has(WATCHDOG):
@@ -202,10 +207,15 @@ class Comparison:
         engine.ask("settle")
 
     def _one_change(self, engine: Worker, watchdog: Worker | None) -> None:
-        self._tell(f"{ONE}, {self._repeats} times")
+        repeats = max(self._repeats, LEAST_CHANGES)
+        self._tell(f"{ONE}, {repeats} times")
         middle = edits.every_nth(self._models, self.size.files)
         told = self.size.publishing
-        for number in range(self._repeats):
+        with edits.replaced(middle, self._aside):
+            # A process has nothing to copy from for its first inventory, and writes it whole.
+            told.first = self._changed(engine, WHOLE, {"modified": 1})["publish"]
+        engine.ask("settle")
+        for number in range(repeats):
             with edits.replaced(middle, self._aside):
                 answer = self._changed(engine, ONE, {"modified": 1})
                 copied = engine.ask("copy")

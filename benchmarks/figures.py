@@ -17,6 +17,9 @@ ONE = "one change"
 PERCENT = "1 % changed"
 MOVED = "moved folder"
 RESTART = "restart"
+WHOLE = "one change, first inventory"
+"""The first change that a process tells: it has no inventory of its own yet to copy from."""
+FINGERPRINTS = "taking fingerprints"
 SCENARIOS = (FIRST, UNCHANGED, FULL, ONE, PERCENT, MOVED, RESTART)
 
 OURS = "comfy-inventory"
@@ -65,6 +68,8 @@ class Publishing:
     copy: list[float] = field(default_factory=list)
     """A plain copy of the inventory in the same folder, on the disk."""
     bytes: int = 0
+    first: float | None = None
+    """Seconds for the first inventory of a process, which is written whole."""
 
 
 @dataclass

@@ -79,6 +79,7 @@ def facts(size: Size) -> list[str]:
     peaks = [f"{name} {peak:.0f} MB" for name, peak in size.peaks.items()]
     return [
         f"One change, inventory of {told.bytes / 1e6:.1f} MB: {', '.join(parts)}.",
+        f"The first inventory of a process is written whole: {seconds(told.first)} s.",
         f"Most memory of the program: {', '.join(peaks) or 'not measured'}.",
         f"Every file is read again within {size.verify_seconds:.0f} s.",
         f"The folder that moves holds {size.moved_files:,} files.",
