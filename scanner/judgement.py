@@ -157,7 +157,7 @@ class Judgement:
             files = bytes_ = 0
             for path, directory in directories_below(self._store.snapshot, record.path):
                 files += directory.listing.types.count(FILE)
-                bytes_ += sum(directory.listing.sizes)
+                bytes_ += directory.listing.bytes
                 if owner_of(path, self._roots) is None:
                     run.delta.gone.add(path)
             for table in (run.memory.unreachable, run.memory.unsettled, run.memory.arrived):

@@ -75,6 +75,7 @@ class Listing:
     unread: tuple[str, ...] = ()
     """Names that the directory listed but whose stat failed: they prove neither presence of
     anything new nor absence of anything known (design rule 1). They stand in no column."""
+    _bytes: int = field(default=-1, init=False, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.types)
@@ -87,6 +88,13 @@ class Listing:
         """The entries one by one, sorted by name."""
         inodes: Iterable[int] = self.inodes if len(self.inodes) else (0,) * len(self.types)
         return map(Row, self.split_names(), self.types, self.sizes, self.mtimes, inodes)
+
+    @property
+    def bytes(self) -> int:
+        """Sum of the sizes, reckoned once: every walk asks for it."""
+        if self._bytes < 0:
+            object.__setattr__(self, "_bytes", sum(self.sizes))
+        return self._bytes
 
     @property
     def has_containers(self) -> bool:

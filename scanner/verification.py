@@ -12,7 +12,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from scanner.mounts import Mount
 
@@ -70,11 +70,13 @@ class Terms:
 
 def share_of(count: int, terms: Terms, seconds_per_listing: float) -> int:
     """How many of `count` directories a walk lists in their turn, never above the duty."""
-    # Whole turns: what is listed now has its next turn within the period, not one walk after it.
-    turns = max(1, int(terms.verify_within / terms.interval + 1e-9))
-    wanted = math.ceil(count / turns)
-    allowed = int(terms.duty * terms.interval / seconds_per_listing)
-    return max(1, min(count, wanted, allowed))
+    wanted = math.ceil(count * terms.interval / terms.verify_within)
+    return max(1, min(count, wanted, _most(terms, seconds_per_listing)))
+
+
+def _most(terms: Terms, seconds_per_listing: float) -> int:
+    """How many directories a walk lists at most (the duty)."""
+    return int(terms.duty * terms.interval / seconds_per_listing)
 
 
 class Verification:
@@ -103,21 +105,30 @@ class Verification:
 
         `hot` are those that have more to tell than their mtime does.
         """
-        # Walks may come later than they are meant to, and their period must hold all the same.
-        since, self._planned = started - self._planned, started
-        if terms.interval < since < math.inf:
-            terms = replace(terms, interval=since)
+        # Walks may come later than they are meant to, and the period holds all the same.
+        since = started - self._planned
+        following = started + (since if terms.interval < since < math.inf else terms.interval)
+        self._planned = started
         count = len(self._listed)
         if not is_trusted or count * self._seconds_per_listing <= CHEAP:
             self.period = terms.interval
             return frozenset()
-        return self._listed.keys() - self._due(count, terms) - self._racy.keys() - hot
+        due = self._due(terms, following - terms.verify_within)
+        return self._listed.keys() - due - self._racy.keys() - hot
 
-    def _due(self, count: int, terms: Terms) -> frozenset[str]:
-        """As many of the longest unlisted as this walk's turn, never above the duty."""
+    def _due(self, terms: Terms, oldest: float) -> frozenset[str]:
+        """As many of the longest unlisted as this walk's turn, and those that were listed before
+        `oldest`: when the next walk comes, it would be too late for them. Never above the duty."""
+        count = len(self._listed)
         share = share_of(count, terms, self._seconds_per_listing)
         self.period = count / share * terms.interval
-        return frozenset(path for path, _ in zip(self._listed, range(share), strict=False))
+        most = max(share, _most(terms, self._seconds_per_listing))
+        due: list[str] = []
+        for path, listed in self._listed.items():
+            if len(due) >= share and (len(due) >= most or listed >= oldest):
+                break
+            due.append(path)
+        return frozenset(due)
 
     def saw(self, path: str, started: float, settle: float, *, has_changed: bool) -> bool:
         """Note that `path` was listed by a walk that started at `started`.

@@ -207,7 +207,7 @@ class Walk:
     def _count(self, listing: Listing) -> None:
         self._walked.directories += 1
         self._walked.files += listing.types.count(FILE)
-        self._walked.bytes += sum(listing.sizes)
+        self._walked.bytes += listing.bytes
 
     def _ask_listing(self, path: str) -> None:
         reserved = self._membership.reserved(path)
@@ -238,15 +238,16 @@ class Walk:
         if not listing.has_containers:
             return
         membership, asked, is_linked = self._membership, self._asked, path in self._linked
+        prefix = join(path, "")
         for name, letter in listing.containers():
-            child = join(path, name)
+            child = prefix + name
             if letter == DIRECTORY_LINK:
                 self._walked.links.add(child)
             if letter == DIRECTORY_LINK or is_linked:
                 self._linked.add(child)
             if letter == DIRECTORY_LINK and not membership.follow_links:
                 self._walked.closed.add(child)
-            elif child not in asked and child not in foreign and child not in membership.inner:
+            elif not (child in asked or child in foreign or child in membership.inner):
                 self._ask(child)
 
     def _settle_failures(self, path: str, listing: Listing) -> None:
