@@ -209,7 +209,7 @@ def test_kill_at_random_moments_loses_and_repeats_nothing(tmp_path: Path) -> Non
 DIE = """
 import os, sys
 
-import scanner.atomic, scanner.cli, scanner.journal, scanner.state, scanner.store
+import scanner.atomic, scanner.cli, scanner.inventory, scanner.journal, scanner.state, scanner.store
 from scanner.journal import Journal
 from scanner.state import State
 from scanner.store import Store
@@ -238,15 +238,15 @@ def rotate_one(source, target):
     die()
 
 
-def write_some(path, view):
-    with scanner.atomic.AtomicFile(path) as file:
-        file.write(b"{" * 1_000_000)
-        die()
+def write_some(body, *_):
+    body.lines(["{" * 1_000_000])
+    die()
 
 
 assert all(map(callable, (Store._deliver, State.save_memory, State.clear_outbox, Journal.append,
     scanner.journal._write_all, scanner.journal._replace, scanner.journal.sync_file,
-    scanner.store.write_inventory, scanner.atomic.patiently)))
+    scanner.inventory._write_folders, scanner.inventory.InventoryWriter.write,
+    scanner.atomic.patiently)))
 points = {
     "in the transaction": lambda: setattr(State, "save_memory", die),
     "between commit and change list": lambda: setattr(Store, "_deliver", die),
@@ -255,8 +255,10 @@ points = {
         lambda: setattr(scanner.journal, "sync_file", die),
     "after the append": lambda: setattr(State, "clear_outbox", die),
     "in the rotation": lambda: setattr(scanner.journal, "_replace", rotate_one),
-    "between change list and inventory": lambda: setattr(scanner.store, "write_inventory", die),
-    "in the middle of the inventory": lambda: setattr(scanner.store, "write_inventory", write_some),
+    "between change list and inventory":
+        lambda: setattr(scanner.inventory.InventoryWriter, "write", die),
+    "in the middle of the inventory":
+        lambda: setattr(scanner.inventory, "_write_folders", write_some),
     "before the inventory is put in its place":
         lambda: setattr(scanner.atomic, "patiently", die),
 }
