@@ -47,6 +47,8 @@ def measure(
         )
         for files in sizes:
             results.sizes.append(_size(top, files, left_out, repeats, scans))
+            if files != sizes[-1]:
+                write(_path_of(results), results)  # large trees take long, and may fail
         # Last: what it imports would count as the memory of every process started after it.
         from benchmarks.machine import machine
 
@@ -70,11 +72,15 @@ def _size(top: str, files: int, left_out: dict[str, str], repeats: int, scans: i
         return comparison.run()
 
 
-def save(results: Results) -> str:
-    """Write the run and its picture below `results/`; the path of the JSON."""
+def _path_of(results: Results) -> str:
     os.makedirs(page.KEPT, exist_ok=True)
     name = "".join(character for character in results.time[:19] if character.isalnum())
-    path = os.path.join(page.KEPT, f"{name}Z.json")
+    return os.path.join(page.KEPT, f"{name}Z.json")
+
+
+def save(results: Results) -> str:
+    """Write the run and its picture below `results/`; the path of the JSON."""
+    path = _path_of(results)
     write(path, results)
     page.picture_of(results, f"{os.path.splitext(path)[0]}.svg")
     return path

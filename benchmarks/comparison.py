@@ -58,9 +58,6 @@ PERIOD_SCANS = 20
 MOVED_FILES = 10_000
 """Files in the folder that is moved, or a tenth of the tree where that is less."""
 
-LONG_AHEAD = 700.0
-"""Seconds by which the clock is moved before a change, so that no inventory is put off."""
-
 MOST_LOOKS = 1_000_000_000
 """Files that moved times entries of the tree: watchdog's difference puts all paths into a set anew
 for each path that moved (4 s for 2,000 files of 20,000, 5 min for 10,000 of 150,000)."""
@@ -266,7 +263,7 @@ class Comparison:
             engine.ask("settle")
 
     def _changed(self, engine: Worker, scenario: str, kinds: dict[str, int]) -> dict[str, Any]:
-        answer = engine.ask("scan", ahead=LONG_AHEAD)
+        answer = engine.ask("scan")
         self._expect(answer, scenario, kinds)
         self.size.line(scenario, OURS).add(cost_of(answer), sum(kinds.values()))
         return answer

@@ -162,10 +162,10 @@ class Steps:
     def settle(self) -> dict[str, Any]:
         """Scan until nothing is new any more, and every fingerprint is taken."""
         at_rest = 0
+        self._clock.advance(LONG)
         for _ in range(MOST_ROUNDS):
-            self._clock.advance(LONG)
+            self._clock.advance(INTERVAL)
             changes = self._engine.scan().changes
-            self._clock.advance(LONG)
             left = self._engine.fingerprint()
             at_rest = 0 if changes or left else at_rest + 1
             if at_rest == 3:

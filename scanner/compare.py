@@ -96,7 +96,7 @@ class _Comparison:
         above = self._delta.directories.get(parent)
         if above is None and parent not in self._delta.gone:
             above = self._snapshot.get(parent)
-        return above is not None and name in dict(above.listing.containers())
+        return above is not None and name in dict(above.listing.named_containers())
 
     def _compare_directory(self, path: str) -> None:
         old, new = self._snapshot[path], self._walked.observed[path]

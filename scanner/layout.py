@@ -13,6 +13,8 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field
+from itertools import compress
+from operator import is_not
 from typing import NamedTuple
 
 from scanner.portable import is_utf8, readable, shown
@@ -112,14 +114,14 @@ class Count:
     bytes: int = 0
     aliases: int = 0
 
-    def add(self, letters: str, sizes: Iterable[int], sign: int = 1) -> None:
-        """Count rows of a listing; `sign` is -1 to take them away."""
+    def add(self, letters: str, size: int, sign: int = 1) -> None:
+        """Count rows of a listing, `size` bytes in all; `sign` is -1 to take them away."""
         files = letters.count(FILE) + letters.count(FILE_LINK)
         directories = letters.count(DIRECTORY) + letters.count(DIRECTORY_LINK)
         self.files += sign * files
         self.directories += sign * directories
         self.others += sign * (len(letters) - files - directories)
-        self.bytes += sign * sum(sizes)
+        self.bytes += sign * size
 
 
 class Layout:
@@ -172,18 +174,16 @@ class Layout:
                 del self.folders[folder.path]
         for folder in added:
             listing = folder.directory.listing
-            self.counts[folder.root].add(listing.types, listing.sizes)
+            self.counts[folder.root].add(listing.types, listing.bytes)
         _add_up(added)
         return True
 
     def _renewed(self, view: View) -> set[str]:
         """Folders whose own lines differ: what they list, or the size of a folder among it."""
-        differing = {
-            path
-            for path, folder in self.folders.items()
-            if view.snapshot.get(path) is not folder.directory
-        }
-        differing.update(path for path in view.snapshot if path not in self.folders)
+        known = [folder.directory for folder in self.folders.values()]
+        now = map(view.snapshot.get, self.folders)
+        differing = set(compress(self.folders, map(is_not, now, known)))
+        differing |= view.snapshot.keys() - self.folders.keys()
         if self._status != view.status:
             told = dict(self._status).items() ^ dict(view.status).items()
             differing.update(os.path.dirname(path) for path, _ in told)
@@ -202,7 +202,7 @@ class Layout:
 
     def _forget(self, folder: Folder) -> None:
         listing = folder.directory.listing
-        self.counts[folder.root].add(listing.types, listing.sizes, -1)
+        self.counts[folder.root].add(listing.types, listing.bytes, -1)
         self._inodes.discard(folder.directory.inode)
 
     def _drop(self, top: Folder) -> None:
@@ -291,7 +291,7 @@ def _add_up(folders: Iterable[Folder]) -> None:
     """Set the sizes of `folders`, which stand in the order of the file."""
     for folder in reversed(list(folders)):
         below = sum(child.size for child in folder.children)
-        folder.size = sum(folder.directory.listing.sizes) + below
+        folder.size = folder.directory.listing.bytes + below
 
 
 class _Step(NamedTuple):
@@ -308,18 +308,20 @@ def _steps_below(folder: Folder, inner: tuple[str, ...], view: View) -> list[_St
     listing = folder.directory.listing
     nested = [path for path in inner if path != folder.path]
     steps: list[_Step] = []
-    if DIRECTORY in listing.types or DIRECTORY_LINK in listing.types:
+    if listing.has_containers:
         names = listing.split_names()
-        for position, index in enumerate(order(listing.names, names), 1):
+        places = {index: index for index in listing.containers()}
+        if not is_utf8(listing.names):
+            ordered = order(listing.names, names)
+            places = {place: index for place, index in enumerate(ordered) if index in places}
+        for place, index in places.items():
             letter = listing.types[index]
-            if letter not in CONTAINERS:
-                continue
             path = join(folder.path, names[index])
             if path not in view.snapshot:
                 continue  # unreadable, a link loop, or a link that is not followed
             below = tuple(p for p in nested if is_below(p, path)) if nested else ()
             linked = folder.linked or letter == DIRECTORY_LINK
-            steps.append(_Step(path, folder, position, linked, below))
+            steps.append(_Step(path, folder, place + 1, linked, below))
     # A nested root stands in no listing of the outer one, and folders between the two may be
     # left out there as well.
     apart = [p for p in nested if not any(is_below(p, step.path) for step in steps)]
@@ -378,15 +380,15 @@ def _count(folders: Mapping[str, Folder], view: View) -> list[Count]:
     for folder in folders.values():
         count = counts[folder.root]
         listing = folder.directory.listing
-        count.add(listing.types, listing.sizes)
+        count.add(listing.types, listing.bytes)
         shared = shared_names(folder, folders)
-        if shared or any(letter in CONTAINERS for letter in set(listing.types)):
-            for name, letter, size in zip(
-                listing.split_names(), listing.types, listing.sizes, strict=True
-            ):
-                if alias_of(folder, name, letter, shared, folders):
-                    count.add(letter, (size,), -1)
-                    count.aliases += 1
+        names = listing.split_names() if shared or listing.has_containers else []
+        # What the owner does not list can be an alias only as a folder that is listed elsewhere.
+        for index in range(len(names)) if shared else listing.containers():
+            letter = listing.types[index]
+            if alias_of(folder, names[index], letter, shared, folders):
+                count.add(letter, listing.sizes[index], -1)
+                count.aliases += 1
     return counts
 
 

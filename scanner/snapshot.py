@@ -101,12 +101,16 @@ class Listing:
         """Whether any entry has entries below it."""
         return DIRECTORY in self.types or DIRECTORY_LINK in self.types
 
-    def containers(self) -> Iterator[tuple[str, str]]:
+    def containers(self) -> Iterator[int]:
+        """Indices of the rows that have entries below them."""
+        return (found.start() for found in _CONTAINER.finditer(self.types))
+
+    def named_containers(self) -> Iterator[tuple[str, str]]:
         """(name, type) of the entries that have entries below them, sorted by name."""
         if self.has_containers:
             names = self.split_names()
-            for found in _CONTAINER.finditer(self.types):
-                yield names[found.start()], found.group()
+            for index in self.containers():
+                yield names[index], self.types[index]
 
 
 def listing_of(
@@ -199,7 +203,7 @@ def directories_below(
         if directory is None:
             continue
         yield path, directory
-        below = [join(path, name) for name, _ in directory.listing.containers()]
+        below = [join(path, name) for name, _ in directory.listing.named_containers()]
         stack.extend(reversed(below))
 
 

@@ -239,7 +239,7 @@ class Walk:
             return
         membership, asked, is_linked = self._membership, self._asked, path in self._linked
         prefix = join(path, "")
-        for name, letter in listing.containers():
+        for name, letter in listing.named_containers():
             child = prefix + name
             if letter == DIRECTORY_LINK:
                 self._walked.links.add(child)
@@ -252,7 +252,7 @@ class Walk:
 
     def _settle_failures(self, path: str, listing: Listing) -> None:
         """What did not answer and is not listed in `path` any more is simply gone."""
-        present = dict(listing.containers())
+        present = dict(listing.named_containers())
         for failed in [p for p in self._walked.failed if os.path.dirname(p) == path]:
             if os.path.basename(failed) not in present:
                 del self._walked.failed[failed]

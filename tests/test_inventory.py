@@ -539,7 +539,7 @@ def test_copying_gives_what_writing_anew_gives(tmp_path_factory, data):
         reached = {root.path for root in roots}
         for path in sorted(snapshot):
             if path in reached:
-                for name, _ in snapshot[path].listing.containers():
+                for name, _ in snapshot[path].listing.named_containers():
                     reached.add(join(path, name))
         for path in snapshot.keys() - reached:
             del snapshot[path]

@@ -30,7 +30,7 @@ ROWS = st.lists(
 def test_containers_and_bytes_are_those_of_the_rows(rows: list[Row]) -> None:
     listing = listing_of(rows)
     expected = [(row.name, row.type) for row in sorted(rows) if row.type in CONTAINERS]
-    assert list(listing.containers()) == expected
+    assert list(listing.named_containers()) == expected
     assert listing.has_containers is bool(expected)
     assert listing.bytes == listing.bytes == sum(row.size for row in rows)
 
