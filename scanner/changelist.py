@@ -8,11 +8,12 @@ from __future__ import annotations
 import os
 from bisect import bisect_left
 from collections import ChainMap
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from scanner.changes import CREATED, DELETED, MODIFIED, MOVED, Change
 from scanner.compare import Delta
 from scanner.moves import Move, Moves, longest_source
+from scanner.packs import PackChange
 from scanner.snapshot import (
     CONTAINERS,
     FILE,
@@ -21,6 +22,7 @@ from scanner.snapshot import (
     Entry,
     Snapshot,
     directories_below,
+    entries_of,
 )
 
 _ORDER = {DELETED: 0, MOVED: 1, CREATED: 2, MODIFIED: 3}
@@ -67,7 +69,52 @@ def compose(
         *(_change(CREATED, entry, root_of) for entry in created.values()),
         *(_change(MODIFIED, entry, root_of) for entry in modified.values()),
     ]
+    return _sorted(changes)
+
+
+def _sorted(changes: Iterable[Change]) -> list[Change]:
     return sorted(changes, key=lambda change: (_ORDER[change.kind], change.path))
+
+
+def tell_packs(
+    changes: list[Change],
+    told: Mapping[str, PackChange],
+    view: Mapping[str, Directory],
+    root_of: Callable[[str], str],
+) -> list[Change]:
+    """`changes` with what became of node packs, by path (of those that are gone, where they were).
+
+    It stands on the line of the pack's folder or file where that has one: its move, if it was
+    enabled or disabled by being renamed. A pack that changed where it is gets a line of its own,
+    which says of the entry what is the case anyway, so that replay stays exact; one that is only
+    seen for the first time gets none. `view` gives directories as they are after the scan.
+    """
+    if not told:
+        return changes
+    lines = list(changes)
+    places: dict[str, int] = {}
+    sources: dict[str, int] = {}
+    deleted: dict[str, int] = {}
+    for index, line in enumerate(lines):
+        if line.kind == DELETED:
+            deleted[line.path] = index
+        else:
+            places.setdefault(line.path, index)  # a move comes before all else
+        if line.source:
+            sources[line.source] = index
+    for path, pack in told.items():
+        place = places.get(path) if pack.after else deleted.get(path, sources.get(path))
+        if place is not None and (pack.before or lines[place].kind != MODIFIED):
+            lines[place] = lines[place]._replace(pack=pack)
+        elif pack.before and pack.after:
+            entry = _entry_at(path, view)
+            lines.append(_change(MODIFIED, entry, root_of)._replace(pack=pack))
+    return _sorted(lines)
+
+
+def _entry_at(path: str, view: Mapping[str, Directory]) -> Entry:
+    folder = os.path.dirname(path)
+    return next(entry for entry in entries_of(folder, view[folder]) if entry.path == path)
 
 
 def carry_fingerprints(delta: Delta, moves: Moves, snapshot: Snapshot) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from scanner.packs import PackChange
+
 CREATED = "created"
 DELETED = "deleted"
 MODIFIED = "modified"
@@ -17,7 +19,8 @@ class Change(NamedTuple):
 
     `type` is a word of `snapshot.TYPE_NAMES`; `size` in bytes, `mtime` in nanoseconds (the last
     known ones for what was deleted). `source` is where a moved entry came from. `files` and
-    `bytes` are given for directories that moved and for baselines, else -1.
+    `bytes` are given for directories that moved and for baselines, else -1. `pack` is an annotation
+    of the line of a node pack's folder or file.
     """
 
     kind: str
@@ -31,3 +34,4 @@ class Change(NamedTuple):
     files: int = -1
     bytes: int = -1
     reason: str = ""
+    pack: PackChange | None = None

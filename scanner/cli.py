@@ -163,6 +163,7 @@ _FILES = {"profile": Profile, "config": Config}
 _LOG = {"log_file": LogFile, "log_level": LogLevel}
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
+_Value = TypeVar("_Value")
 
 
 def _taking(*groups: Mapping[str, Any]) -> Callable[[_Command], _Command]:
@@ -338,6 +339,132 @@ def changes(
 
 
 @app.command()
+@_taking(_OUTPUT, _FILES)
+def find(
+    globs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[GLOB]...",
+            help="Patterns of names, or with a slash of the end of paths: '*.gguf', 'loras/**'. "
+            "Capitals do not matter. Default: everything.",
+        ),
+    ] = None,
+    root: Annotated[
+        list[str] | None, typer.Option(help="Kind, path or id of a root. Repeatable.")
+    ] = None,
+    category: Annotated[
+        list[str] | None, typer.Option(help="As ComfyUI names it: loras, '*_models'. Repeatable.")
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="What it is: lora, checkpoint, vae, pack. Repeatable."),
+    ] = None,
+    base_model: Annotated[
+        list[str] | None,
+        typer.Option(help="Part of a base model's name, or a pattern: sdxl, 'wan*'. Repeatable."),
+    ] = None,
+    format_: Annotated[
+        list[str] | None, typer.Option("--format", help="safetensors, gguf, ckpt. Repeatable.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="'>1GB', '<=100MB', 1GB..2GB, 1GB.., =0.")
+    ] = None,
+    age: Annotated[
+        str | None, typer.Option(help="Since it was modified: '>30d', '<2h', 7d..30d, 30d...")
+    ] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="unsettled, partial, truncated, damaged, pointer, page or corrupt; or broken, "
+            "unfinished, any. Repeatable."
+        ),
+    ] = None,
+    type_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            help="file, directory, symlink or other. Repeatable. Default: files, links to files.",
+        ),
+    ] = None,
+    hash_prefix: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--hash",
+            help="First digits of a fingerprint, xxh3, SHA-256, AutoV2 or AutoV3. Repeatable.",
+        ),
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="In title, trigger words, description or path.")
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option(help="path, size (largest first) or age (youngest first).")
+    ] = None,
+    is_reversed: Annotated[
+        bool, typer.Option("--reverse", help="Sort the other way round.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(help="So many at most.")] = None,
+    as_json: AsJson = False,
+    **options: Any,
+) -> None:
+    """Search the inventory. Exits with 1 where nothing is found."""
+    inventory = _outputs(_load(options)).inventory
+    import time
+
+    from scanner.find import find_entries, header_of, parse_wanted
+    from scanner.find_page import print_found, write_found
+
+    header = header_of(inventory)
+    wanted = parse_wanted(
+        header,
+        os.getcwd(),
+        globs=globs or (),
+        roots=root or (),
+        categories=category or (),
+        kinds=kind or (),
+        base_models=base_model or (),
+        formats=format_ or (),
+        size=size,
+        age=age,
+        statuses=status or (),
+        types=type_ or (),
+        hashes=hash_prefix or (),
+        text=text,
+        sort=sort,
+        is_reversed=is_reversed,
+        limit=limit,
+    )
+    entries = find_entries(inventory, wanted, time.time_ns())
+    if as_json:
+        found = write_found(sys.stdout.buffer, header, entries)
+    else:
+        found = print_found(_console(), entries, limit)
+    if not found.count:
+        raise typer.Exit(1)
+
+
+@app.command()
+@_taking(_OUTPUT, _FILES)
+def packs(
+    is_enabled: Annotated[
+        bool | None, typer.Option("--enabled/--disabled", help="Only those. Default: all.")
+    ] = None,
+    as_json: AsJson = False,
+    **options: Any,
+) -> None:
+    """The node packs, their versions and where they come from."""
+    inventory = _outputs(_load(options)).inventory
+    from scanner.find import header_of, packs_of
+    from scanner.find_page import print_packs, write_packs
+
+    header = header_of(inventory)
+    found = packs_of(inventory, is_enabled=is_enabled)
+    if as_json:
+        write_packs(sys.stdout.buffer, header, found)
+    else:
+        print_packs(_console(), found)
+
+
+@app.command()
 @_taking(_ROOTS, _OUTPUT, _FILES)
 def roots(
     as_json: AsJson = False,
@@ -503,6 +630,107 @@ def accept(
         typer.echo(answer.told, err=True)
 
 
+# Reading files
+
+
+@app.command("hash")
+@_taking(_OUTPUT, _FILES)
+def hash_(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH]...",
+            help="Only files at or below these. Default: all models, downloads and extra folders.",
+        ),
+    ] = None,
+    algorithm: Annotated[
+        list[str] | None,
+        typer.Option(help="xxh3 or sha256; repeatable. Default: the setting `hash`, or both."),
+    ] = None,
+    rate: Annotated[
+        str | None, typer.Option(help="Bytes per second at most on each mount: 50MB/s.")
+    ] = None,
+    as_json: AsJson = False,
+    **options: Any,
+) -> None:
+    """Read files whole and keep their hashes: proves duplicates, finds silent damage later."""
+    loaded = _load(options)
+    from scanner.content import ALGORITHMS
+    from scanner.settings import parse_algorithms
+
+    wanted = loaded.settings.hash or ALGORITHMS
+    if algorithm:
+        wanted = _checked("--algorithm", parse_algorithms, algorithm)
+    limit = loaded.settings.hash_rate if rate is None else _rate(rate)
+    outputs = _outputs(loaded)
+    from scanner.display import hashing_display, print_hashed
+    from scanner.hashing import Hashing, show_in_inventory
+    from scanner.service import stopping_on_signals
+
+    hashing = Hashing(loaded.settings, outputs, limit, paths or ())
+    try:
+        with stopping_on_signals(hashing) as signals, hashing_display("hashing") as progress:
+            result = hashing.hash(wanted, progress)
+    finally:
+        hashing.close()
+    show_in_inventory(outputs, loaded.settings)
+    if as_json:
+        _print_json(result.as_json())
+    else:
+        print_hashed(_console_for_errors(), result)
+    if signals:
+        raise typer.Exit(128 + signals[0])
+    if result.unread:
+        raise typer.Exit(3)
+
+
+@app.command()
+@_taking(_OUTPUT, _FILES)
+def verify(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATH]...", help="Only files at or below these."),
+    ] = None,
+    older: Annotated[
+        str, typer.Option(help="Only files that were last read so long ago: 30d.")
+    ] = "0s",
+    rate: Annotated[
+        str | None, typer.Option(help="Bytes per second at most on each mount: 50MB/s.")
+    ] = None,
+    as_json: AsJson = False,
+    **options: Any,
+) -> None:
+    """Read hashed files again and compare: finds content that changed though size and time did
+    not. Exits with 1 where there is any."""
+    loaded = _load(options)
+    import time
+
+    before = time.time_ns() - int(_seconds("--older", older) * 1e9)
+    limit = loaded.settings.hash_rate if rate is None else _rate(rate)
+    outputs = _outputs(loaded)
+    from scanner.display import hashing_display, print_verified
+    from scanner.hashing import Hashing, show_in_inventory
+    from scanner.service import stopping_on_signals
+
+    hashing = Hashing(loaded.settings, outputs, limit, paths or ())
+    try:
+        with stopping_on_signals(hashing) as signals, hashing_display("verifying") as progress:
+            result = hashing.verify(before, progress)
+    finally:
+        hashing.close()
+    show_in_inventory(outputs, loaded.settings)
+    if as_json:
+        _print_json(result.as_json())
+    else:
+        print_verified(_console(), _console_for_errors(), result)
+    if signals:
+        raise typer.Exit(128 + signals[0])
+    if result.damaged:
+        raise typer.Exit(1)
+    if result.unread:
+        raise typer.Exit(3)
+
+
 @config_app.command("show")
 @_taking(_ROOTS, _OUTPUT, _TIMES, _HOLD, _FILES, _LOG)
 def config_show(
@@ -539,22 +767,30 @@ def _load(options: Mapping[str, Any]) -> Loaded:
     return load(options, environ=os.environ, cwd=os.getcwd())
 
 
+def _checked(option: str, read: Callable[[Any], _Value], value: object) -> _Value:
+    try:
+        return read(value)
+    except ValueError as error:
+        raise SettingsError(f"{option}: {error}") from None
+
+
 def _seconds(option: str, text: str) -> float:
     from scanner.settings import parse_duration
 
-    try:
-        return parse_duration(text)
-    except ValueError as error:
-        raise SettingsError(f"{option}: {error}") from None
+    return _checked(option, parse_duration, text)
 
 
 def _fraction(option: str, text: str) -> float:
     from scanner.settings import parse_fraction
 
-    try:
-        return parse_fraction(text)
-    except ValueError as error:
-        raise SettingsError(f"{option}: {error}") from None
+    return _checked(option, parse_fraction, text)
+
+
+def _rate(text: str) -> int:
+    """Bytes per second, with or without "/s"."""
+    from scanner.settings import parse_size
+
+    return _checked("--rate", parse_size, text.strip().removesuffix("/s"))
 
 
 def _find_roots(loaded: Loaded, tell: Any = None) -> Found:
@@ -612,6 +848,12 @@ def _console() -> Console:
 
     # Where nobody looks at it line by line nothing is cut or wrapped.
     return Console(width=None if sys.stdout.isatty() else 100_000)
+
+
+def _console_for_errors() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, width=None if sys.stderr.isatty() else 100_000)
 
 
 def _start_log(loaded: Loaded) -> None:

@@ -10,7 +10,7 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -22,7 +22,7 @@ from scanner.backlog import Done
 from scanner.changes import KINDS
 from scanner.errors import SettingsError
 from scanner.journal import follow, read
-from scanner.portable import printable, time_ns
+from scanner.portable import printable, time_ns, time_text
 from scanner.report import count_text, seconds_text, share_text, size_text
 from scanner.service import Display
 from scanner.settings import Settings, format_duration, parse_duration
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress
     from rich.text import Text
+
+    from scanner.hashing import Result
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 
@@ -203,6 +205,90 @@ def waiting(text: str) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def hashing_display(what: str) -> Iterator[Callable[[Done], None]]:
+    """A bar of bytes with rate and time left, on a terminal; else a line every ten seconds."""
+    if not sys.stderr.isatty():
+        told = time.monotonic()
+
+        def tell(done: Done) -> None:
+            nonlocal told
+            if time.monotonic() - told >= _Plain.EVERY:
+                told = time.monotonic()
+                left = f"{count_text(done.left.files, 'file')}, {size_text(done.left.bytes)}"
+                print(f"{what}: {size_text(done.bytes)} read, {left} left", file=sys.stderr)
+
+        yield tell
+        return
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+        TransferSpeedColumn,
+    )
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[left]}"),
+        console=_terminal(),
+        transient=True,
+    ) as bar:
+        task = bar.add_task(what, total=None, left="")
+
+        def show(done: Done) -> None:
+            left = f"{done.left.files:,} left"
+            bar.update(task, completed=done.bytes, total=done.bytes + done.left.bytes, left=left)
+
+        yield show
+
+
+def print_hashed(console: Console, result: Result) -> None:
+    """What `hash` has done, in a line or two."""
+    read, left = result.read, result.left
+    text = f"{count_text(read.files, 'file')} hashed, {size_text(read.bytes)}"
+    if left.files:
+        text += f"; {count_text(left.files, 'file')} left, {size_text(left.bytes)}"
+    console.print(f"{text}.", highlight=False)
+    _print_unread(console, result.unread)
+
+
+def print_verified(console: Console, errors: Console, result: Result) -> None:
+    """What `verify` found: damaged files one a line on stdout."""
+    for damage in result.damaged:
+        was = (time_text(damage.hashed) or "")[:10]
+        console.print(
+            f"{printable(damage.path)}: content has changed since {was}, size and time have not",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+    read = result.read
+    sound = read.files - len(result.damaged)
+    errors.print(
+        f"{count_text(read.files, 'file')} read, {size_text(read.bytes)}: {sound:,} as they were, "
+        f"{len(result.damaged):,} not.",
+        highlight=False,
+    )
+    _print_unread(errors, result.unread)
+
+
+def _print_unread(console: Console, unread: Sequence[str]) -> None:
+    if unread:
+        console.print(
+            f"{count_text(len(unread), 'file')} could not be read or changed since the last scan, "
+            f"such as {printable(unread[0])}.",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
+
+
 # Tables
 
 
@@ -261,6 +347,12 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
     if backlog["files"]:
         left = f"{count_text(backlog['files'], 'file')}, {size_text(backlog['bytes'])}"
         console.print(Text(f"fingerprints to take: {left}"))
+    if (unhashed := status.get("unhashed", {"files": 0}))["files"]:
+        left = f"{count_text(unhashed['files'], 'file')}, {size_text(unhashed['bytes'])}"
+        console.print(Text(f"hashes to take: {left}"))
+    if status.get("unfinished"):
+        told = count_text(status["unfinished"], "file")
+        console.print(Text(f"not whole yet: {told} (comfy-inventory find --status unfinished)"))
     console.print(Text(f"inventory {status['inventory']['path']}"))
 
 

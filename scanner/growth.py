@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from typing import NamedTuple
 
 from scanner.compare import Delta
+from scanner.snapshot import FILE, FILE_LINK
 from scanner.state import Unsettled
 
 
 class Growth(NamedTuple):
-    """`growing`: files whose change is not reported yet. `unsettled`: all that changed lately."""
+    """`growing`: files whose change is not reported yet. `unsettled`: all that changed lately, and
+    unfinished downloads that were reported lately."""
 
     growing: frozenset[str]
     unsettled: dict[str, Unsettled]
@@ -20,6 +22,8 @@ def judge_growth(
     delta: Delta,
     before: Mapping[str, Unsettled],
     *,
+    unfinished: Container[str],
+    was_unfinished: Container[str],
     moved: Iterable[str],
     was_walked: Callable[[str], bool],
     now: int,
@@ -29,26 +33,43 @@ def judge_growth(
 
     A file that changed in the last scan and is larger again is still growing: it keeps the size
     and mtime last reported, until it rests or `every` nanoseconds have passed since its last line.
+    So does one that is an unfinished download, whatever of it changed, and though it may have
+    rested meanwhile: downloads stall, and aria2 allocates the whole size first. What was one in the
+    last scan and is none any more is whole, and reported at once. `unfinished` and `was_unfinished`
+    are the paths that are downloads now and by the snapshot.
     `moved` are files whose move is reported in this scan, with what they are now.
     """
+
+    def is_recent(seen: Unsettled) -> bool:
+        # A clock that was set back must not silence a file until it has caught up.
+        return 0 <= now - seen.reported < every
+
+    def waits(path: str, seen: Unsettled, size: int, mtime: int) -> bool:
+        if path in unfinished:
+            return is_recent(seen)
+        if path in was_unfinished or (size, mtime) == (seen.size, seen.mtime):
+            return False  # whole, or at rest: this scan reports what it has become
+        return size > seen.size and is_recent(seen)
+
     growing: set[str] = set()
     unsettled: dict[str, Unsettled] = {
         path: seen
         for path, seen in before.items()
-        if not was_walked(path) and path not in delta.deleted
+        if path not in delta.deleted
+        and (not was_walked(path) or (is_recent(seen) and path in unfinished))
     }
     arrived = set(moved)
     for path, (_, new) in delta.modified.items():
         seen = before.get(path)
         if seen is not None and path not in arrived:
-            if (new.size, new.mtime) == (seen.size, seen.mtime):
-                continue  # at rest: this scan reports what it has become
-            if new.size > seen.size and now - seen.reported < every:
+            if waits(path, seen, new.size, new.mtime):
                 growing.add(path)
                 unsettled[path] = Unsettled(new.size, new.mtime, seen.reported)
                 continue
+            if path not in unfinished and (new.size, new.mtime) == (seen.size, seen.mtime):
+                continue  # at rest, and told with what it has become
         unsettled[path] = Unsettled(new.size, new.mtime, now)
     for path, entry in delta.created.items():
-        if entry.type in "fl":
+        if entry.type in (FILE, FILE_LINK):
             unsettled[path] = Unsettled(entry.size, entry.mtime, now)
     return Growth(frozenset(growing), unsettled)

@@ -305,7 +305,7 @@ def _enter(folder: Folder, above: int, body: _Body, view: View, layout: Layout) 
     if folder.length != UNWRITTEN:
         body.copy(folder.source, folder.length)
         return None
-    return _Open(folder, start, _lines(folder, view, layout.folders), _gaps(folder))
+    return _Open(folder, start, _lines(folder, view, layout), _gaps(folder))
 
 
 def _gaps(folder: Folder) -> Iterator[tuple[int, Folder]]:
@@ -320,16 +320,18 @@ def _write_lines(body: _Body, lines: Iterator[str]) -> None:
         body.lines(batch)
 
 
-def _lines(folder: Folder, view: View, folders: Mapping[str, Folder]) -> Iterator[str]:
+def _lines(folder: Folder, view: View, layout: Layout) -> Iterator[str]:
     """The lines of the rows of one folder."""
-    return chain.from_iterable(_batches(folder, view, folders))
+    return chain.from_iterable(_batches(folder, view, layout))
 
 
-def _batches(folder: Folder, view: View, folders: Mapping[str, Folder]) -> Iterator[list[str]]:
+def _batches(folder: Folder, view: View, layout: Layout) -> Iterator[list[str]]:
     listing = folder.directory.listing
     names = listing.split_names()
-    entry = _Entries(folder, view, folders)
+    entry = _Entries(folder, view, layout.folders)
     proofs = _proofs(folder)
+    if view.notes is not None and folder.path in view.notes.folders:
+        proofs = _with_notes(proofs, names, folder, view)
     rows: Iterable[tuple[str, str, int, int, str]]
     rows = zip(names, listing.types, listing.sizes, listing.mtimes, proofs, strict=False)
     if not entry.is_clean:
@@ -338,7 +340,7 @@ def _batches(folder: Folder, view: View, folders: Mapping[str, Folder]) -> Itera
     is_plain = (
         entry.is_clean
         and not entry.shared
-        and not entry.has_status
+        and folder.path not in layout.with_status
         and listing.names.replace("\0", "").isprintable()
         and '"' not in listing.names
         and "\\" not in listing.names
@@ -379,9 +381,6 @@ class _Entries:
         self.is_clean = is_utf8(folder.path) and is_utf8(folder.directory.listing.names)
         self._targets = dict(folder.directory.listing.targets)
         self.shared = shared_names(folder, folders)
-        self.has_status = bool(view.status) and folder.path in set(
-            map(os.path.dirname, view.status)
-        )
 
     def line(self, row: tuple[str, str, int, int, str]) -> str:
         """The line of a row: name, type, size, mtime and the text of its proof."""
@@ -418,6 +417,20 @@ class _Entries:
         if alias:
             entry.update(path_fields(alias, view.base, "alias_of"))
         return f"{orjson.dumps(entry).decode()[:-1]}{proof}}}"
+
+
+def _with_notes(
+    proofs: Iterable[str], names: Sequence[str], folder: Folder, view: View
+) -> Iterator[str]:
+    """The fields of each row's fingerprint, and of whatever else is known of it."""
+    assert view.notes is not None
+    notes = view.notes.of(folder.path, folder.directory)
+    for name, proof in zip(names, proofs, strict=False):
+        fields = notes.get(name, {})
+        if view.status and join(folder.path, name) in view.status:
+            # What is known of a file that is not whole yet may say it in another word.
+            fields = {key: fields[key] for key in fields if key not in ("status", "problem")}
+        yield proof + ("," + orjson.dumps(fields).decode()[1:-1] if fields else "")
 
 
 def _proofs(folder: Folder) -> Iterable[str]:

@@ -59,6 +59,8 @@ def encode(change: Change, *, scan: int, n: int, of: int, time_ns: int, base: st
         fields["bytes"] = change.bytes
     if change.reason:
         fields["reason"] = readable(change.reason)
+    if change.pack is not None:
+        fields["pack"] = change.pack.as_json()
     return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
 
 

@@ -7,7 +7,7 @@ from collections import ChainMap, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from scanner.changelist import compose
+from scanner.changelist import compose, tell_packs
 from scanner.changes import BASELINE, DELETED, Change
 from scanner.compare import adopt, compare, keep_entries
 from scanner.growth import judge_growth
@@ -24,6 +24,8 @@ from scanner.guard import (
 from scanner.ignore import IgnoreRules
 from scanner.membership import Members, members_of, scope_of
 from scanner.moves import Window, find_moves, longest_source
+from scanner.packs import KIND, PackChange, differs, pack_of_file, pack_places, record_of
+from scanner.partial import Signs
 from scanner.passing import Pass
 from scanner.places import Places
 from scanner.remember import remember
@@ -66,6 +68,7 @@ class Judgement:
         self._find_moves(run, fingerprints)
         self._hold_back(run)
         self._settle_growth(run)
+        self._follow_packs(run)
         remember(run, self._members, self._store.snapshot)
 
     def has_new_rules(self, place: Root, places: Places) -> bool:
@@ -334,6 +337,10 @@ class Judgement:
         return frozenset(accepted)
 
     def _settle_growth(self, run: Pass) -> None:
+        def listed_now(folder: str) -> Directory | None:
+            known = None if folder in run.delta.gone else self._store.snapshot.get(folder)
+            return run.delta.directories.get(folder, known)
+
         walked = [root for root in run.roots if root.id in run.walked]
         arrived = {move.target.path for move in run.moves.files}
         for move in run.moves.directories:
@@ -342,6 +349,8 @@ class Judgement:
         growth = judge_growth(
             run.delta,
             run.memory.unsettled,
+            unfinished=Signs(listed_now),
+            was_unfinished=Signs(self._store.snapshot.get),
             moved=arrived,
             was_walked=lambda path: owner_of(path, run.places.all) in walked,
             now=run.moment.wall,
@@ -352,6 +361,58 @@ class Judgement:
             self._store.note_annotations()
             keep_entries(run.delta, self._store.snapshot, set(growth.growing))
             run.changes = [change for change in run.changes if change.path not in growth.growing]
+
+    # Packs
+
+    def _follow_packs(self, run: Pass) -> None:
+        """Bring the records of node packs to what was read of them, and where they stand now.
+
+        Like a file's fingerprint a record stays until something better is known: of packs that
+        were not read now, and of those below what is offline.
+        """
+        old = run.old.packs
+        view = ChainMap(run.delta.directories, self._store.snapshot)
+        moves = [*run.moves.directories, *run.moves.files]
+        origins = {move.target.path: move.source.path for move in moves}
+        told: dict[str, PackChange] = {}
+        followed: set[str] = set()
+        run.memory.packs = {}
+        for path, is_directory in self._pack_places(run, view):
+            origin = _origin(path, origins)
+            followed.add(origin if origin in old else path)
+            known = old.get(origin) or old.get(path)
+            found = run.packs.get(path) if is_directory else pack_of_file(path)
+            pack = record_of(path, found, known)
+            if pack is not None:
+                run.memory.packs[path] = pack
+                if known is None or differs(pack, known):
+                    told[path] = PackChange(known, pack)
+        for path in old.keys() - run.memory.packs.keys() - followed:
+            told[path] = PackChange(old[path], None)
+        run.changes = tell_packs(run.changes, told, view, self._root_id)
+        if run.memory.packs == old:
+            run.memory.packs = old
+        else:
+            self._store.note_annotations()
+
+    def _pack_places(self, run: Pass, view: Mapping[str, Directory]) -> list[tuple[str, bool]]:
+        def is_there(path: str) -> bool:
+            return path not in run.delta.gone or path in run.delta.directories
+
+        return [
+            (path, is_directory)
+            for root in self._roots
+            if root.kind == KIND and is_there(root.path)
+            for path, is_directory in pack_places(view, root.path)
+            if not is_directory or is_there(path)
+        ]
+
+
+def _origin(path: str, origins: Mapping[str, str]) -> str:
+    """Where `path` was before what moved in this scan, by target, moved; `path` itself if it did
+    not."""
+    above = longest_source(path, origins)
+    return path if above is None else origins[above] + path[len(above) :]
 
 
 def _is_empty(directory: Directory) -> bool:

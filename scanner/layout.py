@@ -17,6 +17,7 @@ from itertools import compress
 from operator import is_not
 from typing import NamedTuple
 
+from scanner.notes import Notes
 from scanner.portable import is_utf8, readable, shown
 from scanner.roots import KINDS, Root, category_of
 from scanner.snapshot import (
@@ -70,9 +71,12 @@ class View:
     snapshot: Snapshot
     status: Mapping[str, str] = field(default_factory=dict)
     """A word for some paths, as `unsettled`."""
+    notes: Notes | None = None
+    """What else is known of entries."""
 
 
 UNWRITTEN = -1
+_NO_NOTES: Mapping[str, object] = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -132,7 +136,8 @@ class Layout:
         self.tops: list[Folder] = []
         self._base = view.base
         self._roots = [root.root for root in view.roots]
-        self._status = view.status
+        self._set_status(view.status)
+        self._noted = _noted(view)
         self._owners = _owners(view)
         self._inner = _inner(self._owners)
         self._inodes: set[int] = set()
@@ -142,6 +147,11 @@ class Layout:
         self._is_plain = is_plain and not self._inner
         _add_up(self.folders.values())
         self.counts = _count(self.folders, view)
+
+    def _set_status(self, status: Mapping[str, str]) -> None:
+        self._status = status
+        self.with_status = frozenset(map(os.path.dirname, status))
+        """Folders with entries that have a word of their own."""
 
     def update(self, view: View) -> bool:
         """Take over what differs in `view`: those folders are unwritten afterwards.
@@ -157,7 +167,8 @@ class Layout:
         ):
             return False
         renewed = self._renewed(view)
-        self._status = view.status
+        self._set_status(view.status)
+        self._noted = _noted(view)
         old = [self.folders[path] for path in renewed if path in self.folders]
         for folder in old:
             self._forget(folder)
@@ -187,6 +198,9 @@ class Layout:
         if self._status != view.status:
             told = dict(self._status).items() ^ dict(view.status).items()
             differing.update(os.path.dirname(path) for path, _ in told)
+        if self._noted is not _noted(view):
+            noted = self._noted.items() ^ _noted(view).items()
+            differing.update(folder for folder, _ in noted if folder in view.snapshot)
         tops = {folder.path for folder in self.tops}
         renewed: set[str] = set()
         for path in differing:
@@ -270,6 +284,10 @@ class Layout:
             category_in(view.roots[root].root, step.path),
             source=source,
         )
+
+
+def _noted(view: View) -> Mapping[str, object]:
+    return view.notes.folders if view.notes is not None else _NO_NOTES
 
 
 def _owners(view: View) -> dict[str, int]:

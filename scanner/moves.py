@@ -1,7 +1,8 @@
 """Which deletions and creations are one file or directory that moved: pure but for one question.
 
 A move is the same content, proven (design rule 6): by equal inode, size and mtime where inodes
-are stable, else by equal size and fingerprint. Fingerprints that are not known yet are asked for
+are stable, else by equal size and fingerprint. Only a download is believed to be itself though it
+has grown. Fingerprints that are not known yet are asked for
 through a function, only of files whose size equals that of something gone.
 """
 
@@ -15,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from scanner.compare import Delta
+from scanner.partial import final_names
 from scanner.snapshot import BROKEN_LINK, CONTAINERS, FILE, FILE_LINK, Entry
 
 INODE = "inode"
@@ -193,6 +195,7 @@ class _Pairing:
 
     def _pair_files(self) -> None:
         self._pair_groups(_inode_key, INODE)
+        self._pair_downloads()
         gone_sizes = {
             entry.size
             for pool in (self._now_gone, self._past_gone)
@@ -208,6 +211,27 @@ class _Pairing:
         ]
         self._learn([entry for entry in wanted if not entry.fingerprint])
         self._pair_groups(self._fingerprint_key, FINGERPRINT)
+
+    def _pair_downloads(self) -> None:
+        """A browser's download that grew until it was renamed: the same inode in the same folder,
+        under the name that it has when it is whole, and no smaller.
+
+        Between two scans it gets its last bytes and its name, so that no size or fingerprint can
+        be compared. An inode alone would not do: file systems give freed ones away at once.
+        """
+        for path, gone in list(self._now_gone.items()):
+            folder, name = os.path.split(path)
+            for final in final_names(name) if gone.inode and gone.type == FILE else ():
+                there = self._now_arrived.get(os.path.join(folder, final))
+                if (
+                    there is not None
+                    and there.type == FILE
+                    and (there.device, there.inode) == (gone.device, gone.inode)
+                    and there.size >= max(gone.size, 1)
+                ):
+                    self._moves.files.append(Move(gone, there, INODE))
+                    del self._now_gone[path], self._now_arrived[there.path]
+                    break
 
     def _pair_groups(self, key_of: Callable[[Entry], object], evidence: str) -> None:
         groups: dict[object, tuple[list[Entry], list[Entry]]] = {}

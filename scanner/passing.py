@@ -9,6 +9,7 @@ from scanner.changes import Change
 from scanner.compare import Delta
 from scanner.guard import Health, Hold, Moment
 from scanner.moves import Moves
+from scanner.packs import Pack
 from scanner.places import Places
 from scanner.roots import Root
 from scanner.state import Memory, Request, RootRecord
@@ -59,6 +60,8 @@ class Pass:
     old: Memory
     memory: Memory
     walked: dict[str, Walked] = field(default_factory=dict)
+    packs: dict[str, Pack] = field(default_factory=dict)
+    """Node packs that were read, by path."""
     delta: Delta = field(default_factory=Delta)
     moves: Moves = field(default_factory=Moves)
     baselines: list[Change] = field(default_factory=list)

@@ -7,13 +7,17 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from scanner.changes import BASELINE, CREATED, DELETED, MOVED, Change
+from scanner.changes import BASELINE, CREATED, DELETED, MODIFIED, MOVED, Change
+from scanner.packs import Pack, PackChange
 from scanner.portable import printable, shown
 
 CROWD = 10
 """From so many changes of one kind in one folder on, one line stands for all of them."""
 
-_VERBS = {CREATED: "created", DELETED: "deleted", "modified": "modified", MOVED: "moved"}
+SHORT = 7
+"""Digits of a commit that people are shown, as git does."""
+
+_VERBS = {CREATED: "created", DELETED: "deleted", MODIFIED: "modified", MOVED: "moved"}
 
 
 def size_text(size: int) -> str:
@@ -52,11 +56,46 @@ def _path(path: str, base: str | None) -> str:
 
 
 def change_lines(changes: Sequence[Change], base: str | None) -> list[str]:
-    """One line for each change, and one for a folder's worth of them."""
-    lines = []
-    for group in _folded(changes):
+    """What became of node packs first; then one line for each change, and one for a folder's worth
+    of them."""
+    lines = [_pack_line(change.pack) for change in changes if change.pack is not None]
+    for group in _folded([change for change in changes if not _is_of_pack_alone(change)]):
         lines.append(_line(group[0], base) if len(group) == 1 else _summary(group, base))
     return lines
+
+
+def _is_of_pack_alone(change: Change) -> bool:
+    """Whether a line is there only to carry what became of a pack."""
+    return change.pack is not None and change.kind == MODIFIED and change.type != "file"
+
+
+def _pack_line(change: PackChange) -> str:
+    """What became of a node pack: `pack ComfyUI-Foo updated: 1.2.0 -> 1.3.0`."""
+    before, after = change
+    told = []
+    if after is None:
+        told.append("removed")
+    elif before is None:
+        release = after.version or after.commit[:SHORT]
+        told.append(f"added: {release}" if release else "added")
+        if not after.enabled:
+            told.append("disabled")
+    else:
+        if before.id != after.id:
+            told.append(f"was {before.id}")
+        if before.enabled != after.enabled:
+            told.append("enabled" if after.enabled else "disabled")
+        if (before.version, before.commit) != (after.version, after.commit):
+            told.append(f"updated: {_update(before, after)}")
+    shown = after or before
+    assert shown is not None
+    return printable(f"pack {shown.name} {', '.join(told)}")
+
+
+def _update(before: Pack, after: Pack) -> str:
+    if before.version != after.version:
+        return f"{before.version or 'unknown'} -> {after.version or 'unknown'}"
+    return f"{before.commit[:SHORT] or 'unknown'} -> {after.commit[:SHORT] or 'unknown'}"
 
 
 def _folded(changes: Sequence[Change]) -> list[list[Change]]:

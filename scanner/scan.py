@@ -17,7 +17,7 @@ from scanner.settings import Settings
 from scanner.snapshot import Entry
 from scanner.store import Commit, Store, copy_memory
 from scanner.survey import Survey
-from scanner.view import root_states, view_of
+from scanner.view import root_states, view_of, words
 from scanner.walk import Progress
 from scanner.walkers import InProcess, Walkers
 
@@ -40,12 +40,18 @@ class Scanner:
         self.unfingerprinted = dict.fromkeys(store.snapshot, float("-inf"))
         """Directories that may hold files without a fingerprint, and when their listing was last
         seen to change, by the monotonic clock."""
+        self.unfinished = 0
+        """Files that are not whole yet, as of the last `publish`."""
+        self._counted = False
+        self.unread = dict(self.unfingerprinted)
+        """The same of what `Reader` reads: models' headers and whole files."""
         self._members = Members(
             self.roots,
             {root.id: rules_for(settings, root) for root in roots},
             settings.follow_links,
         )
-        self._survey = Survey(files, walkers or InProcess(files), store, settings, self._members)
+        self.walkers: Walkers = walkers or InProcess(files)
+        self._survey = Survey(files, self.walkers, store, settings, self._members)
         self._judgement = Judgement(store, settings, self._members)
 
     def places(self) -> Places:
@@ -87,6 +93,11 @@ class Scanner:
             for root in roots
             if before[root.id].state == ONLINE
         }
+        packs = {
+            root.id: self._survey.read_packs(root, places, before[root.id], walk, moment, stopped)
+            for root in roots
+            if (walk := found.get(root.id)) is not None
+        }
         outcome = Outcome(self.store.scan, moment.wall)
         if stopped():
             outcome.is_complete = False
@@ -111,6 +122,7 @@ class Scanner:
                     old,
                     copy_memory(old),
                     dict(walked),
+                    {path: pack for id_ in walked for path, pack in packs[id_].items()},
                 )
                 try:
                     self._judgement.judge(run, fingerprints)
@@ -174,16 +186,23 @@ class Scanner:
             ),
             run.moment.wall,
         )
-        self.unfingerprinted.update(dict.fromkeys(directories, self.files.monotonic()))
+        if directories or run.delta.gone or run.memory.unsettled != run.old.unsettled:
+            self._counted = False
+        now = self.files.monotonic()
+        self.unfingerprinted.update(dict.fromkeys(directories, now))
+        self.unread.update(dict.fromkeys(directories, now))
         gone = run.delta.gone - directories.keys()
         for path in gone:
             self.unfingerprinted.pop(path, None)
+            self.unread.pop(path, None)
         self._survey.forget(gone)
         return scan
 
     def publish(self, *, is_last: bool) -> bool:
         """Replace the inventory where readers lack something. Raises OutputError."""
         with self.commit_lock:
+            if not self._counted:
+                self.unfinished, self._counted = len(words(self.store)), True
             return self.store.publish(
                 lambda: view_of(self.store, self.roots, self.files.now()),
                 is_last=is_last,

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from scanner import __version__
 from scanner.backlog import Backlog, Done, Work
@@ -37,6 +37,7 @@ from scanner.walk import Progress
 from scanner.walkers import ByMount
 
 if TYPE_CHECKING:
+    from scanner.reading import Reader
     from scanner.schedule import Trigger
 
 log = logging.getLogger(__name__)
@@ -93,6 +94,9 @@ class _Lane:
     last: Outcome | None = None
     backlog: Backlog | None = None
     work: Work = field(default_factory=lambda: Work(0, 0))
+    """What waits for fingerprints."""
+    reader: Reader | None = None
+    unhashed: Work = field(default_factory=lambda: Work(0, 0))
     is_scanning: bool = False
     error: str = ""
     pace: Pace | None = None
@@ -194,6 +198,7 @@ class Service:
         if self.settings.backlog_time > 0 and outcome.is_complete:
             deadline = time.monotonic() + self.settings.backlog_time
             self._read_backlog(every, lambda: deadline - time.monotonic(), display)
+            self._read_contents(every, lambda: deadline - time.monotonic(), display)
         return outcome
 
     def _pass_new_places(self, every: _Lane, outcome: Outcome, display: Display) -> Outcome:
@@ -291,6 +296,40 @@ class Service:
                 f"{lane.work.files:,}",
             )
 
+    def _read_contents(
+        self, lane: _Lane, seconds_left: Callable[[], float], display: Display
+    ) -> None:
+        """Headers of models, and whole files where that is wanted: last, and a piece at a time."""
+        settings = self.settings
+        if not (settings.facts or settings.hash):
+            return
+        from scanner.reading import Reader, sight_of
+
+        if lane.reader is None:
+            lane.reader = Reader(
+                sight_of(self.scanner),
+                self.scanner.unread,
+                settings.hash,
+                settings.facts,
+                settings.hash_rate,
+                lambda: lane.roots,
+            )
+
+        told = time.monotonic()
+
+        def progress(done: Done) -> None:
+            nonlocal told
+            lane.unhashed = done.left
+            display.reading(done)
+            if time.monotonic() - told >= HEARTBEAT:
+                told = time.monotonic()
+                self.write_status("running")
+
+        try:
+            lane.unhashed = lane.reader.work(self._stop.is_set, progress, seconds_left)
+        finally:
+            display.idle()
+
     # The loop
 
     def run(self, trigger: Trigger, display: Display) -> bool:
@@ -328,6 +367,7 @@ class Service:
                 self._keep_pace(lane, outcome)
                 self.write_status("running")
                 self._read_backlog(lane, lambda: seconds_left() - MARGIN, display)
+                self._read_contents(lane, lambda: seconds_left() - MARGIN, display)
                 self.scanner.publish(is_last=False)
             except InventoryError as error:
                 # Told once per pass; what could not be written is made up for by the next one.
@@ -410,7 +450,14 @@ class Service:
                 "files": sum(lane.work.files for lane in self._lanes.values()),
                 "bytes": sum(lane.work.bytes for lane in self._lanes.values()),
             },
+            "unhashed": self._unhashed(),
             "inventory": shown(self.outputs.inventory, None),
+        }
+
+    def _unhashed(self) -> dict[str, int]:
+        return {
+            "files": sum(lane.unhashed.files for lane in self._lanes.values()),
+            "bytes": sum(lane.unhashed.bytes for lane in self._lanes.values()),
         }
 
     def write_status(self, state: str) -> None:
@@ -453,6 +500,8 @@ class Service:
                 "files": sum(lane.work.files for lane in self._lanes.values()),
                 "bytes": sum(lane.work.bytes for lane in self._lanes.values()),
             },
+            "unhashed": self._unhashed(),
+            "unfinished": self.scanner.unfinished,
             "roots": [
                 {
                     "id": readable(root.id),
@@ -579,8 +628,14 @@ def opened(settings: Settings, found: Found, cwd: str) -> Iterator[Service]:
         lock.release()
 
 
+class Stoppable(Protocol):
+    """Something that can be asked to end."""
+
+    def stop(self) -> None: ...
+
+
 @contextmanager
-def stopping_on_signals(service: Service) -> Iterator[list[int]]:
+def stopping_on_signals(service: Stoppable) -> Iterator[list[int]]:
     """SIGINT and SIGTERM end the work in order; yields the list of signals that came."""
     received: list[int] = []
 

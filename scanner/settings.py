@@ -28,6 +28,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from scanner.content import ALGORITHMS
 from scanner.errors import SettingsError
 from scanner.roots import KINDS, Root
 
@@ -37,6 +38,9 @@ CONFIG_NAME = "comfy_inventory.toml"
 
 AUTO: Final = "auto"
 """The value of `every` with which each lane finds its interval itself."""
+
+OFF: Final = "off"
+"""The value of `hash` with which nothing is read whole."""
 
 FIRST_EVERY = 30.0
 """Seconds between scans where none are given, or none are measured yet."""
@@ -142,6 +146,28 @@ def _quantity(value: object) -> tuple[float, str]:
         return float(value), ""
     found = _QUANTITY.fullmatch(value.strip().lower()) if isinstance(value, str) else None
     return (float(found[1]), found[2]) if found else (math.nan, "")
+
+
+def parse_algorithms(value: object) -> tuple[str, ...]:
+    """Names of content hashes: a list, one name, names with commas between them, or "off".
+
+    Raises ValueError, whose text says what was expected, for anything else.
+    """
+    items = value.split(",") if isinstance(value, str) else _items(value, "hashes")
+    names = [item.strip().lower() if isinstance(item, str) else item for item in items]
+    if names in ([OFF], [""]):
+        return ()
+    for name in names:
+        if name not in ALGORITHMS:
+            raise ValueError(
+                f"expected a list of {' and '.join(ALGORITHMS)}, or {OFF}, not {value!r}"
+            )
+    return tuple(name for name in ALGORITHMS if name in names)
+
+
+def format_algorithms(names: Sequence[str]) -> str | list[str]:
+    """A value of `hash` as it is written."""
+    return list(names) or OFF
 
 
 def _read_flag(value: object) -> bool:
@@ -270,6 +296,9 @@ Every = Annotated[
 OnePath = Annotated[Path, PlainValidator(_read_path), PlainSerializer(_text)]
 OptionalPath = Annotated[Path | None, PlainValidator(_read_optional_path), PlainSerializer(_text)]
 Paths = Annotated[tuple[Path, ...], PlainValidator(_read_paths), PlainSerializer(_texts)]
+Algorithms = Annotated[
+    tuple[str, ...], PlainValidator(parse_algorithms), PlainSerializer(format_algorithms)
+]
 Patterns = Annotated[tuple[str, ...], PlainValidator(_read_patterns)]
 
 
@@ -418,6 +447,22 @@ class Settings(BaseSettings):
         default=60.0,
         description="How long a one-shot `scan` takes fingerprints that are still missing; 0 "
         "takes none.",
+    )
+    facts: Flag = Field(
+        default=True,
+        description="Whether to read the headers of model files: what they are, and whether they "
+        "are whole. Nothing is read of them but that.",
+    )
+    hash: Algorithms = Field(
+        default=(),
+        description="Hashes to take of the whole content of models, in one reading, between "
+        'scans: a list of xxh3 and sha256, or "off". `comfy-inventory hash` does it once.',
+        examples=[["xxh3", "sha256"]],
+    )
+    hash_rate: Size = Field(
+        default=0,
+        description="Bytes per second that may be read for that, on each mount; 0 for no limit.",
+        examples=["50MB"],
     )
     verify_within: Annotated[Duration, _at_least(1.0, format_duration)] = Field(
         default=600.0,

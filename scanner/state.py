@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import time
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from scanner.errors import OutputError
 from scanner.guard import Hold
+from scanner.knowledge import TABLE
+from scanner.moves import longest_source
+from scanner.packs import Pack
 from scanner.snapshot import FINGERPRINT_BYTES, Directory, Entry, Listing, Snapshot
 
 VERSION = 1
@@ -40,6 +45,7 @@ CREATE TABLE IF NOT EXISTS hold (root BLOB PRIMARY KEY, kind TEXT NOT NULL,
     needs_accept INTEGER NOT NULL, paths BLOB NOT NULL);
 CREATE TABLE IF NOT EXISTS unreachable (path BLOB PRIMARY KEY, error TEXT NOT NULL,
     since INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS pack (path BLOB PRIMARY KEY, record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS request (id INTEGER PRIMARY KEY, asked INTEGER NOT NULL,
     root BLOB NOT NULL, path BLOB NOT NULL, paths BLOB NOT NULL, answer TEXT);
 """
@@ -115,6 +121,8 @@ class Memory:
     unsettled: dict[str, Unsettled] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
     unreachable: dict[str, Unread] = field(default_factory=dict)
+    packs: dict[str, Pack] = field(default_factory=dict)
+    """Node packs by the path of their folder or file."""
 
 
 class State:
@@ -142,7 +150,7 @@ class State:
             self._db.execute("PRAGMA journal_mode=WAL")
             # FULL: a power cut must not lose a commit whose lines already stand in the journal.
             self._db.execute("PRAGMA synchronous=FULL")
-            self._db.executescript(_TABLES)
+            self._db.executescript(_TABLES + TABLE)
             known = self.get("version")
             if known is None:
                 self._set("version", str(VERSION))
@@ -152,6 +160,41 @@ class State:
             raise OutputError(f"The state {path} cannot be opened for writing: {error}.") from None
         except sqlite3.DatabaseError as error:
             raise DamagedStateError(f"{path}: {error}") from None
+
+    @classmethod
+    def open_readonly(cls, path: str) -> State:
+        """The database at `path` to read from alone, all of it as it is at this moment, while
+        another process may write. Raises DamagedStateError where it cannot be read."""
+        # A database that nobody has open is whole without its log, and is then read as a plain
+        # file: opening it the usual way would leave new files beside it.
+        mode = "mode=ro" if os.path.exists(path + "-wal") else "mode=ro&immutable=1"
+        state = cls.__new__(cls)
+        state.path = path
+        try:
+            state._db = sqlite3.connect(
+                f"{Path(path).absolute().as_uri()}?{mode}",
+                uri=True,
+                timeout=10,
+                isolation_level=None,
+            )
+            try:
+                state._db.execute("BEGIN")
+                if state.get("version") != str(VERSION):
+                    raise DamagedStateError(
+                        f"{path} was written by another version of this program"
+                    )
+                # A table that came with a later version is an empty one, in memory.
+                there = {name for (name,) in state._db.execute("SELECT name FROM sqlite_master")}
+                for statement in (_TABLES + TABLE).split(";"):
+                    before, made, name = statement.partition("CREATE TABLE IF NOT EXISTS ")
+                    if made and name.split()[0] not in there:
+                        state._db.execute(f"{before}CREATE TEMP TABLE {name}")
+            except BaseException:
+                state._db.close()
+                raise
+        except sqlite3.Error as error:
+            raise DamagedStateError(f"{path}: {error}") from None
+        return state
 
     def close(self) -> None:
         """Close; safe to call twice."""
@@ -245,6 +288,10 @@ class State:
                     os.fsdecode(path): Unread(error, since)
                     for path, error, since in self._db.execute("SELECT * FROM unreachable")
                 },
+                {
+                    os.fsdecode(path): _pack(record)
+                    for path, record in self._db.execute("SELECT path, record FROM pack")
+                },
             )
         except (sqlite3.DatabaseError, ValueError, TypeError, AttributeError) as error:
             raise DamagedStateError(f"{self.path}: {error}") from None
@@ -300,6 +347,12 @@ class State:
             new.unreachable,
             lambda path, unread: (os.fsencode(path), *unread),
         )
+        self._save_table(
+            "pack",
+            old.packs,
+            new.packs,
+            lambda path, pack: (os.fsencode(path), _pack_text(pack)),
+        )
 
     def _save_table(self, table: str, old: Mapping, new: Mapping, row_of) -> None:  # type: ignore[no-untyped-def, type-arg]
         key = {"root": "id", "hold": "root"}.get(table, "path")
@@ -329,6 +382,40 @@ class State:
                 "SELECT root, kind, since, files, bytes, needs_accept, paths FROM hold"
             )
         ]
+
+    # What is known of files (see knowledge.py)
+
+    def move_known(self, files: Mapping[str, str], directories: Mapping[str, str]) -> None:
+        """Have what is known of files follow them from a path to another; call inside a
+        transaction. What lies below a directory moves with it."""
+        rows: list[tuple[Any, ...]] = []
+        for source in directories:
+            top = os.fsencode(source)
+            below = os.fsencode(os.path.join(source, ""))
+            where = "WHERE folder = ? OR (folder >= ? AND folder < ?)"
+            bounds = (top, below, below[:-1] + bytes([below[-1] + 1]))
+            rows += self._db.execute(f"SELECT * FROM known {where}", bounds).fetchall()
+            self._db.execute(f"DELETE FROM known {where}", bounds)
+        for source in files:
+            key = tuple(map(os.fsencode, os.path.split(source)))
+            rows += self._db.execute(
+                "SELECT * FROM known WHERE folder = ? AND name = ?", key
+            ).fetchall()
+            self._db.execute("DELETE FROM known WHERE folder = ? AND name = ?", key)
+        version = time.time_ns()
+        for folder, name, *columns in rows:
+            path = os.path.join(os.fsdecode(folder), os.fsdecode(name))
+            target = files.get(path)
+            if target is None:
+                top_source = longest_source(path, directories)
+                if top_source is None:
+                    continue
+                target = directories[top_source] + path[len(top_source) :]
+            here = map(os.fsencode, os.path.split(target))
+            self._db.execute(
+                "INSERT OR REPLACE INTO known VALUES (?,?,?,?,?,?,?,?,?,?)",
+                (*here, *columns[:-1], version),
+            )
 
     # Outbox
 
@@ -464,6 +551,18 @@ def _joined(paths: Iterable[str]) -> bytes:
 
 def _split(blob: bytes) -> frozenset[str]:
     return frozenset(os.fsdecode(blob).split("\0")) if blob else frozenset()
+
+
+def _pack_text(pack: Pack) -> str:
+    import json  # as for roots: a folder's name may hold surrogates
+
+    return json.dumps(pack._asdict())
+
+
+def _pack(text: str) -> Pack:
+    import json
+
+    return Pack(**json.loads(text))
 
 
 def _root_text(record: RootRecord) -> str:

@@ -22,13 +22,16 @@ from typing import Any
 import orjson
 
 from scanner.atomic import remove_leftovers
-from scanner.changes import BASELINE, Change
+from scanner.changes import BASELINE, MOVED, Change
 from scanner.errors import InventoryError, OutputError
 from scanner.inventory import InventoryWriter, base_of, read_header, snapshot_from
 from scanner.journal import Journal, encode, read
+from scanner.knowledge import Knowledge
 from scanner.layout import View
 from scanner.mounts import Mount
+from scanner.notes import Notes
 from scanner.outputs import Outputs
+from scanner.partial import Downloads
 from scanner.portable import native, readable
 from scanner.replay import replayed_snapshot
 from scanner.roots import Root
@@ -83,6 +86,10 @@ class Store:
         self._inventory = InventoryWriter(outputs.inventory)
         self._annotations_every = annotations_every
         self._visible_scan = 0
+        self.downloads = Downloads()
+        self._notes: Notes | None = None
+        self._shown_knowledge = 0
+        """Number of the last thing learned of files that the inventory shows."""
         self._has_annotations = False
         self._last_write = float("-inf")
         self._last_seconds = 0.0
@@ -114,8 +121,14 @@ class Store:
         self.state.clear_outbox(self.scan)
         if not self.scan and not self.memory.roots and header is not None:
             self._rebuild()
+        self._open_knowledge()
         self.inventory_scan = int(header["scan"]) if header else 0
         self.scan = max(self.scan, self._journal.last_scan())
+
+    def _open_knowledge(self) -> None:
+        self.knowledge = Knowledge(self.outputs.state)
+        self.knowledge.forget_folders(self.knowledge.versions.keys() - self.snapshot.keys())
+        self._shown_knowledge = self.state.number("shown_knowledge")
 
     def _load(self) -> None:
         self.snapshot = self.state.load_snapshot()
@@ -131,6 +144,8 @@ class Store:
 
     def close(self) -> None:
         """Let go of the database."""
+        if hasattr(self, "knowledge"):
+            self.knowledge.close()
         self.state.close()
 
     def _set_aside(self, error: DamagedStateError) -> None:
@@ -216,6 +231,11 @@ class Store:
                 self.state.put("trust", trust)
             for number, text in commit.answers:
                 self.state.answer_request(number, text)
+            moves = [change for change in commit.changes if change.kind == MOVED]
+            self.state.move_known(
+                {change.source: change.path for change in moves if change.type != "directory"},
+                {change.source: change.path for change in moves if change.type == "directory"},
+            )
         for path in gone:
             self.snapshot.pop(path, None)
         self.snapshot.update(commit.directories)
@@ -251,6 +271,13 @@ class Store:
             self.state.save_directories(directories)
         self.snapshot.update(directories)
         self._has_annotations = True
+
+    def notes(self) -> Notes:
+        """What the inventory says beside its entries."""
+        packs = self.memory.packs
+        if self._notes is None or not self._notes.are_of(self.knowledge, packs):
+            self._notes = Notes(self.knowledge, packs)
+        return self._notes
 
     # Trust in directory mtimes
 
@@ -290,6 +317,9 @@ class Store:
 
         `is_last`: the program ends, so nothing is put off. Returns whether it was written.
         """
+        self.knowledge.refresh()
+        if self.knowledge.newest != self._shown_knowledge:
+            self._has_annotations = True
         is_stale = self.inventory_scan < self._visible_scan or not os.path.exists(
             self.outputs.inventory
         )
@@ -308,6 +338,9 @@ class Store:
         self._last_seconds = written.seconds
         self._last_write = monotonic
         self._has_annotations = False
+        if self.knowledge.newest != self._shown_knowledge:
+            self._shown_knowledge = self.knowledge.newest
+            self.state.put("shown_knowledge", self._shown_knowledge)
         return True
 
 

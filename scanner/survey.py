@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import defaultdict
+from collections import ChainMap, defaultdict
 from collections.abc import Callable, Collection, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -13,6 +13,7 @@ from scanner.filesystem import FileSystem, Stat
 from scanner.guard import OFFLINE, STALLED, Health, KnownMount, Moment, examine
 from scanner.membership import Members
 from scanner.mounts import Mount, leads_to, mount_of
+from scanner.packs import KIND, Attention, Pack, is_believable, pack_around, pack_places
 from scanner.places import Places
 from scanner.roots import Root, owner_of
 from scanner.settings import Settings
@@ -21,7 +22,15 @@ from scanner.state import Request
 from scanner.store import Store
 from scanner.verification import Terms, Verification
 from scanner.walk import LookAt, Progress, Walk, Walked
-from scanner.walker import Failed, Fingerprinted, SampleFile, Stated, StatPath
+from scanner.walker import (
+    Failed,
+    Fingerprinted,
+    PackRead,
+    ReadPack,
+    SampleFile,
+    Stated,
+    StatPath,
+)
 from scanner.walkers import LostWalkerError, Walkers
 
 log = logging.getLogger(__name__)
@@ -48,6 +57,7 @@ class Survey:
         self._settings = settings
         self._members = members
         self._verifications: dict[str, Verification] = defaultdict(Verification)
+        self._attentions: dict[str, Attention] = defaultdict(Attention)
 
     def examine(
         self, roots: Iterable[Root], places: Places, requests: Iterable[Request]
@@ -122,6 +132,49 @@ class Survey:
         if not stopped():
             self._learn(root, health.mount, walked, started)
         return walked
+
+    def read_packs(
+        self,
+        place: Root,
+        places: Places,
+        health: Health,
+        walked: Walked,
+        moment: Moment,
+        stopped: Callable[[], bool],
+    ) -> dict[str, Pack]:
+        """What the node packs in `place` are that `walked` gives reason to read, by path.
+
+        Those that could not be read, or not be believed, are left out.
+        """
+        if place.kind != KIND or place.path in walked.failed:
+            return {}
+        top = places.root_of(place).path
+        snapshot = ChainMap(walked.observed, self._store.snapshot)
+        packs = [
+            path
+            for path, is_directory in pack_places(snapshot, top)
+            if is_directory and path not in walked.foreign and owner_of(path, places.all) == place
+        ]
+        attention, settle = self._attentions[place.id], health.mount.settle
+        changed = {around for path in walked.observed if (around := pack_around(path, top))}
+        started, verify_within = moment.monotonic, self._settings.verify_within
+        due = attention.due(packs, changed, started=started, verify_within=verify_within)
+        found: dict[str, Pack] = {}
+        try:
+            walker = self._walkers.of(health.mount)
+            for path in reversed(due):  # last in, first out
+                walker.ask(ReadPack(path, is_directory=True))
+            while not stopped() and (answer := walker.answer()) is not None:
+                pack = answer.pack if isinstance(answer, PackRead) else None
+                if pack is None:
+                    continue
+                is_at_rest = attention.has_read(answer.path, started=started, settle=settle)
+                known = self._store.memory.packs.get(answer.path)
+                if is_believable(pack, known, is_at_rest=is_at_rest):
+                    found[answer.path] = pack
+        except LostWalkerError as lost:
+            log.debug("packs of %s: %s", place.id, lost)
+        return found
 
     def _learn(self, root: Root, mount: Mount, walked: Walked, started: float) -> None:
         """What a walk says of the mount's directory mtimes, and of its own cost (rule 5)."""

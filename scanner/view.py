@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from scanner.guard import ONLINE, PARTIAL
 from scanner.layout import RootView, Unreachable, View
 from scanner.portable import shown
 from scanner.roots import Root, owner_of
-from scanner.state import RootRecord
+from scanner.snapshot import join
+from scanner.state import RootRecord, Unsettled
 from scanner.store import Store
 
 
@@ -79,18 +81,26 @@ def view_of(store: Store, roots: Sequence[Root], now: int) -> View:
         ],
         unreachable=unreachable(store),
         snapshot=store.snapshot,
-        status=dict.fromkeys(_growing(store), "unsettled"),
+        notes=store.notes(),
+        status=words(store),
     )
 
 
-def _growing(store: Store) -> list[str]:
+def words(store: Store) -> dict[str, str]:
+    """The status of files that are not whole yet, by path."""
+    growing = dict.fromkeys(_growing(store), "unsettled")
+    return growing | dict.fromkeys(store.downloads.look(store.snapshot), "partial")
+
+
+def _growing(store: Store) -> Iterator[str]:
     """Files whose present size is not reported yet."""
-    growing = []
+    folders: defaultdict[str, dict[str, Unsettled]] = defaultdict(dict)
     for path, seen in store.memory.unsettled.items():
         folder, name = os.path.split(path)
+        folders[folder][name] = seen
+    for folder, names in folders.items():
         directory = store.snapshot.get(folder)
-        if directory is not None:
-            for row in directory.listing.rows():
-                if row.name == name and (row.size, row.mtime) != (seen.size, seen.mtime):
-                    growing.append(path)
-    return growing
+        for row in directory.listing.rows() if directory is not None else ():
+            last = names.get(row.name)
+            if last is not None and (row.size, row.mtime) != (last.size, last.mtime):
+                yield join(folder, row.name)

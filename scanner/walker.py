@@ -7,12 +7,17 @@ fingerprint or the error. Nothing else passes, so that the same messages can go 
 from __future__ import annotations
 
 import os
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from scanner.content import Piece, hash_piece
 from scanner.filesystem import FileSystem, Stat
 from scanner.fingerprint import Sampled, take_fingerprint
+from scanner.packs import Pack, read_pack
 from scanner.probe import Observed, observe
 from scanner.snapshot import Directory
+
+if TYPE_CHECKING:
+    from scanner.headers import FactsRead
 
 
 class ListDirectory(NamedTuple):
@@ -50,7 +55,30 @@ class Timed(NamedTuple):
     request: ListDirectory | StatPath
 
 
-Request = ListDirectory | SampleFile | StatPath | Probe | Timed
+class ReadFacts(NamedTuple):
+    """Read the header of the model file `path`."""
+
+    path: str
+
+
+class HashPiece(NamedTuple):
+    """Hash on in `path`: see `content.hash_piece`."""
+
+    path: str
+    job: int
+    algorithms: tuple[str, ...]
+    most: int
+    seconds: float
+
+
+class ReadPack(NamedTuple):
+    """Read what says what the node pack at `path` is: see `packs.read_pack`."""
+
+    path: str
+    is_directory: bool
+
+
+Request = ListDirectory | SampleFile | StatPath | Probe | Timed | ReadFacts | HashPiece | ReadPack
 
 
 class Listed(NamedTuple):
@@ -97,7 +125,30 @@ class Took(NamedTuple):
     seconds: float
 
 
-Answer = Listed | Fingerprinted | Stated | Failed | Probed | Took
+class Understood(NamedTuple):
+    """What a header says; None where the file changed while it was read."""
+
+    path: str
+    found: FactsRead | None
+
+
+class PieceHashed(NamedTuple):
+    """How far a file is hashed."""
+
+    path: str
+    piece: Piece
+
+
+class PackRead(NamedTuple):
+    """The record of a node pack; None where it is not there any more."""
+
+    path: str
+    pack: Pack | None
+
+
+Answer = (
+    Listed | Fingerprinted | Stated | Failed | Probed | Took | Understood | PieceHashed | PackRead
+)
 
 
 class Walker(Protocol):
@@ -142,6 +193,14 @@ def perform(files: FileSystem, request: Request) -> Answer:
             return Stated(request.path, files.stat(request.path))
         if isinstance(request, ListDirectory):
             return Listed(request.path, files.list_directory(*request))
+        if isinstance(request, ReadFacts):
+            from scanner.headers import read_facts  # a scan that finds nothing new needs none
+
+            return Understood(request.path, read_facts(files, request.path))
+        if isinstance(request, HashPiece):
+            return PieceHashed(request.path, hash_piece(files, *request))
+        if isinstance(request, ReadPack):
+            return PackRead(request.path, read_pack(files, *request))
         if isinstance(request, Probe):
             return Probed(request.path, observe(files, request.path, request.name))
         return Fingerprinted(request.path, take_fingerprint(files, request.path))

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
+from typing_extensions import Buffer
+
 from scanner.filesystem import Stat, is_proven_broken, leads_away
 from scanner.mounts import Mount
 from scanner.snapshot import (
@@ -276,3 +278,8 @@ class _CountingFile(io.BytesIO):
         data = super().read(size)
         self._files.bytes_read += len(data)
         return data
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        count = super().readinto(buffer)
+        self._files.bytes_read += count
+        return count

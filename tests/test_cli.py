@@ -370,7 +370,7 @@ def test_scan_tells_programs_what_it_did(scanned: Machine) -> None:
     summary = parsed(done)
     assert set(summary) == {
         "schema", "scan", "complete", "seconds", "files", "directories", "bytes", "changes",
-        "kinds", "incomplete_roots", "backlog", "inventory",
+        "kinds", "incomplete_roots", "backlog", "unhashed", "inventory",
     }  # fmt: skip
     assert (summary["scan"], summary["complete"], summary["files"]) == (2, True, 25)
     assert (summary["changes"], summary["kinds"]) == (1, {"created": 1})

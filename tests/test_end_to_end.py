@@ -445,7 +445,7 @@ def test_moves_from_downloads_are_named_as_moves(machine: Machine, loop: Running
 def slowly_written(machine: Machine, loop: Running) -> list[dict[str, Any]]:
     """Changes while one file grows, and another is copied, both over several scans; the source
     of the copy is deleted at its end, as `mv` does between two disks."""
-    growing, copy = machine.home / "Downloads" / "growing.part", machine.work / LORAS / "big.bin"
+    growing, copy = machine.home / "Downloads" / "growing.bin", machine.work / LORAS / "big.bin"
     source = machine.home / "Downloads" / "big.safetensors"
     size = source.stat().st_size
     before = loop.scan()
@@ -480,7 +480,7 @@ def test_slow_copy_and_deletion_of_the_source_is_created_then_moved(
 def test_growing_file_is_reported_when_it_rests(
     machine: Machine, slowly_written: list[dict[str, Any]]
 ) -> None:
-    growing = machine.home / "Downloads" / "growing.part"
+    growing = machine.home / "Downloads" / "growing.bin"
     lines = [line for line in slowly_written if line["path"] == str(growing)]
     assert [line["kind"] for line in lines] == ["created", "modified"]
     assert lines[-1]["size"] == growing.stat().st_size

@@ -20,11 +20,20 @@ def judge(
     delta: Delta,
     before: dict[str, Unsettled] | None = None,
     *,
+    unfinished: tuple[str, ...] = (),
+    was_unfinished: tuple[str, ...] = (),
     moved: tuple[str, ...] = (),
     was_walked: Callable[[str], bool] = lambda path: True,
 ) -> Growth:
     return judge_growth(
-        delta, before or {}, moved=moved, was_walked=was_walked, now=NOW, every=EVERY
+        delta,
+        before or {},
+        unfinished=unfinished,
+        was_unfinished=was_unfinished,
+        moved=moved,
+        was_walked=was_walked,
+        now=NOW,
+        every=EVERY,
     )
 
 
@@ -32,7 +41,7 @@ def modified(size: int, mtime: int, letter: str = FILE) -> Delta:
     return Delta(modified={"/x": (Entry("/x", letter, 1, 1), Entry("/x", letter, size, mtime))})
 
 
-RECENT, LONG_AGO = NOW - EVERY + 1, NOW - EVERY
+RECENT, LONG_AGO, LATER = NOW - EVERY + 1, NOW - EVERY, NOW + 1
 
 
 @pytest.mark.parametrize(
@@ -49,6 +58,8 @@ RECENT, LONG_AGO = NOW - EVERY + 1, NOW - EVERY
         # shrunk, or written over in place: no growth
         (Unsettled(30, 1, RECENT), 20, 2, False, Unsettled(20, 2, NOW)),
         (Unsettled(20, 1, RECENT), 20, 2, False, Unsettled(20, 2, NOW)),
+        # the clock was set back: a line too many is better than none for as long
+        (Unsettled(10, 1, LATER), 20, 2, False, Unsettled(20, 2, NOW)),
     ],
 )
 def test_only_a_file_that_is_larger_again_waits(
@@ -57,6 +68,75 @@ def test_only_a_file_that_is_larger_again_waits(
     growth = judge(modified(size, mtime), {"/x": seen} if seen else {})
     assert growth.growing == ({"/x"} if is_growing else set())
     assert growth.unsettled.get("/x") == then
+
+
+@pytest.mark.parametrize(
+    ("seen", "size", "mtime", "is_growing", "then"),
+    [
+        # told when it changes for the first time, and remembered
+        (None, 20, 2, False, Unsettled(20, 2, NOW)),
+        # whatever of it differs, it waits: larger, at rest, its time alone, smaller
+        (Unsettled(10, 1, RECENT), 20, 2, True, Unsettled(20, 2, RECENT)),
+        (Unsettled(20, 2, RECENT), 20, 2, True, Unsettled(20, 2, RECENT)),
+        (Unsettled(20, 1, RECENT), 20, 2, True, Unsettled(20, 2, RECENT)),
+        (Unsettled(30, 1, RECENT), 20, 2, True, Unsettled(20, 2, RECENT)),
+        # due, growing or at rest: told, and the next line is due as much later
+        (Unsettled(10, 1, LONG_AGO), 20, 2, False, Unsettled(20, 2, NOW)),
+        (Unsettled(20, 2, LONG_AGO), 20, 2, False, Unsettled(20, 2, NOW)),
+        (Unsettled(10, 1, LATER), 20, 2, False, Unsettled(20, 2, NOW)),
+    ],
+)
+@pytest.mark.parametrize("was_unfinished", [(), ("/x",)])
+def test_unfinished_download_waits_whatever_differs(
+    seen: Unsettled | None,
+    size: int,
+    mtime: int,
+    is_growing: bool,
+    then: Unsettled | None,
+    was_unfinished: tuple[str, ...],
+) -> None:
+    before = {"/x": seen} if seen else {}
+    growth = judge(modified(size, mtime), before, unfinished=("/x",), was_unfinished=was_unfinished)
+    assert growth.growing == ({"/x"} if is_growing else set())
+    assert growth.unsettled == {"/x": then}
+
+
+@pytest.mark.parametrize(
+    ("seen", "then"),
+    [
+        (Unsettled(10, 1, RECENT), {"/x": Unsettled(20, 2, NOW)}),
+        (Unsettled(20, 1, RECENT), {"/x": Unsettled(20, 2, NOW)}),
+        (Unsettled(20, 2, RECENT), {}),
+    ],
+)
+def test_download_that_became_whole_is_told_at_once(
+    seen: Unsettled, then: dict[str, Unsettled]
+) -> None:
+    growth = judge(modified(20, 2), {"/x": seen}, was_unfinished=("/x",))
+    assert growth.growing == set()
+    assert growth.unsettled == then
+
+
+@pytest.mark.parametrize(("reported", "is_kept"), [(RECENT, True), (LONG_AGO, False)])
+def test_download_that_rests_is_remembered_until_its_next_line_is_due(
+    reported: int, is_kept: bool
+) -> None:
+    before = {"/x": Unsettled(10, 1, reported)}
+    assert judge(Delta(), before, unfinished=("/x",)).unsettled == (before if is_kept else {})
+    assert judge(Delta(), before, was_unfinished=("/x",)).unsettled == {}
+
+
+def test_download_whose_move_is_told_does_not_wait() -> None:
+    before = {"/x": Unsettled(10, 1, RECENT)}
+    growth = judge(modified(20, 2), before, unfinished=("/x",), moved=("/x",))
+    assert growth.growing == set()
+    assert growth.unsettled == {"/x": Unsettled(20, 2, NOW)}
+
+
+def test_deleted_download_is_forgotten() -> None:
+    gone = Delta(deleted={"/x": Entry("/x", FILE, 10, 1)})
+    before = {"/x": Unsettled(10, 1, RECENT)}
+    assert judge(gone, before, unfinished=("/x",), was_unfinished=("/x",)).unsettled == {}
 
 
 def test_created_files_and_links_to_files_may_still_grow() -> None:

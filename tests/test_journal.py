@@ -127,6 +127,7 @@ changes = st.builds(
     evidence=st.sampled_from(["", "inode", "fingerprint"]),
     files=st.integers(0, 9),
     bytes=st.integers(0, 9),
+    pack=st.none(),
 )
 
 

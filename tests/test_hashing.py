@@ -1,0 +1,122 @@
+"""`hash` and `verify`, as they are typed, on a real disk and beside a running scanner."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import xxhash
+
+from scanner.inventory import read_entries
+from scanner.journal import read
+from tests.test_end_to_end import Machine, assert_valid, write
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+
+LORA = "ComfyUI/models/loras/a.safetensors"
+CHECKPOINT = "ComfyUI/models/checkpoints/b.ckpt"
+PICTURE = "ComfyUI/output/c.png"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    machine = Machine(tmp_path)
+    for kind in ("models", "custom_nodes", "input", "output"):
+        (machine.work / "ComfyUI" / kind).mkdir(parents=True)
+    for path in (LORA, CHECKPOINT, PICTURE):
+        write(machine.work / path, f"content of {path}")
+    machine.run("scan")
+    return machine
+
+
+def entry(machine: Machine, path: str) -> dict[str, object]:
+    (found,) = [e for e in read_entries(machine.work / "comfy_inventory.json") if e["path"] == path]
+    return found
+
+
+def test_hash_puts_both_hashes_of_models_into_the_inventory(machine: Machine) -> None:
+    done = machine.run("hash", "--json")
+    told = json.loads(done.stdout)
+    assert told["read"]["files"] == 2
+    data = (machine.work / LORA).read_bytes()
+    found = entry(machine, LORA)
+    assert found["hash"] == f"xxh3_128:{xxhash.xxh3_128(data).hexdigest()}"
+    assert found["sha256"] == hashlib.sha256(data).hexdigest()
+    assert "hash" not in entry(machine, PICTURE)
+    assert_valid(machine)
+
+
+def test_hash_of_a_path_reads_it_whatever_it_is(machine: Machine) -> None:
+    machine.run("hash", PICTURE, "--algorithm", "sha256")
+    assert "sha256" in entry(machine, PICTURE)
+    assert "hash" not in entry(machine, PICTURE)
+    assert "sha256" not in entry(machine, LORA)
+
+
+def test_verify_finds_what_rotted(machine: Machine) -> None:
+    machine.run("hash")
+    machine.run("verify")
+    path = machine.work / LORA
+    found = path.stat()
+    path.write_bytes(path.read_bytes().swapcase())
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    done = machine.run("verify", "--json", expect=1)
+    assert [item["path"] for item in json.loads(done.stdout)["corrupt"]] == [str(path)]
+    assert entry(machine, LORA)["status"] == "corrupt"
+    done = machine.run("verify", expect=1)
+    assert str(path) in done.stdout
+    # What was known of it is still what it was, and no scan takes it for a change.
+    assert not [c for c in read(machine.work / "comfy_inventory.changes.jsonl") if c["scan"] > 1]
+
+
+def test_hash_beside_run_reaches_the_inventory_through_it(machine: Machine) -> None:
+    with machine.running("run", "--every", "1s") as running:
+        running.scans(2)
+        machine.run("hash")
+        assert running.stop() == 0
+    assert "hash" in entry(machine, LORA)
+
+
+def test_the_setting_hashes_between_scans(machine: Machine) -> None:
+    (machine.work / "comfy_inventory.toml").write_text('hash = ["sha256"]\n')
+    with machine.running("run", "--every", "1s") as running:
+        running.scans(4)
+        running.wait_for(lambda: not machine.status()["unhashed"]["files"], "hashes")
+        assert running.stop() == 0
+    assert "sha256" in entry(machine, LORA)
+    assert "hash" not in entry(machine, LORA)
+
+
+def test_what_was_hashed_before_a_kill_is_not_read_again(machine: Machine) -> None:
+    large = machine.work / "ComfyUI/models/loras/large.safetensors"
+    large.write_bytes(os.urandom(3 << 20))
+    machine.run("scan")
+    # The large one takes many seconds at this rate, and the small ones come first.
+    with machine.running("hash", "--rate", "200KB/s"):
+        time.sleep(4)
+    done = json.loads(machine.run("hash", "--json").stdout)
+    assert 0 < done["read"]["bytes"] <= large.stat().st_size + 200
+    assert "hash" in entry(machine, "ComfyUI/models/loras/large.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["hash", "--algorithm", "md5"], "--algorithm: expected a list of xxh3 and sha256"),
+        (["hash", "--rate", "fast"], "--rate: expected a size"),
+        (["hash", "/elsewhere"], "/elsewhere is in none of the folders that are scanned"),
+        (["verify", "--older", "old"], "--older: expected a duration"),
+    ],
+)
+def test_bad_input_gets_one_sentence(machine: Machine, arguments: list[str], sentence: str) -> None:
+    assert sentence in machine.run(*arguments, expect=2).stderr
+
+
+def test_without_a_scan_there_is_nothing_to_hash(tmp_path: Path) -> None:
+    done = Machine(tmp_path).run("hash", expect=2)
+    assert "No scan has written" in done.stderr

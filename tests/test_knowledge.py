@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scanner.knowledge import Knowledge, Learned
+
+PATH = "/models/loras/a.safetensors"
+
+
+@pytest.fixture
+def knowledge(tmp_path: Path) -> Iterator[Knowledge]:
+    found = Knowledge(str(tmp_path / "state.sqlite"))
+    yield found
+    found.close()
+
+
+def test_what_was_learned_is_found_again_after_a_restart(knowledge: Knowledge) -> None:
+    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16}, {"model": {"format": "gguf"}})], 99)
+    knowledge.close()
+    again = Knowledge(knowledge.path)
+    known = again.of(PATH)
+    again.close()
+    assert known is not None
+    assert known.is_of(5, 7)
+    assert known.digests == {"xxh3": b"x" * 16}
+    assert known.facts == {"model": {"format": "gguf"}}
+    assert (known.read, known.corrupt) == (99, 0)
+
+
+def test_one_thing_learned_leaves_the_others_of_the_same_file(knowledge: Knowledge) -> None:
+    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    knowledge.save([Learned(PATH, 5, 7, {"sha256": b"s" * 32})], 2)
+    knowledge.save([Learned(PATH, 5, 7, facts={"model": {}})], 3)
+    known = knowledge.of(PATH)
+    assert known is not None
+    assert known.digests == {"xxh3": b"x" * 16, "sha256": b"s" * 32}
+    assert known.facts == {"model": {}}
+    assert known.read == 2
+
+
+@pytest.mark.parametrize(("size", "mtime"), [(6, 7), (5, 8)])
+def test_what_was_read_of_another_content_is_forgotten(
+    knowledge: Knowledge, size: int, mtime: int
+) -> None:
+    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16}, {"model": {"a": 1}})], 1)
+    knowledge.mark(PATH, corrupt=2, now=2)
+    knowledge.save([Learned(PATH, size, mtime, {"sha256": b"s" * 32})], 3)
+    known = knowledge.of(PATH)
+    assert known is not None
+    assert known.digests == {"sha256": b"s" * 32}
+    assert known.facts is None
+    assert known.corrupt == 0
+
+
+def test_folders_tell_by_a_number_that_something_in_them_is_new(knowledge: Knowledge) -> None:
+    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    before = knowledge.versions
+    knowledge.save([Learned("/models/vae/b.pt", 5, 7, {"xxh3": b"y" * 16})], 1)
+    assert before.keys() == {"/models/loras"}
+    assert knowledge.versions["/models/loras"] == before["/models/loras"]
+    knowledge.mark(PATH, corrupt=5, now=5)
+    assert knowledge.versions["/models/loras"] > before["/models/loras"]
+
+
+def test_reading_a_sound_file_again_changes_nothing_that_readers_see(knowledge: Knowledge) -> None:
+    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    before = knowledge.versions
+    knowledge.mark(PATH, corrupt=0, now=50)
+    known = knowledge.of(PATH)
+    assert known is not None
+    assert known.read == 50
+    assert not knowledge.refresh()
+    assert knowledge.versions is before
+
+
+def test_another_process_is_noticed(knowledge: Knowledge) -> None:
+    other = Knowledge(knowledge.path)
+    assert not knowledge.refresh()
+    other.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    other.close()
+    assert knowledge.refresh()
+    assert knowledge.versions.keys() == {"/models/loras"}
+    assert not knowledge.refresh()
+
+
+def test_numbers_rise_although_rows_are_dropped(knowledge: Knowledge) -> None:
+    other = Knowledge(knowledge.path)
+    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    other.refresh()
+    knowledge.forget([PATH])
+    knowledge.save([Learned(PATH, 5, 8, {"xxh3": b"y" * 16})], 1)
+    assert other.refresh()
+    other.close()
+
+
+def test_names_that_are_not_utf8_are_kept(knowledge: Knowledge) -> None:
+    path = "/models/\udcff/\udcfe.safetensors"
+    knowledge.save([Learned(path, 5, 7, {"xxh3": b"x" * 16})], 1)
+    assert knowledge.of(path) is not None
+    assert list(knowledge.of_folder("/models/\udcff")) == ["\udcfe.safetensors"]
+
+
+def test_folders_that_are_no_more_are_forgotten(knowledge: Knowledge) -> None:
+    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    knowledge.forget_folders(["/models/loras"])
+    assert knowledge.of(PATH) is None
+    assert knowledge.versions == {}
