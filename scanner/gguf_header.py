@@ -291,7 +291,7 @@ class _Reader:
             buffer, at = self._buffer, self.position - self._begin
             last = len(buffer) - width
             length = 0
-            while count and at <= last and length <= MOST_LENGTH:
+            while count and at <= last:
                 (length,) = length_at(buffer, at)
                 at += width + length
                 count -= 1

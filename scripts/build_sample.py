@@ -7,7 +7,9 @@ makes `DEST/ComfyUI` (1652 files that look like 2.8 TB) and an empty `DEST/Downl
 
 import argparse
 import hashlib
+import json
 import os
+import struct
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -69,7 +71,7 @@ def write_sample_file(target: str, path: str, size: int) -> None:
     """
     mark = hashlib.sha256(os.fsencode(path)).digest()
     with open(target, "xb") as file:
-        file.write(mark[:size])
+        file.write((_header(path, size) + mark)[:size])
         if size > MIDDLE_MARK_ABOVE:
             file.seek(size // 2)
             file.write(mark)
@@ -77,6 +79,26 @@ def write_sample_file(target: str, path: str, size: int) -> None:
     spread = int.from_bytes(mark[:12], "big")
     mtime = OLDEST * 10**9 + spread % ((NEWEST - OLDEST) * 10**9)
     os.utime(target, ns=(mtime, mtime))
+
+
+def _header(path: str, size: int) -> bytes:
+    """What a model of this name and size begins with: one tensor of bytes, named by its title."""
+    name, suffix = os.path.splitext(os.path.basename(path))
+    if suffix == ".safetensors" and size > 1024:
+        for length in range(64, 1024, 64):
+            data = size - 8 - length
+            tensor = {"dtype": "U8", "shape": [data], "data_offsets": [0, data]}
+            header = {"__metadata__": {"modelspec.title": name}, "weight": tensor}
+            text = json.dumps(header).encode()
+            if len(text) <= length:
+                return length.to_bytes(8, "little") + text.ljust(length)
+    if suffix == ".gguf" and size > 1024:
+        key, title = b"general.name", name.encode()
+        title_field = struct.pack("<Q", len(key)) + key + struct.pack("<IQ", 8, len(title)) + title
+        return b"GGUF" + struct.pack("<IQQ", 3, 0, 1) + title_field
+    if suffix in (".pt", ".pth", ".ckpt", ".bin", ".pkl"):
+        return b"\x80\x02"  # protocol 2, as torch.save wrote before it made zip files
+    return b""
 
 
 def holds_sparse_files(folder: str) -> bool:

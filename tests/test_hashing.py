@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ import xxhash
 
 from scanner.inventory import read_entries
 from scanner.journal import read
+from tests.real_mounts import SshfsMount
 from tests.test_end_to_end import Machine, assert_valid, write
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
@@ -120,3 +122,41 @@ def test_bad_input_gets_one_sentence(machine: Machine, arguments: list[str], sen
 def test_without_a_scan_there_is_nothing_to_hash(tmp_path: Path) -> None:
     done = Machine(tmp_path).run("hash", expect=2)
     assert "No scan has written" in done.stderr
+
+
+# On a mount that hangs
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts are made as on Linux")
+@pytest.mark.timeout(180)
+def test_a_share_that_hangs_stops_no_other_hash_and_no_end(tmp_path: Path) -> None:
+    """Rule 3: what is on the share waits, local files are hashed, and SIGTERM ends it."""
+    source, point = tmp_path / "source", tmp_path / "nas"
+    for folder in (source, point):
+        folder.mkdir()
+    share = SshfsMount(source, point)
+    with share:
+        machine = Machine(tmp_path / "machine", COMFY_INVENTORY_STALL_AFTER="3s")
+        for kind in ("models", "custom_nodes", "input", "output"):
+            (machine.work / "ComfyUI" / kind).mkdir(parents=True)
+        write(machine.work / LORA, "local")
+        (source / "far.safetensors").write_bytes(os.urandom(1 << 20))
+        machine.run("scan", "--models", point)
+        share.stop_server()
+        try:
+            done = json.loads(machine.run("hash", "--json", expect=3).stdout)
+            assert [Path(path).name for path in done["unread"]] == ["far.safetensors"]
+            assert "hash" in entry(machine, LORA)
+            machine.environ["COMFY_INVENTORY_STALL_AFTER"] = "60s"
+            with machine.running("hash") as running:
+                time.sleep(3)
+                started = time.monotonic()
+                running.process.send_signal(signal.SIGTERM)
+                assert running.process.wait(30) == 128 + signal.SIGTERM
+                assert time.monotonic() - started < 5
+        finally:
+            share.continue_server()
+        done = json.loads(machine.run("hash", "--json").stdout)
+        assert done["unread"] == []
+        assert done["read"]["files"] == 1

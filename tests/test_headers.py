@@ -298,6 +298,7 @@ def gguf_end(data: bytes) -> int:
         ({"__metadata__": []}, 0, "metadata are no JSON object of texts"),
         (b'{"__metadata__":{"a":"1","a":"2"}}', 0, "the name 'a' twice"),
         (b'{"__metadata__":{},"__metadata__":{}}', 0, "the name '__metadata__' twice"),
+        (b'{"__metadata__":{"a":"1"{"b":"2"}}', 0, "metadata are no JSON object of texts"),
         (b'{"__metadata__":{"a":"1",}}', 0, "metadata are no JSON object of texts"),
         (b'{"a":{"dtype":"U8","dtype":"U8","shape":[0]}}', 0, "no proper dtype"),
         (b'{"a":{"dtype":"U8","shape":[00],"data_offsets":[0,0]}}', 0, "no proper dtype"),
@@ -677,6 +678,21 @@ def test_a_gguf_that_breaks_the_format_is_damaged(data: bytes, words: str) -> No
     assert found.status == "damaged"
     assert words in found.problem
     assert "tensors" not in found.model
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        struct.pack("<IQ", 8, 2**20),
+        struct.pack("<IIQ", 9, 6, 2**20),
+        struct.pack("<IIQQ", 9, 8, 1, 2**30),
+    ],
+    ids=["text", "numbers", "texts"],
+)
+def test_a_value_that_ends_behind_the_file_is_truncated(value: bytes) -> None:
+    found = facts(counts(1, 1) + struct.pack("<Q", 1) + b"k" + value + bytes(6000), "x.gguf")
+    assert found.status == "truncated"
+    assert "within its header" in found.problem
 
 
 def test_a_type_or_version_to_come_is_no_fault() -> None:
