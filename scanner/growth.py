@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable, Mapping
+import os
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from scanner.compare import Delta
-from scanner.snapshot import FILE, FILE_LINK
+from scanner.snapshot import FILE, FILE_LINK, Directory, join
 from scanner.state import Unsettled
 
 
@@ -73,3 +75,18 @@ def judge_growth(
         if entry.type in (FILE, FILE_LINK):
             unsettled[path] = Unsettled(entry.size, entry.mtime, now)
     return Growth(frozenset(growing), unsettled)
+
+
+def growing(unsettled: Mapping[str, Unsettled], snapshot: Mapping[str, Directory]) -> Iterator[str]:
+    """Files whose present size and mtime are not reported yet: the snapshot has the last ones that
+    are."""
+    folders: defaultdict[str, dict[str, Unsettled]] = defaultdict(dict)
+    for path, seen in unsettled.items():
+        folder, name = os.path.split(path)
+        folders[folder][name] = seen
+    for folder, names in folders.items():
+        directory = snapshot.get(folder)
+        for row in directory.listing.rows() if directory is not None else ():
+            last = names.get(row.name)
+            if last is not None and (row.size, row.mtime) != (last.size, last.mtime):
+                yield join(folder, row.name)

@@ -134,6 +134,13 @@ class Knowledge:
             ).fetchone()
         return None if row is None else _known(row)
 
+    def digests_of(self, path: str, size: int, mtime: int) -> Mapping[str, bytes]:
+        """Hashes of a file that has this size and mtime; none where they are not known, or it is
+        known to be corrupt."""
+        known = self.of(path)
+        is_sound = known is not None and known.is_of(size, mtime) and not known.corrupt
+        return known.digests if known is not None and is_sound else {}
+
     def save(self, learned: Iterable[Learned], now: int) -> None:
         """Keep what was read; `now` in nanoseconds."""
         with self._writing() as version:

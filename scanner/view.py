@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from scanner.growth import growing
 from scanner.guard import ONLINE, PARTIAL
 from scanner.layout import RootView, Unreachable, View
 from scanner.portable import shown
 from scanner.roots import Root, owner_of
-from scanner.snapshot import join
-from scanner.state import RootRecord, Unsettled
+from scanner.state import RootRecord
 from scanner.store import Store
 
 
@@ -88,19 +86,5 @@ def view_of(store: Store, roots: Sequence[Root], now: int) -> View:
 
 def words(store: Store) -> dict[str, str]:
     """The status of files that are not whole yet, by path."""
-    growing = dict.fromkeys(_growing(store), "unsettled")
-    return growing | dict.fromkeys(store.downloads.look(store.snapshot), "partial")
-
-
-def _growing(store: Store) -> Iterator[str]:
-    """Files whose present size is not reported yet."""
-    folders: defaultdict[str, dict[str, Unsettled]] = defaultdict(dict)
-    for path, seen in store.memory.unsettled.items():
-        folder, name = os.path.split(path)
-        folders[folder][name] = seen
-    for folder, names in folders.items():
-        directory = store.snapshot.get(folder)
-        for row in directory.listing.rows() if directory is not None else ():
-            last = names.get(row.name)
-            if last is not None and (row.size, row.mtime) != (last.size, last.mtime):
-                yield join(folder, row.name)
+    unsettled = dict.fromkeys(growing(store.memory.unsettled, store.snapshot), "unsettled")
+    return unsettled | dict.fromkeys(store.downloads.look(store.snapshot), "partial")

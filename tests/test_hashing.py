@@ -160,3 +160,74 @@ def test_a_share_that_hangs_stops_no_other_hash_and_no_end(tmp_path: Path) -> No
         done = json.loads(machine.run("hash", "--json").stdout)
         assert done["unread"] == []
         assert done["read"]["files"] == 1
+
+
+# What `find`, `packs` and `duplicates` say of it
+
+
+def test_duplicates_are_likely_until_they_are_hashed(machine: Machine) -> None:
+    data = os.urandom(1 << 20)
+    for name in ("one", "two"):
+        (machine.work / f"ComfyUI/models/loras/{name}.safetensors").write_bytes(data)
+    machine.run("scan")
+    machine.run("scan")
+    found = json.loads(machine.run("duplicates", "--json", expect=1).stdout)
+    assert [(one["proven"], one["size"]) for one in found["sets"]] == [(False, 1 << 20)]
+    machine.run("hash", "ComfyUI/models/loras")
+    found = json.loads(machine.run("duplicates", "--json", "--proven", expect=1).stdout)
+    assert [(one["proven"], one["size"]) for one in found["sets"]] == [(True, 1 << 20)]
+    machine.run("duplicates", "--root", "input")
+    assert "two.safetensors" in machine.run("duplicates", expect=1).stdout
+
+
+def test_one_content_under_two_sizes_of_time_is_not_called_whole(machine: Machine) -> None:
+    """A corrupt copy is no duplicate, whatever was known of it."""
+    paths = [machine.work / f"ComfyUI/models/loras/{name}.ckpt" for name in ("one", "two")]
+    for path in paths:
+        path.write_bytes(bytes(range(256)) * 4096)
+    machine.run("scan")
+    machine.run("hash")
+    found = paths[0].stat()
+    with paths[0].open("r+b") as file:
+        file.seek(500_000)
+        file.write(b"rotten")
+    os.utime(paths[0], ns=(found.st_atime_ns, found.st_mtime_ns))
+    machine.run("verify", expect=1)
+    sets = json.loads(machine.run("duplicates", "--json", "--proven").stdout)["sets"]
+    assert sets == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["duplicates", "--sort", "name"], "--sort: expected wasted, count, size"),
+        (["duplicates", "--least", "big"], "--least: expected a size"),
+        (["find", "--status", "lost"], "--status: expected"),
+        (["find", "--size", "1GB"], "--size: expected"),
+    ],
+)
+def test_bad_questions_get_one_sentence(
+    machine: Machine, arguments: list[str], sentence: str
+) -> None:
+    assert sentence in machine.run(*arguments, expect=2).stderr
+
+
+def test_find_and_packs_read_what_the_scan_wrote(machine: Machine) -> None:
+    pack = machine.work / "ComfyUI/custom_nodes/ComfyUI-Example"
+    write(pack / "__init__.py", "NODE_CLASS_MAPPINGS = {}")
+    write(pack / "pyproject.toml", '[project]\nname = "example"\nversion = "1.2"\n')
+    write(pack / ".tracking", "__init__.py")
+    machine.run("scan")
+    (found,) = json.loads(machine.run("packs", "--json").stdout)["packs"]
+    assert (found["id"], found["version"], found["enabled"]) == ("example", "1.2.0", True)
+    (machine.work / "ComfyUI/custom_nodes/.disabled").mkdir()
+    pack.rename(machine.work / "ComfyUI/custom_nodes/.disabled/ComfyUI-Example")
+    machine.run("scan")
+    moved = [line for line in machine.changes() if "pack" in line][-1]
+    assert (moved["kind"], moved["type"]) == ("moved", "directory")
+    assert (moved["pack"]["from"]["enabled"], moved["pack"]["to"]["enabled"]) == (True, False)
+    assert "example" in machine.run("packs", "--disabled").stdout
+    assert "example" not in machine.run("packs", "--enabled").stdout
+    assert "a.safetensors" in machine.run("find", "*.SAFETENSORS").stdout
+    machine.run("find", "nothing*", expect=1)
+    assert_valid(machine)
