@@ -113,7 +113,9 @@ class GgufHeader:
         self._read_pairs(reader.count("pairs"))
         spans = yield from self._tensors(tensors)
         begin = -(-reader.position // self._alignment) * self._alignment
-        self.end = max(_data_end(spans, begin), reader.position)
+        data = _data_end(spans)
+        # Where no data follow, no padding need.
+        self.end = begin + data if data else reader.position
 
     def _read_pairs(self, count: int) -> None:
         seen: set[int] = set()
@@ -173,15 +175,15 @@ def _size(name: bytes, shape: list[int], kind: int) -> tuple[str, int, int]:
     return dtype, elements, elements // block * width
 
 
-def _data_end(spans: list[int], begin: int) -> int:
-    """Byte of the file at which the data end; ValueError where tensors overlap."""
+def _data_end(spans: list[int]) -> int:
+    """Bytes of data; ValueError where tensors overlap."""
     spans.sort()
     end = 0
     for span in spans:
         if span >> 64 < end:
-            raise ValueError(f"The data of two tensors overlap at byte {begin + (span >> 64)}.")
+            raise ValueError(f"The data of two tensors overlap at byte {span >> 64} of the data.")
         end = span & (2**64 - 1)
-    return begin + end
+    return end
 
 
 def _readable(count: int, what: str) -> int:

@@ -333,21 +333,14 @@ class _Tensors:
     def kind(self) -> str:
         """By names that models of one kind only have; empty where they have none such."""
         marks = self._marks
-        for kind in ("lora", "controlnet", "ip_adapter"):
-            if kind in marks:
-                return _KINDS[kind]
+        for mark in ("lora", "controlnet", "ip_adapter"):
+            if mark in marks:
+                return _KINDS[mark]
         if "embedding" in marks and self.count <= 4:
             return "embedding"
         if "diffusion" in marks and marks & {"bundled_vae", "bundled_text"}:
             return "checkpoint"
-        if "bundled_vae" in marks and "bundled_text" not in marks:
-            return "vae"
-        if "bundled_text" in marks:
-            return "text encoder"
-        for kind in ("diffusion", "vae", "text", "clip_vision", "upscale"):
-            if kind in marks:
-                return _KINDS[kind]
-        return ""
+        return next((kind for mark, kind in _KINDS.items() if mark in marks), "")
 
 
 _KINDS = {
@@ -356,10 +349,13 @@ _KINDS = {
     "ip_adapter": "ip-adapter",
     "diffusion": "diffusion model",
     "vae": "vae",
+    "bundled_vae": "vae",
     "text": "text encoder",
+    "bundled_text": "text encoder",
     "clip_vision": "clip vision",
     "upscale": "upscale model",
 }
+"""What each mark stands for, the weightiest first."""
 
 _LORA = (
     b".lora_", b".lora.", b"_lora.", b"lora_unet_", b"lora_te", b"lycoris_",

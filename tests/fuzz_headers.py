@@ -1,6 +1,6 @@
 """Headers as no program writes them: `python -m tests.fuzz_headers 1000000 [seed]`.
 
-A million takes some ten minutes. A case that fails is printed with its seed and its number, and
+A million takes two or three minutes. A case that fails is printed with its seed and its number, and
 stands in the error as bytes.
 """
 

@@ -412,8 +412,8 @@ def test_more_tensors_than_are_read_are_no_fault(monkeypatch: pytest.MonkeyPatch
         ({"trained_words": "[x"}, {"trigger_words": ["[x"]}),
         ({"trained_words": json.dumps(list("abcdefghijklmnopqrstuvwxyz"))},
          {"trigger_words": list("abcdefghijklmnopqrst")}),
-        ({"ss_tag_frequency": '{"d":{"a":1,"b\\u732b":3},"e":{"a":9}}'},
-         {"trigger_words": ["a", "b\u732b"]}),
+        ({"ss_tag_frequency": '{"d":{"a":1,"b\\u732b":3,"c":3},"e":{"a":1,"c":1}}'},
+         {"trigger_words": ["c", "b\u732b", "a"]}),
         ({"ss_tag_frequency": "[" * 9000}, {}),
         ({"sshs_model_hash": "ABCDEF0123456789"}, {"autov3": "abcdef012345"}),
         ({"sshs_model_hash": "no", "modelspec__hash_sha256": "0x" + "aB" * 32},
@@ -450,6 +450,7 @@ KINDS = {
         ["diffusion_model.blocks.0.self_attn.k.lora_B.weight"],
         ["lycoris_blocks_0.lokr_w1"],
         ["lora_te1_text_model.hada_w1_a"],
+        ["controlnet_blocks.0.weight", "controlnet_blocks.0.lora_up.weight"],
     ],
     "checkpoint": [
         ["model.diffusion_model.input_blocks.0.0.weight", "first_stage_model.decoder.conv_in.bias"],
@@ -467,6 +468,7 @@ KINDS = {
         ["encoder.conv_in.weight", "decoder.up.0.block.0.norm1.bias"],
         ["decoder.upsamples.0.residual.0.gamma"],
         ["first_stage_model.decoder.conv_in.bias"],
+        ["vae.decoder.x"],
     ],
     "text encoder": [
         ["text_model.embeddings.position_embedding.weight"],
@@ -482,7 +484,7 @@ KINDS = {
     "embedding": [["emb_params"], ["clip_g", "clip_l"], ["string_to_param.*"]],
     "ip-adapter": [["image_proj.norm.weight", "ip_adapter.1.to_k_ip.weight"]],
     "upscale model": [["conv_first.weight", "body.0.rdb1.conv1.weight"]],
-    "": [["a.weight"], ["encoder.layers.0.weight"], []],
+    "": [["clip_l", "1", "2", "3", "4"], ["a.weight"], ["encoder.layers.0.weight"], []],
 }  # fmt: skip
 
 
@@ -678,6 +680,13 @@ def test_a_gguf_that_breaks_the_format_is_damaged(data: bytes, words: str) -> No
     assert found.status == "damaged"
     assert words in found.problem
     assert "tensors" not in found.model
+
+
+def test_without_data_no_padding_need_follow() -> None:
+    for tensors in ([], [("a", (0,), 0, 0)]):
+        whole = gguf_file([("general.name", 8, "vocabulary")], tensors, alignment=1)
+        assert len(whole) % 32
+        assert facts(whole, "x.gguf").problem == ""
 
 
 @pytest.mark.parametrize(
