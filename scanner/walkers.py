@@ -20,7 +20,7 @@ from typing import BinaryIO, Protocol
 
 from scanner.filesystem import FileSystem
 from scanner.mounts import Mount
-from scanner.walker import Answer, ListDirectory, LocalWalker, Request, Walker
+from scanner.walker import Answer, LocalWalker, Request, Walker
 from scanner.walker_process import Cost, Result, Task, read_frame, write_frame
 
 _SERVE = "import sys; from scanner.walker_process import main; main(sys.argv[1:])"
@@ -30,12 +30,6 @@ POLL = 0.2
 
 LONGEST_PAUSE = 300.0
 """Seconds after which even a mount that has stalled many times in a row is asked again."""
-
-LONG_WALK = 2000
-"""Answers after which a walk of a local disk gets help: starting it takes as long as they do."""
-
-AHEAD = 8
-"""Folders that the helper of a walk is asked for at a time, so that it never waits for us."""
 
 SMOOTHING = 8
 """Of so many measurements the last one counts for one."""
@@ -109,11 +103,7 @@ class ByMount:
         self._not_before: dict[str, float] = {}
 
     def of(self, mount: Mount, patience: float | None = None) -> Walker:
-        if mount.is_remote:
-            return self.apart(mount, patience)
-        if (os.cpu_count() or 1) < 2:
-            return LocalWalker(self._files)
-        return HelpedWalker(self._files, lambda: _Process(1, 0.0))
+        return self.apart(mount, patience) if mount.is_remote else LocalWalker(self._files)
 
     def apart(self, mount: Mount, patience: float | None = None) -> Walker:
         with self._lock:
@@ -283,71 +273,6 @@ class _Process:
         self._has_ended = True
         for queue in list(self._queues.values()):
             queue.put(None)
-
-
-class HelpedWalker(LocalWalker):
-    """Answers in this process and, in a long walk, has another list folders beside it.
-
-    What bounds a walk of a warm local disk is one interpreter: a million files in 30,000 folders
-    take 5.5 s with one and 3.3 s with two. The other is started by a walk that proves long, ends
-    with it, and is not needed: what it leaves unanswered is done here.
-    """
-
-    def __init__(self, files: FileSystem, start: Callable[[], _Process]) -> None:
-        super().__init__(files)
-        self._start = start
-        self._listed = 0
-        self._helper: _Process | None = None
-        self._queue: SimpleQueue[Answer | None] = SimpleQueue()
-        self._away: dict[str, Request] = {}
-        """What the helper was asked, by path."""
-
-    def answer(self) -> Answer | None:
-        if self._helper is None:
-            self._listed += 1
-            if self._listed == LONG_WALK:
-                self._call_helper()
-            return super().answer()
-        self._share()
-        with suppress(Empty):
-            answer = self._taken(block=not self._requests and bool(self._away))
-            if answer is not None:
-                return answer
-        if self._requests:
-            return super().answer()
-        self._dismiss()
-        return None
-
-    def _call_helper(self) -> None:
-        with suppress(OSError):
-            self._helper = self._start()
-            self._queue = self._helper.open(0)
-
-    def _share(self) -> None:
-        """Keep the helper busy, with what this process would come to last."""
-        while self._helper is not None and len(self._away) < AHEAD and len(self._requests) > AHEAD:
-            request = self._requests.pop(0)
-            if not isinstance(request, ListDirectory) or request.path in self._away:
-                self._requests.append(request)
-                return
-            self._away[request.path] = request
-            self._helper.send(Task(0, request))
-
-    def _taken(self, *, block: bool) -> Answer | None:
-        """An answer of the helper's; None where it has ended. Empty where there is none yet."""
-        answer = self._queue.get(block=block)
-        if answer is None:
-            self._requests.extend(self._away.values())
-            self._dismiss()
-            return None
-        del self._away[answer.path]
-        return answer
-
-    def _dismiss(self) -> None:
-        if self._helper is not None:
-            self._helper.end()
-        self._helper, self._listed = None, LONG_WALK
-        self._away.clear()
 
 
 class _Session:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -451,16 +450,10 @@ def test_hung_mount_is_told_and_ctrl_c_ends_at_once(machine: Machine, sshfs: Ssh
         done = machine.run("tune", sshfs.point, "--json", expect=3, environ=environ)
         assert "does not answer" in done.stderr
         assert done.stdout == ""
-        child = subprocess.Popen(
-            [sys.executable, "-m", "scanner", "tune", str(sshfs.point)],
-            cwd=machine.work,
-            env=machine.environ,
-            stderr=subprocess.DEVNULL,
-        )
-        wait_for(lambda: temporary(machine), "its folder")
-        time.sleep(0.5)
-        child.send_signal(signal.SIGINT)
-        assert child.wait(timeout=10) == 130
+        with machine.running("tune", sshfs.point) as running:
+            wait_for(lambda: temporary(machine), "its folder")
+            time.sleep(0.5)
+            assert running.stop(signal.SIGINT) == 130
         assert temporary(machine) == []
     finally:
         sshfs.continue_server()

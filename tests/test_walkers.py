@@ -5,16 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from scanner.filesystem import DiskFileSystem
 from scanner.mounts import Mount
 from scanner.walker import Failed, ListDirectory, Listed, LocalWalker, SampleFile, StatPath, Walker
-from scanner.walkers import ByMount, HelpedWalker, LostWalkerError, _Process
+from scanner.walkers import ByMount, LostWalkerError
 
 NAS = Mount("/", "cifs", "//nas/share")
 
@@ -153,73 +152,3 @@ def test_mount_that_answers_again_starts_from_no_pause(tmp_path: Path) -> None:
     walkers.of(NAS)
     assert walkers._stalls == {}
     walkers.close()
-
-
-# A long walk of a local disk
-
-
-def _tree(top: Path) -> None:
-    for outer in range(6):
-        for inner in range(10):
-            folder = top / f"{outer}" / f"{inner}"
-            folder.mkdir(parents=True)
-            (folder / "file").write_text(f"{outer} {inner}")
-
-
-def _walk_all(walker: Walker, top: Path, each: Callable[[], None] = lambda: None) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    walker.ask(ListDirectory(str(top)))
-    while (answer := walker.answer()) is not None:
-        assert isinstance(answer, Listed)
-        assert answer.path not in found
-        found[answer.path] = answer.directory
-        for name, _ in answer.directory.listing.named_containers():
-            walker.ask(ListDirectory(os.path.join(answer.path, name)))
-        each()
-    return found
-
-
-@pytest.fixture
-def early_help(monkeypatch: pytest.MonkeyPatch) -> list[_Process]:
-    """Walks count as long from the third answer on; the helpers that were called."""
-    monkeypatch.setattr("scanner.walkers.LONG_WALK", 3)
-    monkeypatch.setattr("scanner.walkers.AHEAD", 2)
-    return []
-
-
-def _helped(called: list[_Process]) -> HelpedWalker:
-    def start() -> _Process:
-        called.append(_Process(1, 0.0))
-        return called[-1]
-
-    return HelpedWalker(DiskFileSystem(), start)
-
-
-def test_a_long_walk_with_help_finds_what_it_finds_alone(
-    tmp_path: Path, early_help: list[_Process]
-) -> None:
-    _tree(tmp_path)
-    alone = _walk_all(LocalWalker(DiskFileSystem()), tmp_path)
-    assert len(alone) == 67
-    assert _walk_all(_helped(early_help), tmp_path) == alone
-    (helper,) = early_help
-    assert helper.has_answered
-    assert not helper.is_alive
-
-
-def test_a_helper_that_dies_is_not_missed(tmp_path: Path, early_help: list[_Process]) -> None:
-    _tree(tmp_path)
-    alone = _walk_all(LocalWalker(DiskFileSystem()), tmp_path)
-
-    def kill() -> None:
-        for helper in early_help:
-            helper._child.kill()
-
-    assert _walk_all(_helped(early_help), tmp_path, kill) == alone
-
-
-def test_a_short_walk_calls_nobody(tmp_path: Path) -> None:
-    called: list[_Process] = []
-    _tree(tmp_path)
-    _walk_all(_helped(called), tmp_path)
-    assert called == []
