@@ -332,11 +332,6 @@ def _batches(folder: Folder, view: View, layout: Layout) -> Iterator[list[str]]:
     proofs = _proofs(folder)
     if view.notes is not None and folder.path in view.notes.folders:
         proofs = _with_notes(proofs, names, folder, view)
-    rows: Iterable[tuple[str, str, int, int, str]]
-    rows = zip(names, listing.types, listing.sizes, listing.mtimes, proofs, strict=False)
-    if not entry.is_clean:
-        known = list(rows)
-        rows = (known[index] for index in order(listing.names, names))
     is_plain = (
         entry.is_clean
         and not entry.shared
@@ -345,25 +340,38 @@ def _batches(folder: Folder, view: View, layout: Layout) -> Iterator[list[str]]:
         and '"' not in listing.names
         and "\\" not in listing.names
     )
-    # Nearly all lines are those of files with plain names: put together from texts, they take a
-    # quarter of the time of the others.
-    has_others = listing.types.count(FILE) != len(listing)
+    if not is_plain:
+        columns = (names, listing.types, listing.sizes, listing.mtimes, proofs)
+        rows: Iterable[_Row] = zip(*columns, strict=False)
+        if not entry.is_clean:
+            known = list(rows)
+            rows = (known[index] for index in order(listing.names, names))
+        while batch := list(map(entry.line, islice(rows, _BATCH))):
+            yield batch
+        return
+    # Nearly all lines are those of files with plain names: put together from texts, column by
+    # column, they take a fifth of the time of the others.
     before_name = orjson.dumps({"path": entry.prefix}).decode()[:-2]
     ending = "," + orjson.dumps(entry.common).decode()[1:-1]
-    while batch := list(islice(rows, _BATCH)):
-        if not is_plain:
-            yield [entry.line(row) for row in batch]
-            continue
-        times = [time_text(row[3]) for row in batch]
+    for start in range(0, len(names), _BATCH):
+        part = slice(start, start + _BATCH)
+        types, sizes, mtimes = listing.types[part], listing.sizes[part], listing.mtimes[part]
+        times = list(map(time_text, mtimes))
+        endings = list(islice(proofs, len(types)))
         lines = [
             f'{before_name}{name}","type":"file","size":{size},"mtime":"{shown}"{ending}{proof}}}'
-            for (name, _, size, _, proof), shown in zip(batch, times, strict=True)
+            for name, size, shown, proof in zip(names[part], sizes, times, endings, strict=True)
         ]
-        if has_others or None in times:
-            for index, row in enumerate(batch):
-                if row[1] != FILE or times[index] is None:
-                    lines[index] = entry.line(row)
+        if types.count(FILE) != len(types) or None in times:
+            for index, letter in enumerate(types):
+                if letter != FILE or times[index] is None:
+                    row = (names[start + index], letter, sizes[index], mtimes[index])
+                    lines[index] = entry.line((*row, endings[index]))
         yield lines
+
+
+_Row = tuple[str, str, int, int, str]
+"""Name, type, size, mtime, and the text of the fields at the end of the line."""
 
 
 class _Entries:
@@ -382,8 +390,8 @@ class _Entries:
         self._targets = dict(folder.directory.listing.targets)
         self.shared = shared_names(folder, folders)
 
-    def line(self, row: tuple[str, str, int, int, str]) -> str:
-        """The line of a row: name, type, size, mtime and the text of its proof."""
+    def line(self, row: _Row) -> str:
+        """The line of a row."""
         name, letter, size, mtime, proof = row
         view, folders = self._view, self._folders
         path = join(self._folder.path, name)
@@ -420,7 +428,7 @@ class _Entries:
 
 
 def _with_notes(
-    proofs: Iterable[str], names: Sequence[str], folder: Folder, view: View
+    proofs: Iterator[str], names: Sequence[str], folder: Folder, view: View
 ) -> Iterator[str]:
     """The fields of each row's fingerprint, and of whatever else is known of it."""
     assert view.notes is not None
@@ -433,7 +441,7 @@ def _with_notes(
         yield proof + ("," + orjson.dumps(fields).decode()[1:-1] if fields else "")
 
 
-def _proofs(folder: Folder) -> Iterable[str]:
+def _proofs(folder: Folder) -> Iterator[str]:
     """The field of each row's fingerprint; empty where it is unknown."""
     digits = folder.directory.fingerprints.hex()
     if not digits:
