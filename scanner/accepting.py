@@ -11,12 +11,12 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from scanner.errors import InventoryError, SettingsError
+from scanner.errors import DamagedStateError, InventoryError, SettingsError
 from scanner.guard import HELD, MISSING, OFFLINE
 from scanner.outputs import Outputs
 from scanner.portable import readable
 from scanner.snapshot import is_below
-from scanner.state import DamagedStateError, Memory, State
+from scanner.state import Memory, State
 from scanner.status import is_alive, read_status
 
 POLL = 0.2

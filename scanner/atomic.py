@@ -63,8 +63,11 @@ class AtomicFile:
     Raises OutputError, with the reason in one sentence, for every OSError of its own.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, frees_later: bool = False) -> None:
+        """`frees_later`: a large file that is replaced is freed by a thread of its own. Not for
+        remote mounts, which do not let go of a file that is open, or do not let it be replaced."""
         self.path = os.fspath(path)
+        self._frees_later = frees_later
         self._target = _behind_link(self.path)
         self._temporary = ""
         self._file: IO[bytes] | None = None
@@ -137,7 +140,7 @@ class AtomicFile:
         self._file.flush()
         self._force(self._file.fileno())
         self._file.close()
-        replaced = _hold(self._target)
+        replaced = _hold(self._target) if self._frees_later else None
         try:
             patiently(lambda: os.replace(self._temporary, self._target))
             self._force_folder(os.path.dirname(self._target))

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from scanner.changes import CREATED, DELETED, MODIFIED, MOVED, Change
 from scanner.compare import Delta
-from scanner.moves import Move, Moves, longest_source
+from scanner.moves import INODE, Move, Moves, longest_source
 from scanner.packs import PackChange
 from scanner.snapshot import (
     CONTAINERS,
@@ -121,7 +121,9 @@ def carry_fingerprints(delta: Delta, moves: Moves, snapshot: Snapshot) -> None:
     """Give what moved the fingerprints that it had where it was."""
     found: dict[str, dict[str, bytes]] = {}
     for move in moves.files:
-        if move.source.fingerprint:
+        # A download may have grown until it was renamed, and is taken for itself all the same.
+        grew = (move.source.size, move.source.mtime) != (move.target.size, move.target.mtime)
+        if move.source.fingerprint and not (grew and move.evidence == INODE):
             folder, name = os.path.split(move.target.path)
             found.setdefault(folder, {})[name] = move.source.fingerprint
     for move in moves.directories:

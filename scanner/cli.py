@@ -677,7 +677,7 @@ def duplicates(
     choice = choice_of(
         known.roots, paths=within, roots=wanted, categories=category or (), only_proven=proven
     )
-    with contextlib.closing(Knowledge(outputs.state)) as knowledge:
+    with contextlib.closing(Knowledge(outputs.state, is_readonly=True)) as knowledge:
         report = find_duplicates(
             known.snapshot,
             known.roots,
@@ -742,14 +742,15 @@ def hash_(
             result = hashing.hash(wanted, progress)
     finally:
         hashing.close()
-    show_in_inventory(outputs, loaded.settings)
+    if not signals:
+        show_in_inventory(outputs, loaded.settings)
     if as_json:
         _print_json(result.as_json())
     else:
         print_hashed(_console_for_errors(), result)
     if signals:
         raise typer.Exit(128 + signals[0])
-    if result.unread:
+    if result.unread or result.away:
         raise typer.Exit(3)
 
 
@@ -787,7 +788,8 @@ def verify(
             result = hashing.verify(before, progress)
     finally:
         hashing.close()
-    show_in_inventory(outputs, loaded.settings)
+    if not signals:
+        show_in_inventory(outputs, loaded.settings)
     if as_json:
         _print_json(result.as_json())
     else:
@@ -796,7 +798,7 @@ def verify(
         raise typer.Exit(128 + signals[0])
     if result.damaged:
         raise typer.Exit(1)
-    if result.unread:
+    if result.unread or result.away:
         raise typer.Exit(3)
 
 

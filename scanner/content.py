@@ -29,8 +29,9 @@ BLOCK = 1 << 20
 """Bytes read at a time. The interpreter is free for others while a block is read or hashed; blocks
 of 4 MiB were no faster (benchmarks/hashing.py), and memory is that of one block."""
 
-MOST_JOBS = 8
-"""Files under way at a time that are remembered: one for each reader of this process."""
+MOST_JOBS = 256
+"""Files under way at a time that are remembered, a few hundred bytes each: one for each reader of
+this process, and some that were given up."""
 
 
 class Digest(Protocol):

@@ -255,7 +255,7 @@ def print_hashed(console: Console, result: Result) -> None:
     if left.files:
         text += f"; {count_text(left.files, 'file')} left, {size_text(left.bytes)}"
     console.print(f"{text}.", highlight=False)
-    _print_unread(console, result.unread)
+    _print_unread(console, result.unread, result.away)
 
 
 def print_verified(console: Console, errors: Console, result: Result) -> None:
@@ -275,10 +275,12 @@ def print_verified(console: Console, errors: Console, result: Result) -> None:
         f"{len(result.damaged):,} not.",
         highlight=False,
     )
-    _print_unread(errors, result.unread)
+    _print_unread(errors, result.unread, result.away)
 
 
-def _print_unread(console: Console, unread: Sequence[str]) -> None:
+def _print_unread(console: Console, unread: Sequence[str], away: Sequence[str]) -> None:
+    for root in away:
+        console.print(f"{printable(root)} does not answer.", highlight=False, markup=False)
     if unread:
         console.print(
             f"{count_text(len(unread), 'file')} could not be read or changed since the last scan, "

@@ -32,7 +32,7 @@ from operator import and_, eq, gt
 from typing import NamedTuple
 
 from scanner.content import SHA256, XXH3
-from scanner.errors import InventoryError, SettingsError
+from scanner.errors import DamagedStateError, InventoryError, SettingsError
 from scanner.fingerprint import WHOLE
 from scanner.growth import growing
 from scanner.layout import category_in, tail
@@ -49,7 +49,7 @@ from scanner.snapshot import (
     is_below,
     join,
 )
-from scanner.state import DamagedStateError, RootRecord, State
+from scanner.state import RootRecord, State
 
 FINGERPRINT = "fingerprint"
 READ_WHOLE = "read whole"

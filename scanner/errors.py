@@ -29,3 +29,7 @@ class RootsIncompleteError(InventoryError):
     """The work was done, but a root is partial, offline, stalled, held or missing."""
 
     exit_code = 3
+
+
+class DamagedStateError(Exception):
+    """The state is not a database, or not one that we wrote: it is rebuilt, and no user's fault."""

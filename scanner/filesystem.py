@@ -7,13 +7,14 @@ whole program on a fake with latency, faults and unmounts.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import stat
 import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from scanner.mounts import Mount, leads_to, mount_of, read_mounts
 from scanner.snapshot import (
@@ -27,6 +28,9 @@ from scanner.snapshot import (
     Directory,
     Listing,
 )
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 
 class Stat(NamedTuple):
@@ -95,6 +99,10 @@ class DiskFileSystem:
         """
         return self._calls + sum(len(rows) for rows in list(self._under_way.values()))
 
+    def count_call(self) -> None:
+        """Note that a call has returned."""
+        self._calls += 1
+
     def list_directory(
         self,
         path: str,
@@ -152,7 +160,7 @@ class DiskFileSystem:
         if not stat.S_ISREG(os.fstat(handle).st_mode):
             os.close(handle)
             raise OSError(errno.EINVAL, "not a regular file", path)
-        return os.fdopen(handle, "rb", buffering=0)
+        return _CountedFile(handle, self)
 
     def mounts(self) -> list[Mount]:
         return read_mounts()
@@ -165,6 +173,25 @@ class DiskFileSystem:
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)
+
+
+class _CountedFile(io.FileIO):
+    """An open file whose reads are signs of life of its mount too: a slow link may take longer for
+    one file than a mount may be silent."""
+
+    def __init__(self, handle: int, files: DiskFileSystem) -> None:
+        super().__init__(handle, "rb")
+        self._files = files
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        self._files.count_call()
+        return data
+
+    def readinto(self, buffer: Buffer, /) -> int:
+        count = super().readinto(buffer)
+        self._files.count_call()
+        return count
 
 
 MOST_LINKS = 40

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from scanner.backlog import Done, Work
-from scanner.errors import InventoryError, SettingsError
+from scanner.backlog import FIRST, Done, Work
+from scanner.errors import DamagedStateError, InventoryError, SettingsError
 from scanner.filesystem import DiskFileSystem
+from scanner.guard import ONLINE, PARTIAL
 from scanner.inventory import base_of, read_header
 from scanner.knowledge import Knowledge
 from scanner.mounts import Mount
@@ -28,8 +29,8 @@ from scanner.portable import path_fields, readable, shown, time_text
 from scanner.reading import Damage, Reader, Sight, Task
 from scanner.roots import KINDS, Root, owner_of
 from scanner.settings import Settings
-from scanner.snapshot import Snapshot
-from scanner.state import DamagedStateError, Memory, State
+from scanner.snapshot import Snapshot, is_below
+from scanner.state import Memory, State
 from scanner.store import Store
 from scanner.view import view_of
 from scanner.walkers import ByMount
@@ -45,6 +46,8 @@ class Result(NamedTuple):
     unread: list[str]
     """Paths that did not answer, or were no longer what was listed."""
     damaged: list[Damage]
+    away: list[str]
+    """Ids of roots that were to be read, and do not answer."""
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
@@ -52,6 +55,7 @@ class Result(NamedTuple):
             "schema": 1,
             "read": self.read._asdict(),
             "left": self.left._asdict(),
+            "away": [readable(root) for root in self.away],
             "unread": [shown(path, None) for path in self.unread],
             "corrupt": [
                 {
@@ -85,10 +89,13 @@ class Hashing:
         self._roots = known_roots(self._memory)
         self._within = [os.path.abspath(path) for path in within]
         for path in self._within:
-            if owner_of(path, self._roots) is None and not any(
-                owner_of(root.path, [Root("extra", path)]) for root in self._roots
-            ):
+            if not any(_meet(root.path, path) for root in self._roots):
                 raise SettingsError(f"{readable(path)} is in none of the folders that are scanned.")
+            folder, name = os.path.split(path)
+            known = self._snapshot.get(folder)
+            is_listed = known is not None and name in known.listing.split_names()
+            if not is_listed and not any(is_below(other, path) for other in self._snapshot):
+                raise SettingsError(f"No scan has seen {readable(path)}.")
         self._knowledge = Knowledge(outputs.state)
         self._walkers = ByMount(
             self._files,
@@ -192,13 +199,30 @@ class Hashing:
             Work(sum(work.files for work in left), sum(work.bytes for work in left)),
             sorted(path for job in jobs for path in job.reader.unread),
             sorted(damage for job in jobs for damage in job.reader.damaged),
+            self._away(),
         )
+
+    def _away(self) -> list[str]:
+        kinds = FIRST if not self._within else frozenset(KINDS)
+        return [
+            root.id
+            for root in self._places().all
+            if (record := self._memory.roots.get(root.id)) is not None
+            and record.state not in (ONLINE, PARTIAL)
+            and root.kind in kinds
+            and (not self._within or any(_meet(root.path, path) for path in self._within))
+        ]
 
 
 @dataclass
 class _Job:
     reader: Reader
     work: Callable[[Callable[[Done], None]], Work]
+
+
+def _meet(one: str, other: str) -> bool:
+    """Whether one of the folders lies in the other, or is it."""
+    return is_below(one, other) or is_below(other, one)
 
 
 def _together(told: Iterable[Done]) -> Done:

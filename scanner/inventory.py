@@ -110,8 +110,10 @@ class InventoryWriter:
     thousand bytes pass through here.
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: str | os.PathLike[str], *, is_local: bool = False) -> None:
+        """`is_local`: `path` lies on a disk of this machine."""
         self._path = path
+        self._is_local = is_local
         self._layout: Layout | None = None
         self._header_bytes = 0
         self._written: tuple[int, ...] = ()
@@ -124,7 +126,8 @@ class InventoryWriter:
         started = time.perf_counter()
         layout, self._layout = self._layout, None  # if anything fails, the next write is whole
         # The old file is closed before it is replaced: Windows refuses to replace an open one.
-        with AtomicFile(self._path) as file, ExitStack() as stack:
+        whole = AtomicFile(self._path, frees_later=self._is_local)
+        with whole as file, ExitStack() as stack:
             old = None if layout is None else self._old_file(stack)
             if layout is None or old is None or not layout.update(view):
                 layout, old = Layout(view), None

@@ -13,12 +13,13 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
 from scanner.content import SHA256, XXH3
-from scanner.errors import OutputError
+from scanner.errors import DamagedStateError, OutputError
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS known (folder BLOB NOT NULL, name BLOB NOT NULL,
@@ -27,6 +28,10 @@ CREATE TABLE IF NOT EXISTS known (folder BLOB NOT NULL, name BLOB NOT NULL,
     PRIMARY KEY (folder, name)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS known_version ON known (version);
 """
+
+CLOSE_PATIENCE = 0.5
+"""Seconds that `close` waits for another thread, which may wait for another process: within 2 s of
+SIGTERM we are gone (design rule 3)."""
 
 _COLUMNS = "name, size, mtime, xxh3, sha256, facts, read, corrupt"
 
@@ -74,9 +79,10 @@ class Learned(NamedTuple):
 
 class Knowledge:
     """The table at `path`, which is a state's. Raises OutputError where it cannot be written, or
-    not be read. Safe in several threads and processes."""
+    not be read, and at the start DamagedStateError. Safe in several threads and processes."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: str, *, is_readonly: bool = False) -> None:
+        """`is_readonly`: for a user who may only read; nothing can be saved."""
         self.path = path
         self.versions: dict[str, int] = {}
         """Folders of which something is known, each with a number that rises with every change.
@@ -85,31 +91,52 @@ class Knowledge:
         self._lock = threading.Lock()
         try:
             self._db = sqlite3.connect(
-                path, timeout=10, isolation_level=None, check_same_thread=False
+                _uri(path, is_readonly),
+                uri=True,
+                timeout=10,
+                isolation_level=None,
+                check_same_thread=False,
             )
-            self._db.executescript(TABLE)
-        except sqlite3.Error as error:
+            if not is_readonly:
+                self._db.executescript(TABLE)
+            elif not self._has_table():
+                self._db.executescript(TABLE.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+            self.versions, self._newest = self._news()
+        except sqlite3.OperationalError as error:
             raise OutputError(f"The state {path} cannot be opened: {error}.") from None
-        self.refresh()
+        except sqlite3.DatabaseError as error:
+            raise DamagedStateError(f"{path}: {error}") from None
+
+    def _has_table(self) -> bool:
+        found = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'known'")
+        return found.fetchone() is not None
 
     def close(self) -> None:
-        """Let go of the database; safe to call twice."""
-        with self._lock, suppress(sqlite3.Error):
-            self._db.close()
+        """Let go of the database; safe to call twice. One that is being waited for is left."""
+        if self._lock.acquire(timeout=CLOSE_PATIENCE):
+            with suppress(sqlite3.Error):
+                self._db.close()
+            self._lock.release()
 
     def refresh(self) -> bool:
         """Take notice of what this process or another has written; whether there was anything."""
         with self._guarded():
-            rows = self._db.execute(
-                "SELECT folder, max(version) FROM known WHERE version > ? GROUP BY folder",
-                (self._newest,),
-            ).fetchall()
-        if not rows:
-            return False
-        found = {os.fsdecode(folder): version for folder, version in rows}
-        self.versions = {**self.versions, **found}
-        self._newest = max(found.values())
+            found, newest = self._news()
+            if not found:
+                return False
+            self.versions, self._newest = {**self.versions, **found}, newest
         return True
+
+    def _news(self) -> tuple[dict[str, int], int]:
+        """Folders with what is new in them since `_newest`, and the number of the newest."""
+        rows = self._db.execute(
+            # Left to itself, SQLite groups by reading the whole table.
+            "SELECT folder, max(version) FROM known INDEXED BY known_version"
+            " WHERE version > ? GROUP BY folder",
+            (self._newest,),
+        ).fetchall()
+        found = {os.fsdecode(folder): version for folder, version in rows}
+        return found, max(found.values(), default=self._newest)
 
     @property
     def newest(self) -> int:
@@ -176,7 +203,8 @@ class Knowledge:
             self._db.executemany(
                 "DELETE FROM known WHERE folder = ?", ((os.fsencode(folder),) for folder in gone)
             )
-        self.versions = {k: v for k, v in self.versions.items() if k not in set(gone)}
+            forgotten = set(gone)
+            self.versions = {k: v for k, v in self.versions.items() if k not in forgotten}
 
     @contextmanager
     def _writing(self) -> Iterator[int]:
@@ -198,6 +226,15 @@ class Knowledge:
                 yield
         except sqlite3.Error as error:
             raise OutputError(f"The state {self.path} cannot be used: {error}.") from None
+
+
+def _uri(path: str, is_readonly: bool) -> str:
+    """A database that nobody has open is whole without its log, and is then read as a plain file:
+    opening it the usual way would leave new files beside it."""
+    mode = "rwc"
+    if is_readonly:
+        mode = "ro" if os.path.exists(path + "-wal") else "ro&immutable=1"
+    return f"{Path(path).absolute().as_uri()}?mode={mode}"
 
 
 def _known(row: tuple[Any, ...]) -> Known:

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from scanner.backlog import FIRST, NAP, Done, Work
 from scanner.content import XXH3, Piece
+from scanner.errors import OutputError
 from scanner.filesystem import FileSystem
 from scanner.guard import ONLINE, PARTIAL
 from scanner.headers import wants_facts
@@ -43,6 +44,16 @@ SEARCHES = 16
 """Files chosen at a time at least, and parts in which all that wait are chosen: each choice looks
 at all folders that wait."""
 
+HEADERS = 64
+"""Headers asked for at a time: so many are read after the end was asked for at most."""
+
+RETRY_AFTER = 600.0
+"""Seconds after which a file that could not be read is tried again: the fault may have been the
+server's, and may be the disk's."""
+
+LOCK_PATIENCE = 60.0
+"""Seconds for which the state may be held by another process: a first scan commits it whole."""
+
 MEASURE_EVERY = 300.0
 """Seconds between counts of what is left."""
 
@@ -63,6 +74,19 @@ class Task(NamedTuple):
     """Digests to take; none: only its header is read."""
     expected: Known | None = None
     """What its content has to come to (`verify`)."""
+
+
+_JOBS = itertools.count(os.getpid() << 32)
+"""Numbers of readings of files, by which walkers tell them apart, whoever asks."""
+
+
+def _hash_task(path: str, size: int, mtime: int, missing: Sequence[str], was: Known | None) -> Task:
+    """The digests that are `missing`, and one that is known: what rotted since must not get a
+    digest that says it is sound."""
+    if was is None or not was.digests:
+        return Task(path, size, mtime, tuple(missing))
+    check = XXH3 if XXH3 in was.digests else min(was.digests)
+    return Task(path, size, mtime, (check, *missing), was._replace(facts=None))
 
 
 class Damage(NamedTuple):
@@ -117,18 +141,21 @@ class Reader:
     unread: list[str] = field(default_factory=list)
     """Files that could not be read, or changed while they were."""
     damaged: list[Damage] = field(default_factory=list)
-    _failed: dict[str, tuple[int, int]] = field(default_factory=dict)
-    """Files that could not be read, with size and mtime: tried again when they change."""
+    _failed: dict[str, tuple[int, int, float]] = field(default_factory=dict)
+    """Files that could not be read, with size, mtime, and when they are tried again at the latest
+    (monotonic): at once when they change."""
     _unanswered: set[str] = field(default_factory=set)
     """Files of mounts that did not answer: tried again by the next `work`."""
     _queue: deque[Task] = field(default_factory=deque)
     _measured: float = float("-inf")
     _silent: set[Mount] = field(default_factory=set)
-    _jobs: Iterator[int] = field(default_factory=lambda: itertools.count(os.getpid() << 32))
     _learned: list[Learned] = field(default_factory=list)
     _learned_bytes: int = 0
     _saved: float = float("-inf")
     _under_way: tuple[Task, int] | None = None
+    _not_before: float = float("-inf")
+    """When the rate lets the next piece be read, monotonic."""
+    _unsaved_since: float = float("inf")
     _done: Work = field(default_factory=lambda: Work(0, 0))
     _left: Work = field(default_factory=lambda: Work(0, 0))
 
@@ -163,17 +190,17 @@ class Reader:
         try:
             if self.facts:
                 self._read_headers(ends)
+                self._save()
             if self.algorithms and not ends():
                 self._measure()
             while self.algorithms and not ends():
                 if not self._queue:
                     self._save()
                     self._queue.extend(self._choose())
-                if not self._queue or not self._hash(self._queue[0], ends, progress):
+                if not self._queue or not self._hash(self._queue, ends, progress):
                     break
-                self._queue.popleft()
         finally:
-            self._save()
+            self._save(is_last=True)
         return self._left
 
     def verify(
@@ -186,9 +213,9 @@ class Reader:
         left."""
         self._done = Work(0, 0)
         self._left = Work(len(tasks), sum(task.size for task in tasks))
-        for task in tasks:
-            if stopped() or not self._hash(task, stopped, progress):
-                break
+        queue = deque(tasks)
+        while queue and not stopped() and self._hash(queue, stopped, progress):
+            pass
         return self._left
 
     def known_tasks(self, before: int) -> list[Task]:
@@ -209,7 +236,8 @@ class Reader:
                 if was.is_of(row.size, row.mtime) and was.read < before:
                     # One of them proves as much as all, and xxh3 costs the least.
                     algorithm = XXH3 if XXH3 in was.digests else min(was.digests)
-                    tasks.append(Task(path, row.size, row.mtime, (algorithm,), was))
+                    expected = was._replace(facts=None)
+                    tasks.append(Task(path, row.size, row.mtime, (algorithm,), expected))
         return sorted(tasks, key=lambda task: (task.expected.read if task.expected else 0, task))
 
     def _measure(self) -> None:
@@ -220,10 +248,14 @@ class Reader:
 
     def _choose(self) -> list[Task]:
         """The files to hash next: possible duplicates first, then what is done soonest."""
+        waiting = (task for task in self._waiting(only_settled=True) if task.algorithms)
+        first = next(waiting, None)
+        if first is None:
+            return []
         repeated = self._repeated_sizes()
         return heapq.nsmallest(
             max(CHUNK, self._left.files // SEARCHES),
-            (task for task in self._waiting(only_settled=True) if task.algorithms),
+            itertools.chain((first,), waiting),
             key=lambda task: (task.size not in repeated, task.size, task.path),
         )
 
@@ -268,7 +300,10 @@ class Reader:
             if row.type != FILE or not (has_header or (wants_hash and row.size)):
                 continue
             path = join(folder, row.name)
-            if not self._wants(path) or self._failed.get(path) == (row.size, row.mtime):
+            if not self._wants(path):
+                continue
+            if self._is_given_up(path, row.size, row.mtime):
+                is_complete = False
                 continue
             seen = growing.get(path)
             if seen is not None and (seen.size, seen.mtime) != (row.size, row.mtime):
@@ -284,12 +319,19 @@ class Reader:
                 if path not in self._unanswered:
                     yield Task(path, row.size, row.mtime)
             missing = [a for a in self.algorithms if was is None or a not in was.digests]
-            if wants_hash and row.size and missing:
+            # What is known to be corrupt has no hash worth keeping.
+            if wants_hash and row.size and missing and not (was and was.corrupt):
                 is_complete = False
                 if path not in self._unanswered:
-                    yield Task(path, row.size, row.mtime, tuple(missing))
+                    yield _hash_task(path, row.size, row.mtime, missing, was)
         if is_complete:
             self.pending.pop(folder, None)
+
+    def _is_given_up(self, path: str, size: int, mtime: int) -> bool:
+        failed = self._failed.get(path)
+        if failed is None or failed[:2] != (size, mtime):
+            return False
+        return self.sight.files.monotonic() < failed[2]
 
     def _known(self, folder: str) -> dict[str, Known]:
         knowledge = self.sight.knowledge
@@ -316,7 +358,7 @@ class Reader:
 
     def _read_headers(self, ends: Callable[[], bool]) -> None:
         waiting = (t for t in self._waiting(only_settled=True) if not t.algorithms)
-        while not ends() and (tasks := list(itertools.islice(waiting, CHUNK))):
+        while not ends() and (tasks := list(itertools.islice(waiting, HEADERS))):
             by_mount: dict[Mount, dict[str, Task]] = {}
             for task in tasks:
                 mount = self._mount(task.path)
@@ -336,8 +378,6 @@ class Reader:
             for path in reversed(wanted):  # last in, first out
                 walker.ask(ReadFacts(path))
             while (answer := walker.answer()) is not None:
-                if ends():
-                    continue  # the walker still has to be emptied of what was asked
                 task = wanted.pop(answer.path)
                 found = answer.found if isinstance(answer, Understood) else None
                 if found is None or (found.size, found.mtime) != task[1:3]:
@@ -350,19 +390,25 @@ class Reader:
 
     def _hash(
         self,
-        task: Task,
+        queue: deque[Task],
         ends: Callable[[], bool],
         progress: Callable[[Done], None] | None,
     ) -> bool:
-        """Hash one file, on from where an earlier call left it; False where it is not done."""
+        """Hash the first file of `queue`, on from where an earlier call left it, and take it out;
+        False where it is not done."""
+        task = queue[0]
         mount = self._mount(task.path)
         if mount is None:
+            queue.popleft()
             self._pass(task, self._unanswered.add)
             return True
         if self._under_way is None or self._under_way[0] != task:
-            self._under_way = task, next(self._jobs)
+            self._under_way = task, next(_JOBS)
         job = self._under_way[1]
-        while not ends():
+        while True:
+            self._rest(ends)
+            if ends():
+                return False
             started = self.sight.files.monotonic()
             most = max(1, int(self.rate * PIECE_SECONDS)) if self.rate else 1 << 62
             piece = self._ask(
@@ -370,21 +416,22 @@ class Reader:
             )
             if piece is None or piece.has_changed or (piece.size, piece.mtime) != task[1:3]:
                 self._under_way = None
+                queue.popleft()
                 is_lost = mount in self._silent
                 self._pass(task, self._unanswered.add if is_lost else None)
                 return True
             self._done = Work(self._done.files, self._done.bytes + piece.read)
             self._left = Work(self._left.files, max(0, self._left.bytes - piece.read))
+            if self.rate:
+                self._not_before = max(started, self._not_before) + piece.read / self.rate
             if piece.digests is not None:
                 self._under_way = None
+                queue.popleft()
                 self._finish(task, piece.digests)
             if progress is not None:
                 progress(Done(self._done.files, self._done.bytes, self._left))
-            if self.rate:
-                self._rest(started + piece.read / self.rate, ends)
             if piece.digests is not None:
                 return True
-        return False
 
     def _ask(self, mount: Mount, request: HashPiece) -> Piece | None:
         """The piece; None where the file or its mount did not answer."""
@@ -399,22 +446,26 @@ class Reader:
         assert isinstance(answer, PieceHashed | Failed)
         return answer.piece if isinstance(answer, PieceHashed) else None
 
-    def _rest(self, until: float, ends: Callable[[], bool]) -> None:
+    def _rest(self, ends: Callable[[], bool]) -> None:
         files = self.sight.files
-        while not ends() and (left := until - files.monotonic()) > 0:
+        while not ends() and (left := self._not_before - files.monotonic()) > 0:
             files.sleep(min(left, NAP))
 
     def _finish(self, task: Task, digests: dict[str, bytes]) -> None:
         self._done = Work(self._done.files + 1, self._done.bytes)
         self._left = Work(max(0, self._left.files - 1), self._left.bytes)
-        now = self.sight.files.now()
-        if task.expected is None:
+        before = task.expected
+        if before is not None:
+            now = self.sight.files.now()
+            is_sound = all(
+                before.digests.get(name, value) == value for name, value in digests.items()
+            )
+            self.sight.knowledge.mark(task.path, corrupt=0 if is_sound else now, now=now)
+            if not is_sound:
+                self.damaged.append(Damage(task.path, task.size, before.read))
+                return
+        if before is None or digests.keys() - before.digests.keys():
             self._learn(Learned(*task[:3], digests=digests), task.size)
-            return
-        is_sound = all(task.expected.digests[name] == value for name, value in digests.items())
-        self.sight.knowledge.mark(task.path, corrupt=0 if is_sound else now, now=now)
-        if not is_sound:
-            self.damaged.append(Damage(task.path, task.size, task.expected.read))
 
     def _pass(self, task: Task, keep: Callable[[str], None] | None) -> None:
         """Leave out a file that does not answer, or is not what was listed: the next scan that
@@ -427,7 +478,8 @@ class Reader:
             self.unread.append(task.path)
 
     def _give_up(self, task: Task) -> None:
-        self._failed[task.path] = (task.size, task.mtime)
+        again = self.sight.files.monotonic() + RETRY_AFTER
+        self._failed[task.path] = (task.size, task.mtime, again)
         self.unread.append(task.path)
 
     def _learn(self, learned: Learned, size: int) -> None:
@@ -437,8 +489,18 @@ class Reader:
         if is_late or len(self._learned) >= BATCH_FILES or self._learned_bytes >= BATCH_BYTES:
             self._save()
 
-    def _save(self) -> None:
-        if self._learned:
+    def _save(self, *, is_last: bool = False) -> None:
+        """Keep what was learned. Another process may hold the state for longer than a moment: only
+        when that lasts, or nothing else comes, OutputError."""
+        now = self._saved = self.sight.files.monotonic()
+        if not self._learned:
+            return
+        try:
             self.sight.knowledge.save(self._learned, self.sight.files.now())
-        self._learned, self._learned_bytes = [], 0
-        self._saved = self.sight.files.monotonic()
+        except OutputError:
+            self._unsaved_since = min(self._unsaved_since, now)
+            if is_last or now - self._unsaved_since > LOCK_PATIENCE:
+                raise
+        else:
+            self._learned, self._learned_bytes = [], 0
+            self._unsaved_since = math.inf

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from scanner.errors import OutputError
+from scanner.errors import DamagedStateError, OutputError
 from scanner.guard import Hold
 from scanner.knowledge import TABLE
 from scanner.moves import longest_source
@@ -49,10 +49,6 @@ CREATE TABLE IF NOT EXISTS pack (path BLOB PRIMARY KEY, record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS request (id INTEGER PRIMARY KEY, asked INTEGER NOT NULL,
     root BLOB NOT NULL, path BLOB NOT NULL, paths BLOB NOT NULL, answer TEXT);
 """
-
-
-class DamagedStateError(Exception):
-    """The state is not a database, or not one that we wrote."""
 
 
 class Gone(NamedTuple):
@@ -385,9 +381,15 @@ class State:
 
     # What is known of files (see knowledge.py)
 
-    def move_known(self, files: Mapping[str, str], directories: Mapping[str, str]) -> None:
-        """Have what is known of files follow them from a path to another; call inside a
-        transaction. What lies below a directory moves with it."""
+    def move_known(
+        self, files: Mapping[str, tuple[str, int, int]], directories: Mapping[str, str]
+    ) -> None:
+        """Have what is known of files follow them; call inside a transaction.
+
+        `files` are where they went from each path, with their size and mtime there: what was known
+        at another mtime stays behind, and what is known of the target by itself stays there. What
+        lies below one of `directories` moves with it.
+        """
         rows: list[tuple[Any, ...]] = []
         for source in directories:
             top = os.fsencode(source)
@@ -402,20 +404,25 @@ class State:
                 "SELECT * FROM known WHERE folder = ? AND name = ?", key
             ).fetchall()
             self._db.execute("DELETE FROM known WHERE folder = ? AND name = ?", key)
-        version = time.time_ns()
-        for folder, name, *columns in rows:
+        if not rows:
+            return
+        (newest,) = self._db.execute("SELECT coalesce(max(version), 0) FROM known").fetchone()
+        version = max(newest + 1, time.time_ns())
+        for folder, name, size, mtime, *columns in rows:
             path = os.path.join(os.fsdecode(folder), os.fsdecode(name))
-            target = files.get(path)
-            if target is None:
-                top_source = longest_source(path, directories)
-                if top_source is None:
-                    continue
-                target = directories[top_source] + path[len(top_source) :]
-            here = map(os.fsencode, os.path.split(target))
-            self._db.execute(
-                "INSERT OR REPLACE INTO known VALUES (?,?,?,?,?,?,?,?,?,?)",
-                (*here, *columns[:-1], version),
-            )
+            target, *marks = files.get(path, ("",))
+            above = longest_source(path, directories)
+            if target and marks != [size, mtime]:
+                continue
+            if not target and above is not None:
+                target = directories[above] + path[len(above) :]
+            if target:
+                here = map(os.fsencode, os.path.split(target))
+                self._db.execute(
+                    f"INSERT OR {'REPLACE' if marks else 'IGNORE'} INTO known "
+                    "VALUES (?,?,?,?,?,?,?,?,?,?)",
+                    (*here, size, mtime, *columns[:-1], version),
+                )
 
     # Outbox
 

@@ -23,7 +23,7 @@ import orjson
 
 from scanner.atomic import remove_leftovers
 from scanner.changes import BASELINE, MOVED, Change
-from scanner.errors import InventoryError, OutputError
+from scanner.errors import DamagedStateError, InventoryError, OutputError
 from scanner.inventory import InventoryWriter, base_of, read_header, snapshot_from
 from scanner.journal import Journal, encode, read
 from scanner.knowledge import Knowledge
@@ -36,7 +36,7 @@ from scanner.portable import native, readable
 from scanner.replay import replayed_snapshot
 from scanner.roots import Root
 from scanner.snapshot import Directory, Snapshot
-from scanner.state import DamagedStateError, Memory, RootRecord, State
+from scanner.state import Memory, RootRecord, State
 from scanner.verification import PROOFS_WANTED, Trust
 
 log = logging.getLogger(__name__)
@@ -83,7 +83,8 @@ class Store:
         self.inventory_written = 0
         self.inventory_bytes = 0
         self._journal = Journal(outputs.journal, limit_bytes=journal_bytes, keep=journal_files)
-        self._inventory = InventoryWriter(outputs.inventory)
+        is_local = outputs.state_folder == os.path.dirname(outputs.inventory)
+        self._inventory = InventoryWriter(outputs.inventory, is_local=is_local)
         self._annotations_every = annotations_every
         self._visible_scan = 0
         self.downloads = Downloads()
@@ -121,11 +122,11 @@ class Store:
         self.state.clear_outbox(self.scan)
         if not self.scan and not self.memory.roots and header is not None:
             self._rebuild()
-        self._open_knowledge()
         self.inventory_scan = int(header["scan"]) if header else 0
         self.scan = max(self.scan, self._journal.last_scan())
 
     def _open_knowledge(self) -> None:
+        """Raises DamagedStateError, so that it is one of those that are rebuilt."""
         self.knowledge = Knowledge(self.outputs.state)
         self.knowledge.forget_folders(self.knowledge.versions.keys() - self.snapshot.keys())
         self._shown_knowledge = self.state.number("shown_knowledge")
@@ -141,17 +142,16 @@ class Store:
         except (sqlite3.Error, ValueError, TypeError, AttributeError) as error:
             raise DamagedStateError(f"{self.outputs.state}: {error}") from None
         self._saved_trust = self._trust_text()
+        self._open_knowledge()
 
     def close(self) -> None:
         """Let go of the database."""
-        if hasattr(self, "knowledge"):
-            self.knowledge.close()
-        self.state.close()
+        for opened in (getattr(self, "knowledge", None), getattr(self, "state", None)):
+            if opened is not None:
+                opened.close()
 
     def _set_aside(self, error: DamagedStateError) -> None:
-        state = getattr(self, "state", None)
-        if state is not None:
-            state.close()
+        self.close()
         aside = f"{self.outputs.state}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
         log.warning("The state is damaged (%s): it is kept as %s and rebuilt.", error, aside)
         for ending in ("", "-wal", "-shm"):
@@ -233,7 +233,11 @@ class Store:
                 self.state.answer_request(number, text)
             moves = [change for change in commit.changes if change.kind == MOVED]
             self.state.move_known(
-                {change.source: change.path for change in moves if change.type != "directory"},
+                {
+                    change.source: (change.path, change.size, change.mtime)
+                    for change in moves
+                    if change.type != "directory"
+                },
                 {change.source: change.path for change in moves if change.type == "directory"},
             )
         for path in gone:
@@ -318,7 +322,9 @@ class Store:
         `is_last`: the program ends, so nothing is put off. Returns whether it was written.
         """
         self.knowledge.refresh()
-        if self.knowledge.newest != self._shown_knowledge:
+        # Another lane may learn more while this one writes: that is shown by the next write.
+        newest = self.knowledge.newest
+        if newest != self._shown_knowledge:
             self._has_annotations = True
         is_stale = self.inventory_scan < self._visible_scan or not os.path.exists(
             self.outputs.inventory
@@ -338,9 +344,9 @@ class Store:
         self._last_seconds = written.seconds
         self._last_write = monotonic
         self._has_annotations = False
-        if self.knowledge.newest != self._shown_knowledge:
-            self._shown_knowledge = self.knowledge.newest
-            self.state.put("shown_knowledge", self._shown_knowledge)
+        if newest != self._shown_knowledge:
+            self._shown_knowledge = newest
+            self.state.put("shown_knowledge", newest)
         return True
 
 

@@ -207,3 +207,9 @@ def perform(files: FileSystem, request: Request) -> Answer:
     except OSError as error:
         text = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
         return Failed(request.path, error.errno or 0, text)
+    except Exception as error:
+        if not isinstance(request, ReadFacts | ReadPack | HashPiece):
+            raise
+        # What files hold is anybody's work: a header that nobody thought of must not end the
+        # walker, and with it all reading of its mount.
+        return Failed(request.path, 0, f"{type(error).__name__}: {error}")

@@ -36,7 +36,7 @@ from scanner.duplicates import (
     load,
 )
 from scanner.duplicates_page import as_json, print_duplicates
-from scanner.errors import InventoryError, SettingsError
+from scanner.errors import DamagedStateError, InventoryError, SettingsError
 from scanner.filesystem import DiskFileSystem
 from scanner.fingerprint import SAMPLE, WHOLE, sample_plan, take_fingerprint
 from scanner.mounts import Mount, read_mounts
@@ -52,7 +52,7 @@ from scanner.snapshot import (
     join,
     listing_of,
 )
-from scanner.state import DamagedStateError, Memory, RootRecord, State
+from scanner.state import Memory, RootRecord, State
 from tests.fakes import FakeFileSystem
 from tests.real_mounts import require
 from tests.world import BASE, DOWNLOADS, MODELS, World, at

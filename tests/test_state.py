@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scanner.errors import OutputError
+from scanner.errors import DamagedStateError, OutputError
 from scanner.guard import LOSS, Hold
 from scanner.snapshot import (
     DIRECTORY,
@@ -30,7 +30,6 @@ from scanner.snapshot import (
     listing_of,
 )
 from scanner.state import (
-    DamagedStateError,
     Gone,
     Memory,
     RootRecord,
