@@ -101,6 +101,8 @@ class Knowledge:
                 self._db.executescript(TABLE)
             elif not self._has_table():
                 self._db.executescript(TABLE.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+            # Damage is to be met now, where the state is rebuilt, and not in the middle of work.
+            self._db.execute("SELECT count(size) FROM known NOT INDEXED").fetchone()
             self.versions, self._newest = self._news()
         except sqlite3.OperationalError as error:
             raise OutputError(f"The state {path} cannot be opened: {error}.") from None

@@ -6,8 +6,10 @@ import hashlib
 import json
 import os
 import signal
+import sqlite3
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -231,3 +233,41 @@ def test_find_and_packs_read_what_the_scan_wrote(machine: Machine) -> None:
     assert "a.safetensors" in machine.run("find", "*.SAFETENSORS").stdout
     machine.run("find", "nothing*", expect=1)
     assert_valid(machine)
+
+
+def test_a_root_that_is_away_is_named_and_ends_with_three(machine: Machine) -> None:
+    nas = machine.work / "nas"
+    write(nas / "loras" / "far.safetensors", "far")
+    machine.run("scan", "--models", "nas")
+    nas.rename(machine.work / "away")
+    machine.run("scan", "--models", "nas", expect=3)
+    done = machine.run("hash", expect=3)
+    assert "nas does not answer" in done.stderr
+    assert "2 files hashed" in done.stderr
+    machine.run("hash", LORA)
+    machine.run("verify", "nas", expect=3)
+
+
+def test_a_path_that_no_scan_has_seen_is_wrong_use(machine: Machine) -> None:
+    path = "ComfyUI/models/loras/typo.safetensors"
+    assert "No scan has seen" in machine.run("hash", path, expect=2).stderr
+    assert "No scan has seen" in machine.run("verify", path, expect=2).stderr
+
+
+def test_damage_where_hashes_are_kept_costs_hashes_and_no_change(machine: Machine) -> None:
+    """Rule 9: the bad state is kept aside and rebuilt from the inventory."""
+    machine.run("hash")
+    state = machine.work / "comfy_inventory.state.sqlite"
+    with closing(sqlite3.connect(state)) as database:
+        (page,) = database.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'known'"
+        ).fetchone()
+        (size,) = database.execute("PRAGMA page_size").fetchone()
+    with state.open("r+b") as file:
+        file.seek((page - 1) * size)
+        file.write(b"\xff" * size)
+    before = len(machine.changes())
+    machine.run("scan")
+    assert len(machine.changes()) == before
+    assert list(machine.work.glob("*.damaged-*"))
+    assert entry(machine, LORA)["size"]

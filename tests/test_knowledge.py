@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -108,3 +110,38 @@ def test_folders_that_are_no_more_are_forgotten(knowledge: Knowledge) -> None:
     knowledge.forget_folders(["/models/loras"])
     assert knowledge.of(PATH) is None
     assert knowledge.versions == {}
+
+
+def test_reading_alone_writes_nothing(knowledge: Knowledge, tmp_path: Path) -> None:
+    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    knowledge.close()
+    before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    reading = Knowledge(knowledge.path, is_readonly=True)
+    assert reading.digests_of(PATH, 5, 7) == {"xxh3": b"x" * 16}
+    assert reading.versions.keys() == {"/models/loras"}
+    reading.close()
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == before
+
+
+def test_a_state_of_before_is_read_as_one_that_knows_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "old.sqlite"
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("CREATE TABLE meta (key TEXT)")
+    reading = Knowledge(str(path), is_readonly=True)
+    assert reading.of(PATH) is None
+    assert reading.versions == {}
+    reading.close()
+
+
+def test_a_hash_of_what_is_corrupt_is_none(knowledge: Knowledge) -> None:
+    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    knowledge.mark(PATH, corrupt=3, now=3)
+    assert knowledge.digests_of(PATH, 5, 7) == {}
+
+
+def test_news_are_found_without_reading_the_table(knowledge: Knowledge) -> None:
+    plan = knowledge._db.execute(
+        "EXPLAIN QUERY PLAN SELECT folder, max(version) FROM known INDEXED BY known_version"
+        " WHERE version > 1 GROUP BY folder"
+    ).fetchall()
+    assert any("known_version" in row[3] and "SEARCH" in row[3] for row in plan)
