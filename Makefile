@@ -7,7 +7,7 @@ SAMPLE := .sample
 SAMPLE_BUILT := $(SAMPLE)/.built
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint bench network netbench torture clean
+.PHONY: help install run test lint bench network netbench torture fuzz clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -91,6 +91,9 @@ netbench: install ## Measure scans of a slow mount against find
 
 torture: install ## Kill the program a hundred times and see that nothing is lost
 	COMFY_TORTURE=100 $(VENV_PYTHON) -m pytest tests/test_crash.py --timeout 3600 $(ARGS)
+
+fuzz: install ## Read a million damaged headers of models and see that nothing breaks
+	$(VENV_PYTHON) -m tests.fuzz_headers 1000000
 
 clean: ## Remove .venv, the sample, caches and builds
 	rm -rf $(VENV) $(SAMPLE) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -115,9 +115,9 @@ class _Live(Display):
         )
         self._show("scanning", told, None, 0)
 
-    def reading(self, done: Done) -> None:
+    def reading(self, done: Done, what: str = "fingerprints") -> None:
         told = f"{done.left.files:,} left, {size_text(done.left.bytes)}"
-        self._show("fingerprints", told, done.files + done.left.files, done.files)
+        self._show(what, told, done.files + done.left.files, done.files)
 
     def _show(self, what: str, told: str, total: int | None, completed: int) -> None:
         with self._lock:
@@ -176,10 +176,11 @@ class _Plain(Display):
                 count_text(progress.directories, "folder"),
             )
 
-    def reading(self, done: Done) -> None:
+    def reading(self, done: Done, what: str = "fingerprints") -> None:
         if self._is_due():
             logging.getLogger("scanner").info(
-                "fingerprints: %s files left, %s",
+                "%s: %s files left, %s",
+                what,
                 f"{done.left.files:,}",
                 size_text(done.left.bytes),
             )

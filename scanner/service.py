@@ -62,8 +62,8 @@ class Display:
     def walking(self, progress: Progress) -> None:
         """A walk has come so far."""
 
-    def reading(self, done: Done) -> None:
-        """The backlog has come so far."""
+    def reading(self, done: Done, what: str = "fingerprints") -> None:
+        """The backlog has come so far; `what` is taken."""
 
     def idle(self) -> None:
         """Nothing is going on."""
@@ -320,7 +320,7 @@ class Service:
         def progress(done: Done) -> None:
             nonlocal told
             lane.unhashed = done.left
-            display.reading(done)
+            display.reading(done, "hashes")
             if time.monotonic() - told >= HEARTBEAT:
                 told = time.monotonic()
                 self.write_status("running")
