@@ -148,6 +148,9 @@ class Steps:
         store = engine.store
         store.commit = self._watch.around("commit", store.commit)  # type: ignore[method-assign]
         store.publish = self._watch.around("publish", store.publish)  # type: ignore[method-assign]
+        clock.list_directory = self._watch.around(  # type: ignore[method-assign]
+            "listing", clock.list_directory
+        )
 
     def scan(self, ahead: float = INTERVAL) -> dict[str, Any]:
         """One scan, `ahead` seconds later by the moved clock."""
@@ -194,6 +197,7 @@ class Steps:
         return {
             "wall": wall,
             "cpu": cpu,
+            "listing": self._watch.seconds["listing"],
             "commit": self._watch.seconds["commit"],
             "publish": self._watch.seconds["publish"],
             "is_published": self._watch.results.get("publish") is True,

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import compare, edits, page
+from benchmarks import compare, edits, first_scan, page
 from benchmarks.__main__ import measure
 from benchmarks.figures import (
     FIND,
@@ -283,3 +283,19 @@ def test_pictures_are_drawn_where_matplotlib_is(tmp_path: Path) -> None:
     picture = tmp_path / "picture.svg"
     assert page.picture_of(_results(1.0), str(picture))
     assert "unchanged scan" in picture.read_text(encoding="utf-8")
+
+
+def test_parts_of_a_first_scan_come_to_all_of_it(tmp_path: Path) -> None:
+    if "find" in reasons_without():
+        pytest.skip(reasons_without()["find"])
+    comfy_root = tree_at(str(tmp_path), FILES)
+    medians = first_scan.measure(comfy_root, str(tmp_path), 1)
+    parts = (
+        "listing",
+        "commit",
+        "publish",
+        "walking and judging besides",
+        "start and end of Python",
+    )
+    assert sum(medians[part] for part in parts) == pytest.approx(medians["all"])
+    assert first_scan.walk_bare(comfy_root) > FILES

@@ -708,9 +708,14 @@ def test_real_aria2(tmp_path: Path, allocation: str) -> None:
     for _ in range(3):
         scan()
     folder.world.store.close()
-    # Its file of what it has is written under a second name first, which a scan may meet.
-    lines = [line.rsplit(" ", 1)[0] for line in found if "__temp" not in line]
     whole, sign = "x.safetensors", "x.safetensors.aria2"
+    lines: list[str] = []
+    for line in found:
+        # Its file of what it has is written under a second name first, which a scan may meet.
+        if line.startswith(f"moved {sign}__temp {sign} ") and f"created {sign}" not in lines:
+            lines.append(f"created {sign}")
+        elif "__temp" not in line:
+            lines.append(line.rsplit(" ", 1)[0])
     assert sorted(lines[:2]) == [f"created {whole}", f"created {sign}"], found
     assert lines[2:] == [f"deleted {sign}", f"modified {whole}"], found
     assert found[-1] == f"modified {whole} 2000000"
