@@ -19,6 +19,8 @@ from scanner.errors import InventoryError, SettingsError
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from scanner.backlog import Done
+    from scanner.hashing import Hashing, Result
     from scanner.installation import Found
     from scanner.outputs import Outputs
     from scanner.settings import Loaded
@@ -730,28 +732,12 @@ def hash_(
     wanted = loaded.settings.hash or ALGORITHMS
     if algorithm:
         wanted = _checked("--algorithm", parse_algorithms, algorithm)
-    limit = loaded.settings.hash_rate if rate is None else _rate(rate)
-    outputs = _outputs(loaded)
-    from scanner.display import hashing_display, print_hashed
-    from scanner.hashing import Hashing, show_in_inventory
-    from scanner.service import stopping_on_signals
+    from scanner.display import print_hashed
 
-    hashing = Hashing(loaded.settings, outputs, limit, paths or ())
-    try:
-        with stopping_on_signals(hashing) as signals, hashing_display("hashing") as progress:
-            result = hashing.hash(wanted, progress)
-    finally:
-        hashing.close()
-    if not signals:
-        show_in_inventory(outputs, loaded.settings)
-    if as_json:
-        _print_json(result.as_json())
-    else:
-        print_hashed(_console_for_errors(), result)
-    if signals:
-        raise typer.Exit(128 + signals[0])
-    if result.unread or result.away:
-        raise typer.Exit(3)
+    def work(hashing: Hashing, progress: Callable[[Done], None]) -> Result:
+        return hashing.hash(wanted, progress)
+
+    _read_files(loaded, paths or (), rate, "hashing", work, None if as_json else print_hashed)
 
 
 @app.command()
@@ -776,24 +762,41 @@ def verify(
     import time
 
     before = time.time_ns() - int(_seconds("--older", older) * 1e9)
+    from scanner.display import print_verified
+
+    def work(hashing: Hashing, progress: Callable[[Done], None]) -> Result:
+        return hashing.verify(before, progress)
+
+    _read_files(loaded, paths or (), rate, "verifying", work, None if as_json else print_verified)
+
+
+def _read_files(
+    loaded: Loaded,
+    paths: Sequence[str],
+    rate: str | None,
+    what: str,
+    work: Callable[[Hashing, Callable[[Done], None]], Result],
+    show: Callable[[Console, Console, Result], None] | None,
+) -> None:
+    """Have files read whole, show what came of it (as JSON without `show`), and exit by it."""
     limit = loaded.settings.hash_rate if rate is None else _rate(rate)
     outputs = _outputs(loaded)
-    from scanner.display import hashing_display, print_verified
+    from scanner.display import hashing_display
     from scanner.hashing import Hashing, show_in_inventory
     from scanner.service import stopping_on_signals
 
-    hashing = Hashing(loaded.settings, outputs, limit, paths or ())
+    hashing = Hashing(loaded.settings, outputs, limit, paths)
     try:
-        with stopping_on_signals(hashing) as signals, hashing_display("verifying") as progress:
-            result = hashing.verify(before, progress)
+        with stopping_on_signals(hashing) as signals, hashing_display(what) as progress:
+            result = work(hashing, progress)
     finally:
         hashing.close()
     if not signals:
         show_in_inventory(outputs, loaded.settings)
-    if as_json:
+    if show is None:
         _print_json(result.as_json())
     else:
-        print_verified(_console(), _console_for_errors(), result)
+        show(_console(), _console_for_errors(), result)
     if signals:
         raise typer.Exit(128 + signals[0])
     if result.damaged:

@@ -249,26 +249,20 @@ def hashing_display(what: str) -> Iterator[Callable[[Done], None]]:
         yield show
 
 
-def print_hashed(console: Console, result: Result) -> None:
-    """What `hash` has done, in a line or two."""
+def print_hashed(console: Console, errors: Console, result: Result) -> None:
+    """What `hash` has done, in a line or two; damage that it met on stdout."""
+    _print_damaged(console, result)
     read, left = result.read, result.left
     text = f"{count_text(read.files, 'file')} hashed, {size_text(read.bytes)}"
     if left.files:
         text += f"; {count_text(left.files, 'file')} left, {size_text(left.bytes)}"
-    console.print(f"{text}.", highlight=False)
-    _print_unread(console, result.unread, result.away)
+    errors.print(f"{text}.", highlight=False)
+    _print_unread(errors, result.unread, result.away)
 
 
 def print_verified(console: Console, errors: Console, result: Result) -> None:
     """What `verify` found: damaged files one a line on stdout."""
-    for damage in result.damaged:
-        was = (time_text(damage.hashed) or "")[:10]
-        console.print(
-            f"{printable(damage.path)}: content has changed since {was}, size and time have not",
-            highlight=False,
-            markup=False,
-            soft_wrap=True,
-        )
+    _print_damaged(console, result)
     read = result.read
     sound = read.files - len(result.damaged)
     errors.print(
@@ -277,6 +271,17 @@ def print_verified(console: Console, errors: Console, result: Result) -> None:
         highlight=False,
     )
     _print_unread(errors, result.unread, result.away)
+
+
+def _print_damaged(console: Console, result: Result) -> None:
+    for damage in result.damaged:
+        was = (time_text(damage.hashed) or "")[:10]
+        console.print(
+            f"{printable(damage.path)}: content has changed since {was}, size and time have not",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _print_unread(console: Console, unread: Sequence[str], away: Sequence[str]) -> None:

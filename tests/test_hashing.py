@@ -271,3 +271,15 @@ def test_damage_where_hashes_are_kept_costs_hashes_and_no_change(machine: Machin
     assert len(machine.changes()) == before
     assert list(machine.work.glob("*.damaged-*"))
     assert entry(machine, LORA)["size"]
+
+
+def test_hash_that_meets_damage_says_so_and_keeps_no_hash_of_it(machine: Machine) -> None:
+    machine.run("hash", "--algorithm", "xxh3")
+    path = machine.work / LORA
+    found = path.stat()
+    path.write_bytes(path.read_bytes().swapcase())
+    os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert str(path) in machine.run("hash", expect=1).stdout
+    assert "sha256" not in entry(machine, LORA)
+    assert entry(machine, LORA)["status"] == "corrupt"
+    assert "sha256" in entry(machine, CHECKPOINT)
