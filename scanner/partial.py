@@ -59,8 +59,9 @@ mkstemp's form after it, or both. A million names without one take 0.05 s so, an
 suffixes are looked for by themselves: nearly every name is done with at its last letter."""
 
 _MKSTEMP = re.compile(r"\.[^\0]+\.(?=.*[a-z])(?=.*[A-Z])(?![A-Z][a-z]{5}$)[0-9A-Za-z]{6}")
-"""`.NAME.XXXXXX`, as rsync and Chromium name what they write to. Six letters are many an ordinary
-ending (`.backup`, `.sha256`, `.SQLITE`, `.Backup`); of six random ones 92 % are of no such form."""
+"""A dot, a name, a dot and six random letters or digits, as rsync and Chromium name what they write
+to. Six letters are many an ordinary ending (`.backup`, `.sha256`, `.SQLITE`, `.Backup`); of six
+random ones 92 % are of no such form."""
 
 
 def unfinished(listing: Listing, folder: str) -> dict[str, str]:
