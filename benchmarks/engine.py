@@ -18,16 +18,15 @@ from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
 from benchmarks.processes import serve
-from scanner.backlog import Backlog
-from scanner.filesystem import DiskFileSystem, FileSystem
-from scanner.installation import find_roots
-from scanner.outputs import Outputs
-from scanner.passing import Outcome
-from scanner.roots import Root
-from scanner.scan import Scanner
-from scanner.settings import Settings
-from scanner.store import Store
-from scanner.walkers import ByMount
+from scanner.comfyui.installation import find_roots
+from scanner.core.roots import Root
+from scanner.disk.filesystem import DiskFileSystem, FileSystem
+from scanner.output.file_names import Outputs
+from scanner.scan import Outcome, Scanner
+from scanner.service.fingerprints import Backlog
+from scanner.settings.schema import Settings
+from scanner.store.store import Store
+from scanner.workers.pool import ByMount
 
 INTERVAL = 30.0
 """Seconds between scans, the default of `every`: it decides the share of verification."""

@@ -18,10 +18,11 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from scanner.content import BLOCK, SHA256, XXH3, hash_piece
-from scanner.filesystem import DiskFileSystem
-from scanner.reading import PIECE_SECONDS
-from scanner.settings import parse_size
+from scanner.core.digests import SHA256, XXH3
+from scanner.disk.content_hash import BLOCK, hash_piece
+from scanner.disk.filesystem import DiskFileSystem
+from scanner.service.contents import PIECE_SECONDS
+from scanner.settings.values import parse_size
 
 FILES = DiskFileSystem()
 

@@ -12,7 +12,7 @@ def machine(folder: str) -> dict[str, Any]:
     """Processor, memory, system, and the type of the file system that holds `folder`."""
     import psutil
 
-    from scanner.mounts import mount_of, read_mounts
+    from scanner.disk.mounts import mount_of, read_mounts
 
     return {
         "cpu": _cpu(),

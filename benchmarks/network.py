@@ -35,12 +35,12 @@ from benchmarks.engine import Engine
 from benchmarks.peers import find_command, reason_without_find
 from benchmarks.picture import draw_sweep, reason_without_matplotlib
 from benchmarks.tables import aligned
-from scanner.filesystem import DiskFileSystem
-from scanner.mounts import mount_of
-from scanner.outputs import Outputs
-from scanner.roots import Root
-from scanner.settings import Settings
-from scanner.verification import PROOFS_WANTED
+from scanner.core.roots import Root
+from scanner.disk.filesystem import DiskFileSystem
+from scanner.disk.mounts import mount_of
+from scanner.disk.trust import PROOFS_WANTED
+from scanner.output.file_names import Outputs
+from scanner.settings.schema import Settings
 from tests.real_mounts import SshfsMount
 
 CATEGORIES = 40

@@ -1,5 +1,7 @@
 """`python -m scanner` is the same program as `comfy-inventory`."""
 
+from __future__ import annotations
+
 import sys
 
 from scanner.cli import main

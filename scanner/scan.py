@@ -4,22 +4,56 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
-from scanner.filesystem import FileSystem
-from scanner.guard import ONLINE, Moment, stayed_healthy
-from scanner.ignore import rules_for
-from scanner.judgement import FingerprintsWantedError, Judgement
-from scanner.membership import Members
-from scanner.passing import Outcome, Pass
-from scanner.places import Places, find_places
-from scanner.roots import Root
-from scanner.settings import Settings
-from scanner.snapshot import Entry
-from scanner.store import Commit, Store, copy_memory
-from scanner.survey import Survey
-from scanner.view import root_states, view_of, words
-from scanner.walk import Progress
-from scanner.walkers import InProcess, Walkers
+from scanner.core.changes import Change
+from scanner.core.memory import ONLINE, Hold, copy_memory
+from scanner.core.progress import Progress
+from scanner.core.roots import Root
+from scanner.core.snapshot import Entry
+from scanner.diff.reconcile import FingerprintsWantedError, Judgement
+from scanner.diff.scan_context import Pass
+from scanner.disk.filesystem import FileSystem
+from scanner.settings.schema import Settings
+from scanner.store.projection import root_states, view_of, words
+from scanner.store.store import Commit, Store
+from scanner.walk.collect import Survey
+from scanner.walk.health import Moment, stayed_healthy
+from scanner.walk.ignore import rules_for
+from scanner.walk.rules import Members
+from scanner.walk.zones import Places, find_places
+from scanner.workers.pool import InProcess, Walkers
+
+
+@dataclass
+class Outcome:
+    """What one pass did. `started` in nanoseconds, `seconds` of elapsed time; states by root id."""
+
+    scan: int
+    started: int
+    seconds: float = 0.0
+    directories: int = 0
+    files: int = 0
+    bytes: int = 0
+    changes: list[Change] = field(default_factory=list)
+    places: frozenset[str] = frozenset()
+    """Ids of what was walked, mounts below roots among them."""
+    states: dict[str, str] = field(default_factory=dict)
+    new_holds: list[Hold] = field(default_factory=list)
+    is_complete: bool = True
+    """False where the pass was abandoned, and nothing committed."""
+
+    def merge(self, other: Outcome) -> None:
+        """Add what a pass over further places did."""
+        self.scan, self.states = other.scan, other.states
+        self.seconds += other.seconds
+        self.directories += other.directories
+        self.files += other.files
+        self.bytes += other.bytes
+        self.changes += other.changes
+        self.new_holds += other.new_holds
+        self.places |= other.places
+        self.is_complete = other.is_complete
 
 
 class Scanner:

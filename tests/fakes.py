@@ -14,9 +14,7 @@ from typing import BinaryIO
 
 from typing_extensions import Buffer
 
-from scanner.filesystem import Stat, is_proven_broken, leads_away
-from scanner.mounts import Mount
-from scanner.snapshot import (
+from scanner.core.snapshot import (
     BROKEN_LINK,
     DIRECTORY,
     DIRECTORY_LINK,
@@ -27,6 +25,9 @@ from scanner.snapshot import (
     Directory,
     Listing,
 )
+from scanner.disk.filesystem import Stat
+from scanner.disk.links import is_proven_broken, leads_away
+from scanner.disk.mounts import Mount
 
 MAX_LINKS = 40
 

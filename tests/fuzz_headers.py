@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from scanner.headers import HEAD, TEXT, WORD, WORDS, Facts, facts_of
+from scanner.comfyui.model_facts import HEAD, TEXT, WORD, WORDS, Facts, facts_of
 
 # Files made by hand
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from scanner import atomic
-from scanner.atomic import AtomicFile, VolatileFile, remove_leftovers
 from scanner.errors import OutputError
+from scanner.output import atomic
+from scanner.output.atomic import AtomicFile, VolatileFile, remove_leftovers
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="needs POSIX file modes and links")
 

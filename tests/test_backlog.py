@@ -8,12 +8,13 @@ from typing import BinaryIO
 
 import pytest
 
-from scanner import backlog
-from scanner.backlog import BATCH_FILES, Done, Work
-from scanner.mounts import Mount
-from scanner.roots import Root
-from scanner.walker import Walker
-from scanner.walkers import LostWalkerError
+from scanner.core.progress import Done, Work
+from scanner.core.roots import Root
+from scanner.disk.mounts import Mount
+from scanner.service import fingerprints as backlog
+from scanner.service.fingerprints import BATCH_FILES
+from scanner.workers.remote import LostWalkerError
+from scanner.workers.worker import Walker
 from tests.fakes import FakeFileSystem
 from tests.world import DOWNLOADS, MODELS, World, at, content
 

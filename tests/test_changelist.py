@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from scanner.changelist import carry_fingerprints, compose
-from scanner.changes import Change
-from scanner.compare import Delta
-from scanner.moves import FINGERPRINT, Move, Moves
-from scanner.snapshot import DIRECTORY, FILE, Directory, Entry, Row, Snapshot, listing_of
+from scanner.core.changes import Change
+from scanner.core.snapshot import DIRECTORY, FILE, Directory, Entry, Row, Snapshot, listing_of
+from scanner.diff.changelist import carry_fingerprints, compose
+from scanner.diff.compare import Delta
+from scanner.diff.moves import FINGERPRINT, Move, Moves
 
 MARK = b"0123456789abcdef"
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from scanner.inventory import read_entries, read_header
-from scanner.portable import native
+from scanner.core.serialize import native
+from scanner.output.inventory_reader import read_entries, read_header
 from tests.test_end_to_end import PATIENCE, Machine, assert_valid, told, write
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX")

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from scanner.compare import Delta, Scope, adopt, carried_fingerprints, compare, keep_entries
-from scanner.snapshot import (
+from scanner.core.snapshot import (
     BROKEN_LINK,
     DIRECTORY,
     DIRECTORY_LINK,
@@ -17,10 +16,13 @@ from scanner.snapshot import (
     Directory,
     Row,
     Snapshot,
+    carried_fingerprints,
     listing_of,
 )
-from scanner.walk import Walked
-from scanner.walker import Failed
+from scanner.diff.compare import Delta, adopt, compare, keep_entries
+from scanner.walk.rules import Scope
+from scanner.walk.walked import Walked
+from scanner.workers.requests import Failed
 
 TOP = "/r"
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import orjson
 import pytest
 
-from scanner.journal import read
-from scanner.replay import replay
+from scanner.diff.replay import replay
+from scanner.output.journal_reader import read
 from tests.test_end_to_end import PATIENCE, Machine, Projection, assert_valid, told, walked, write
 
 pytestmark = [
@@ -209,10 +209,11 @@ def test_kill_at_random_moments_loses_and_repeats_nothing(tmp_path: Path) -> Non
 DIE = """
 import os, sys
 
-import scanner.atomic, scanner.cli, scanner.inventory, scanner.journal, scanner.state, scanner.store
-from scanner.journal import Journal
-from scanner.state import State
-from scanner.store import Store
+import scanner.cli, scanner.output.atomic, scanner.output.inventory_writer
+import scanner.output.journal, scanner.store.state, scanner.store.store
+from scanner.output.journal import Journal
+from scanner.store.state import State
+from scanner.store.store import Store
 
 
 def die(*_, **__):
@@ -244,23 +245,24 @@ def write_some(body, *_):
 
 
 assert all(map(callable, (Store._deliver, State.save_memory, State.clear_outbox, Journal.append,
-    scanner.journal._write_all, scanner.journal._replace, scanner.journal.sync_file,
-    scanner.inventory._write_folders, scanner.inventory.InventoryWriter.write,
-    scanner.atomic.patiently)))
+    scanner.output.journal._write_all, scanner.output.journal._replace,
+    scanner.output.journal.sync_file, scanner.output.inventory_writer._write_folders,
+    scanner.output.inventory_writer.InventoryWriter.write,
+    scanner.output.atomic.patiently)))
 points = {
     "in the transaction": lambda: setattr(State, "save_memory", die),
     "between commit and change list": lambda: setattr(Store, "_deliver", die),
-    "in the middle of the append": lambda: setattr(scanner.journal, "_write_all", half),
+    "in the middle of the append": lambda: setattr(scanner.output.journal, "_write_all", half),
     "before the change list is forced to the disk":
-        lambda: setattr(scanner.journal, "sync_file", die),
+        lambda: setattr(scanner.output.journal, "sync_file", die),
     "after the append": lambda: setattr(State, "clear_outbox", die),
-    "in the rotation": lambda: setattr(scanner.journal, "_replace", rotate_one),
+    "in the rotation": lambda: setattr(scanner.output.journal, "_replace", rotate_one),
     "between change list and inventory":
-        lambda: setattr(scanner.inventory.InventoryWriter, "write", die),
+        lambda: setattr(scanner.output.inventory_writer.InventoryWriter, "write", die),
     "in the middle of the inventory":
-        lambda: setattr(scanner.inventory, "_write_folders", write_some),
+        lambda: setattr(scanner.output.inventory_writer, "_write_folders", write_some),
     "before the inventory is put in its place":
-        lambda: setattr(scanner.atomic, "patiently", die),
+        lambda: setattr(scanner.output.atomic, "patiently", die),
 }
 at_the_end_of_opening(points[sys.argv.pop(1)])
 sys.exit(scanner.cli.main(sys.argv[1:]))

@@ -15,32 +15,23 @@ from typing import Any
 
 import pytest
 
-from scanner import probe
-from scanner.doctor import (
-    BURST,
-    INTERVALS,
-    NEVER,
-    SAMPLE,
-    STATS,
-    Doctor,
-    Finding,
-    Sample,
-    ScanCost,
-    Size,
-    combined,
-    estimate,
-    exit_code,
-    steps_of,
-)
-from scanner.filesystem import DiskFileSystem, Stat
-from scanner.mounts import Mount
-from scanner.probe import NAME_PREFIX, observe
-from scanner.roots import Root
-from scanner.settings import Settings, load
-from scanner.store import read_trust
-from scanner.verification import PROOFS_WANTED, Terms, Trust
-from scanner.walker import Walker
-from scanner.walkers import InProcess, LostWalkerError
+from scanner.commands.doctor.examine import BURST, Doctor
+from scanner.commands.doctor.finding import INTERVALS, Finding, ScanCost, combined, exit_code
+from scanner.commands.doctor.sample import SAMPLE, Sample, Size, estimate, steps_of
+from scanner.core.roots import Root
+from scanner.disk import probe
+from scanner.disk.filesystem import DiskFileSystem, Stat
+from scanner.disk.mounts import Mount
+from scanner.disk.probe import NAME_PREFIX, observe
+from scanner.disk.trust import NEVER, PROOFS_WANTED, Trust
+from scanner.settings.load import load
+from scanner.settings.schema import Settings
+from scanner.store.store import read_trust
+from scanner.walk.verification import Terms
+from scanner.workers.latency import STATS
+from scanner.workers.pool import InProcess
+from scanner.workers.remote import LostWalkerError
+from scanner.workers.worker import Walker
 from tests.fakes import FakeFileSystem
 from tests.real_mounts import SshfsMount
 from tests.test_end_to_end import Machine, wait_for, write

@@ -21,14 +21,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scanner.filesystem import DiskFileSystem
-from scanner.fingerprint import take_fingerprint
-from scanner.inventory import read_entries
-from scanner.mounts import Mount
-from scanner.partial import unfinished
-from scanner.roots import Root
-from scanner.snapshot import Listing
-from scanner.view import view_of
+from scanner.comfyui.downloads import unfinished
+from scanner.core.roots import Root
+from scanner.core.snapshot import Listing
+from scanner.disk.filesystem import DiskFileSystem
+from scanner.disk.fingerprint import take_fingerprint
+from scanner.disk.mounts import Mount
+from scanner.output.inventory_reader import read_entries
+from scanner.store.projection import view_of
 from tests.fakes import FakeFileSystem
 from tests.real_mounts import require
 from tests.world import World, content
@@ -589,7 +589,7 @@ def test_folders_that_are_as_they_were_are_not_looked_through_again(
         looked.append(os.path.basename(place))
         return unfinished(listing, place)
 
-    monkeypatch.setattr("scanner.partial.unfinished", counted)
+    monkeypatch.setattr("scanner.comfyui.downloads.unfinished", counted)
     assert folder.words() == {"a/x.part": "partial"}
     assert looked == []
 

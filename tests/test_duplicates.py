@@ -25,23 +25,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from scanner.duplicates import (
-    Choice,
-    Report,
-    Scanned,
-    candidates,
-    choice_of,
-    chosen,
-    find_duplicates,
-    load,
-)
-from scanner.duplicates_page import as_json, print_duplicates
-from scanner.errors import DamagedStateError, InventoryError, SettingsError
-from scanner.filesystem import DiskFileSystem
-from scanner.fingerprint import SAMPLE, WHOLE, sample_plan, take_fingerprint
-from scanner.mounts import Mount, read_mounts
-from scanner.roots import Root
-from scanner.snapshot import (
+from scanner.commands.duplicates.compare import candidates, find_duplicates
+from scanner.commands.duplicates.known import Scanned, load
+from scanner.commands.duplicates.page import as_json, print_duplicates
+from scanner.commands.duplicates.sets import Choice, Report, choice_of, chosen
+from scanner.core.memory import Memory, RootRecord
+from scanner.core.paths import join
+from scanner.core.roots import Root
+from scanner.core.snapshot import (
     DIRECTORY_LINK,
     FILE,
     FILE_LINK,
@@ -49,10 +40,13 @@ from scanner.snapshot import (
     Listing,
     Row,
     Snapshot,
-    join,
     listing_of,
 )
-from scanner.state import Memory, RootRecord, State
+from scanner.disk.filesystem import DiskFileSystem
+from scanner.disk.fingerprint import SAMPLE, WHOLE, sample_plan, take_fingerprint
+from scanner.disk.mounts import Mount, read_mounts
+from scanner.errors import DamagedStateError, InventoryError, SettingsError
+from scanner.store.state import State
 from tests.fakes import FakeFileSystem
 from tests.real_mounts import require
 from tests.world import BASE, DOWNLOADS, MODELS, World, at

@@ -18,11 +18,11 @@ from typing import IO, Any, TypeVar
 import pytest
 from jsonschema import Draft202012Validator
 
-from scanner.inventory import read_entries, read_header
-from scanner.journal import read
-from scanner.portable import mtime_of, native
+from scanner.core.serialize import mtime_of, native
+from scanner.output.inventory_reader import read_entries, read_header
+from scanner.output.journal_reader import read
+from scanner.output.status_file import read_status
 from scanner.schemas import load_schema
-from scanner.status import read_status
 from scripts.build_sample import build
 
 CHECKOUT = Path(__file__).resolve().parent.parent

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scanner.comfyui.extra_model_paths import ExtraPath, read_extra_paths
 from scanner.errors import SettingsError
-from scanner.extra_paths import ExtraPath, read_extra_paths
 
 HOME = "/home/me"
 posix = pytest.mark.skipif(os.name == "nt", reason="about Windows paths seen from elsewhere")

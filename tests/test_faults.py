@@ -12,11 +12,11 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scanner.mounts import Mount
-from scanner.portable import native
-from scanner.replay import replay
-from scanner.roots import Root
-from scanner.snapshot import is_below
+from scanner.core.paths import is_below
+from scanner.core.roots import Root
+from scanner.core.serialize import native
+from scanner.diff.replay import replay
+from scanner.disk.mounts import Mount
 from tests.fakes import FakeFileSystem, Node
 from tests.world import BASE, DOWNLOADS, MODELS, Projection, World
 

@@ -14,9 +14,7 @@ from typing import Any
 
 import pytest
 
-from scanner import filesystem
-from scanner.filesystem import DiskFileSystem, is_proven_broken
-from scanner.snapshot import (
+from scanner.core.snapshot import (
     BROKEN_LINK,
     DIRECTORY,
     DIRECTORY_LINK,
@@ -26,6 +24,9 @@ from scanner.snapshot import (
     Directory,
     Row,
 )
+from scanner.disk import filesystem
+from scanner.disk.filesystem import DiskFileSystem
+from scanner.disk.links import is_proven_broken
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX links, FIFOs and names")
 

@@ -17,16 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from scanner.errors import SettingsError
-from scanner.find import (
+from scanner.commands.find.criteria import (
     STATUSES,
     Span,
     Wanted,
-    find_entries,
-    header_of,
-    matches,
-    pack_name,
-    packs_of,
     parse_ages,
     parse_base_model,
     parse_glob,
@@ -34,12 +28,18 @@ from scanner.find import (
     parse_statuses,
     parse_wanted,
 )
-from scanner.find_page import STRETCH, print_found, print_packs, write_found, write_packs
-from scanner.inventory import UnreadableInventoryError, read_entries, write_inventory
-from scanner.layout import RootView, View
-from scanner.portable import mtime_fields
-from scanner.roots import Root
-from scanner.snapshot import FILE, Directory, Row, listing_of
+from scanner.commands.find.page import print_found, write_found
+from scanner.commands.find.search import find_entries, matches
+from scanner.commands.packs.listing import pack_name, packs_of
+from scanner.commands.packs.page import print_packs, write_packs
+from scanner.console.tables import STRETCH
+from scanner.core.roots import Root
+from scanner.core.serialize import mtime_fields
+from scanner.core.snapshot import FILE, Directory, Row, listing_of
+from scanner.errors import SettingsError
+from scanner.output.inventory_reader import UnreadableInventoryError, header_of, read_entries
+from scanner.output.inventory_view import RootView, View
+from scanner.output.inventory_writer import write_inventory
 
 NOW = 1_790_000_000_000_000_000
 DAY = 86_400 * 10**9

@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.filesystem import DiskFileSystem
-from scanner.fingerprint import ALGORITHM, SAMPLE, SAMPLES, WHOLE, sample_plan, take_fingerprint
+from scanner.core.digests import ALGORITHM
+from scanner.disk.filesystem import DiskFileSystem
+from scanner.disk.fingerprint import SAMPLE, SAMPLES, WHOLE, sample_plan, take_fingerprint
 from tests.fakes import FakeFileSystem
 
 SIZES = st.one_of(

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from scanner.compare import Delta
-from scanner.growth import Growth, judge_growth
-from scanner.snapshot import DIRECTORY, FILE, FILE_LINK, Entry
-from scanner.state import Unsettled
+from scanner.core.memory import Unsettled
+from scanner.core.snapshot import DIRECTORY, FILE, FILE_LINK, Entry
+from scanner.diff.compare import Delta
+from scanner.diff.growth import Growth, judge_growth
 from tests.world import World, at, content
 
 NOW, EVERY = 10_000, 600

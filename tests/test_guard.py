@@ -8,28 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from scanner.changes import DELETED, Change
-from scanner.filesystem import Stat
-from scanner.guard import (
-    HELD,
-    LOSS,
-    MISSING,
-    OFFLINE,
-    ONLINE,
-    Health,
-    Hold,
-    KnownMount,
-    Limits,
-    Loss,
-    Moment,
-    Verdict,
-    examine,
-    judge,
-    stayed_healthy,
-)
-from scanner.mounts import Mount
-from scanner.roots import Root
-from scanner.walker import Failed
+from scanner.core.changes import DELETED, Change
+from scanner.core.memory import HELD, LOSS, MISSING, OFFLINE, ONLINE, Hold
+from scanner.core.roots import Root
+from scanner.diff.losses import Limits, Loss, Verdict, judge
+from scanner.disk.filesystem import Stat
+from scanner.disk.mounts import Mount
+from scanner.walk.health import Health, KnownMount, Moment, examine, stayed_healthy
+from scanner.workers.requests import Failed
 from tests.world import DOWNLOADS, World, at, content
 
 ROOT = Root("models", "/mnt/nas/models")

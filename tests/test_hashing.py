@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 import xxhash
 
-from scanner.inventory import read_entries
-from scanner.journal import read
+from scanner.output.inventory_reader import read_entries
+from scanner.output.journal_reader import read
 from tests.real_mounts import SshfsMount
 from tests.test_end_to_end import Machine, assert_valid, write
 

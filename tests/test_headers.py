@@ -19,11 +19,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scanner import gguf_header, safetensors_header
-from scanner.filesystem import DiskFileSystem
-from scanner.gguf_header import FILE_TYPES, TYPES
-from scanner.headers import TEXT, Facts, FactsRead, facts_of, read_facts, wants_facts
-from scanner.safetensors_header import BITS, LONGEST_HEADER
+from scanner.comfyui import gguf as gguf_header
+from scanner.comfyui import safetensors as safetensors_header
+from scanner.comfyui.gguf import FILE_TYPES, TYPES
+from scanner.comfyui.model_facts import TEXT, Facts, FactsRead, facts_of, read_facts, wants_facts
+from scanner.comfyui.safetensors import BITS, LONGEST_HEADER
+from scanner.disk.filesystem import DiskFileSystem
 from tests.fakes import FakeFileSystem
 from tests.fuzz_headers import (
     CORPUS,

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scanner.core.roots import Root
 from scanner.errors import SettingsError
-from scanner.ignore import DEFAULT_PATTERNS, IgnoreRules, rules_for
-from scanner.roots import Root
-from scanner.settings import RootSettings, Settings
+from scanner.settings.schema import RootSettings, Settings
+from scanner.walk.ignore import DEFAULT_PATTERNS, IgnoreRules, rules_for
 from tests.names import names
 
 DEFAULTS = IgnoreRules(DEFAULT_PATTERNS)
@@ -251,7 +251,7 @@ def test_default_patterns_can_be_turned_off() -> None:
 def test_an_unchanged_tree_costs_no_import_of_the_matcher() -> None:
     code = """
 import sys
-from scanner.ignore import DEFAULT_PATTERNS, IgnoreRules
+from scanner.walk.ignore import DEFAULT_PATTERNS, IgnoreRules
 rules = IgnoreRules(DEFAULT_PATTERNS)
 assert not rules.ignores("loras/model.safetensors", False)
 assert "pathspec" not in sys.modules

@@ -12,21 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from scanner.errors import OutputError
-from scanner.inventory import (
-    InventoryWriter,
-    UnreadableInventoryError,
-    base_of,
-    read_entries,
-    read_header,
-    snapshot_from,
-    write_inventory,
-)
-from scanner.layout import RootView, Unreachable, View
-from scanner.portable import native, raw_text, readable
-from scanner.roots import KINDS, Root
-from scanner.schemas import NAMES, load_schema
-from scanner.snapshot import (
+from scanner.core.paths import is_below, join
+from scanner.core.roots import KINDS, Root
+from scanner.core.serialize import native, raw_text, readable
+from scanner.core.snapshot import (
     BROKEN_LINK,
     CONTAINERS,
     DIRECTORY,
@@ -37,11 +26,20 @@ from scanner.snapshot import (
     Directory,
     Row,
     Snapshot,
-    is_below,
-    join,
     listing_of,
     project,
 )
+from scanner.errors import OutputError
+from scanner.output.inventory_reader import (
+    UnreadableInventoryError,
+    base_of,
+    read_entries,
+    read_header,
+    snapshot_from,
+)
+from scanner.output.inventory_view import RootView, Unreachable, View
+from scanner.output.inventory_writer import InventoryWriter, write_inventory
+from scanner.schemas import NAMES, load_schema
 from tests.names import TOP, names
 
 NOW = 1_790_000_000_123_456_789

@@ -15,11 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from scanner import journal as room
-from scanner.changes import BASELINE, CREATED, DELETED, KINDS, MODIFIED, MOVED, Change
+from scanner.core.changes import BASELINE, CREATED, DELETED, KINDS, MODIFIED, MOVED, Change
+from scanner.core.serialize import mtime_of, native
 from scanner.errors import OutputError
-from scanner.journal import Journal, encode, follow, read
-from scanner.portable import mtime_of, native
+from scanner.output import journal as room
+from scanner.output import journal_reader
+from scanner.output.journal import Journal, encode
+from scanner.output.journal_reader import follow, read
 from scanner.schemas import load_schema
 from tests.names import TOP, names
 
@@ -406,7 +408,7 @@ def test_a_scan_longer_than_the_blocks_that_are_read_backwards(path):
 
 WRITER = """
 import sys
-from scanner.journal import Journal
+from scanner.output.journal import Journal
 from tests.test_journal import scan_lines
 journal = Journal(sys.argv[1], limit_bytes=30_000, keep=200)
 scan = int(sys.argv[2])
@@ -492,7 +494,7 @@ def test_a_rotation_while_reading_hides_nothing_and_repeats_nothing(path, monkey
     for scan in range(1, 5):
         one.append(scan_lines(scan, 1))
     opened: list[str] = []
-    real = room._open
+    real = journal_reader._open
 
     def open_and_rotate(name, mode="rb"):
         file = real(name, mode)
@@ -501,7 +503,7 @@ def test_a_rotation_while_reading_hides_nothing_and_repeats_nothing(path, monkey
             one.append(scan_lines(5, 1))
         return file
 
-    monkeypatch.setattr(room, "_open", open_and_rotate)
+    monkeypatch.setattr(journal_reader, "_open", open_and_rotate)
     found = marks(path)
     assert len(opened) == 5
     assert found == expected(*((scan, 1) for scan in range(1, 5)))

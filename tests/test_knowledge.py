@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.knowledge import Knowledge, Learned
+from scanner.store.metadata import Knowledge, Learned
 
 PATH = "/models/loras/a.safetensors"
 

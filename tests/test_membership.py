@@ -8,13 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from scanner.compare import Scope
-from scanner.ignore import IgnoreRules
-from scanner.membership import Members, OwnFiles, members_of, scope_of
-from scanner.places import Places
-from scanner.roots import Root
-from scanner.state import RootRecord
-from scanner.walk import Membership, Walked
+from scanner.core.memory import RootRecord
+from scanner.core.roots import Root
+from scanner.walk.ignore import IgnoreRules
+from scanner.walk.rules import Members, Membership, OwnFiles, Scope, members_of, scope_of
+from scanner.walk.walked import Walked
+from scanner.walk.zones import Places
 from tests.fakes import FakeFileSystem
 from tests.world import MODELS as WORLD_MODELS
 from tests.world import World, at

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from scanner.inventory import read_entries
+from scanner.output.inventory_reader import read_entries
 from scripts.build_sample import build
 from tests.test_end_to_end import Machine, assert_valid
 from tests.test_headers import package

@@ -11,8 +11,9 @@ from typing import Any
 import psutil
 import pytest
 
-from scanner import mounts
-from scanner.mounts import (
+from scanner.disk import mounts
+from scanner.disk.links import leads_to
+from scanner.disk.mount_types import (
     ATTRIBUTE_CACHES,
     DIRECTORY_MTIME_TYPES,
     DISK_TYPES,
@@ -23,12 +24,8 @@ from scanner.mounts import (
     NETWORK_TYPES,
     STABLE_INODE_TYPES,
     STALE_DIRECTORY_TYPES,
-    UNKNOWN,
-    Mount,
-    leads_to,
-    mount_of,
-    read_mounts,
 )
+from scanner.disk.mounts import UNKNOWN, Mount, mount_of, read_mounts
 
 pytestmark = pytest.mark.skipif(os.sep != "/", reason="POSIX paths")
 

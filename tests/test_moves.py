@@ -8,10 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from scanner.compare import Delta
-from scanner.mounts import Mount
-from scanner.moves import FINGERPRINT, INODE, PROOFS, Moves, Window, find_moves, longest_source
-from scanner.snapshot import (
+from scanner.core.paths import longest_source
+from scanner.core.snapshot import (
     BROKEN_LINK,
     DIRECTORY,
     DIRECTORY_LINK,
@@ -20,6 +18,9 @@ from scanner.snapshot import (
     OTHER,
     Entry,
 )
+from scanner.diff.compare import Delta
+from scanner.diff.moves import FINGERPRINT, INODE, PROOFS, Moves, Window, find_moves
+from scanner.disk.mounts import Mount
 from tests.world import World, at, content
 
 

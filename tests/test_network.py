@@ -22,8 +22,8 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from scanner.inventory import read_entries, read_header
-from scanner.portable import native
+from scanner.core.serialize import native
+from scanner.output.inventory_reader import read_entries, read_header
 from tests.real_mounts import (
     FuseMount,
     Identity,

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from scanner.pace import STEPS, Pace, fitting, verification_duty
+from scanner.service.pace import STEPS, Pace, fitting, verification_duty
 
 DUTY = 0.02
 FIRST = 30.0

@@ -16,32 +16,28 @@ from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from scanner.changes import Change
-from scanner.filesystem import DiskFileSystem
-from scanner.journal import encode, read
-from scanner.mounts import Mount
-from scanner.packs import (
+from scanner.comfyui.git_config import git_remotes, without_credentials
+from scanner.comfyui.pack_reader import (
     MOST_REFS,
     PACKED_REFS_LIMIT,
     PROJECT_LIMIT,
-    Attention,
-    Pack,
-    PackChange,
-    differs,
-    git_remotes,
     normal_version,
-    pack_around,
-    pack_places,
     read_pack,
-    record_of,
-    without_credentials,
 )
-from scanner.replay import replay
-from scanner.report import change_lines
-from scanner.roots import Root
+from scanner.comfyui.packs import Attention, differs, pack_around, pack_places, record_of
+from scanner.core.changes import Change
+from scanner.core.packs import Pack, PackChange
+from scanner.core.roots import Root
+from scanner.diff.replay import replay
+from scanner.disk.filesystem import DiskFileSystem
+from scanner.disk.mounts import Mount
+from scanner.output.journal import encode
+from scanner.output.journal_reader import read
 from scanner.schemas import load_schema
-from scanner.walker import Answer, LocalWalker, ReadPack, Request, Walker
-from scanner.walkers import LostWalkerError
+from scanner.service.change_lines import change_lines
+from scanner.workers.remote import LostWalkerError
+from scanner.workers.requests import Answer, ReadPack, Request
+from scanner.workers.worker import LocalWalker, Walker
 from tests.fakes import FakeFileSystem
 from tests.world import BASE, World, at
 

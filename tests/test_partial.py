@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scanner.partial import SUFFIXES, Downloads, Signs, unfinished
-from scanner.snapshot import (
+from scanner.comfyui.downloads import SUFFIXES, Downloads, Signs, unfinished
+from scanner.core.snapshot import (
     BROKEN_LINK,
     DIRECTORY,
     DIRECTORY_LINK,
@@ -229,7 +229,7 @@ def test_downloads_follow_the_snapshot(monkeypatch: pytest.MonkeyPatch) -> None:
         looked.append(folder)
         return unfinished(listing, folder)
 
-    monkeypatch.setattr("scanner.partial.unfinished", counted)
+    monkeypatch.setattr("scanner.comfyui.downloads.unfinished", counted)
     downloads = Downloads()
     snapshot = {path: Directory(listing(["x", "x.part"])) for path in ("/a", "/b", "/c")}
     assert set(downloads.look(snapshot)) == {"/a/x.part", "/b/x.part", "/c/x.part"}

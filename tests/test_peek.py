@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from scanner import peek as peeking
-from scanner.mounts import Mount
-from scanner.peek import ABSENT, FILE, FOLDER, SILENT, Seen, peek
+from scanner.disk import read_with_timeout as peeking
+from scanner.disk.mounts import Mount
+from scanner.disk.read_with_timeout import ABSENT, FILE, FOLDER, SILENT, Seen, peek
 
 SHARE = [Mount("/", "cifs", "//nas/share")]
 

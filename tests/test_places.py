@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from scanner.inventory import read_header
-from scanner.mounts import Mount
-from scanner.roots import Root
-from scanner.view import root_states
+from scanner.core.roots import Root
+from scanner.disk.mounts import Mount
+from scanner.output.inventory_reader import read_header
+from scanner.store.projection import root_states
 from tests.world import MODELS, World, at, content
 
 NAS = Mount(at("ComfyUI/models/loras"), "ext4", "/dev/fake9")

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from scanner import portable, snapshot
-from scanner.portable import (
+from scanner.core import paths as core_paths
+from scanner.core import serialize as portable
+from scanner.core.serialize import (
     is_utf8,
     mtime_fields,
     mtime_of,
@@ -96,7 +97,7 @@ def test_damaged_fields_are_a_value_error(fields):
 def test_windows_paths(monkeypatch):
     windows = SimpleNamespace(sep="\\", path=ntpath, fsencode=os.fsencode, fsdecode=os.fsdecode)
     monkeypatch.setattr(portable, "os", windows)
-    monkeypatch.setattr(snapshot, "os", windows)
+    monkeypatch.setattr(core_paths, "os", windows)
     for path, base, expected in [
         ("C:\\ai\\ComfyUI\\models\\a", "C:\\ai", "ComfyUI/models/a"),
         ("C:\\ComfyUI\\models", "C:\\", "ComfyUI/models"),

@@ -9,7 +9,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scanner.mounts import Mount
+from scanner.disk.mounts import Mount
 from tests.fakes import FakeFileSystem, Node
 from tests.world import DOWNLOADS, MODELS, Projection, World
 

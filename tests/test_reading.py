@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 import xxhash
 
-from scanner import content as contents
-from scanner.backlog import Done
-from scanner.content import BLOCK, SHA256, XXH3, hash_piece
+from scanner.core.digests import SHA256, XXH3
+from scanner.core.progress import Done
+from scanner.disk import content_hash as contents
+from scanner.disk.content_hash import BLOCK, hash_piece
 from scanner.errors import OutputError
-from scanner.inventory import Written, read_entries, write_inventory
-from scanner.layout import View
-from scanner.reading import HEADERS, Reader, sight_of
-from scanner.view import view_of
+from scanner.output.inventory_reader import read_entries
+from scanner.output.inventory_view import View
+from scanner.output.inventory_writer import Written, write_inventory
+from scanner.service.contents import HEADERS, Reader, sight_of
+from scanner.store.projection import view_of
 from tests.fakes import FakeFileSystem
 from tests.world import World, at, content
 

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.changes import BASELINE, CREATED, DELETED, MODIFIED, MOVED, Change
-from scanner.journal import encode
-from scanner.replay import Projection, replay
+from scanner.core.changes import BASELINE, CREATED, DELETED, MODIFIED, MOVED, Change
+from scanner.diff.replay import Projection, replay
+from scanner.output.journal import encode
 from tests.names import TOP
 
 ROOT = "models:/srv"

@@ -6,8 +6,10 @@ import os
 
 import pytest
 
-from scanner.changes import Change
-from scanner.report import CROWD, change_lines, count_text, counts_text, size_text, summary_text
+from scanner.commands.scan.page import summary_text
+from scanner.core.changes import Change
+from scanner.core.wording import count_text, size_text
+from scanner.service.change_lines import CROWD, change_lines, counts_text
 
 pytestmark = pytest.mark.skipif(os.sep != "/", reason="POSIX paths")
 

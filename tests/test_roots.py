@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from scanner.comfyui.installation import Found, find_roots
+from scanner.core.roots import KINDS, Root, category_of, owner_of
 from scanner.errors import SettingsError
-from scanner.installation import Found, find_roots
-from scanner.roots import KINDS, Root, category_of, owner_of
-from scanner.settings import RootSettings, Settings
+from scanner.settings.schema import RootSettings, Settings
 
 
 @pytest.fixture

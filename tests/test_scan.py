@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from scanner.fingerprint import WHOLE
-from scanner.mounts import Mount
-from scanner.roots import Root
+from scanner.core.roots import Root
+from scanner.disk.fingerprint import WHOLE
+from scanner.disk.mounts import Mount
 from tests.world import DOWNLOADS, MODELS, World, at, content
 
 BIG = WHOLE * 3

@@ -14,9 +14,9 @@ from apscheduler.job import Job
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger
 
-from scanner import schedule
 from scanner.errors import SettingsError
-from scanner.schedule import Deadline, Schedule, trigger_of
+from scanner.service import schedule
+from scanner.service.schedule import Deadline, Schedule, trigger_of
 
 HOUR = 3600.0
 NOW = datetime(2026, 3, 4, 5, 6, 7, 891_011, tzinfo=UTC)
@@ -409,11 +409,15 @@ def test_error_in_a_pass_is_logged_and_the_loop_goes_on(
     running: Running, caplog: pytest.LogCaptureFixture
 ) -> None:
     running.error = ValueError("no such luck")
-    with caplog.at_level(logging.ERROR, "scanner.schedule"):
+    with caplog.at_level(logging.ERROR, "scanner.service.schedule"):
         running.start(0.05)
         running.wait_for(3)
         running.end()
-    told = [record.getMessage() for record in caplog.records if record.name == "scanner.schedule"]
+    told = [
+        record.getMessage()
+        for record in caplog.records
+        if record.name == "scanner.service.schedule"
+    ]
     assert len(told) >= 2
     assert set(told) == {"The scan of local failed: no such luck"}
 

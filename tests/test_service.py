@@ -10,14 +10,16 @@ from typing import Any
 
 import pytest
 
-from scanner import schedule
-from scanner.installation import Found
-from scanner.outputs import Outputs
-from scanner.roots import Root
-from scanner.schedule import LanePass, Trigger, trigger_of
-from scanner.service import LOCAL, Display, Service
-from scanner.settings import Settings
-from scanner.status import read_status
+from scanner.comfyui.installation import Found
+from scanner.core.progress import Display
+from scanner.core.roots import Root
+from scanner.output.file_names import Outputs
+from scanner.output.status_file import read_status
+from scanner.service import schedule
+from scanner.service.lanes import LOCAL
+from scanner.service.schedule import LanePass, Trigger, trigger_of
+from scanner.service.service import Service
+from scanner.settings.schema import Settings
 from tests.fakes import FakeFileSystem
 
 TOP = "/models"

@@ -9,19 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from scanner.core.roots import Root
 from scanner.errors import SettingsError
-from scanner.roots import Root
-from scanner.settings import (
-    RootSettings,
-    Settings,
-    default_toml,
-    describe,
-    format_duration,
-    format_size,
-    load,
-    parse_duration,
-    parse_size,
-)
+from scanner.settings.describe import default_toml, describe
+from scanner.settings.load import load
+from scanner.settings.schema import RootSettings, Settings
+from scanner.settings.values import format_duration, format_size, parse_duration, parse_size
 
 CONFIG = Path(__file__).parent.parent / "config"
 PROFILES = ["local", "nas", "wsl"]

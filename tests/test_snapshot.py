@@ -9,7 +9,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.snapshot import CONTAINERS, TYPE_NAMES, Listing, Row, listing_of
+from scanner.core.snapshot import CONTAINERS, TYPE_NAMES, Listing, Row, listing_of
 from tests.names import names
 
 ROWS = st.lists(

@@ -15,9 +15,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scanner.errors import DamagedStateError, OutputError
-from scanner.guard import LOSS, Hold
-from scanner.snapshot import (
+from scanner.core.memory import LOSS, Gone, Hold, Memory, RootRecord, Unread, Unsettled
+from scanner.core.snapshot import (
     DIRECTORY,
     FILE,
     FINGERPRINT_BYTES,
@@ -29,14 +28,8 @@ from scanner.snapshot import (
     Snapshot,
     listing_of,
 )
-from scanner.state import (
-    Gone,
-    Memory,
-    RootRecord,
-    State,
-    Unread,
-    Unsettled,
-)
+from scanner.errors import DamagedStateError, OutputError
+from scanner.store.state import State
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 UINT64 = st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([2**63 - 1, 2**63, 2**64 - 1]))

@@ -9,10 +9,10 @@ import time
 import pytest
 from jsonschema import Draft202012Validator, ValidationError
 
+from scanner.core.serialize import time_text
 from scanner.errors import OutputError
-from scanner.portable import time_text
+from scanner.output.status_file import is_alive, read_status, write_status
 from scanner.schemas import load_schema
-from scanner.status import is_alive, read_status, write_status
 
 SCHEMA = Draft202012Validator(load_schema("status"))
 

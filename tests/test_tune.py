@@ -15,12 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from scanner.errors import RootsIncompleteError, SettingsError
-from scanner.filesystem import DiskFileSystem
-from scanner.mounts import Mount
-from scanner.roots import Root
-from scanner.settings import Settings, load
-from scanner.tune import (
+from scanner.commands.tune.costs import (
     INTERVALS,
     Budget,
     Choice,
@@ -28,12 +23,17 @@ from scanner.tune import (
     Holding,
     Measured,
     Spent,
-    Tuner,
     advise,
-    opened,
 )
-from scanner.verification import PROOFS_WANTED, Trust
-from scanner.walkers import InProcess
+from scanner.commands.tune.measure import Tuner, opened
+from scanner.core.roots import Root
+from scanner.disk.filesystem import DiskFileSystem
+from scanner.disk.mounts import Mount
+from scanner.disk.trust import PROOFS_WANTED, Trust
+from scanner.errors import RootsIncompleteError, SettingsError
+from scanner.settings.load import load
+from scanner.settings.schema import Settings
+from scanner.workers.pool import InProcess
 from tests.fakes import FakeFileSystem
 from tests.real_mounts import SshfsMount
 from tests.test_end_to_end import Machine, wait_for, write

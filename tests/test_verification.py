@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from scanner.mounts import Mount
-from scanner.verification import Terms, Trust, Verification
+from scanner.disk.mounts import Mount
+from scanner.disk.trust import Trust
+from scanner.walk.verification import Terms, Verification
 from tests.world import DOWNLOADS, MODELS, World, at, content
 
 SSHFS = Mount("/", "fuse.sshfs", "nas:/models")

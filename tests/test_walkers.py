@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from scanner.filesystem import DiskFileSystem
-from scanner.mounts import Mount
-from scanner.walker import Failed, ListDirectory, Listed, LocalWalker, SampleFile, StatPath, Walker
-from scanner.walkers import ByMount, LostWalkerError
+from scanner.disk.filesystem import DiskFileSystem
+from scanner.disk.mounts import Mount
+from scanner.workers.pool import ByMount
+from scanner.workers.remote import LostWalkerError
+from scanner.workers.requests import Failed, ListDirectory, Listed, SampleFile, StatPath
+from scanner.workers.worker import LocalWalker, Walker
 
 NAS = Mount("/", "cifs", "//nas/share")
 

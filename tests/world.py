@@ -7,18 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from scanner.backlog import Backlog
-from scanner.inventory import read_entries, read_header
-from scanner.journal import read
-from scanner.outputs import Outputs
-from scanner.passing import Outcome
-from scanner.portable import mtime_of, native
-from scanner.replay import replay
-from scanner.roots import Root
-from scanner.scan import Scanner
-from scanner.settings import Settings
-from scanner.snapshot import project
-from scanner.store import Store
+from scanner.core.roots import Root
+from scanner.core.serialize import mtime_of, native
+from scanner.core.snapshot import project
+from scanner.diff.replay import replay
+from scanner.output.file_names import Outputs
+from scanner.output.inventory_reader import read_entries, read_header
+from scanner.output.journal_reader import read
+from scanner.scan import Outcome, Scanner
+from scanner.service.fingerprints import Backlog
+from scanner.settings.schema import Settings
+from scanner.store.store import Store
 from tests.fakes import FakeFileSystem
 
 BASE = "/home/u"

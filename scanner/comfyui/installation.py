@@ -1,0 +1,205 @@
+"""Where the roots of an installation are found: settings, ComfyUI's own files, comfy-cli."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from scanner.comfyui.extra_model_paths import ExtraPath, read_extra_paths
+from scanner.core.roots import KINDS, Root, category_of, owner_of
+from scanner.disk.read_with_timeout import ABSENT, FILE, FOLDER, peek
+from scanner.errors import SettingsError
+from scanner.settings.schema import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The roots of an installation, and what the user should hear about how they were found."""
+
+    comfy_root: str | None
+    """ComfyUI's folder; None where none was named or found."""
+    base: str | None
+    """Parent of ComfyUI's folder, which paths in the inventory are relative to."""
+    roots: tuple[Root, ...]
+    """Sorted by kind, each path once."""
+    notices: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+    is_complete: bool = True
+    """False where ComfyUI's folder is away or does not answer: roots that its
+    extra_model_paths.yaml named before are then not gone, only not told."""
+
+
+def find_roots(settings: Settings, *, cwd: str, home: str, environ: Mapping[str, str]) -> Found:
+    """The folders to scan according to `settings`.
+
+    The roots themselves are not looked at, for they may lie on a mount that hangs: only ComfyUI's
+    folder is, where it is not named, and the files that name further folders. `cwd` is absolute.
+
+    Raises SettingsError if there is nothing to scan or a named file cannot be read.
+    """
+    notices: list[str] = []
+    warnings: list[str] = []
+
+    def absolute(path: str | os.PathLike[str]) -> str:
+        return os.path.abspath(os.path.join(cwd, path))
+
+    if settings.comfy_root is not None:
+        comfy_root: str | None = absolute(settings.comfy_root)
+    else:
+        comfy_root = _detected(absolute("ComfyUI"), home, notices)
+
+    data = comfy_root if settings.base_directory is None else absolute(settings.base_directory)
+    given: list[Root] = []
+    if data is not None:
+        given += [Root(kind, os.path.join(data, kind)) for kind in ("models", "custom_nodes")]
+    for kind, directory in (
+        ("output", settings.output_directory),
+        ("input", settings.input_directory),
+    ):
+        if directory is not None:
+            given.append(Root(kind, absolute(directory)))
+        elif data is not None:
+            given.append(Root(kind, os.path.join(data, kind)))
+    for kind, paths in (
+        ("models", settings.models),
+        ("downloads", settings.downloads),
+        ("extra", settings.extra),
+    ):
+        given += [Root(kind, absolute(path)) for path in paths]
+
+    named: list[ExtraPath] = []
+    is_complete = True
+    if comfy_root is not None:
+        # Beside main.py whatever base_directory says, and harmless where it is not there.
+        beside = os.path.join(comfy_root, "extra_model_paths.yaml")
+        seen = peek(beside).kind
+        is_complete = seen == FILE or (seen == ABSENT and peek(comfy_root).kind == FOLDER)
+        if seen == FILE:
+            try:
+                named += _read(beside, home, environ, warnings)
+            except SettingsError as error:
+                is_complete = False
+                warnings.append(str(error))
+    for file in settings.extra_model_paths_config:
+        try:
+            named += _read(absolute(file), home, environ, warnings)
+        except SettingsError as error:
+            raise SettingsError(f"extra_model_paths_config: {error}") from None
+
+    roots = _with_extra_paths(_merged(given, warnings), named, warnings)
+    if not roots:
+        raise SettingsError(_nothing_to_scan(absolute("ComfyUI"), home, settings))
+    for key in settings.per_root:
+        if key not in KINDS and not any(key in (root.path, root.id) for root in roots):
+            warnings.append(f"per_root: {key} is not among the folders that are scanned")
+    base = None if comfy_root is None else os.path.dirname(comfy_root)
+    return Found(comfy_root, base, roots, tuple(notices), tuple(warnings), is_complete)
+
+
+def _detected(default: str, home: str, notices: list[str]) -> str | None:
+    """ComfyUI's folder where none is named: `default`, or the workspace comfy-cli works in."""
+    if _is_comfy_root(default):
+        return default
+    for workspace in _workspaces(home):
+        if _is_comfy_root(workspace):
+            notices.append(
+                f"no ComfyUI at {default}; using {workspace}, the workspace of comfy-cli "
+                "(--comfy-root names another)"
+            )
+            return workspace
+    return None
+
+
+def _is_comfy_root(path: str) -> bool:
+    return (
+        peek(os.path.join(path, "models")).kind == FOLDER
+        or peek(os.path.join(path, "main.py")).kind == FILE
+        or peek(os.path.join(path, "folder_paths.py")).kind == FILE
+    )
+
+
+def _workspace_file(home: str) -> str:
+    """Where comfy-cli keeps its settings (its comfy_cli/constants.py)."""
+    if sys.platform == "win32":
+        folder = ("AppData", "Local")
+    elif sys.platform == "darwin":
+        folder = ("Library", "Application Support")
+    else:
+        folder = (".config",)
+    return os.path.join(home, *folder, "comfy-cli", "config.ini")
+
+
+def _workspaces(home: str) -> list[str]:
+    """Workspaces that comfy-cli is set to, the default one first; none without comfy-cli."""
+    import configparser
+
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        parser.read(_workspace_file(home), encoding="utf-8")
+    except (configparser.Error, OSError, UnicodeDecodeError):
+        return []  # another program's file: only a hint, so its mistakes are not reported here
+    keys = ("default_workspace", "recent_workspace")
+    found = (parser.defaults().get(key, "").strip() for key in keys)
+    return [os.path.abspath(path) for path in found if os.path.isabs(path)]
+
+
+def _read(file: str, home: str, environ: Mapping[str, str], warnings: list[str]) -> list[ExtraPath]:
+    found, complaints = read_extra_paths(file, home=home, environ=environ)
+    warnings += complaints
+    return found
+
+
+def _merged(given: Iterable[Root], warnings: list[str]) -> tuple[Root, ...]:
+    """`given` by kind, without those whose path an earlier kind has already."""
+    merged: dict[str, Root] = {}
+    for root in sorted(given, key=lambda root: KINDS.index(root.kind)):
+        first = merged.setdefault(os.path.normcase(root.path), root)
+        if first != root:
+            warnings.append(
+                f"{root.path} is named as {_described(first)} and as {_described(root)}; "
+                f"it is scanned as {_described(first)}"
+            )
+    return tuple(merged.values())
+
+
+def _described(root: Root) -> str:
+    return f"{root.kind} ({root.category})" if root.category else root.kind
+
+
+def _with_extra_paths(
+    roots: tuple[Root, ...], named: Iterable[ExtraPath], warnings: list[str]
+) -> tuple[Root, ...]:
+    """`roots` and those that `named` adds: not a folder whose category is known without it."""
+    added: list[Root] = []
+    # Outer folders first, so that each one is compared with the root that will own it.
+    for entry in sorted(named, key=_outer_first):
+        if entry.category == "custom_nodes":
+            added.append(Root("custom_nodes", entry.path))
+            continue
+        if entry.category == "download_model_base":
+            added.append(Root("models", entry.path))
+            continue
+        owner = owner_of(entry.path, (*roots, *added))
+        if owner is not None and owner.kind == "models" and entry.path != owner.path:
+            parts = os.path.relpath(entry.path, owner.path).split(os.sep)
+            if category_of(owner, parts) == entry.category:
+                continue
+        added.append(Root("models", entry.path, entry.category))
+    return _merged((*roots, *added), warnings)
+
+
+def _outer_first(entry: ExtraPath) -> tuple[int, bool]:
+    return len(entry.path), entry.category != "download_model_base"
+
+
+def _nothing_to_scan(default: str, home: str, settings: Settings) -> str:
+    if settings.extra_model_paths_config:
+        named = ", ".join(str(path) for path in settings.extra_model_paths_config)
+        return f"extra_model_paths_config: expected folders to scan, but {named} names none"
+    return (
+        f"comfy_root: expected ComfyUI, but there is none at {default} and no workspace in "
+        f"{_workspace_file(home)}; pass --comfy-root, or --models, --downloads or --extra for "
+        "folders without ComfyUI"
+    )

@@ -1,0 +1,585 @@
+"""Facts about a model, and whether its file is whole, from its first bytes and its last.
+
+Only headers are read: what a safetensors or GGUF file says of itself, the table at the end of a
+zip, and of anything else a few kilobytes, which tell a model from the things that stand in its
+place: a git-lfs pointer, a server's error page, a file of zeros. Pickles run code when they are
+opened, so they are named and left alone.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, Protocol
+
+import orjson
+
+from scanner.comfyui.gguf import FILE_TYPES, MAGIC, GgufHeader
+from scanner.comfyui.safetensors import LARGEST, LONGEST_HEADER, SafetensorsHeader
+from scanner.disk.filesystem import FileSystem
+
+SUFFIXES = (
+    ".safetensors", ".sft", ".gguf", ".ggml",
+    ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".onnx",
+)  # fmt: skip
+"""Of the formats that ComfyUI and its node packs load."""
+
+HEAD = 4096
+"""Bytes that are read of every file: with them most small things are known at one read."""
+
+TEXT = 500
+"""Characters that are kept of a text."""
+
+WORDS, WORD = 20, 100
+"""Trigger words that are kept, and characters of each."""
+
+TAGS, TOP_TAGS = 20_000, 10
+"""Tags of a training that are counted, and those of them that are kept."""
+
+
+class Facts(NamedTuple):
+    """What a header says of a model."""
+
+    model: dict[str, Any]
+    """JSON-able facts by name, unknown ones left out; empty where the file is no model."""
+    status: str = ""
+    """`truncated`, `damaged`, `pointer` (of git-lfs), `page` (of a server); empty: none found."""
+    problem: str = ""
+    """Where there is a status, one sentence for people."""
+
+
+class FactsRead(NamedTuple):
+    """Facts and the size (bytes) and mtime (nanoseconds) of the file that they were read of."""
+
+    size: int
+    mtime: int
+    facts: Facts
+
+
+def wants_facts(name: str) -> bool:
+    """Whether a file of this name may be a model. By suffix, in any case."""
+    return name.lower().endswith(SUFFIXES)
+
+
+def read_facts(files: FileSystem, path: str) -> FactsRead | None:
+    """Facts of the file at `path`, or None where it changed while it was read.
+
+    Raises OSError.
+    """
+    before = files.stat(path)
+    with files.open(path) as file:
+
+        def read_at(offset: int, length: int) -> bytes:
+            file.seek(offset)
+            pieces = []
+            while length > 0:
+                piece = file.read(length)
+                if not piece:
+                    break
+                pieces.append(piece)
+                length -= len(piece)
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+        facts = facts_of(path, before.size, read_at)
+    after = files.stat(path)
+    if (after.size, after.mtime) != (before.size, before.mtime):
+        return None
+    return FactsRead(before.size, before.mtime, facts)
+
+
+def facts_of(name: str, size: int, read_at: Callable[[int, int], bytes]) -> Facts:
+    """Facts of a file of `size` bytes; `read_at` gives the bytes at an offset of a length.
+
+    `read_at` may give fewer bytes at the end of the file only. Its OSError passes, nothing else is
+    raised. Reads at most 64 MiB of a GGUF, 16 MiB of a safetensors, 70 KB of any other file.
+    """
+    if size <= 0:
+        return Facts({}, "truncated", "The file is empty.")
+    head = read_at(0, min(size, HEAD))
+    if not head:
+        return Facts({}, "truncated", f"The file has {size} bytes, of which none can be read.")
+    suffix = "." + name.lower().rpartition(".")[2]
+    return (
+        _not_a_model(size, head)
+        or _by_content(suffix, size, head, _remembering(head, read_at))
+        or _by_name(suffix)
+    )
+
+
+def _remembering(head: bytes, read_at: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
+    """`read_at` that has the file's first bytes already. Reads on a network mount are dear."""
+
+    def read(offset: int, length: int) -> bytes:
+        if offset + length <= len(head):
+            return head[offset : offset + length]
+        return read_at(offset, length)
+
+    return read
+
+
+# Things in a model's place
+
+_LFS = b"version https://git-lfs.github.com/spec/"
+
+_LFS_HASH = re.compile(rb"^oid sha256:([0-9a-f]{64})\r?$", re.MULTILINE)
+
+_LFS_SIZE = re.compile(rb"^size ([0-9]{1,18})\r?$", re.MULTILINE)
+
+_MARKUP = re.compile(
+    rb"<(?:!doctype|\?xml|html|head|body|error|title|script|meta|h1|center)\b", re.IGNORECASE
+)
+
+_JSON = re.compile(rb'\s*(?:\{\s*(?:"|\})|\[\s*[{"\]])')
+
+_REFUSAL = re.compile(
+    rb"\s*(?:entry |file |repository |model |page |the |error:? |http |\w+error: )*"
+    rb"(?:[45]\d\d\b|not found|no such"
+    rb"|access(?: to [^\n]{1,200})? (?:is |has been )?(?:denied|restricted)"
+    rb"|forbidden|unauthori[sz]ed|invalid (?:username|credentials|token|api)"
+    rb"|bad (?:request|gateway)|too many requests|rate limit|internal server error"
+    rb"|service unavailable|gateway time|error code|you (?:need|must|do not|don't) )",
+    re.IGNORECASE,
+)
+
+
+def _not_a_model(size: int, head: bytes) -> Facts | None:
+    if head.startswith(_LFS) and size < 1024:
+        return _pointer(size, head)
+    text = head.removeprefix(b"\xef\xbb\xbf")
+    if text[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        text = text[2:].replace(b"\0", b"")  # UTF-16: good enough for ASCII
+    if b"\0" not in text[:16]:  # where the length in front of a header has some
+        if _MARKUP.match(_without_comments(text)):
+            return Facts({}, "page", "The file holds a web page, or a server's error message.")
+        if _JSON.match(text) or (size <= HEAD and _is_text(text) and _REFUSAL.match(text)):
+            start = _clean(text.decode("utf-8", "replace"), 80)
+            return Facts({}, "page", f'The file holds a text in place of a model: "{start}".')
+    if not any(head):
+        return Facts({}, "damaged", "The file begins with zeros: unfinished or lost data.")
+    return None
+
+
+def _without_comments(text: bytes) -> bytes:
+    """Without the spaces and comments before the first tag."""
+    while (text := text.lstrip()).startswith(b"<!--"):
+        text = text.partition(b"-->")[2]
+    return text
+
+
+def _is_text(text: bytes) -> bool:
+    return not any(byte < 32 and byte not in b"\t\n\r" for byte in text)
+
+
+def _pointer(size: int, head: bytes) -> Facts:
+    model: dict[str, Any] = {}
+    content, length = _LFS_HASH.search(head), _LFS_SIZE.search(head)
+    if content:
+        model["lfs_sha256"] = content[1].decode()
+    if length:
+        model["lfs_size"] = int(length[1])
+    what = f"the model of {int(length[1])} bytes" if length else "the model"
+    return Facts(
+        model,
+        "pointer",
+        f"The file is a git-lfs pointer of {size} bytes; {what} was not downloaded.",
+    )
+
+
+# Formats
+
+_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
+"""The magic number with which torch began its files before version 1.6, as a pickle."""
+
+_GGML = (b"lmgg", b"fmgg", b"tjgg", b"algg")
+
+_OWN_FORMAT = {".safetensors": "safetensors", ".sft": "safetensors", ".gguf": "gguf"}
+
+
+def _by_content(
+    suffix: str, size: int, head: bytes, read_at: Callable[[int, int], bytes]
+) -> Facts | None:
+    """The facts, with a status where the suffix promises another format."""
+    own, facts = _OWN_FORMAT.get(suffix), None
+    # First of all, for the length that it begins with may look like any of the others: one of 640
+    # bytes is the first bytes of a pickle.
+    if _is_safetensors(size, head, own):
+        facts = _facts_of_header(SafetensorsHeader(size, read_at, SAFETENSORS_KEYS), size)
+    elif head.startswith(MAGIC) or (own == "gguf" and MAGIC.startswith(head)):
+        facts = _facts_of_header(GgufHeader(size, read_at, GGUF_KEYS), size)
+    elif head.startswith(b"PK\x03\x04"):
+        facts = _facts_of_zip(size, read_at)
+    elif head.startswith(_TORCH):
+        facts = Facts({"format": "pytorch (pickle)"})
+    elif head[:1] == b"\x80" and head[1:2] in (b"\2", b"\3", b"\4", b"\5"):
+        facts = Facts({"format": "pickle"})
+    elif head[257:262] == b"ustar":
+        facts = Facts({"format": "pytorch (pickle in tar)"})
+    elif head.startswith(_GGML):
+        facts = Facts({"format": "ggml"})
+    elif own == "safetensors":
+        facts = _facts_of_header(SafetensorsHeader(size, read_at, SAFETENSORS_KEYS), size)
+    if own and facts is None:
+        return Facts({}, "damaged", f"The file is named {suffix} but does not begin as {own}.")
+    if own and facts and not facts.status and facts.model["format"] != own:
+        return Facts(
+            facts.model,
+            "damaged",
+            f"The file is named {suffix} but is {facts.model['format']}; it cannot be loaded so.",
+        )
+    return facts
+
+
+def _is_safetensors(size: int, head: bytes, own: str | None) -> bool:
+    """By its first bytes, and of a file that was renamed or was not meant to be one by its size."""
+    length = int.from_bytes(head[:8], "little")
+    most = LONGEST_HEADER if own == "safetensors" else min(LONGEST_HEADER, size - 8)
+    return 2 <= length <= most and head[8:9] == b"{"
+
+
+def _by_name(suffix: str) -> Facts:
+    return Facts({"format": "onnx"} if suffix == ".onnx" else {})
+
+
+_END, _END64, _LOCATOR64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
+
+
+def _facts_of_zip(size: int, read_at: Callable[[int, int], bytes]) -> Facts:
+    """A zip ends with its table of contents: a download that stopped has none (APPNOTE 4.3.16)."""
+    model = {"format": "pytorch (pickle in zip)"}
+    from_byte = max(0, size - 22 - 65535 - 20)
+    tail = read_at(from_byte, size - from_byte)
+    at = tail.rfind(_END)
+    while at >= 0 and at + 22 + int.from_bytes(tail[at + 20 : at + 22], "little") > len(tail):
+        at = tail.rfind(_END, 0, at)
+    if at < 0 or len(tail) < at + 22:
+        return Facts(
+            model,
+            "truncated",
+            f"The file has {size} bytes and no table of contents at its end, as every zip has.",
+        )
+    length = int.from_bytes(tail[at + 12 : at + 16], "little")
+    begin = int.from_bytes(tail[at + 16 : at + 20], "little")
+    end = from_byte + at
+    if at >= 20 and tail[at - 20 : at - 16] == _LOCATOR64:
+        end = int.from_bytes(tail[at - 12 : at - 4], "little")
+        record = read_at(end, 56) if end + 56 <= size else b""
+        if not record.startswith(_END64):
+            return Facts(model, "damaged", "The zip's table of contents is not where it should be.")
+        length = int.from_bytes(record[40:48], "little")
+        begin = int.from_bytes(record[48:56], "little")
+    if begin + length > end:
+        return Facts(model, "damaged", "The zip's table of contents is not where it should be.")
+    return Facts(model)
+
+
+class _Header(Protocol):
+    @property
+    def format(self) -> str: ...
+    @property
+    def metadata(self) -> dict[str, str | int]: ...
+    @property
+    def end(self) -> int | None: ...
+    def tensors(self) -> Iterator[tuple[bytes, str, int]]: ...
+
+
+def _facts_of_header(header: _Header, size: int) -> Facts:
+    tensors = _Tensors()
+    status = problem = unread = ""
+    try:
+        for name, dtype, elements in header.tensors():
+            tensors.add(name, dtype, elements)
+    except EOFError as error:
+        status, problem = "truncated", str(error)
+    except OverflowError as error:
+        unread = str(error)
+    except ValueError as error:
+        status, problem = "damaged", str(error)
+    if header.end is not None and header.end > size:
+        status = "truncated"
+        problem = f"The file has {size} bytes of the {header.end} that its header declares."
+    elif header.end is not None and header.end < size and header.format == "safetensors":
+        # safetensors refuses it, GGUF lets anything follow.
+        status = "damaged"
+        problem = f"The file has {size} bytes, more than the {header.end} that its header declares."
+    if tensors.elements > LARGEST:
+        status, problem = "damaged", "The tensors have more elements than any file."
+        return Facts({"format": header.format}, status, problem)
+    known = tensors if header.end is not None else None
+    return Facts(_model(header, known, unread), status, problem)
+
+
+class _Tensors:
+    """What the tensors amount to."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.elements = 0
+        self.dtypes: Counter[str] = Counter()
+        self._marks: set[str] = set()
+
+    def add(self, name: bytes, dtype: str, elements: int) -> None:
+        self.count += 1
+        self.elements += elements
+        self.dtypes[dtype] += elements
+        if "lora" in self._marks:
+            return
+        # 0.6 microseconds a name; a search by pattern takes 11, as much as all else of a tensor.
+        if any(map(name.__contains__, _LORA)):
+            self._marks.add("lora")
+        elif mark := _MARKS.match(name):
+            self._marks.add(str(mark.lastgroup))
+
+    def facts(self) -> dict[str, Any]:
+        dtypes = dict(sorted(self.dtypes.items(), key=lambda item: (-item[1], item[0])))
+        return {"tensors": self.count, "parameters": self.elements, "dtypes": dtypes}
+
+    def kind(self) -> str:
+        """By names that models of one kind only have; empty where they have none such."""
+        marks = self._marks
+        for mark in ("lora", "controlnet", "ip_adapter"):
+            if mark in marks:
+                return _KINDS[mark]
+        if "embedding" in marks and self.count <= 4:
+            return "embedding"
+        if "diffusion" in marks and marks & {"bundled_vae", "bundled_text"}:
+            return "checkpoint"
+        return next((kind for mark, kind in _KINDS.items() if mark in marks), "")
+
+
+_KINDS = {
+    "lora": "lora",
+    "controlnet": "controlnet",
+    "ip_adapter": "ip-adapter",
+    "diffusion": "diffusion model",
+    "vae": "vae",
+    "bundled_vae": "vae",
+    "text": "text encoder",
+    "bundled_text": "text encoder",
+    "clip_vision": "clip vision",
+    "upscale": "upscale model",
+}
+"""What each mark stands for, the weightiest first."""
+
+_LORA = (
+    b".lora_", b".lora.", b"_lora.", b"lora_unet_", b"lora_te", b"lycoris_",
+    b".hada_w", b".lokr_w", b".oft_", b".dora_scale",
+)  # fmt: skip
+"""Parts of the names of a LoRA's tensors, whatever model it is for."""
+
+# How names begin, in ComfyUI's own layouts and those of diffusers, transformers and llama.cpp, as
+# comfy/model_detection.py, comfy/controlnet.py and comfy/sd.py tell them apart.
+_MARKS = re.compile(
+    rb"""
+    (?P<controlnet> (?:control_model|controlnet_\w+|input_hint_block|zero_convs
+        |control_blocks|control_img_in|lora_controlnet|pos_embed_input)\b )
+    |(?P<ip_adapter> ip_adapter\. | image_proj\. )
+    |(?P<embedding> (?:emb_params|clip_[lg]|t5xxl|string_to_param)(?:\Z|\.\*) )
+    |(?P<bundled_vae> first_stage_model\. | vae\. )
+    |(?P<bundled_text> cond_stage_model\. | conditioner\. | text_encoders\. )
+    |(?P<diffusion> (?:model\.|net\.)?(?:
+        diffusion_model\. | double_blocks\.\d | double_layers\.\d | joint_blocks\.\d
+        |(?:single_)?transformer_blocks\.\d | input_blocks\.\d | noise_refiner\.
+        |blocks\.\d+\.(?:self_attn|cross_attn|adaln_modulation)
+        |down_blocks\.\d+\.attentions\. | time_text_embed\. | patch_embedding\. ) )
+    |(?P<vae> (?:encoder|decoder)\.(?:conv_in|conv_out|conv1|mid|mid_block|middle|down|down_blocks
+        |downsamples|up|up_blocks|upsamples)\. | (?:post_)?quant_conv\. )
+    |(?P<text> (?:transformer\.|model\.)?(?:language_model\.)?(?:text_model\. | shared\.weight
+        |encoder\.block\.\d+\.layer\. | (?:model\.)?layers\.\d+\.(?:self_attn|mlp)\.
+        |(?:model\.)?embed_tokens\. | token_embd\. | enc\.blk\. ) )
+    |(?P<clip_vision> vision_model\. | visual\. | v\.blk\. )
+    |(?P<upscale> conv_first\. | body\.\d+\.rdb1\. | RRDB_trunk | model\.1\.sub\.
+        |layers\.\d+\.residual_group\. )
+    """,
+    re.VERBOSE,
+)
+
+
+# Words about the model
+
+_SHORT, _LONG, _TAGS = 12 * TEXT, 65536, 1024 * 1024
+"""Bytes that are taken: an escaped character has up to 12."""
+
+SAFETENSORS_KEYS = {
+    **dict.fromkeys(
+        (
+            "modelspec.architecture", "modelspec.author", "modelspec.license", "modelspec.title",
+            "modelspec.base_model", "modelspec.merged_from", "modelspec.resolution",
+            "modelspec.trigger_phrase", "modelspec.hash_sha256", "modelspec.air",
+            "modelspec.description",
+            "ss_base_model_version", "ss_network_module", "ss_output_name", "ss_resolution",
+            "ss_sd_model_name", "sshs_model_hash", "base_model", "air", "author", "license",
+            "description", "name",
+        ),
+        _SHORT,
+    ),
+    "trained_words": _LONG,
+    "sd_merge_models": _LONG,
+    "ss_tag_frequency": _TAGS,
+}  # fmt: skip
+"""Metadata that are taken over, with the bytes of each. Sources: Stability-AI/ModelSpec, kohya's
+sd-scripts (`ss_`), its webui extension (`sshs_`), AUTOMATIC1111's merger, ComfyUI's
+metadata_extract.py. Thumbnails and cover images are not among them."""
+
+GGUF_KEYS = dict.fromkeys(
+    (
+        "general.architecture", "general.author", "general.license", "general.name", "general.type",
+        "general.description", "general.file_type", "general.base_model.0.name",
+        "general.organization",
+    ),
+    _SHORT,
+)  # fmt: skip
+"""Metadata that are taken over, with the bytes of each."""
+
+_TEXTS = {
+    "architecture": ("modelspec.architecture", "general.architecture"),
+    "base_model": (
+        "ss_base_model_version", "modelspec.base_model", "base_model", "ss_sd_model_name",
+        "modelspec.merged_from", "general.base_model.0.name",
+    ),
+    "title": ("modelspec.title", "ss_output_name", "general.name", "name"),
+    "author": ("modelspec.author", "author", "general.author", "general.organization"),
+    "description": ("modelspec.description", "description", "general.description"),
+    "license": ("modelspec.license", "license", "general.license"),
+    "air": ("air", "modelspec.air"),
+}  # fmt: skip
+"""The keys of each fact, the best first."""
+
+_DIFFUSION_GGUF = frozenset(
+    ("aura", "cosmos", "flux", "hidream", "hyvid", "ltxv", "lumina2", "qwen_image", "sd1", "sd3",
+     "sdxl", "wan")
+)  # fmt: skip
+
+_TEXT_GGUF = frozenset(("t5", "t5encoder", "llama", "qwen2vl", "qwen3", "qwen3vl", "gemma3"))
+"""Values of `general.architecture` as ComfyUI-GGUF's loader.py sorts them."""
+
+
+def _model(header: _Header, tensors: _Tensors | None, unread: str) -> dict[str, Any]:
+    """`tensors` is None where not all of them are known, `unread` the reason of that if any."""
+    said = header.metadata
+    model: dict[str, Any] = {"format": header.format, **(tensors.facts() if tensors else {})}
+    for fact, keys in _TEXTS.items():
+        texts = (_clean(str(said[key])) for key in keys if key in said)
+        model[fact] = next((text for text in texts if text and text != "None"), "")
+    model["base_model"] = model["base_model"] or _merged(said)
+    model["trigger_words"] = _trigger_words(said)
+    model["resolution"] = _resolution(said)
+    model["autov3"] = _autov3(said)
+    model["kind"] = _kind(said, tensors)
+    if header.format == "gguf":
+        model["quantization"] = _quantization(said, tensors)
+    if "byte_order" in said:
+        model["byte_order"] = said["byte_order"]
+    if unread:
+        model["unread"] = unread
+    return {fact: value for fact, value in model.items() if value or value == 0}
+
+
+_CONTROLS = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
+)
+"""With what has no width or turns the direction of the text after it. Joiners stay: emoji and some
+scripts are made of them."""
+
+
+def _clean(text: str, most: int = TEXT) -> str:
+    return " ".join(_CONTROLS.sub(" ", text[: most * 8]).split())[:most].strip()
+
+
+def _kind(said: dict[str, str | int], tensors: _Tensors | None) -> str:
+    if "ss_network_module" in said or said.get("general.type") == "adapter":
+        return "lora"
+    found = tensors.kind() if tensors else ""
+    if found:
+        return found
+    architecture = str(said.get("modelspec.architecture", "")).lower()
+    if architecture.endswith(("/lora", "-lora")):
+        return "lora"
+    if architecture.endswith("textual-inversion"):
+        return "embedding"
+    general = said.get("general.architecture")
+    if said.get("general.type") == "mmproj":
+        return "clip vision"
+    if general in _DIFFUSION_GGUF:
+        return "diffusion model"
+    return "text encoder" if general in _TEXT_GGUF else ""
+
+
+def _quantization(said: dict[str, str | int], tensors: _Tensors | None) -> str:
+    kind = said.get("general.file_type")
+    # 1024 marks a type that llama.cpp guessed.
+    name = FILE_TYPES.get(kind & ~1024) if isinstance(kind, int) else None
+    return name or (next(iter(tensors.facts()["dtypes"]), "") if tensors else "")
+
+
+_HASH = re.compile(r"(?:0x)?([0-9a-fA-F]{12,128})")
+
+
+def _autov3(said: dict[str, str | int]) -> str:
+    for key in ("sshs_model_hash", "modelspec.hash_sha256"):
+        match = _HASH.fullmatch(str(said.get(key, "")).strip())
+        if match:
+            return match[1][:12].lower()
+    return ""
+
+
+_SIDES = re.compile(r"\(?\s*(\d{1,5})\s*(?:[x,]\s*(\d{1,5}))?\s*\)?", re.IGNORECASE)
+
+
+def _resolution(said: dict[str, str | int]) -> str:
+    for key in ("modelspec.resolution", "ss_resolution"):
+        match = _SIDES.fullmatch(str(said.get(key, "")).strip())
+        if match:
+            return f"{int(match[1])}x{int(match[2] or match[1])}"
+    return ""
+
+
+_MERGED_NAME = re.compile(r'"name"\s*:\s*"((?:[^"\\]|\\.){1,300})"')
+
+_TAG_COUNT = re.compile(r'"((?:[^"\\]|\\.){1,300})"\s*:\s*(\d{1,9})\b')
+
+
+def _merged(said: dict[str, str | int]) -> str:
+    """The models of a merge, of JSON as {hash: {"name": ...}}."""
+    names = _MERGED_NAME.findall(str(said.get("sd_merge_models", "")))
+    return _clean(", ".join(map(_unescaped, names[:WORDS])))
+
+
+def _trigger_words(said: dict[str, str | int]) -> list[str]:
+    return (
+        _words(str(said.get("modelspec.trigger_phrase", "")).split(","))
+        or _words(_listed(str(said.get("trained_words", ""))))
+        or _words(_top_tags(str(said.get("ss_tag_frequency", ""))))
+    )
+
+
+def _words(words: list[str]) -> list[str]:
+    found = dict.fromkeys(_clean(word, WORD) for word in words[: WORDS * 8])
+    return [word for word in found if word][:WORDS]
+
+
+def _listed(text: str) -> list[str]:
+    """Of a JSON list, or of words with commas."""
+    if text.lstrip().startswith("["):
+        try:
+            return [word for word in orjson.loads(text) if isinstance(word, str)]
+        except ValueError:
+            pass  # cut short, or no JSON after all
+    return text.split(",")
+
+
+def _top_tags(text: str) -> list[str]:
+    """The commonest tags of JSON as {dataset: {tag: count}}, which is not parsed: it may be large,
+    or cut short."""
+    counts: Counter[str] = Counter()
+    for match in _TAG_COUNT.finditer(text):
+        if len(counts) < TAGS or match[1] in counts:
+            counts[match[1]] += int(match[2])
+    return [_unescaped(tag) for tag, _ in counts.most_common(TOP_TAGS)]
+
+
+def _unescaped(text: str) -> str:
+    try:
+        return str(orjson.loads(f'"{text}"'))
+    except ValueError:
+        return text

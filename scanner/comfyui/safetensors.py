@@ -1,0 +1,286 @@
+"""The header of a safetensors file, checked at least as strictly as the format's own library does.
+
+The format (https://github.com/huggingface/safetensors, README and `tensor.rs`): eight bytes with
+the length of a JSON object, the object, then the tensors' data without holes or overlaps to the end
+of the file. The object is taken apart by patterns and not by a JSON parser: a parser builds a tree
+that may be many times as large as the text, and tells of no key that stands twice.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import re
+from collections.abc import Callable, Generator, Iterator, Mapping
+
+LONGEST_HEADER = 100_000_000
+"""Bytes that the format allows a header."""
+
+MOST_READ = 16 * 1024 * 1024
+"""Bytes of a header that are read. The headers of models of 5,000 tensors are under 1 MB; larger
+ones carry pictures."""
+
+MOST_TENSORS = 100_000
+"""Tensors of which the places are remembered, at some 150 bytes each."""
+
+LONGEST_NAME = 65535
+"""Bytes of a name, as GGUF has it; safetensors knows no limit."""
+
+LARGEST = 2**62
+"""Bytes and elements beyond which a number is no size of anything."""
+
+BITS = {
+    "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
+    "BOOL": 8, "U8": 8, "I8": 8,
+    "F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8,
+    "I16": 16, "U16": 16, "F16": 16, "BF16": 16,
+    "I32": 32, "U32": 32, "F32": 32,
+    "I64": 64, "U64": 64, "F64": 64, "C64": 64,
+}  # fmt: skip
+"""Bits of one element of each dtype of safetensors 0.8."""
+
+
+class SafetensorsHeader:
+    """What one header says. Nothing is read before `tensors` is iterated over."""
+
+    format = "safetensors"
+
+    def __init__(
+        self, size: int, read_at: Callable[[int, int], bytes], wanted: Mapping[str, int]
+    ) -> None:
+        """`size` of the file in bytes; `wanted` metadata keys with the bytes to take of each."""
+        self.metadata: dict[str, str | int] = {}
+        """The wanted metadata, filled while the tensors are iterated over."""
+        self.end: int | None = None
+        """Bytes that the file must have; None until the header was read whole and found right."""
+        self._size = size
+        self._read_at = read_at
+        self._wanted = {key.encode(): limit for key, limit in wanted.items()}
+
+    def tensors(self) -> Iterator[tuple[bytes, str, int]]:
+        """Name, dtype and number of elements of each tensor, in the header's order.
+
+        Raises EOFError where the file ends before the header does, ValueError where the header
+        breaks a rule of the format, OverflowError where it is right so far but larger than what is
+        read; each with a sentence for people. OSError passes.
+        """
+        length, text = self._text()
+        try:
+            spans = yield from self._entries(text)
+        except ValueError:
+            if len(text) == length:
+                raise
+            raise OverflowError(
+                f"The header has {length} bytes, more than the {MOST_READ} that are read."
+            ) from None
+        self.end = 8 + length + _data_end(spans)
+
+    def _text(self) -> tuple[int, bytes]:
+        """The header's declared length, and of its text what is read."""
+        start = self._read_at(0, 9)
+        if len(start) < 9:
+            raise EOFError(f"The file ends after {self._size} bytes, before its header.")
+        length = int.from_bytes(start[:8], "little")
+        if not any(start[:8]):
+            raise ValueError(
+                "The file begins with zeros in place of a header: unfinished or lost data."
+            )
+        if length > LONGEST_HEADER:
+            raise ValueError(
+                f"The file declares a header of {length} bytes; the format allows {LONGEST_HEADER}."
+            )
+        if start[8:] != b"{":
+            raise ValueError("The header does not begin with a brace, as the format asks.")
+        if 8 + length > self._size:
+            raise EOFError(
+                f"The file has {self._size} bytes, its header alone ends at {8 + length}."
+            )
+        wanted = min(length, MOST_READ)
+        text = self._read_at(8, wanted)
+        if len(text) < wanted:
+            raise EOFError(f"The file ends after {8 + len(text)} bytes, within its header.")
+        _check_utf8(text, is_whole=wanted == length)
+        return length, text
+
+    def _entries(self, text: bytes) -> Generator[tuple[bytes, str, int], None, list[int]]:
+        """Yields the tensors; returns where their data lie (begin << 64 | end, bytes)."""
+        spans: list[int] = []
+        seen: set[int] = set()
+        at = 1
+        closed = _EMPTY.match(text)
+        while closed is None:
+            key = _KEY.match(text, at)
+            if key is None:
+                raise ValueError(f"The header is no JSON object of tensors at byte {8 + at}.")
+            name = _name(key, 1)
+            _add_once(seen, name)
+            if name == b"__metadata__":
+                at = self._take_metadata(text, key.end())
+            else:
+                dtype, elements, span, at = _tensor(name, text, key.end())
+                spans.append(span)
+                yield name, dtype, elements
+            separator = _SEPARATOR.match(text, at)
+            if separator is None:
+                raise ValueError(f"The header is no JSON object of tensors at byte {8 + at}.")
+            at = separator.end()
+            if separator[1] == b"}":
+                closed = separator
+        if _TAIL.match(text, closed.end()) is None:
+            raise ValueError("The header goes on after its closing brace.")
+        return spans
+
+    def _take_metadata(self, text: bytes, at: int) -> int:
+        """Keeps what is wanted of the object at `at`; returns the byte behind it."""
+        seen: set[int] = set()
+        empty = _NO_METADATA.match(text, at)
+        if empty is not None:
+            return empty.end()
+        separator = b"{"
+        while separator != b"}":
+            member = _MEMBER.match(text, at)
+            if member is None or member[1] != separator:
+                raise ValueError("The metadata are no JSON object of texts.")
+            key = _name(member, 2)
+            _add_once(seen, key)
+            limit = self._wanted.get(key)
+            if limit is not None:
+                self.metadata[key.decode()] = _string_start(text, member.start(3), limit)
+            at = member.end()
+            separator = b"}" if text[at : at + 1] == b"}" else b","
+        return at + 1
+
+
+_S = rb"[ \t\r\n]*+"
+
+# Without lone surrogates, which no UTF-8 can hold.
+_CHARACTERS = (
+    rb'(?:[^"\\\x00-\x1f]++|\\["\\/bfnrt]|\\u(?:[0-9a-cA-CefEF][0-9a-fA-F]{3}'
+    rb"|[dD][0-7][0-9a-fA-F]{2}|[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}))*+"
+)
+
+_STRING = rb'"' + _CHARACTERS + rb'"'
+
+_NUMBER = rb"(?:0|[1-9][0-9]{0,19})" + _S
+
+_NUMBERS = rb"\[" + _S + rb"((?:" + _NUMBER + rb"(?:," + _S + _NUMBER + rb"){0,31})?)\]"
+
+_FIELD = (
+    rb'"(dtype|shape|data_offsets)"' + _S + rb":" + _S
+    + rb'(?:"([A-Z0-9_]{1,20})"|' + _NUMBERS + rb")" + _S
+)  # fmt: skip
+
+_FORMS = ((b"dtype", 0), (b"shape", 1), (b"data_offsets", 1))
+"""Which of its two forms, text or numbers, the value of a field must have."""
+
+_EMPTY = re.compile(rb"\{" + _S + rb"\}")
+
+_KEY = re.compile(_S + rb"(" + _STRING + rb")" + _S + rb":" + _S)
+
+_TENSOR = re.compile(rb"\{" + _S + (rb"," + _S).join([_FIELD] * 3) + rb"\}")
+
+_NO_METADATA = re.compile(rb"null|\{" + _S + rb"\}")
+
+_MEMBER = re.compile(
+    rb"([{,])" + _S + rb"(" + _STRING + rb")" + _S + rb":" + _S + rb"(" + _STRING + rb")" + _S
+)
+
+_SEPARATOR = re.compile(_S + rb"([,}])")
+
+_TAIL = re.compile(_S + rb"\Z")
+
+_PREFIX = re.compile(_CHARACTERS)
+
+
+def _check_utf8(text: bytes, *, is_whole: bool) -> None:
+    # In pieces: the decoded text may be four times as large.
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        for start in range(0, len(text), 65536):
+            decoder.decode(text[start : start + 65536])
+        decoder.decode(b"", final=is_whole)
+    except UnicodeDecodeError:
+        raise ValueError("The header is not valid UTF-8.") from None
+
+
+def _name(match: re.Match[bytes], group: int) -> bytes:
+    # Asked before the group is taken, which makes a copy.
+    if match.end(group) - match.start(group) > LONGEST_NAME:
+        raise ValueError(f"The header has a name of more than {LONGEST_NAME} bytes.")
+    quoted = match[group]
+    if b"\\" not in quoted:
+        return quoted[1:-1]
+    try:
+        return str(json.loads(quoted)).encode()
+    except ValueError:
+        raise ValueError("The header has a name that is no JSON string.") from None
+
+
+def _string_start(text: bytes, at: int, limit: int) -> str:
+    """The JSON string that begins at `at`, of its first `limit` bytes."""
+    start = _PREFIX.match(text, at + 1, at + 1 + limit)
+    assert start is not None, "it matches nothing as well"
+    # Not by orjson, which takes twelve times the text to read a text.
+    try:
+        return str(json.loads('"' + start[0].decode("utf-8", "ignore") + '"'))
+    except ValueError:
+        raise ValueError("A text in the metadata is no JSON string.") from None
+
+
+def _add_once(seen: set[int], name: bytes) -> None:
+    # Hashes of 64 bits, for the names themselves may be as large as the header.
+    mark = hash(name)
+    if mark in seen:
+        raise ValueError(f"The header has the name {_shown(name)} twice.")
+    if len(seen) >= MOST_TENSORS:
+        raise OverflowError(f"The header has more than the {MOST_TENSORS} names that are read.")
+    seen.add(mark)
+
+
+def _shown(name: bytes) -> str:
+    return repr(name[:80].decode("utf-8", "ignore"))
+
+
+def _tensor(name: bytes, text: bytes, at: int) -> tuple[str, int, int, int]:
+    """dtype, elements, place (begin << 64 | end) of the tensor at `at`, and the byte behind it."""
+    match = _TENSOR.match(text, at)
+    found = match.groups() if match is not None else (b"",) * 9
+    fields = {found[0]: found[1:3], found[3]: found[4:6], found[6]: found[7:9]}
+    dtype, shape, offsets = (fields.get(key, (None, None))[form] for key, form in _FORMS)
+    if match is None or dtype is None or shape is None or offsets is None:
+        raise ValueError(f"Tensor {_shown(name)} has no proper dtype, shape and data_offsets.")
+    bits = BITS.get(dtype.decode())
+    if bits is None:
+        raise ValueError(f"Tensor {_shown(name)} has the unknown dtype {_shown(dtype)}.")
+    elements = 1
+    for length in _numbers(shape):
+        elements *= length
+        if elements > LARGEST or length > LARGEST:
+            raise ValueError(f"Tensor {_shown(name)} has more elements than any file.")
+    place = _numbers(offsets)
+    if len(place) != 2 or not place[0] <= place[1] <= LARGEST:
+        raise ValueError(f"Tensor {_shown(name)} has data_offsets that are no begin and end.")
+    if (place[1] - place[0]) * 8 != elements * bits:
+        raise ValueError(
+            f"Tensor {_shown(name)} has {place[1] - place[0]} bytes, "
+            f"but {elements} elements of {bits} bits."
+        )
+    return dtype.decode(), elements, place[0] << 64 | place[1], match.end()
+
+
+def _numbers(text: bytes) -> list[int]:
+    return [int(part) for part in text.split(b",")] if text else []
+
+
+def _data_end(spans: list[int]) -> int:
+    """Bytes of data; ValueError where tensors overlap or leave a hole."""
+    spans.sort()
+    end = 0
+    for span in spans:
+        begin = span >> 64
+        if begin < end:
+            raise ValueError(f"The data of two tensors overlap at byte {begin} of the data.")
+        if begin > end:
+            raise ValueError(f"No tensor has the bytes from {end} to {begin} of the data.")
+        end = span & (2**64 - 1)
+    return end

@@ -1,0 +1,42 @@
+"""`comfy-inventory accept`: confirm a loss that is held back."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+from scanner.console.app import app
+from scanner.console.options import _FILES, _OUTPUT, AsJson, _load, _outputs, _seconds, _taking
+from scanner.console.terminal import _print_json
+
+
+@app.command()
+@_taking(_OUTPUT, _FILES)
+def accept(
+    places: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PLACE]...",
+            help="Root (id or path) whose held deletions or new mount to believe, or an offline "
+            "root or unreachable folder to drop. Default: everything that is held.",
+        ),
+    ] = None,
+    timeout: Annotated[
+        str, typer.Option(help="How long to wait for the running scanner to do it.")
+    ] = "2m",
+    as_json: AsJson = False,
+    **options: Any,
+) -> None:
+    """Believe deletions that were held back, or drop what cannot be reached any more."""
+    outputs = _outputs(_load(options))
+    from scanner.commands.accept.ask import accept_places
+
+    seconds = _seconds("--timeout", timeout)
+    answers = accept_places(outputs, places or (), os.getcwd(), seconds)
+    if as_json:
+        _print_json({"schema": 1, "accepted": [answer._asdict() for answer in answers]})
+        return
+    for answer in answers:
+        typer.echo(answer.told, err=True)

@@ -1,0 +1,21 @@
+"""Settings as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_settings(console: Console, settings: Sequence[tuple[str, Any, str]]) -> None:
+    """Name, value and origin of every setting."""
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("setting", "value", "from", box=None, pad_edge=False)
+    for name, value, origin in settings:
+        style = "dim" if origin == "default" else ""
+        table.add_row(*(Text(str(cell), style) for cell in (name, value, origin)))
+    console.print(table)

@@ -1,0 +1,80 @@
+"""`comfy-inventory doctor`: examine folders."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+from scanner.console.app import app
+from scanner.console.options import (
+    _FILES,
+    _OUTPUT,
+    _ROOTS,
+    _TIMES,
+    AsJson,
+    _find_roots,
+    _load,
+    _outputs,
+    _seconds,
+    _taking,
+    _tell_plainly,
+)
+from scanner.console.terminal import _console, _print_json
+
+
+@app.command()
+@_taking(_ROOTS, _OUTPUT, _TIMES, _FILES)
+def doctor(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH]...", help="Folders to examine. Default: those that would be scanned."
+        ),
+    ] = None,
+    probe: Annotated[
+        bool,
+        typer.Option(
+            "--probe",
+            help="Also make a small hidden file in each folder, see what that does, and remove it "
+            "after two seconds: the only thing that this program ever writes there.",
+        ),
+    ] = False,
+    timeout: Annotated[
+        str, typer.Option(help="How long to wait for a mount that does not answer.")
+    ] = "10s",
+    as_json: AsJson = False,
+    **options: Any,
+) -> None:
+    """What folders live on, how fast they answer, what a scan costs, which settings fit."""
+    limit = _seconds("--timeout", timeout)
+    loaded = _load(options)
+    from scanner.core.roots import Root
+
+    if paths:
+        wanted = [Root("extra", os.path.abspath(path)) for path in paths]
+    else:
+        wanted = list(_find_roots(loaded, tell=_tell_plainly).roots)
+    from scanner.commands.doctor.examine import opened
+    from scanner.commands.doctor.finding import combined, exit_code
+    from scanner.commands.doctor.page import print_advice, print_finding
+    from scanner.console.terminal import waiting
+
+    findings = []
+    with opened(loaded.settings, _outputs(loaded), limit=limit) as examiner:
+        for root in wanted:
+            with waiting(f"examining {root.path}"):
+                finding = examiner.examine(root, probe=probe)
+            findings.append(finding)
+            if not as_json:
+                print_finding(_console(), finding.as_json())
+    advice = combined(findings)
+    told = None if advice is None else advice.as_json()
+    if as_json:
+        pages = [finding.as_json() for finding in findings]
+        _print_json({"schema": 1, "paths": pages, "advice": told})
+    elif told is not None and len({f.advice for f in findings if f.advice is not None}) > 1:
+        print_advice(_console(), "Settings that fit all of them:", told)
+    if code := exit_code(findings):
+        raise typer.Exit(code)

@@ -1,0 +1,211 @@
+"""Examines one folder through its worker, with a short limit (design rule 3)."""
+
+from __future__ import annotations
+
+import errno
+import random
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from statistics import median
+
+from scanner.commands.doctor.finding import (
+    MISSING,
+    OK,
+    SHORTEST,
+    STALLED,
+    UNREACHABLE,
+    UNREADABLE,
+    Advice,
+    Finding,
+    Note,
+    ScanCost,
+    _notes,
+)
+from scanner.commands.doctor.sample import TIMES_WANTED, _Sampling, estimate, steps_of
+from scanner.core.roots import Root
+from scanner.core.serialize import readable
+from scanner.disk.filesystem import DiskFileSystem, FileSystem
+from scanner.disk.links import leads_to
+from scanner.disk.mounts import Mount, mount_of
+from scanner.disk.probe import NAME_PREFIX
+from scanner.disk.trust import Trust
+from scanner.output.file_names import Outputs
+from scanner.service.pace import STEPS, fitting, verification_duty
+from scanner.settings.schema import Settings
+from scanner.store.store import read_trust
+from scanner.walk.ignore import IgnoreRules, rules_for
+from scanner.walk.verification import Terms
+from scanner.workers.latency import _answer, _new_names, _Pool, latency
+from scanner.workers.pool import ByMount, Walkers
+from scanner.workers.remote import LostWalkerError
+from scanner.workers.requests import Failed, Probe, Probed, Stated, StatPath, Timed, Took
+
+BURST = 300
+"""Most stats under way together that an unchanged scan is estimated from, within BURST_SECONDS."""
+
+BURST_SECONDS = 2.0
+
+
+class Doctor:
+    """Examines folders. `known` is what scans have learned of mounts, by `Mount.identity`;
+    `limit` the seconds without any answer after which a mount counts as hung."""
+
+    def __init__(
+        self,
+        files: FileSystem,
+        walkers: Walkers,
+        settings: Settings,
+        known: Mapping[str, Trust],
+        *,
+        limit: float,
+    ) -> None:
+        self._files = files
+        self._walkers = walkers
+        self._settings = settings
+        self._known = known
+        self._limit = limit
+
+    def examine(self, root: Root, *, probe: bool) -> Finding:
+        """Everything about `root.path`, which is absolute. `probe`: with a file of our own."""
+        finding = self._begin(root.path)
+        try:
+            if self._meet(finding):
+                self._measure(finding, rules_for(self._settings, root))
+                if probe:
+                    self._probe(finding)
+        except LostWalkerError as lost:
+            finding.state = STALLED if lost.is_stalled else UNREACHABLE
+            finding.reason = str(lost)
+        self._conclude(finding)
+        return finding
+
+    # Steps
+
+    def _begin(self, path: str) -> Finding:
+        mounts = self._files.mounts()
+        target = leads_to(path, mounts)
+        mount = mount_of(target, mounts)
+        trust = self._known.get(readable(mount.identity), Trust())
+        return Finding(path, target, mount, trust)
+
+    def _meet(self, finding: Finding) -> bool:
+        """Whether the folder is there and can be listed."""
+        contact = _answer(self._walkers.of(finding.mount), Timed(StatPath(finding.target)))
+        assert isinstance(contact, Took)
+        finding.first_contact = contact.seconds
+        # An automounter puts the real mount in place when it is first touched.
+        again = self._begin(finding.path)
+        finding.target, finding.mount, finding.trust = again.target, again.mount, again.trust
+        if isinstance(contact.answer, Failed):
+            is_absent = contact.answer.errno in (errno.ENOENT, errno.ENOTDIR)
+            finding.state = MISSING if is_absent else UNREADABLE
+            finding.reason = contact.answer.error
+        elif isinstance(contact.answer, Stated) and not contact.answer.stat.is_directory:
+            finding.state, finding.reason = MISSING, "not a folder"
+        return finding.state == OK
+
+    def _measure(self, finding: Finding, rules: IgnoreRules) -> None:
+        mount, path = finding.mount, finding.target
+        finding.stat = latency(self._files, self._walkers, path, mount, self._limit)
+        sample = _Sampling(self._files, self._walkers, path, mount, rules).run()
+        if not sample.listed:
+            finding.state, finding.reason = UNREADABLE, sample.failure
+            return
+        finding.sample = sample
+        finding.listing = median(sample.alone)
+        finding.workers = self._walkers.workers(mount)
+        finding.cost = ScanCost(estimate(sample), self._burst(sample.folders, mount))
+        if mount.known_granularity is not None:
+            finding.granularity, finding.granularity_from = mount.known_granularity, "type"
+        elif len(sample.mtimes) >= TIMES_WANTED:
+            finding.granularity = steps_of(list(sample.mtimes))
+            finding.granularity_from = "sample"
+
+    def _burst(self, folders: Sequence[str], mount: Mount) -> float:
+        """Seconds per stat with as many under way as in a scan.
+
+        In many folders: the kernel may let only one look up new names in a folder at a time.
+        """
+        chosen = random.Random(0).choices(folders, k=BURST)
+        started = self._files.monotonic()
+        pool = _Pool(self._walkers, mount)
+        done = 0
+        for name in _new_names(chosen):
+            done += len(pool.put(Timed(StatPath(name))))
+            if self._files.monotonic() - started > BURST_SECONDS:
+                break
+        done += len(pool.drain())
+        return (self._files.monotonic() - started) / max(1, done)
+
+    def _probe(self, finding: Finding) -> None:
+        name = f"{NAME_PREFIX}{secrets.token_hex(4)}"
+        try:
+            # In a process of its own everywhere: it outlives us, whatever ends us, by the file.
+            answer = _answer(self._walkers.apart(finding.mount), Probe(finding.target, name))
+        except LostWalkerError:
+            text = f"The mount went away during the probe; remove {name} there if you find it."
+            finding.notes.append(Note("probe_left", text))
+            raise
+        if isinstance(answer, Probed):
+            finding.probe = answer.observed
+            if finding.granularity_from != "type":
+                finding.granularity = steps_of(answer.observed.mtimes)
+                finding.granularity_from = "probe"
+        elif isinstance(answer, Failed):
+            text = f"The probe was not possible: {answer.error}."
+            finding.notes.append(Note("probe_failed", text))
+
+    # Conclusions
+
+    def _conclude(self, finding: Finding) -> None:
+        settings, cost = self._settings, finding.cost
+        if finding.state != OK or cost is None:
+            return
+        duty = settings.duty
+        if settings.is_paced:
+            duty = verification_duty(duty, settings.auto_duty)
+            finding.interval = _own_interval(finding, settings)
+        elif not settings.cron:
+            finding.interval = settings.first_every
+        trusted = finding.will_be_trusted
+        finding.advice = Advice(
+            _profile(finding.mount),
+            cost.interval(settings.duty, SHORTEST[finding.mount.is_remote], is_trusted=trusted),
+            finding.workers if finding.mount.is_remote else None,
+        )
+        interval = finding.interval or finding.advice.every
+        finding.terms = Terms(interval, settings.verify_within, duty)
+        finding.notes += _notes(finding, settings)
+
+
+def _own_interval(finding: Finding, settings: Settings) -> float:
+    """Seconds between scans that the folder's lane finds by itself, if it is alone in it."""
+    cost, duty = finding.cost, verification_duty(settings.duty, settings.auto_duty)
+    assert cost is not None
+
+    def seconds(every: float) -> float:
+        terms = Terms(every, settings.verify_within, duty)
+        return cost.unchanged(terms, is_trusted=finding.is_trusted)
+
+    return fitting(seconds, settings.auto_duty) or STEPS[-1]
+
+
+def _profile(mount: Mount) -> str:
+    if mount.place == "disk":
+        return "local"
+    return "wsl" if mount.place == "host" else "nas"
+
+
+@contextmanager
+def opened(settings: Settings, outputs: Outputs, *, limit: float) -> Iterator[Doctor]:
+    """A doctor on this computer, with what the scans of `outputs` have learned.
+
+    On Ctrl-C its walkers are left to end by themselves, which removes a probe's file.
+    """
+    files = DiskFileSystem()
+    walkers = ByMount(
+        files, stall_after=limit, most_workers=settings.workers, stopped=lambda: False
+    )
+    yield Doctor(files, walkers, settings, read_trust(outputs.state), limit=limit)
+    walkers.close()

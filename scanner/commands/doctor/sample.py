@@ -1,0 +1,213 @@
+"""A bounded sample of a tree, and the estimate of the whole made from it."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from scanner.core.paths import is_below, join
+from scanner.core.snapshot import DIRECTORY, DIRECTORY_LINK, FILE, FOREIGN_LINK, Directory
+from scanner.disk.filesystem import FileSystem
+from scanner.disk.mounts import Mount
+from scanner.walk.ignore import IgnoreRules
+from scanner.workers.latency import _Pool
+from scanner.workers.pool import Walkers
+from scanner.workers.requests import Failed, ListDirectory, Listed, Timed, Took
+
+SAMPLE = 2000
+"""Most directories that are listed, within SAMPLE_SECONDS."""
+
+SAMPLE_SECONDS = 10.0
+
+ALONE = 9
+"""Listings one after the other whose median is told."""
+
+TIMES_WANTED = 20
+"""Different mtimes that an inference of their steps needs: of so many that count in seconds, all
+are even by chance once in a million."""
+
+TIMES_KEPT = 5000
+
+
+@dataclass
+class _Level:
+    """What was seen of the directories at one depth."""
+
+    listed: int = 0
+    children: int = 0
+    files: int = 0
+    seconds: float = 0.0
+    left: list[str] = field(default_factory=list)
+    """Met and not listed."""
+
+
+@dataclass
+class Sample:
+    """A bounded walk: evenly over the depths of the tree, at random within each."""
+
+    levels: dict[int, _Level] = field(default_factory=lambda: defaultdict(_Level))
+    mtimes: set[int] = field(default_factory=set)
+    alone: list[float] = field(default_factory=list)
+    """Seconds of each of the first listings, which were made one after the other."""
+    worked: float = 0.0
+    """Seconds of all listings together, where they were made."""
+    folders: list[str] = field(default_factory=list)
+    """Those that hold the directories that were listed; one for each of them."""
+    wall: float = 0.0
+    unread: int = 0
+    failure: str = ""
+    """What the last of the unread answered."""
+    elsewhere: list[str] = field(default_factory=list)
+    """Folders below that are links, or on which other mounts begin: not entered."""
+
+    @property
+    def listed(self) -> int:
+        """Directories that were listed."""
+        return sum(level.listed for level in self.levels.values())
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether nothing was left out."""
+        return not any(level.left for level in self.levels.values())
+
+
+class Size(NamedTuple):
+    """How large a tree is, and the seconds that listing all of it takes."""
+
+    directories: int
+    files: int
+    seconds: float
+
+
+def estimate(sample: Sample) -> Size:
+    """The whole tree from a sample: exact where the sample is complete.
+
+    At each depth the directories that were not listed are taken for the mean of those that were.
+    """
+    directories = files = seconds = 0.0
+    count = 1.0
+    for _, level in sorted(sample.levels.items()):
+        directories += count
+        if not level.listed:
+            break
+        files += count * level.files / level.listed
+        seconds += count * level.seconds / level.listed
+        count *= level.children / level.listed
+    # Several listings were under way at a time, as they are in a scan.
+    together = sample.wall / sample.worked if sample.worked else 1.0
+    return Size(round(directories), round(files), seconds * together)
+
+
+def steps_of(mtimes: Sequence[int]) -> float:
+    """Steps in seconds that `mtimes` (nanoseconds) count in, as far as they show."""
+    second = 10**9
+    if any(mtime % second for mtime in mtimes):
+        step = second
+        while any(mtime % step for mtime in mtimes):
+            step //= 10
+        return step / second
+    return 1.0 if any(mtime // second % 2 for mtime in mtimes) else 2.0
+
+
+class _Sampling:
+    """The walk that a `Sample` is made by."""
+
+    def __init__(
+        self,
+        files: FileSystem,
+        walkers: Walkers,
+        top: str,
+        mount: Mount,
+        rules: IgnoreRules,
+    ) -> None:
+        self._files = files
+        self._pool = _Pool(walkers, mount)
+        self._top = top
+        self._rules = rules
+        self._points = [other.point for other in files.mounts() if is_below(other.point, top)]
+        self._sample = Sample()
+        self._depths = {top: 0}
+        self._asked: dict[int, int] = defaultdict(int)
+        self._random = random.Random(0)
+
+    def run(self) -> Sample:
+        """List until the tree or the limits end. Raises LostWalkerError."""
+        started = self._files.monotonic()
+        self._sample.levels[0].left.append(self._top)
+        count = 0
+        while True:
+            is_over = count >= SAMPLE or self._files.monotonic() - started > SAMPLE_SECONDS
+            is_waiting = self._pool.is_busy and len(self._sample.alone) < ALONE
+            path = None if is_over or is_waiting else self._next()
+            if path is not None:
+                count += 1
+                for took in self._pool.put(self._listing_of(path)):
+                    self._take(took)
+            elif self._pool.is_busy:
+                self._take(self._pool.take())
+            else:
+                break
+        self._pool.drain()
+        self._sample.wall = self._files.monotonic() - started
+        return self._sample
+
+    def _next(self) -> str | None:
+        """A directory of the depth of which the fewest were asked for."""
+        depths = [depth for depth, level in self._sample.levels.items() if level.left]
+        if not depths:
+            return None
+        depth = min(depths, key=lambda depth: (self._asked[depth], depth))
+        left = self._sample.levels[depth].left
+        chosen = self._random.randrange(len(left))
+        left[chosen], left[-1] = left[-1], left[chosen]
+        self._asked[depth] += 1
+        return left.pop()
+
+    def _listing_of(self, path: str) -> Timed:
+        names = (os.path.basename(p) for p in self._points if os.path.dirname(p) == path)
+        return Timed(ListDirectory(path, mount_points=frozenset(names)))
+
+    def _take(self, took: Took) -> None:
+        sample = self._sample
+        depth = self._depths.pop(took.path)
+        if not isinstance(took.answer, Listed):
+            sample.unread += 1
+            if isinstance(took.answer, Failed):
+                sample.failure = took.answer.error
+            return
+        level = sample.levels[depth]
+        level.listed += 1
+        level.seconds += took.seconds
+        sample.worked += took.seconds
+        sample.folders.append(took.path if depth == 0 else os.path.dirname(took.path))
+        if len(sample.alone) < ALONE:
+            sample.alone.append(took.seconds)
+        self._take_listing(took.path, depth, took.answer.directory)
+
+    def _take_listing(self, path: str, depth: int, directory: Directory) -> None:
+        sample, level = self._sample, self._sample.levels[depth]
+        sample.mtimes.add(directory.mtime)
+        relative = "" if path == self._top else os.path.relpath(path, self._top) + os.sep
+        prefix = relative.replace(os.sep, "/")
+        for row in directory.listing.rows():
+            if self._rules.ignores(prefix + row.name, row.type == DIRECTORY):
+                continue
+            child = join(path, row.name)
+            if row.type == FILE:
+                level.files += 1
+                if len(sample.mtimes) < TIMES_KEPT:
+                    sample.mtimes.add(row.mtime)
+            elif row.type == DIRECTORY and child not in self._points:
+                level.children += 1
+                self._depths[child] = depth + 1
+                sample.levels[depth + 1].left.append(child)
+            elif row.type in _ELSEWHERE:
+                sample.elsewhere.append(child)
+
+
+_ELSEWHERE = frozenset((DIRECTORY, DIRECTORY_LINK, FOREIGN_LINK))
+"""Rows that are told as lying elsewhere; directories where they are mount points."""

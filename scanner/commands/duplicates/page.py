@@ -1,0 +1,214 @@
+"""What `duplicates` found: for programs as JSON, and from that for people as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from scanner.commands.duplicates.sets import Copy, DuplicateSet, Report, Total
+from scanner.core.memory import RootRecord
+from scanner.core.serialize import mtime_fields, path_fields, printable, readable
+from scanner.core.wording import count_text, size_text
+
+if TYPE_CHECKING:
+    from rich.console import Console
+SHOWN = 50
+"""Sets that people are shown if they do not say how many."""
+
+PROOFS = {
+    "sha256": "proven by SHA-256",
+    "xxh3": "proven by xxh3",
+    "read whole": "proven, read whole",
+    "fingerprint": "likely, by samples",
+}
+
+_STYLES = {True: "green", False: "yellow"}
+
+
+def as_json(
+    report: Report, records: Iterable[RootRecord], base: str | None, limit: int | None = None
+) -> dict[str, Any]:
+    """`report` for programs; totals are of all sets, of which the first `limit` are told.
+
+    Of `records`, the roots of the state, those are told that a set touches, each with its state:
+    of one that is not online, files are told as they were last seen.
+    """
+    states = {record.id: record.state for record in records}
+    shown = report.sets if limit is None else report.sets[:limit]
+    touched = sorted({root for found in report.sets for root in found.roots})
+    return {
+        "schema": 1,
+        "totals": {
+            **_total(report.total),
+            "proven": _total(report.proven),
+            "likely": _total(report.likely),
+            "over_roots": _total(report.over_roots),
+        },
+        "unhashed": report.unhashed,
+        "not_looked_at": report.unlooked,
+        "categories": [
+            {"category": category or None, **_total(total)}
+            for category, total in _largest_first(report.by_category)
+        ],
+        "roots": [
+            {
+                "id": readable(root),
+                "state": states.get(root),
+                **_total(report.by_root.get(root, Total())),
+            }
+            for root in touched
+        ],
+        "pairs": [
+            {"roots": [*map(readable, pair)], "sets": total.sets, "bytes": total.bytes}
+            for pair, total in _largest_first(report.by_pair)
+        ],
+        "sets": [_set(found, base) for found in shown],
+        "sets_left_out": len(report.sets) - len(shown),
+    }
+
+
+def _total(total: Total) -> dict[str, int]:
+    return {"sets": total.sets, "files": total.files, "wasted": total.bytes}
+
+
+def _largest_first(totals: Mapping[Any, Total]) -> list[tuple[Any, Total]]:
+    return sorted(totals.items(), key=lambda item: (-item[1].bytes, item[0]))
+
+
+def _set(found: DuplicateSet, base: str | None) -> dict[str, Any]:
+    told: dict[str, Any] = {
+        "wasted": found.wasted,
+        "size": found.size,
+        "proven": found.proven,
+        "evidence": found.evidence,
+        "digest": found.digest,
+        "copies": [_copy(copy, base) for copy in found.copies],
+    }
+    if found.either:
+        told["either"] = [_copy(copy, base) for copy in found.either]
+    return told
+
+
+def _copy(copy: Copy, base: str | None) -> dict[str, Any]:
+    told: dict[str, Any] = {**path_fields(copy.path, base), "root": readable(copy.root)}
+    if copy.category:
+        told["category"] = copy.category
+    told.update(mtime_fields(copy.mtime))
+    told["hashed"] = copy.hashed
+    if copy.links:
+        told["links"] = [path_fields(link, base) for link in copy.links]
+    return told
+
+
+# The page
+
+
+def print_duplicates(console: Console, told: Mapping[str, Any]) -> None:
+    """Everything, from the JSON that programs are given."""
+    from rich.text import Text
+
+    if told["sets"]:
+        # Lines, not cells of a table: a path that is folded cannot be copied.
+        console.print(Text(f"{'wasted':>9}  {'size':>9}  {'copies':>6}", "bold"))
+    for found in told["sets"]:
+        head = Text(f"{size_text(found['wasted']):>9}  {size_text(found['size']):>9}  ")
+        head.append(f"{len(found['copies']):>6}  ")
+        head.append(PROOFS[found["evidence"]], _STYLES[found["proven"]])
+        console.print(head)
+        for copy in found["copies"]:
+            _print_copy(console, copy)
+        if "either" in found:
+            text = "        each likely a copy of one of these, which are proven to differ:"
+            console.print(Text(text, "yellow"), soft_wrap=True)
+            for copy in found["either"]:
+                _print_copy(console, copy)
+    if told["sets"]:
+        console.print()
+        _print_totals(console, told)
+    for sentence in _sentences(told):
+        console.print(Text(sentence), soft_wrap=True)
+
+
+def _print_copy(console: Console, copy: Mapping[str, Any]) -> None:
+    from rich.text import Text
+
+    console.print(Text(f"    {printable(copy['path'])}"), soft_wrap=True)
+    for link in copy.get("links", ()):
+        console.print(
+            Text(f"      = {printable(link['path'])} (the same file)", "dim"), soft_wrap=True
+        )
+
+
+def _print_totals(console: Console, told: Mapping[str, Any]) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    tables = {
+        "category": [(item["category"] or "(none)", item) for item in told["categories"]],
+        "root": [(item["id"], item) for item in told["roots"] if item["files"]],
+    }
+    for title, rows in tables.items():
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for heading in ("wasted", "copies"):
+            table.add_column(heading, justify="right")
+        table.add_column(title, overflow="fold")
+        for name, item in rows:
+            wasted = size_text(item["wasted"])
+            table.add_row(wasted, f"{item['files']:,}", Text(printable(name)))
+        console.print(table)
+        console.print()
+    if told["pairs"]:
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+        for heading in ("in both", "sets"):
+            table.add_column(heading, justify="right")
+        table.add_column("roots", overflow="fold")
+        for pair in told["pairs"]:
+            names = " and ".join(map(printable, pair["roots"]))
+            table.add_row(size_text(pair["bytes"]), f"{pair['sets']:,}", Text(names))
+        console.print(table)
+        console.print()
+
+
+def _sentences(told: Mapping[str, Any]) -> Iterator[str]:
+    totals = told["totals"]
+    if told["sets_left_out"]:
+        yield f"{count_text(told['sets_left_out'], 'more set')} not shown: see --limit."
+    yield _total_sentence(totals)
+    if totals["over_roots"]["sets"]:
+        over = totals["over_roots"]
+        yield (
+            f"{count_text(over['sets'], 'set')} of these, {size_text(over['wasted'])}, "
+            f"{_verb(over['sets'], 'spans', 'span')} several roots."
+        )
+    away = [root for root in told["roots"] if root["state"] not in (None, "online")]
+    for root in away:
+        yield f"{printable(root['id'])} is {root['state']}: its files are told as last seen."
+    if told["unhashed"]:
+        count = told["unhashed"]
+        yield (
+            f"{count_text(count, 'file')} {_verb(count, 'is', 'are')} only likely to be the same "
+            "as others: `comfy-inventory hash` reads them and proves it."
+        )
+    if told["not_looked_at"]:
+        count = told["not_looked_at"]
+        yield (
+            f"{count_text(count, 'more file')} {_verb(count, 'has', 'have')} the size of another "
+            f"and {_verb(count, 'was', 'were')} not looked at yet: "
+            "`comfy-inventory hash` does, and `run` in time, for models and downloads."
+        )
+
+
+def _total_sentence(totals: Mapping[str, Any]) -> str:
+    if not totals["sets"]:
+        return "No duplicates."
+    told = f"{count_text(totals['sets'], 'set')}, {size_text(totals['wasted'])} wasted"
+    proven, likely = totals["proven"], totals["likely"]
+    if not likely["sets"]:
+        return f"{told}, all proven."
+    if not proven["sets"]:
+        return f"{told}, all likely."
+    return f"{told}: {size_text(proven['wasted'])} proven, {size_text(likely['wasted'])} likely."
+
+
+def _verb(count: int, one: str, many: str) -> str:
+    return one if count == 1 else many

@@ -1,0 +1,86 @@
+"""Which paths are one file, by the text of links alone."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+
+from scanner.core.memory import RootRecord
+from scanner.core.paths import is_below, join, tail
+from scanner.core.snapshot import Directory
+from scanner.disk.links import MOST_LINKS
+
+
+class _Places:
+    """Where paths really lead, by the words of links alone.
+
+    On a mount without stable inodes nothing else tells that two paths are one file. To take one
+    file for two would be the worst mistake here: who then deletes one copy has deleted both.
+    """
+
+    def __init__(self, snapshot: Mapping[str, Directory], roots: Iterable[RootRecord]) -> None:
+        self._links = {
+            join(folder, name): text
+            for folder, directory in snapshot.items()
+            for name, text in directory.listing.targets
+        }
+        self._links.update({record.path: record.target for record in roots if record.target})
+        self._mounts = {
+            record.mount_point: record.mount_identity
+            for record in roots
+            if record.mount_point and _names_its_source(record.mount_identity)
+        }
+        self._real: dict[str, str] = {}
+        self._depth = 0
+
+    def place(self, folder: str) -> str:
+        """The same text for all paths of a folder: where it is within the source of its mount,
+        which may be mounted twice, or its real path."""
+        real = self.real(folder)
+        points = [point for point in self._mounts if is_below(real, point)]
+        if not points:
+            return real
+        point = max(points, key=len)
+        # The identity of a mount ends with the path within its source.
+        top, below = self._mounts[point].rstrip("/"), tail(real, point)
+        return join(top, below) if below else top
+
+    def real(self, path: str) -> str:
+        """`path` with every link on the way followed."""
+        below: list[tuple[str, str]] = []
+        while (found := self._real.get(path)) is None:
+            above, name = os.path.split(path)
+            if not name:
+                found = path
+                break
+            below.append((path, name))
+            path = above
+        for path, name in reversed(below):
+            whole = join(found, name)
+            found = path if whole == path else whole
+            if path in self._links:
+                found = self._follow(os.path.dirname(found), self._links[path], found)
+            self._real[path] = found
+        return found
+
+    def _follow(self, folder: str, text: str, link: str) -> str:
+        if self._depth > MOST_LINKS:  # a circle
+            return link
+        if os.sep == "\\":
+            text = text.removeprefix("\\\\?\\")  # as junctions have it
+        drive, below = os.path.splitdrive(text)
+        found = drive + os.sep if os.path.isabs(text) else folder
+        self._depth += 1
+        for part in below.split(os.sep):
+            if part == os.pardir:
+                found = os.path.dirname(found)
+            elif part not in ("", os.curdir):
+                found = self.real(join(found, part))
+        self._depth -= 1
+        return found
+
+
+def _names_its_source(identity: str) -> bool:
+    """Whether a mount's identity tells it from others: `tmpfs tmpfs /` does not."""
+    source = identity.partition(" ")[2].rpartition(" /")[0]
+    return any(mark in source for mark in "/\\:=")

@@ -1,0 +1,226 @@
+"""What a set of duplicates is, what it wastes, and which sets a user asked for."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from itertools import combinations
+from typing import NamedTuple
+
+from scanner.core.memory import RootRecord, _roots_of
+from scanner.core.paths import is_below
+from scanner.core.serialize import printable
+from scanner.errors import SettingsError
+
+FINGERPRINT = "fingerprint"
+
+READ_WHOLE = "read whole"
+"""Evidence besides the names of content hashes: of files read in samples, and of small ones."""
+
+
+class Copy(NamedTuple):
+    """One file of a set."""
+
+    path: str
+    root: str
+    """Id of its root."""
+    category: str
+    mtime: int
+    """Nanoseconds since 1970."""
+    links: tuple[str, ...] = ()
+    """Other paths of the same file, sorted: they take no room."""
+    hashed: bool = False
+    """Whether a content hash of it is known."""
+
+
+class DuplicateSet(NamedTuple):
+    """Files with the same content, proven or likely."""
+
+    size: int
+    """Bytes of each."""
+    proven: bool
+    evidence: str
+    """What says so: `sha256`, `xxh3`, `read whole` or `fingerprint`."""
+    digest: str
+    """That hash or fingerprint in hex."""
+    copies: tuple[Copy, ...]
+    """At least two, or one where there is `either`. In the order of design rule 11: the first
+    counts as the one that is needed."""
+    either: tuple[Copy, ...] = ()
+    """One copy of each of several different contents: each of `copies` is likely the same as one
+    of them."""
+
+    @property
+    def surplus(self) -> tuple[Copy, ...]:
+        """The copies that are one too many."""
+        return self.copies if self.either else self.copies[1:]
+
+    @property
+    def wasted(self) -> int:
+        """Bytes that the surplus copies take."""
+        return self.size * len(self.surplus)
+
+    @property
+    def roots(self) -> list[str]:
+        """Ids of the roots that it spans, sorted."""
+        return sorted({copy.root for copy in (*self.copies, *self.either)})
+
+
+class Total(NamedTuple):
+    """Sets, the surplus files in them, and their bytes."""
+
+    sets: int = 0
+    files: int = 0
+    bytes: int = 0
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was found."""
+
+    sets: tuple[DuplicateSet, ...]
+    """Most wasted bytes first, then by path."""
+    unlooked: int = 0
+    """Files of a size that others have, which could not be compared with all of those: no
+    fingerprint of them was taken yet, or it contradicts itself."""
+
+    @cached_property
+    def total(self) -> Total:
+        """Of all sets."""
+        return _total(self.sets)
+
+    @cached_property
+    def proven(self) -> Total:
+        """Of the sets that are proven."""
+        return _total(found for found in self.sets if found.proven)
+
+    @cached_property
+    def likely(self) -> Total:
+        """Of the sets that are only likely."""
+        return _total(found for found in self.sets if not found.proven)
+
+    @cached_property
+    def over_roots(self) -> Total:
+        """Of the sets that span several roots."""
+        return _total(found for found in self.sets if len(found.roots) > 1)
+
+    @cached_property
+    def unhashed(self) -> int:
+        """Files whose equality is only likely as long as no content hash of them is known."""
+        copies = (copy for found in self.sets if not found.proven for copy in found.copies)
+        return sum(not copy.hashed for copy in copies)
+
+    @cached_property
+    def by_category(self) -> dict[str, Total]:
+        """Surplus files counted where they stand; these add up to `total` but for `sets`."""
+        return _totals_by(self.sets, lambda copy: copy.category)
+
+    @cached_property
+    def by_root(self) -> dict[str, Total]:
+        """The same by id of the root."""
+        return _totals_by(self.sets, lambda copy: copy.root)
+
+    @cached_property
+    def by_pair(self) -> dict[tuple[str, str], Total]:
+        """What stands in both of two roots: sets, and files and bytes as if each stood there once.
+
+        A set that spans three roots counts in three pairs.
+        """
+        found: defaultdict[tuple[str, str], Total] = defaultdict(Total)
+        for duplicate in self.sets:
+            for pair in combinations(duplicate.roots, 2):
+                sets, files, bytes_ = found[pair]
+                found[pair] = Total(sets + 1, files + 1, bytes_ + duplicate.size)
+        return dict(found)
+
+
+def _total(sets: Iterable[DuplicateSet]) -> Total:
+    total = Total()
+    for found in sets:
+        files = len(found.surplus)
+        total = Total(total.sets + 1, total.files + files, total.bytes + found.wasted)
+    return total
+
+
+def _totals_by(sets: Iterable[DuplicateSet], place_of: Callable[[Copy], str]) -> dict[str, Total]:
+    totals: defaultdict[str, Total] = defaultdict(Total)
+    for found in sets:
+        for place, files in Counter(map(place_of, found.surplus)).items():
+            known = totals[place]
+            totals[place] = Total(
+                known.sets + 1, known.files + files, known.bytes + files * found.size
+            )
+    return dict(totals)
+
+
+# Choosing among sets
+
+SORTS: Mapping[str, Callable[[DuplicateSet], int]] = {
+    "wasted": lambda found: found.wasted,
+    "count": lambda found: len(found.copies),
+    "size": lambda found: found.size,
+}
+"""What sets can be sorted by, largest first."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which sets are wanted. Of one that is, every copy is told, wherever it stands."""
+
+    within: tuple[str, ...] = ()
+    """A path of a copy must be one of these or lie below one; any will do where there are none."""
+    roots: frozenset[str] = frozenset()
+    """A copy must stand in a root with one of these ids; any will do where there are none."""
+    categories: frozenset[str] = frozenset()
+    """The same for its category."""
+    only_proven: bool = False
+    """Whether likely sets are left out."""
+
+    def takes(self, found: DuplicateSet) -> bool:
+        """Whether `found` is wanted."""
+        copies = (*found.copies, *found.either)
+        return (
+            (found.proven or not self.only_proven)
+            and (not self.roots or any(copy.root in self.roots for copy in copies))
+            and (not self.categories or any(copy.category in self.categories for copy in copies))
+            and (not self.within or any(map(self._is_within, copies)))
+        )
+
+    def _is_within(self, copy: Copy) -> bool:
+        return any(is_below(path, top) for path in (copy.path, *copy.links) for top in self.within)
+
+
+def choice_of(
+    records: Iterable[RootRecord],
+    *,
+    paths: Iterable[str] = (),
+    roots: Iterable[str] = (),
+    categories: Iterable[str] = (),
+    only_proven: bool = False,
+) -> Choice:
+    """What a user asked for: absolute paths, and roots by id, kind or absolute path.
+
+    Raises SettingsError for a place that was not scanned: that nothing is found there would else
+    be taken for good news.
+    """
+    known = _roots_of(records)
+    within = tuple(paths)
+    for path in within:
+        if not any(is_below(path, root.path) or is_below(root.path, path) for root in known):
+            raise SettingsError(f"{printable(path)} lies in none of the folders that were scanned.")
+    ids: set[str] = set()
+    for text in roots:
+        named = {root.id for root in known if text in (root.id, root.kind, root.path)}
+        if not named:
+            there = ", ".join(printable(root.id) for root in known)
+            raise SettingsError(f"--root: expected one of {there}, not {printable(text)!r}.")
+        ids |= named
+    return Choice(within, frozenset(ids), frozenset(categories), only_proven)
+
+
+def chosen(report: Report, choice: Choice, sort: str = "wasted") -> Report:
+    """The sets of `report` that `choice` takes, sorted by one of `SORTS`."""
+    sets = sorted(filter(choice.takes, report.sets), key=SORTS[sort], reverse=True)
+    return replace(report, sets=tuple(sets))

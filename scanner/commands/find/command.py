@@ -1,0 +1,119 @@
+"""`comfy-inventory find`: search the inventory."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from scanner.console.app import app
+from scanner.console.options import _FILES, _OUTPUT, AsJson, _load, _outputs, _taking
+from scanner.console.terminal import _console
+
+
+@app.command()
+@_taking(_OUTPUT, _FILES)
+def find(
+    globs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[GLOB]...",
+            help="Patterns of names, or with a slash of the end of paths: '*.gguf', 'loras/**'. "
+            "Capitals do not matter. Default: everything.",
+        ),
+    ] = None,
+    root: Annotated[
+        list[str] | None, typer.Option(help="Kind, path or id of a root. Repeatable.")
+    ] = None,
+    category: Annotated[
+        list[str] | None, typer.Option(help="As ComfyUI names it: loras, '*_models'. Repeatable.")
+    ] = None,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(help="What it is: lora, checkpoint, vae, pack. Repeatable."),
+    ] = None,
+    base_model: Annotated[
+        list[str] | None,
+        typer.Option(help="Part of a base model's name, or a pattern: sdxl, 'wan*'. Repeatable."),
+    ] = None,
+    format_: Annotated[
+        list[str] | None, typer.Option("--format", help="safetensors, gguf, ckpt. Repeatable.")
+    ] = None,
+    size: Annotated[
+        str | None, typer.Option(help="'>1GB', '<=100MB', 1GB..2GB, 1GB.., =0.")
+    ] = None,
+    age: Annotated[
+        str | None, typer.Option(help="Since it was modified: '>30d', '<2h', 7d..30d, 30d...")
+    ] = None,
+    status: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="unsettled, partial, truncated, damaged, pointer, page or corrupt; or broken, "
+            "unfinished, any. Repeatable."
+        ),
+    ] = None,
+    type_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            help="file, directory, symlink or other. Repeatable. Default: files, links to files.",
+        ),
+    ] = None,
+    hash_prefix: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--hash",
+            help="First digits of a fingerprint, xxh3, SHA-256, AutoV2 or AutoV3. Repeatable.",
+        ),
+    ] = None,
+    text: Annotated[
+        str | None, typer.Option(help="In title, trigger words, description or path.")
+    ] = None,
+    sort: Annotated[
+        str | None, typer.Option(help="path, size (largest first) or age (youngest first).")
+    ] = None,
+    is_reversed: Annotated[
+        bool, typer.Option("--reverse", help="Sort the other way round.")
+    ] = False,
+    limit: Annotated[int | None, typer.Option(help="So many at most.")] = None,
+    as_json: AsJson = False,
+    **options: Any,
+) -> None:
+    """Search the inventory. Exits with 1 where nothing is found."""
+    inventory = _outputs(_load(options)).inventory
+    import time
+
+    from scanner.commands.find.criteria import parse_wanted
+    from scanner.commands.find.page import print_found, write_found
+    from scanner.commands.find.search import find_entries
+    from scanner.output.inventory_reader import header_of
+
+    header = header_of(inventory)
+    wanted = parse_wanted(
+        header,
+        os.getcwd(),
+        globs=globs or (),
+        roots=root or (),
+        categories=category or (),
+        kinds=kind or (),
+        base_models=base_model or (),
+        formats=format_ or (),
+        size=size,
+        age=age,
+        statuses=status or (),
+        types=type_ or (),
+        hashes=hash_prefix or (),
+        text=text,
+        sort=sort,
+        is_reversed=is_reversed,
+        limit=limit,
+    )
+    entries = find_entries(inventory, wanted, time.time_ns())
+    if as_json:
+        found = write_found(sys.stdout.buffer, header, entries)
+    else:
+        found = print_found(_console(), entries, limit)
+    if not found.count:
+        raise typer.Exit(1)

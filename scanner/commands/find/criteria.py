@@ -1,0 +1,392 @@
+"""The criteria of `find`, parsed from its options. Every parser raises SettingsError."""
+
+from __future__ import annotations
+
+import fnmatch
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from scanner.core.digests import ALGORITHM
+from scanner.core.roots import KINDS, LEGACY_CATEGORIES
+from scanner.core.serialize import readable
+from scanner.errors import SettingsError
+from scanner.output.inventory_reader import base_of
+from scanner.settings.values import parse_duration, parse_size
+
+TYPES = ("file", "directory", "symlink", "other")
+
+SORTS = ("path", "size", "age")
+
+BROKEN = ("truncated", "damaged", "pointer", "page", "corrupt")
+
+UNFINISHED = ("unsettled", "partial", "truncated")
+
+STATUSES = ("unsettled", "partial", *BROKEN)
+
+STATUS_GROUPS = {"broken": BROKEN, "unfinished": UNFINISHED}
+
+ANY = "any"
+
+PACK = "pack"
+"""The kind that stands for node packs, which are folders more often than files."""
+
+SHORTEST_PREFIX = 4
+"""Digits of a hash: fewer would find something by chance in every large inventory."""
+
+_DIGITS = {ALGORITHM: 32, "xxh3_128": 32, "sha256": 64, "autov2": 10, "autov3": 64}
+"""The most digits of a hash, by the names that may stand before it.
+
+AutoV2 and AutoV3 are Civitai's: the first 10 digits of a file's sha256, and the sha256 of a
+safetensors file without its header, of which most tools keep 12 digits.
+"""
+
+_FIELDS = {"fingerprint": ALGORITHM, "hash": "xxh3_128"}
+"""The same names as fields of the inventory are called."""
+
+_PACK_FORMS = frozenset(("pack", "nodepack", "customnode", "customnodepack"))
+
+_WILDCARDS = {"*": ".*", "?": "."}
+
+_GAP, _OPTIONAL_GAP, _GAP_BEFORE_VERSION = r"[\W_]+", r"[\W_]*", r"[\W_]*(?:v[\W_]*)?"
+
+_STABLE_DIFFUSION = re.compile(r"stable[\W_]*diffusion")
+
+_BASE_MODEL_TOKEN = re.compile(r"[*?]|[^\W_]|(?:(?![*?])[\W_])+")
+
+_BOUND = re.compile(r"(<=|>=|<|>|=)(.*)", re.DOTALL)
+
+
+class Span(NamedTuple):
+    """Whole numbers from `least` to `most`, both among them; None is no bound."""
+
+    least: int | None
+    most: int | None
+
+    def holds(self, number: int) -> bool:
+        """Whether `number` is one of them."""
+        return (self.least is None or number >= self.least) and (
+            self.most is None or number <= self.most
+        )
+
+
+class Glob(NamedTuple):
+    """A pattern of the last components of a path."""
+
+    parts: tuple[re.Pattern[str] | None, ...]
+    """One for each component, None for `**`; the last one is never None."""
+    above: tuple[str, ...]
+    """Of an absolute pattern: the components of the base, which relative paths lack."""
+
+
+class Digest(NamedTuple):
+    """The first digits of a hash."""
+
+    algorithm: str
+    """Empty for any."""
+    digits: str
+    """Hexadecimal, lower case."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Criteria, parsed. All that are given must hold; of several values of one, any."""
+
+    globs: tuple[Glob, ...] = ()
+    roots: frozenset[str] | None = None
+    """Ids; None for all."""
+    categories: tuple[re.Pattern[str], ...] = ()
+    kinds: frozenset[str] = frozenset()
+    """As `parse_kind` makes them."""
+    base_models: tuple[re.Pattern[str], ...] = ()
+    formats: frozenset[str] = frozenset()
+    """In lower case, without a dot."""
+    sizes: Span | None = None
+    """Bytes."""
+    ages: Span | None = None
+    """Nanoseconds."""
+    statuses: frozenset[str] | None = None
+    """None whether there is one or not; empty for any."""
+    types: frozenset[str] = frozenset()
+    """Empty for files and links to files, and packs where they are asked for."""
+    digests: tuple[Digest, ...] = ()
+    text: str = ""
+    """Folded."""
+    sort: str = ""
+    """One of SORTS; empty for the order of the inventory."""
+    is_reversed: bool = False
+    limit: int | None = None
+
+
+# Criteria from texts. All of these raise SettingsError, one sentence that names the option.
+
+
+def parse_wanted(
+    header: Mapping[str, Any],
+    cwd: str,
+    *,
+    globs: Sequence[str] = (),
+    roots: Sequence[str] = (),
+    categories: Sequence[str] = (),
+    kinds: Sequence[str] = (),
+    base_models: Sequence[str] = (),
+    formats: Sequence[str] = (),
+    size: str | None = None,
+    age: str | None = None,
+    statuses: Sequence[str] = (),
+    types: Sequence[str] = (),
+    hashes: Sequence[str] = (),
+    text: str | None = None,
+    sort: str | None = None,
+    is_reversed: bool = False,
+    limit: int | None = None,
+) -> Wanted:
+    """What the options of `find` ask of the inventory with this header.
+
+    `cwd` is what paths of roots may be relative to. Reversed alone is sorted by path.
+    """
+    if limit is not None and limit < 1:
+        raise SettingsError(f"--limit: expected a number of 1 or more, not {limit}.")
+    if sort is None and is_reversed:
+        sort = "path"
+    return Wanted(
+        globs=tuple(parse_glob(glob, base_of(header)) for glob in globs),
+        roots=parse_roots(roots, header, cwd) if roots else None,
+        categories=tuple(map(parse_category, categories)),
+        kinds=frozenset().union(*map(parse_kind, kinds)),
+        base_models=tuple(map(parse_base_model, base_models)),
+        formats=frozenset(map(parse_format, formats)),
+        sizes=None if size is None else parse_sizes(size),
+        ages=None if age is None else parse_ages(age),
+        statuses=parse_statuses(statuses) if statuses else None,
+        types=frozenset(_one_of("--type", word, TYPES) for word in types),
+        digests=tuple(map(parse_hash, hashes)),
+        text="" if text is None else _folded(_filled("--text", text, "some text")),
+        sort="" if sort is None else _one_of("--sort", sort, SORTS),
+        is_reversed=is_reversed,
+        limit=limit,
+    )
+
+
+def parse_glob(text: str, base: str | None) -> Glob:
+    """A pattern: of a name, or with a slash in it of the last components of a path.
+
+    `*`, `?` and `[...]` stay within a component; a component `**` stands for any number of them,
+    at the end for at least one, and a slash at the end for `/**`. An absolute pattern is one of
+    absolute paths, also where the inventory shows them relative to `base`.
+    """
+    pattern = _filled("GLOB", text, "a pattern such as *.safetensors or loras/**")
+    above = readable(base or "")
+    if os.sep != "/":
+        pattern, above = pattern.replace(os.sep, "/"), above.replace(os.sep, "/")
+    names = [name for name in pattern.split("/") if name not in ("", ".")]
+    if pattern.endswith("/") or not names:
+        names.append("**")
+    if names[-1] == "**":
+        names.append("*")
+    if pattern.startswith("/"):
+        names.insert(0, "")
+    parts = tuple(None if name == "**" else _pattern(name) for name in names)
+    if not above or not os.path.isabs(pattern):
+        return Glob(parts, ())
+    return Glob(parts, tuple(_folded(above).rstrip("/").split("/")))
+
+
+def parse_roots(texts: Iterable[str], header: Mapping[str, Any], cwd: str) -> frozenset[str]:
+    """Ids of the roots of the inventory that have one of these kinds, paths or ids.
+
+    A kind that the inventory has no root of is no error: there is nothing to find then.
+    """
+    known = [(root["id"], root["kind"], root["path"]) for root in header["roots"]]
+    found: set[str] = set()
+    for text in texts:
+        path = readable(os.path.normpath(os.path.join(cwd, text)))
+        told = readable(text).rstrip("/")
+        ids = {
+            id_
+            for id_, kind, shown in known
+            if told in (id_, kind, shown) or path == id_.removeprefix(f"{kind}:")
+        }
+        if not ids and told not in KINDS:
+            names = ", ".join(id_ for id_, _, _ in known) or "none"
+            raise SettingsError(
+                f"--root: expected a kind ({', '.join(KINDS)}), or a path or id of the roots in "
+                f"the inventory ({names}), not {text!r}."
+            )
+        found |= ids
+    return frozenset(found)
+
+
+def parse_category(text: str) -> re.Pattern[str]:
+    """A pattern of categories; an old name stands for the one of today, as in ComfyUI."""
+    name = _folded(_filled("--category", text, "a category such as loras or *_models"))
+    return _pattern(LEGACY_CATEGORIES.get(name, name))
+
+
+def parse_kind(text: str) -> frozenset[str]:
+    """The kind of model in the forms to compare with; an old name stands for that of today too."""
+    form = _kind_form(_filled("--kind", text, "a kind of model such as lora, checkpoint or pack"))
+    if form in _PACK_FORMS:
+        return frozenset((PACK,))
+    return frozenset((form, _kind_form(LEGACY_CATEGORIES.get(form, form))))
+
+
+def parse_base_model(text: str) -> re.Pattern[str]:
+    """What a name of a base model must hold, or be as a whole where there is `*` or `?` in it.
+
+    Spaces, dots, dashes and underscores in the name are passed over, and a "v" before a number.
+    Where `text` has one of them between two digits there must be one, and a number at either end of
+    `text` is a whole number: "sd15" and "sd 1.5" are in "SD 1.5", but "2.1" is not in "Wan 2.2
+    14B". SD is short for Stable Diffusion, in which headers differ.
+    """
+    expected = "a base model such as sdxl, flux.1 or wan*"
+    tokens = _BASE_MODEL_TOKEN.findall(_base_model_form(_filled("--base-model", text, expected)))
+    pieces: list[str] = []
+    before, is_apart = "", False
+    for token in tokens:
+        if _is_gap(token):
+            is_apart = True
+            continue
+        if token in _WILDCARDS:
+            pieces.append(_WILDCARDS[token])
+        else:
+            if before.isalnum():
+                pieces.append(_gap(before, token, is_apart))
+            pieces.append(re.escape(token))
+        before, is_apart = token, False
+    if not pieces:
+        raise SettingsError(f"--base-model: expected {expected}, not {text!r}.")
+    told = [token for token in tokens if not _is_gap(token)]
+    if not _WILDCARDS.keys().isdisjoint(told):
+        return re.compile(rf"\A{''.join(pieces)}\Z", re.DOTALL)
+    start = r"(?<!\d)" if told[0].isdecimal() else ""
+    end = r"(?!\d)" if told[-1].isdecimal() else ""
+    return re.compile(f"{start}{''.join(pieces)}{end}")
+
+
+def _is_gap(token: str) -> bool:
+    return token not in _WILDCARDS and not token.isalnum()
+
+
+def _gap(before: str, after: str, is_apart: bool) -> str:
+    """What may stand in a name between two characters; `is_apart`: they are not neighbours."""
+    if not after.isdecimal():
+        return _OPTIONAL_GAP
+    if not before.isdecimal():
+        return _GAP_BEFORE_VERSION
+    return _GAP if is_apart else _OPTIONAL_GAP
+
+
+def _base_model_form(text: str) -> str:
+    return _STABLE_DIFFUSION.sub("sd", _folded(text))
+
+
+def parse_format(text: str) -> str:
+    """A format of files: "safetensors", ".gguf"."""
+    expected = "a format such as safetensors or gguf"
+    return _folded(_filled("--format", text, expected)).strip().removeprefix(".")
+
+
+def parse_sizes(text: str) -> Span:
+    """`>1GB`, `<=100MB`, `1GB..2GB` (both included), `1GB..`, `=0`; in bytes."""
+    return _span("--size", text, parse_size, "'>1GB', '<=100MB', '1GB..2GB' or '=0'")
+
+
+def parse_ages(text: str) -> Span:
+    """`>30d`, `<2h`, `7d..30d` (both included), `30d..`; in nanoseconds."""
+    return _span("--age", text, _duration_ns, "'>30d', '<2h' or '7d..30d'")
+
+
+def parse_statuses(texts: Iterable[str]) -> frozenset[str]:
+    """The words that these words and groups stand for; empty where one of them is `any`."""
+    choices = (*STATUSES, *STATUS_GROUPS, ANY)
+    words = [_one_of("--status", text, choices) for text in texts]
+    if ANY in words:
+        return frozenset()
+    return frozenset(status for word in words for status in STATUS_GROUPS.get(word, (word,)))
+
+
+def parse_hash(text: str) -> Digest:
+    """The first digits of a hash, with or without the name of its algorithm before them."""
+    name, colon, digits = text.strip().lower().rpartition(":")
+    algorithm = _FIELDS.get(name, name)
+    most = _DIGITS.get(algorithm, 0) if colon else max(_DIGITS.values())
+    if not re.fullmatch(rf"[0-9a-f]{{{SHORTEST_PREFIX},}}", digits) or len(digits) > most:
+        names = ", ".join((*_DIGITS, *_FIELDS))
+        raise SettingsError(
+            f"--hash: expected at least {SHORTEST_PREFIX} hexadecimal digits, alone or after one "
+            f"of {names} and a colon, not {text!r}."
+        )
+    return Digest(algorithm, digits)
+
+
+def _span(option: str, text: str, parse: Callable[[str], int], expected: str) -> Span:
+    told = text.strip()
+    try:
+        if found := _BOUND.fullmatch(told):
+            number = parse(found[2])
+            return {
+                "<": Span(None, number - 1),
+                "<=": Span(None, number),
+                ">": Span(number + 1, None),
+                ">=": Span(number, None),
+                "=": Span(number, number),
+            }[found[1]]
+        least, dots, most = told.partition("..")
+        if dots and (least or most):
+            span = Span(parse(least) if least else None, parse(most) if most else None)
+            if span.least is None or span.holds(span.least):
+                return span
+    except ValueError:
+        pass
+    raise SettingsError(f"{option}: expected {expected}, not {text!r}.")
+
+
+def _duration_ns(text: str) -> int:
+    return int(parse_duration(text) * 1e9)
+
+
+def _one_of(option: str, text: str, choices: Sequence[str]) -> str:
+    word = text.strip().lower()
+    if word not in choices:
+        raise SettingsError(f"{option}: expected one of {', '.join(choices)}, not {text!r}.")
+    return word
+
+
+def _filled(option: str, text: str, expected: str) -> str:
+    """`text` as the inventory would show it."""
+    if not text.strip():
+        raise SettingsError(f"{option}: expected {expected}, not {text!r}.")
+    return readable(text)
+
+
+def texts_of(value: object) -> list[str]:
+    """The texts in a field that is one text or a list of them, or is not there."""
+    if isinstance(value, str):
+        return [value]
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
+
+def _name(path: str) -> str:
+    return path[path.rfind("/") + 1 :]
+
+
+def _folded(text: str) -> str:
+    """A form in which what people take for the same text is the same: capitals, and accents as
+    macOS writes them in names."""
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(fnmatch.translate(_folded(text)))
+
+
+@lru_cache(maxsize=1024)
+def _kind_form(text: str) -> str:
+    """A kind or category as one word in the singular: "Upscale Models" is "upscalemodel"."""
+    form = re.sub(r"[\W_]+", "", _folded(text))
+    return form[:-1] if form.endswith("s") and not form.endswith("ss") else form

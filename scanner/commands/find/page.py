@@ -1,0 +1,178 @@
+"""What `find` and `packs` print: tables for people, JSON for programs.
+
+Entries are printed as they come, so that a million of them need no memory: a table in stretches of
+rows, JSON with its sums at the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from scanner.commands.find.criteria import BROKEN, PACK, texts_of
+from scanner.commands.packs.listing import pack_name
+from scanner.commands.packs.page import _version
+from scanner.console.tables import _Cell, _Column, _print_table, _write_document
+from scanner.core.serialize import printable, raw_text
+from scanner.core.wording import count_text, size_text
+from scanner.output.inventory_reader import is_file
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@dataclass(slots=True)
+class Tally:
+    """Sums over entries."""
+
+    count: int = 0
+    files: int = 0
+    """With links to files."""
+    bytes: int = 0
+    """Sum of the sizes of `files`."""
+    aliases: int = 0
+    """Those of `files` that are further paths to what has an entry elsewhere."""
+    alias_bytes: int = 0
+    """Sum of the sizes of `aliases`, which is in `bytes` too."""
+    _folders: dict[str, int] = field(default_factory=dict)
+
+    def add(self, entry: Mapping[str, Any]) -> None:
+        """Count an entry of an inventory."""
+        self.count += 1
+        size = entry.get("size", 0)
+        if is_file(entry):
+            self.files += 1
+            self.bytes += size
+            if "alias_of" in entry:
+                self.aliases += 1
+                self.alias_bytes += size
+        elif entry["type"] == "directory" or entry.get("leads_to") == "directory":
+            self._folders[raw_text(entry, "path")] = size
+
+    @property
+    def folders(self) -> int:
+        """Folders and links to folders."""
+        return len(self._folders)
+
+    @property
+    def folder_bytes(self) -> int:
+        """Sum of the sizes of `folders`, without those that lie below others."""
+        return sum(
+            size
+            for path, size in self._folders.items()
+            if self._folders.keys().isdisjoint(_parents(path))
+        )
+
+    def sentence(self) -> str:
+        """`12 files, 45.6 GB`."""
+        told = []
+        if self.files:
+            told.append(f"{count_text(self.files, 'file')}, {size_text(self.bytes)}")
+        if self.aliases:
+            told[-1] += (
+                f" ({self.aliases:,} of them, {size_text(self.alias_bytes)}, are further paths to "
+                "files that are listed elsewhere)"
+            )
+        if self.folders:
+            told.append(f"{count_text(self.folders, 'folder')}, {size_text(self.folder_bytes)}")
+        if others := self.count - self.files - self.folders:
+            told.append(f"{others:,} other")
+        return "; ".join(told)
+
+
+def _parents(path: str) -> Iterator[str]:
+    while "/" in path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+_ENTRY_COLUMNS = (
+    _Column("size", is_number=True, is_wrapped=False),
+    _Column("modified (UTC)", is_wrapped=False),
+    _Column("category"),
+    _Column("model"),
+    _Column("path"),
+    _Column("status"),
+)
+
+
+def print_found(
+    console: Console, entries: Iterable[Mapping[str, Any]], limit: int | None = None
+) -> Tally:
+    """Print entries as `find_entries` gives them, and their sums; where there are none, nothing."""
+    tally = Tally()
+
+    def rows() -> Iterator[Sequence[_Cell]]:
+        for entry in entries:
+            tally.add(entry)
+            yield _entry_cells(entry)
+
+    _print_table(console, _ENTRY_COLUMNS, rows())
+    if tally.count:
+        cut = f", and no more since --limit is {limit}" if tally.count == limit else ""
+        console.out(f"{tally.sentence()}{cut}", style="dim", highlight=False)
+    return tally
+
+
+def _entry_cells(entry: Mapping[str, Any]) -> Sequence[_Cell]:
+    status = entry.get("status", "")
+    told = f"{status}: {entry['problem']}" if status and "problem" in entry else status
+    return (
+        _Cell(size_text(entry["size"]) if "size" in entry else ""),
+        _Cell(entry.get("mtime", "")[:16].replace("T", " ")),
+        _Cell(printable(entry.get("category", ""))),
+        _Cell(printable(_model_text(entry))),
+        _Cell(printable(_path_text(entry))),
+        _Cell(printable(told), "red" if status in BROKEN else "yellow"),
+    )
+
+
+def _model_text(entry: Mapping[str, Any]) -> str:
+    """The base model, else the kind of model, or the pack."""
+    model = entry.get("model", {})
+    told = texts_of(model.get("base_model")) or texts_of(model.get("kind"))
+    if not told and PACK in entry:
+        told = [f"{pack_name({**entry, **entry[PACK]})} {_version(entry[PACK])}".strip()]
+    return ", ".join(told)
+
+
+def _path_text(entry: Mapping[str, Any]) -> str:
+    if entry["type"] == "directory":
+        return f"{entry['path']}/"
+    return f"{entry['path']} -> {entry['target']}" if "target" in entry else str(entry["path"])
+
+
+# For programs
+
+
+def write_found(
+    out: BinaryIO, header: Mapping[str, Any], entries: Iterable[Mapping[str, Any]]
+) -> Tally:
+    """Write entries as `find_entries` gives them as one JSON document, an entry a line.
+
+    `schema`, `scan`, `generated` and `base` of the inventory; `entries`; then `count` of them,
+    `bytes` of files and links to files, `alias_bytes` that are in it although these files are
+    listed elsewhere, and `folder_bytes` of folders. Nothing is written before the first entry, so
+    that an inventory that cannot be read leaves no half document.
+    """
+    tally = Tally()
+
+    def counted() -> Iterator[Mapping[str, Any]]:
+        for entry in entries:
+            tally.add(entry)
+            yield entry
+
+    _write_document(
+        out,
+        header,
+        "entries",
+        counted(),
+        lambda: {
+            "count": tally.count,
+            "bytes": tally.bytes,
+            "alias_bytes": tally.alias_bytes,
+            "folder_bytes": tally.folder_bytes,
+        },
+    )
+    return tally

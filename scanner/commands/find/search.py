@@ -1,0 +1,222 @@
+"""The test of one inventory entry against the criteria, and the search."""
+
+from __future__ import annotations
+
+import heapq
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any
+
+from scanner.commands.find.criteria import (
+    PACK,
+    Digest,
+    Glob,
+    Span,
+    Wanted,
+    _base_model_form,
+    _folded,
+    _kind_form,
+    _name,
+    texts_of,
+)
+from scanner.core.serialize import mtime_of
+from scanner.output.inventory_reader import _damage_told, is_file, read_entries
+
+_COMPANIONS = (
+    *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".mp4", ".webm"),
+    *(".txt", ".md", ".html", ".json", ".yaml", ".yml", ".toml", ".info", ".csv", ".log", ".pdf"),
+)
+"""Endings of what lies beside models and is none: previews, notes, what managers know of them."""
+
+
+def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
+    """Whether an entry of an inventory is wanted; ages are reckoned to `now_ns`.
+
+    What an entry does not have (a size, a time, a category) fits no criterion about it. Raises
+    KeyError, TypeError, ValueError or AttributeError where the entry is damaged.
+    """
+    # Cheapest first: nearly all entries of a search fall here.
+    return (
+        _has_type(entry, wanted)
+        and (wanted.roots is None or entry["root"] in wanted.roots)
+        and (wanted.statuses is None or _has_status(entry, wanted.statuses))
+        and (wanted.sizes is None or ("size" in entry and wanted.sizes.holds(entry["size"])))
+        and (not wanted.categories or _has_category(entry, wanted.categories))
+        and (not wanted.digests or _has_digest(entry, wanted.digests))
+        and (not wanted.base_models or _has_base_model(entry, wanted.base_models))
+        and (not wanted.formats or _has_format(entry, wanted.formats))
+        and (not wanted.kinds or _has_kind(entry, wanted.kinds))
+        and (not wanted.globs or _has_path(entry["path"], wanted.globs))
+        and (wanted.ages is None or _has_age(entry, wanted.ages, now_ns))
+        and (not wanted.text or _has_text(entry, wanted.text))
+    )
+
+
+def _has_type(entry: Mapping[str, Any], wanted: Wanted) -> bool:
+    if wanted.types:
+        return entry["type"] in wanted.types
+    return is_file(entry) or (PACK in wanted.kinds and PACK in entry)
+
+
+def _has_status(entry: Mapping[str, Any], statuses: frozenset[str]) -> bool:
+    status = entry.get("status")
+    return status is not None and (not statuses or status in statuses)
+
+
+def _has_category(entry: Mapping[str, Any], categories: Iterable[re.Pattern[str]]) -> bool:
+    category = _folded(entry.get("category", ""))
+    return bool(category) and any(pattern.match(category) for pattern in categories)
+
+
+def _has_digest(entry: Mapping[str, Any], digests: Iterable[Digest]) -> bool:
+    known = list(_digests(entry))
+    return any(
+        wanted.algorithm in ("", algorithm)
+        and (
+            digits.startswith(wanted.digits)
+            # Tools keep 12 digits of it, and people look for all 64.
+            or (algorithm == "autov3" and wanted.digits.startswith(digits))
+        )
+        for wanted in digests
+        for algorithm, digits in known
+    )
+
+
+def _digests(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """(algorithm, digits) of every hash of an entry."""
+    for field in ("fingerprint", "hash"):
+        if field in entry:
+            algorithm, _, digits = entry[field].partition(":")
+            yield algorithm, digits
+    if "sha256" in entry:
+        for algorithm in ("sha256", "autov2"):
+            yield algorithm, entry["sha256"].lower()
+    if autov3 := entry.get("model", {}).get("autov3"):
+        yield "autov3", autov3.lower()
+
+
+def _has_base_model(entry: Mapping[str, Any], patterns: Iterable[re.Pattern[str]]) -> bool:
+    model = entry.get("model", {})
+    # The architecture is all that many files say of what they are made for.
+    names = texts_of(model.get("base_model")) or texts_of(model.get("architecture"))
+    forms = [_base_model_form(name) for name in names]
+    return any(pattern.search(form) for pattern in patterns for form in forms)
+
+
+def _has_format(entry: Mapping[str, Any], formats: frozenset[str]) -> bool:
+    """By a word of what its content says, as "pytorch (pickle in zip)". The ending of its name
+    counts where that says nothing, as in broken files, and of pickles: .ckpt, .pt, .pth and .bin
+    are all the same."""
+    words = set(re.findall(r"\w+", _folded(entry.get("model", {}).get("format", ""))))
+    if not formats.isdisjoint(words):
+        return True
+    stem, _, ending = _name(entry["path"]).rpartition(".")
+    return (not words or "pickle" in words) and bool(stem) and _folded(ending) in formats
+
+
+def _has_kind(entry: Mapping[str, Any], kinds: frozenset[str]) -> bool:
+    if PACK in kinds and PACK in entry:
+        return True
+    told = entry.get("model", {}).get("kind")
+    if told and _kind_form(told) in kinds:
+        return True
+    category = entry.get("category")
+    return (
+        category is not None
+        and _kind_form(category) in kinds
+        and not entry["path"].lower().endswith(_COMPANIONS)
+    )
+
+
+def _has_path(path: str, globs: Iterable[Glob]) -> bool:
+    folded = _folded(path)
+    name = _name(folded)
+    names: list[str] = []
+    for glob in globs:
+        last = glob.parts[-1]
+        assert last is not None
+        if not last.match(name):
+            continue
+        if len(glob.parts) == 1:
+            return True
+        names = names or folded.split("/")
+        above = () if not glob.above or os.path.isabs(path) else glob.above
+        if _ends_with([*above, *names], glob.parts):
+            return True
+    return False
+
+
+def _ends_with(names: Sequence[str], parts: Sequence[re.Pattern[str] | None]) -> bool:
+    """Whether the last of `names` match `parts`, each one or, for None, any number of them.
+
+    Goes back to the last None only, or the start, which is enough: it takes no more steps than
+    names times parts.
+    """
+    name = part = 0
+    after_any = resume = 0
+    while name < len(names):
+        pattern = parts[part] if part < len(parts) else _NOTHING
+        if pattern is None:
+            part += 1
+            after_any, resume = part, name
+        elif pattern.match(names[name]):
+            name, part = name + 1, part + 1
+        else:
+            resume += 1
+            name, part = resume, after_any
+    return part == len(parts)
+
+
+_NOTHING = re.compile(r"(?!)")
+
+
+def _has_age(entry: Mapping[str, Any], ages: Span, now_ns: int) -> bool:
+    return ("mtime" in entry or "mtime_ns" in entry) and ages.holds(now_ns - mtime_of(entry))
+
+
+def _has_text(entry: Mapping[str, Any], text: str) -> bool:
+    model = entry.get("model", {})
+    return any(
+        text in _folded(told)
+        for field in ("title", "trigger_words", "description")
+        for told in texts_of(model.get(field))
+    ) or text in _folded(entry["path"])
+
+
+def find_entries(
+    path: str | os.PathLike[str], wanted: Wanted, now_ns: int
+) -> Iterator[dict[str, Any]]:
+    """The entries of the inventory at `path` that are wanted, at most as many as the limit.
+
+    Sorted by path they come without regard to capitals, by size the largest first, by age the
+    youngest; reversed the other way round; those without a size or time last in any case.
+    Raises as `read_entries` does.
+    """
+    with _damage_told(path):
+        found = (entry for entry in read_entries(path) if matches(entry, wanted, now_ns))
+        if not wanted.sort:
+            yield from islice(found, wanted.limit)
+            return
+        key = _sort_key(wanted)
+        if wanted.limit is None:
+            yield from sorted(found, key=key, reverse=wanted.is_reversed)
+            return
+        take = heapq.nlargest if wanted.is_reversed else heapq.nsmallest
+        yield from take(wanted.limit, found, key=key)
+
+
+def _sort_key(wanted: Wanted) -> Callable[[dict[str, Any]], Any]:
+    def by_path(entry: dict[str, Any]) -> list[str]:
+        return _folded(entry["path"]).split("/")
+
+    def by_size(entry: dict[str, Any]) -> tuple[bool, int]:
+        is_known = "size" in entry
+        return is_known == wanted.is_reversed, -entry["size"] if is_known else 0
+
+    def by_age(entry: dict[str, Any]) -> tuple[bool, int]:
+        is_known = "mtime" in entry or "mtime_ns" in entry
+        return is_known == wanted.is_reversed, -mtime_of(entry)
+
+    return {"path": by_path, "size": by_size, "age": by_age}[wanted.sort]

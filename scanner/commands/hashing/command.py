@@ -1,0 +1,130 @@
+"""`comfy-inventory hash` and `comfy-inventory verify`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from scanner.console.app import app
+from scanner.console.options import (
+    _FILES,
+    _OUTPUT,
+    AsJson,
+    _checked,
+    _load,
+    _outputs,
+    _rate,
+    _seconds,
+    _taking,
+)
+from scanner.console.terminal import _console, _console_for_errors, _print_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from scanner.commands.hashing.read_files import Hashing, Result
+    from scanner.core.progress import Done
+    from scanner.settings.load import Loaded
+
+
+@app.command("hash")
+@_taking(_OUTPUT, _FILES)
+def hash_(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[PATH]...",
+            help="Only files at or below these. Default: all models, downloads and extra folders.",
+        ),
+    ] = None,
+    algorithm: Annotated[
+        list[str] | None,
+        typer.Option(help="xxh3 or sha256; repeatable. Default: the setting `hash`, or both."),
+    ] = None,
+    rate: Annotated[
+        str | None, typer.Option(help="Bytes per second at most on each mount: 50MB/s.")
+    ] = None,
+    as_json: AsJson = False,
+    **options: Any,
+) -> None:
+    """Read files whole and keep their hashes: proves duplicates, finds silent damage later."""
+    loaded = _load(options)
+    from scanner.core.digests import ALGORITHMS
+    from scanner.settings.values import parse_algorithms
+
+    wanted = loaded.settings.hash or ALGORITHMS
+    if algorithm:
+        wanted = _checked("--algorithm", parse_algorithms, algorithm)
+    from scanner.commands.hashing.page import print_hashed
+
+    def work(hashing: Hashing, progress: Callable[[Done], None]) -> Result:
+        return hashing.hash(wanted, progress)
+
+    _read_files(loaded, paths or (), rate, "hashing", work, None if as_json else print_hashed)
+
+
+@app.command()
+@_taking(_OUTPUT, _FILES)
+def verify(
+    paths: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[PATH]...", help="Only files at or below these."),
+    ] = None,
+    older: Annotated[
+        str, typer.Option(help="Only files that were last read so long ago: 30d.")
+    ] = "0s",
+    rate: Annotated[
+        str | None, typer.Option(help="Bytes per second at most on each mount: 50MB/s.")
+    ] = None,
+    as_json: AsJson = False,
+    **options: Any,
+) -> None:
+    """Read hashed files again and compare: finds content that changed though size and time did
+    not. Exits with 1 where there is any."""
+    loaded = _load(options)
+    import time
+
+    before = time.time_ns() - int(_seconds("--older", older) * 1e9)
+    from scanner.commands.hashing.page import print_verified
+
+    def work(hashing: Hashing, progress: Callable[[Done], None]) -> Result:
+        return hashing.verify(before, progress)
+
+    _read_files(loaded, paths or (), rate, "verifying", work, None if as_json else print_verified)
+
+
+def _read_files(
+    loaded: Loaded,
+    paths: Sequence[str],
+    rate: str | None,
+    what: str,
+    work: Callable[[Hashing, Callable[[Done], None]], Result],
+    show: Callable[[Console, Console, Result], None] | None,
+) -> None:
+    """Have files read whole, show what came of it (as JSON without `show`), and exit by it."""
+    limit = loaded.settings.hash_rate if rate is None else _rate(rate)
+    outputs = _outputs(loaded)
+    from scanner.commands.hashing.page import hashing_display
+    from scanner.commands.hashing.read_files import Hashing, show_in_inventory
+    from scanner.service.opening import stopping_on_signals
+
+    hashing = Hashing(loaded.settings, outputs, limit, paths)
+    try:
+        with stopping_on_signals(hashing) as signals, hashing_display(what) as progress:
+            result = work(hashing, progress)
+    finally:
+        hashing.close()
+    if not signals:
+        show_in_inventory(outputs, loaded.settings)
+    if show is None:
+        _print_json(result.as_json())
+    else:
+        show(_console(), _console_for_errors(), result)
+    if signals:
+        raise typer.Exit(128 + signals[0])
+    if result.damaged:
+        raise typer.Exit(1)
+    if result.unread or result.away:
+        raise typer.Exit(3)

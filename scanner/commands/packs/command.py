@@ -1,0 +1,35 @@
+"""`comfy-inventory packs`: node packs and their versions."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from scanner.console.app import app
+from scanner.console.options import _FILES, _OUTPUT, AsJson, _load, _outputs, _taking
+from scanner.console.terminal import _console
+
+
+@app.command()
+@_taking(_OUTPUT, _FILES)
+def packs(
+    is_enabled: Annotated[
+        bool | None, typer.Option("--enabled/--disabled", help="Only those. Default: all.")
+    ] = None,
+    as_json: AsJson = False,
+    **options: Any,
+) -> None:
+    """The node packs, their versions and where they come from."""
+    inventory = _outputs(_load(options)).inventory
+    from scanner.commands.packs.listing import packs_of
+    from scanner.commands.packs.page import print_packs, write_packs
+    from scanner.output.inventory_reader import header_of
+
+    header = header_of(inventory)
+    found = packs_of(inventory, is_enabled=is_enabled)
+    if as_json:
+        write_packs(sys.stdout.buffer, header, found)
+    else:
+        print_packs(_console(), found)

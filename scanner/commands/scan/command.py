@@ -1,0 +1,67 @@
+"""`comfy-inventory scan`: one scan, for cron."""
+
+from __future__ import annotations
+
+import os
+from typing import Annotated, Any
+
+import typer
+
+from scanner.console.app import app
+from scanner.console.options import (
+    _FILES,
+    _HOLD,
+    _LOG,
+    _OUTPUT,
+    _ROOTS,
+    AsJson,
+    _find_roots,
+    _load,
+    _start_log,
+    _taking,
+)
+from scanner.console.terminal import _print_json
+
+
+@app.command()
+@_taking(_ROOTS, _OUTPUT, _HOLD, _FILES, _LOG)
+def scan(
+    exit_code: Annotated[
+        bool, typer.Option("--exit-code", help="Exit with 1 if something changed.")
+    ] = False,
+    verify: Annotated[
+        bool,
+        typer.Option(
+            "--verify",
+            help="Read size and time of every file, whatever the times of folders say. Every "
+            "one-shot scan does; `run` does it in turn.",
+        ),
+    ] = True,
+    as_json: AsJson = False,
+    **options: Any,
+) -> None:
+    """Scan once, for cron."""
+    loaded = _load(options)
+    _start_log(loaded)
+    found = _find_roots(loaded)
+    from scanner.console.progress import display
+    from scanner.service.opening import opened, stopping_on_signals
+
+    with (
+        opened(loaded.settings, found, os.getcwd()) as service,
+        stopping_on_signals(service) as signals,
+    ):
+        outcome = service.scan_once(display())
+        summary = service.summary(outcome)
+    if as_json:
+        _print_json(summary)
+    else:
+        from scanner.commands.scan.page import summary_text
+
+        typer.echo(summary_text(summary), err=True)
+    if signals:
+        raise typer.Exit(128 + signals[0])
+    if summary["incomplete_roots"]:
+        raise typer.Exit(3)
+    if exit_code and summary["changes"]:
+        raise typer.Exit(1)

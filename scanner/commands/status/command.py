@@ -1,0 +1,36 @@
+"""`comfy-inventory status`: what the last scans found and cost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from scanner.console.app import app
+from scanner.console.options import _FILES, _OUTPUT, AsJson, _load, _outputs, _taking
+from scanner.console.terminal import _console, _print_json
+from scanner.errors import InventoryError
+
+
+@app.command()
+@_taking(_OUTPUT, _FILES)
+def status(
+    as_json: AsJson = False,
+    **options: Any,
+) -> None:
+    """What the last scan found and when the next is due."""
+    outputs = _outputs(_load(options))
+    from scanner.output.status_file import is_alive, read_status
+
+    found = read_status(outputs.status)
+    if found is None:
+        raise InventoryError(f"No scan has written {outputs.status} yet.")
+    found["alive"] = is_alive(found)
+    if as_json:
+        _print_json(found)
+    else:
+        from scanner.commands.status.page import print_status
+
+        print_status(_console(), found)
+    if any(root["state"] != "online" for root in found["roots"]):
+        raise typer.Exit(3)

@@ -1,0 +1,79 @@
+"""The status file as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from scanner.commands.roots.page import print_roots
+from scanner.core.serialize import printable
+from scanner.core.wording import count_text, size_text
+from scanner.settings.values import format_duration
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def print_status(console: Console, status: Mapping[str, Any]) -> None:
+    """The heartbeat as a page."""
+    from rich.text import Text
+
+    running = "running" if status["alive"] else "not running"
+    if status["state"] == "running" and not status["alive"]:
+        running = "not running (it ended without saying so)"
+    console.print(
+        Text(f"comfy-inventory {status['tool']['version']}: {running}, "
+             f"scan {status['scan']}, updated {_ago(status['updated'])}")
+    )  # fmt: skip
+    for lane in status["lanes"]:
+        console.print(Text(f"lane {lane['id']}: {_lane_text(lane, status['alive'])}"))
+    print_roots(console, status["roots"])
+    for hold in status["holds"]:
+        told = "until `comfy-inventory accept`" if hold["needs_accept"] else "until the next scan"
+        console.print(
+            Text(f"held: {count_text(hold['files'], 'deletion')} of {hold['id']}, {told}", "yellow")
+        )
+    for place in status["unreachable"]:
+        console.print(Text(f"unreachable: {printable(place['path'])}: {place['error']}", "yellow"))
+    backlog = status["backlog"]
+    if backlog["files"]:
+        left = f"{count_text(backlog['files'], 'file')}, {size_text(backlog['bytes'])}"
+        console.print(Text(f"fingerprints to take: {left}"))
+    if (unhashed := status.get("unhashed", {"files": 0}))["files"]:
+        left = f"{count_text(unhashed['files'], 'file')}, {size_text(unhashed['bytes'])}"
+        console.print(Text(f"hashes to take: {left}"))
+    if status.get("unfinished"):
+        told = count_text(status["unfinished"], "file")
+        console.print(Text(f"not whole yet: {told} (comfy-inventory find --status unfinished)"))
+    console.print(Text(f"inventory {status['inventory']['path']}"))
+
+
+def _lane_text(lane: Mapping[str, Any], is_alive: bool) -> str:
+    last = lane["last_scan"]
+    if last is None:
+        told = "first scan in progress" if is_alive else "not scanned yet"
+    else:
+        told = (
+            f"{count_text(last['files'], 'file')} in {count_text(last['directories'], 'folder')}, "
+            f"{last['seconds']:.2f} s, {_ago(last['started'])}"
+        )
+    if lane["next_due"] and is_alive:
+        told += f"; next {_ago(lane['next_due'])}"
+        # A status of an older version does not say it.
+        if (every := lane.get("every_seconds")) is not None:
+            told += f", then every {format_duration(every)}"
+    return told + (f"; {lane['error']}" if lane["error"] else "")
+
+
+def _ago(text: str) -> str:
+    """A time of ours in words relative to now."""
+    moment = datetime.fromisoformat(text[:26] + "+00:00")
+    seconds = (datetime.now(UTC) - moment).total_seconds()
+    size, unit = abs(seconds), "s"
+    for limit, larger in ((60, "min"), (60, "h"), (24, "days")):
+        if size < limit:
+            break
+        size, unit = size / limit, larger
+    told = f"{size:.0f} {unit}"
+    return f"{told} ago" if seconds >= 0 else f"in {told}"

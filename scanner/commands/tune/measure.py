@@ -1,0 +1,365 @@
+"""Real scans of given folders, timed, with the program's own engine.
+
+Nothing is written below what is measured, and a mount that hangs hangs nobody.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+import psutil
+
+from scanner.commands.tune.costs import Cost, Holding, Measured, Spent, typical
+from scanner.core.memory import HELD, ONLINE, PARTIAL
+from scanner.core.paths import is_below
+from scanner.core.progress import Display, Progress
+from scanner.core.roots import Root
+from scanner.core.serialize import readable
+from scanner.core.snapshot import FILE
+from scanner.disk.filesystem import DiskFileSystem, FileSystem
+from scanner.disk.links import leads_to
+from scanner.disk.mounts import Mount, mount_of
+from scanner.disk.trust import PROOFS_WANTED, TO_BE_EARNED, Trust, trust_state
+from scanner.errors import RootsIncompleteError, SettingsError
+from scanner.output.file_names import Outputs
+from scanner.scan import Scanner
+from scanner.service.lanes import lane_name
+from scanner.settings.schema import Settings
+from scanner.settings.values import format_duration
+from scanner.store.store import Store
+from scanner.workers.latency import latency
+from scanner.workers.pool import ByMount, Walkers
+from scanner.workers.remote import LostWalkerError
+from scanner.workers.requests import (
+    Answer,
+    Failed,
+    Fingerprinted,
+    Listed,
+    Request,
+    Stated,
+    StatPath,
+)
+from scanner.workers.worker import Walker
+
+REPEATS = 3
+"""Scans of a local disk whose median counts: they take milliseconds, and vary by as much."""
+
+ONE_TURN = 1e-3
+"""Seconds between scans with which the engine is told to verify one folder and no more: what more
+folders cost is reckoned, by interval."""
+
+MARGIN = 0.1
+"""Seconds beyond those after which a change has settled."""
+
+
+# Measuring
+
+
+class _Counted:
+    """Walkers whose answers are counted."""
+
+    def __init__(self, walkers: Walkers) -> None:
+        self._walkers = walkers
+        self.spent = Spent()
+
+    def of(self, mount: Mount, patience: float | None = None) -> Walker:
+        return _CountedWalker(self._walkers.of(mount, patience), self)
+
+    def apart(self, mount: Mount) -> Walker:
+        return _CountedWalker(self._walkers.apart(mount), self)
+
+    def workers(self, mount: Mount) -> int:
+        return self._walkers.workers(mount)
+
+    def note(self, answer: Answer) -> None:
+        """Count what the walker did to give this answer."""
+        self.spent = self.spent.plus(_asked(answer))
+
+
+class _CountedWalker:
+    def __init__(self, walker: Walker, counted: _Counted) -> None:
+        self._walker = walker
+        self._counted = counted
+
+    def ask(self, request: Request) -> None:
+        self._walker.ask(request)
+
+    def answer(self) -> Answer | None:
+        answer = self._walker.answer()
+        if answer is not None:
+            self._counted.note(answer)
+        return answer
+
+
+def _asked(answer: Answer) -> Spent:
+    """What the file system was asked for this answer."""
+    if isinstance(answer, Listed):
+        listing = answer.directory.listing
+        return Spent(listings=1, entries=len(listing.types) + len(listing.unread))
+    if isinstance(answer, Stated | Failed):
+        return Spent(stats=1)
+    return Spent(samples=1) if isinstance(answer, Fingerprinted) else Spent()
+
+
+@dataclass
+class _Lane:
+    """Places that are scanned together, while they are measured."""
+
+    id: str
+    places: list[Root] = field(default_factory=list)
+    first: Spent = field(default_factory=Spent)
+
+
+class Tuner:
+    """Measures `roots` (absolute paths), with a database and an inventory in `folder`.
+
+    `known` is what scans have learned of mounts, by `Mount.identity`; `tell` takes what is done
+    now, in a few words; `display` shows how far the first scans have come.
+    """
+
+    def __init__(
+        self,
+        files: FileSystem,
+        walkers: Walkers,
+        settings: Settings,
+        known: Mapping[str, Trust],
+        roots: Sequence[Root],
+        folder: str,
+        *,
+        tell: Callable[[str], None] = lambda text: None,
+        display: Display | None = None,
+    ) -> None:
+        self._files = files
+        self._walkers = _Counted(walkers)
+        self._known = known
+        self._roots = tuple(roots)
+        self._tell = tell
+        self._display = display or Display()
+        self._store = Store(
+            Outputs(os.path.join(folder, "comfy_inventory.json"), folder),
+            None,
+            journal_bytes=settings.journal_size,
+            journal_files=settings.journal_files,
+            annotations_every=settings.annotations_every,
+        )
+        self._store.open()
+        self._scanner = Scanner(files, self._store, settings, self._roots, self._walkers)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._store.close()
+
+    def run(self) -> list[Measured]:
+        """All of it. Raises SettingsError where a path is no folder, RootsIncompleteError where
+        one does not answer."""
+        for root in self._roots:
+            self._meet(root)
+        return [self._measure(lane) for lane in self._first_scans()]
+
+    def _meet(self, root: Root) -> None:
+        mounts = self._files.mounts()
+        told = readable(root.path)
+        try:
+            walker = self._walkers.of(mount_of(leads_to(root.path, mounts), mounts))
+            walker.ask(StatPath(root.path))
+            answer = walker.answer()
+            walker.answer()
+        except LostWalkerError as lost:
+            raise RootsIncompleteError(f"{told} does not answer: {lost}.") from None
+        if isinstance(answer, Failed) and answer.errno in (errno.ENOENT, errno.ENOTDIR):
+            raise SettingsError(f"PATH: expected a folder, and there is no {told}.")
+        if isinstance(answer, Failed):
+            raise RootsIncompleteError(f"{told} cannot be read: {answer.error}.")
+        if isinstance(answer, Stated) and not answer.stat.is_directory:
+            raise SettingsError(f"PATH: expected a folder, and {told} is none.")
+
+    def _first_scans(self) -> list[_Lane]:
+        """Scan everything once; links and mounts below may add lanes on the way."""
+        lanes: dict[str, _Lane] = {}
+        walked: set[Root] = set()
+        while True:
+            mounts, places = self._files.mounts(), self._scanner.places()
+            new: dict[str, list[Root]] = {}
+            for place in places.all:
+                if place not in walked:
+                    new.setdefault(lane_name(places.mount_of(place, mounts)), []).append(place)
+            if not new:
+                return list(lanes.values())
+            for name, own in new.items():
+                walked.update(own)
+                self._tell(f"first scan of {', '.join(readable(place.path) for place in own)}")
+                try:
+                    spent = self._scan(own, self._display.walking)
+                finally:
+                    self._display.idle()
+                if present := [place for place in own if self._is_there(place)]:
+                    lane = lanes.setdefault(name, _Lane(name))
+                    lane.places += present
+                    lane.first = lane.first.plus(spent)
+
+    def _is_there(self, place: Root) -> bool:
+        """Whether `place` can be measured. What links lead to may be away, given paths may not."""
+        record = self._store.memory.roots.get(place.id)
+        if record is not None and record.state in (ONLINE, PARTIAL, HELD):
+            return True
+        if place in self._roots:
+            reason = "" if record is None else record.reason
+            raise RootsIncompleteError(
+                f"{readable(place.path)} cannot be scanned: {reason or 'it went away'}."
+            )
+        return False
+
+    def _measure(self, lane: _Lane) -> Measured:
+        mounts, places = self._files.mounts(), self._scanner.places()
+        own = {place: places.mount_of(place, mounts) for place in lane.places}
+        states = {mount: self._trust_state(mount) for mount in own.values()}
+        mount = own[lane.places[0]]
+        listing, sparing = self._costs(lane, states)
+        is_earning = TO_BE_EARNED in states.values()
+        return Measured(
+            lane.id,
+            mount.is_remote,
+            tuple(self._holding(place, own[place], states) for place in lane.places),
+            latency(self._files, self._walkers, lane.places[0].path, mount),
+            self._walkers.workers(mount),
+            lane.first,
+            listing if sparing is None or is_earning else sparing,
+            sparing if is_earning else None,
+        )
+
+    def _costs(self, lane: _Lane, states: Mapping[Mount, str]) -> tuple[Cost, Cost | None]:
+        """Of listing everything in every scan, and of relying on folder times; None where these
+        cannot be relied on, or the engine finds listing everything cheap enough."""
+        settle = max(mount.settle for mount in states)
+        is_remote = any(mount.is_remote for mount in states)
+        self._settle(settle)  # what is new is listed twice, and here that is wanted
+        self._tell(f"listing everything again, {readable(lane.id)}")
+        everything = [self._scan(lane.places)]
+        quiet: list[Spent] = []
+        may_spare = [self._rely(mount, state) for mount, state in states.items()]
+        if is_remote and any(may_spare):
+            self._settle(settle)  # or the client would answer from its cache
+            self._tell(f"asking folders for their times, {readable(lane.id)}")
+        for _ in range(int(any(may_spare)) if is_remote else REPEATS):
+            spent = self._scan(lane.places)
+            (quiet if spent.listings < spent.folders else everything).append(spent)
+        listing = Cost(typical(everything), None, settle)
+        return listing, replace(listing, quiet=typical(quiet)) if quiet else None
+
+    def _trust_state(self, mount: Mount) -> str:
+        return trust_state(mount, self._known_trust(mount))
+
+    def _known_trust(self, mount: Mount) -> Trust:
+        return self._known.get(readable(mount.identity), Trust())
+
+    def _rely(self, mount: Mount, state: str) -> bool:
+        """Have the engine rely on folder times on `mount` where it does already, or may come to;
+        whether that is so."""
+        known, trust = self._known_trust(mount), self._store.trust_of(mount)
+        trust.proofs, trust.is_lost = known.proofs, known.is_lost
+        if state == TO_BE_EARNED:
+            trust.proofs = PROOFS_WANTED
+        return trust.is_earned(mount)
+
+    def _settle(self, seconds: float) -> None:
+        """Wait until what was seen new counts as known, and caches have forgotten."""
+        if seconds > 1:
+            self._tell(f"waiting {format_duration(seconds)}, for the caches of the mount to forget")
+        self._files.sleep(seconds + MARGIN)
+
+    def _scan(
+        self, places: Sequence[Root], progress: Callable[[Progress], None] | None = None
+    ) -> Spent:
+        """One pass with all that belongs to it: walk, commit, change list, inventory."""
+        before, cpu = self._walkers.spent, _cpu_of_walkers() + time.process_time()
+        started = self._files.monotonic()
+        outcome = self._scanner.scan(places, interval=ONE_TURN, progress=progress)
+        self._scanner.publish(is_last=False)
+        seconds = self._files.monotonic() - started
+        cpu = time.process_time() + _cpu_of_walkers() - cpu
+        counted = self._walkers.spent.plus(Spent(*(-number for number in before)))
+        return counted._replace(seconds=seconds, cpu=max(0.0, cpu), folders=outcome.directories)
+
+    def _holding(self, place: Root, mount: Mount, states: Mapping[Mount, str]) -> Holding:
+        below = [
+            directory.listing
+            for path, directory in self._store.snapshot.items()
+            if is_below(path, place.path)
+        ]
+        return Holding(
+            place.path,
+            mount,
+            sum(listing.types.count(FILE) for listing in below),
+            len(below),
+            sum(sum(listing.sizes) for listing in below),
+            states[mount],
+        )
+
+
+def _cpu_of_walkers() -> float:
+    """CPU seconds that the walkers' processes have used so far."""
+    total = 0.0
+    for child in psutil.Process().children():
+        try:
+            times = child.cpu_times()
+        except psutil.Error:
+            continue  # it has ended
+        total += times.user + times.system
+    return total
+
+
+@contextmanager
+def opened(
+    paths: Sequence[str],
+    settings: Settings,
+    known: Mapping[str, Trust],
+    *,
+    tell: Callable[[str], None] = lambda text: None,
+    display: Display | None = None,
+    files: FileSystem | None = None,
+) -> Iterator[Tuner]:
+    """A tuner for `paths`, whose own files are gone afterwards. Raises SettingsError."""
+    files = files or DiskFileSystem()
+    mounts = files.mounts()
+    # A link to a share is the share's: its own walker must ask.
+    places = dict.fromkeys(leads_to(os.path.abspath(path), mounts) for path in paths)
+    roots = [Root("extra", place) for place in places]
+    walkers = ByMount(
+        files,
+        stall_after=settings.stall_after,
+        most_workers=settings.workers,
+        stopped=lambda: False,
+        most_per_second=settings.requests_per_second,
+    )
+    with tempfile.TemporaryDirectory(
+        prefix="comfy-inventory-", dir=_place_outside(roots, files), ignore_cleanup_errors=True
+    ) as folder:
+        try:
+            with Tuner(
+                files, walkers, settings, known, roots, folder, tell=tell, display=display
+            ) as tuner:
+                yield tuner
+        finally:
+            walkers.close()
+
+
+def _place_outside(roots: Sequence[Root], files: FileSystem) -> str:
+    """The folder for temporary files, which must not be below what is measured."""
+    place = tempfile.gettempdir()
+    mounts = files.mounts()
+    for root in roots:
+        if is_below(os.path.realpath(place), leads_to(root.path, mounts)):
+            raise SettingsError(
+                f"PATH: the folder for temporary files, {place}, is below {readable(root.path)}, "
+                "where nothing may be written; name another one in the variable TMPDIR."
+            )
+    return place

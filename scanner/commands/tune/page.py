@@ -1,0 +1,209 @@
+"""What `tune` measured, as a page for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from scanner.commands.doctor.page import FOLDER_TIMES
+from scanner.console.terminal import print_indented
+from scanner.core.serialize import printable
+from scanner.core.wording import count_text, seconds_text, share_text, size_text
+from scanner.disk.trust import PROOFS_WANTED
+
+if TYPE_CHECKING:
+    from rich.console import Console
+HOUR = 3600.0
+
+COLUMNS = (
+    "CPU: share of one core. busy: share of the time in which the disk or the mount is asked "
+    "something. seen within: until a file that is new, gone or renamed is reported, at worst. "
+    "re-read within: the same for a file that was rewritten in place."
+)
+
+TIMES_SENTENCES = {
+    **FOLDER_TIMES,
+    "to be earned": f"Whether folder times can be relied on has to be seen: {PROOFS_WANTED} "
+    "changes that `run` sees must show it. Until then every folder is listed in every scan.",
+}
+
+
+def print_tuning(console: Console, told: Mapping[str, Any]) -> None:
+    """Everything, from the JSON that `tune` gives to programs."""
+    for lane in told["lanes"]:
+        _print_lane(console, lane, told)
+    _print_advice(console, told)
+
+
+def _print_lane(console: Console, lane: Mapping[str, Any], told: Mapping[str, Any]) -> None:
+    from rich.text import Text
+
+    for path in lane["paths"]:
+        console.print(Text(printable(path["path"]), "bold"))
+        print_indented(console, _holding_sentence(path))
+    if len(lane["paths"]) > 1:
+        print_indented(console, "They are scanned together; what follows is for all of them.")
+    for sentence in _sentences(lane, told["workers"]):
+        print_indented(console, sentence)
+    _print_scans(console, lane)
+    now, later = lane["now"], lane["once_folder_times_are_trusted"]
+    if later is None:
+        _print_intervals(console, "What each interval costs:", now, told)
+    else:
+        _print_intervals(console, "Listing every folder in every scan, as now:", now, told)
+        _print_intervals(console, "Once folder times are relied on:", later, told)
+    print_indented(console, COLUMNS, "dim")
+    console.print()
+
+
+def _holding_sentence(path: Mapping[str, Any]) -> str:
+    mount = path["mount"]
+    where = "on another computer or behind a driver of its own" if mount["remote"] else "local"
+    size = size_text(path["bytes"])
+    return (
+        f"{mount['type']} ({where}), mounted at {printable(mount['point'])}: "
+        f"{count_text(path['files'], 'file')} in {count_text(path['folders'], 'folder')}, {size}."
+    )
+
+
+def _sentences(lane: Mapping[str, Any], most_workers: int) -> Iterator[str]:
+    call = f"One call takes {seconds_text(lane['call_seconds'])}."
+    if lane["remote"]:
+        call += f" {count_text(lane['workers'], 'request')} under way at a time served it best"
+        limit = ", which is all that `workers` allows: more may be faster still"
+        call += f"{limit}." if lane["workers"] == most_workers else "."
+    yield call
+    for state in dict.fromkeys(path["folder_times"] for path in lane["paths"]):
+        if state == "by type" and not lane["now"]["uses_folder_times"]:
+            yield "Listing everything is so cheap here that every scan does, whatever folders say."
+        else:
+            yield TIMES_SENTENCES[state]
+
+
+def _print_scans(console: Console, lane: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    table = Table("", box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("takes", "CPU", "calls", "folders listed"):
+        table.add_column(heading, justify="right")
+    later = lane["once_folder_times_are_trusted"]
+    scans = {
+        "first scan": lane["first_scan"],
+        "scan that finds nothing new": lane["unchanged_scan"],
+        "the same by folder times": later and later["unchanged_scan"],
+        "full verification": lane["full_verification"],
+    }
+    for name, scan in scans.items():
+        if scan is not None:
+            table.add_row(
+                f"  {name}",
+                seconds_text(scan["seconds"]),
+                seconds_text(scan["cpu_seconds"]),
+                f"{scan['calls']:,}",
+                f"{scan['folders_listed']:,}",
+            )
+    console.print(table)
+    print_indented(
+        console,
+        "A call is a folder listed, an entry in it looked at, or a folder asked for its time. "
+        "Samples of files, for fingerprints, are read once after the first scan: not counted.",
+        "dim",
+    )
+
+
+def _print_intervals(
+    console: Console, title: str, cost: Mapping[str, Any], told: Mapping[str, Any]
+) -> None:
+    from rich.table import Table
+    from rich.text import Text
+
+    console.print(Text(f"  {title}"))
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for heading in ("  every", "CPU", "busy", "calls/s", "seen within", "re-read within"):
+        table.add_column(heading, justify="right")
+    for row in cost["intervals"]:
+        is_chosen = row["every"] == cost["recommended"]
+        table.add_row(
+            *(
+                f"{'> ' if is_chosen else '  '}{row['every']:>5}",
+                _share(row["cpu_share"]),
+                _share(row["busy_share"]),
+                _rate(row["calls_per_second"]),
+                _span(row["seen_within_seconds"]),
+                _span(row["verified_within_seconds"]),
+            ),
+            style="green" if is_chosen else "",
+        )
+    console.print(table)
+    if cost["verification_duty"] != told["verification_duty"]:
+        duty = share_text(cost["verification_duty"])
+        print_indented(console, f"With at most {duty} of the time for re-reading.", "dim")
+
+
+def _print_advice(console: Console, told: Mapping[str, Any]) -> None:
+    from rich.text import Text
+
+    advice, share = told["advice"], share_text(told["duty"])
+    if advice["every"] is None:
+        print_indented(console, _nothing_fits(told), "yellow")
+        return
+    together = " of each of them" if len(told["lanes"]) > 1 else ""
+    print_indented(
+        console,
+        f"The shortest interval at which scans take at most {share} of the time{together}, for "
+        "comfy_inventory.toml:",
+    )
+    for line in advice["toml"].splitlines():
+        console.print(Text(f"    {line}", "green"))
+    for sentence in _further_advice(told):
+        print_indented(console, sentence)
+
+
+def _further_advice(told: Mapping[str, Any]) -> Iterator[str]:
+    lanes: Sequence[Mapping[str, Any]] = told["lanes"]
+    if told["advice"]["duty"] is not None:
+        yield (
+            "The second line lets less of the time go to re-reading files that folders say nothing "
+            "about; that takes longer then, as the last column says."
+        )
+    later = [lane["once_folder_times_are_trusted"] for lane in lanes]
+    shorter = {cost["recommended"] for cost in later if cost and cost["recommended"]}
+    if len(lanes) == 1 and shorter - {told["advice"]["every"]}:
+        yield f'Once folder times are relied on: every = "{shorter.pop()}".'
+    yield (
+        f'Or every = "auto" and auto_duty = {told["duty"]:g}: then each mount is scanned as often '
+        "as that allows, whatever a scan takes there later."
+    )
+
+
+def _nothing_fits(told: Mapping[str, Any]) -> str:
+    slowest = max(told["lanes"], key=lambda lane: lane["now"]["intervals"][-1]["busy_share"])
+    last = slowest["now"]["intervals"][-1]
+    share = max(last["busy_share"], last["cpu_share"])
+    return (
+        f"No interval up to {last['every']} keeps scans below {share_text(told['duty'])} of the "
+        f"time: even then one takes {seconds_text(last['scan_seconds'])}, which is "
+        f"{share_text(share)}. Allow more (--duty), or scan when nobody works: "
+        'cron = "0 4 * * *".'
+    )
+
+
+def _share(share: float) -> str:
+    if share > 1:
+        return "> 100 %"
+    return f"{share * 100:.1f} %" if share >= 0.001 else "< 0.1 %"
+
+
+def _rate(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.1f}"
+
+
+def _span(seconds: float) -> str:
+    """`5.1 s`, `48 s`, `12 min`, `2.5 h`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if seconds < 59.5:
+        return f"{seconds:.0f} s"
+    if seconds < 9.5 * 60:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 60:.0f} min" if seconds < 2 * HOUR else f"{seconds / HOUR:.1f} h"

@@ -1,0 +1,84 @@
+"""Rich consoles for stdout and stderr, and what several pages print alike."""
+
+from __future__ import annotations
+
+import functools
+import sys
+import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    # Where nobody looks at it line by line nothing is cut or wrapped.
+    return Console(width=None if sys.stdout.isatty() else 100_000)
+
+
+def _console_for_errors() -> Console:
+    from rich.console import Console
+
+    return Console(stderr=True, width=None if sys.stderr.isatty() else 100_000)
+
+
+def _print_json(value: object) -> None:
+    import orjson
+
+    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
+    sys.stdout.flush()
+
+
+STATE_STYLES = {
+    "online": "green",
+    "partial": "yellow",
+    "held": "yellow",
+    "offline": "red",
+    "stalled": "red",
+    "missing": "red",
+}
+
+KIND_STYLES = {
+    "created": "green",
+    "deleted": "red",
+    "modified": "yellow",
+    "moved": "cyan",
+    "baseline": "dim",
+}
+
+
+@functools.cache
+def _terminal() -> Console:
+    """The terminal on stderr, one for log and progress: they would overwrite each other else."""
+    from rich.console import Console
+
+    return Console(stderr=True)
+
+
+@contextmanager
+def waiting(text: str) -> Iterator[None]:
+    """Show on a terminal that something takes a while."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    with _terminal().status(text):
+        yield
+
+
+def print_indented(console: Console, text: str, style: str = "") -> None:
+    """A paragraph, wrapped and set in."""
+    from rich.text import Text
+
+    lines = textwrap.wrap(
+        text,
+        min(console.width, 100),
+        initial_indent="  ",
+        subsequent_indent="  ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    console.print(Text("\n".join(lines), style), soft_wrap=True)

@@ -1,0 +1,27 @@
+"""Names of the fingerprint and content-hash algorithms, and how digests are written in JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+XXH3 = "xxh3"
+
+SHA256 = "sha256"
+
+ALGORITHMS = (XXH3, SHA256)
+"""xxh3 is the 128-bit xxh3 of the whole file. SHA-256 is what model sites know files by; its first
+ten digits are Civitai's AutoV2."""
+
+
+def texts(digests: Mapping[str, bytes]) -> dict[str, str]:
+    """Digests as readers of the inventory see them."""
+    shown = {}
+    if XXH3 in digests:
+        shown["hash"] = f"xxh3_128:{digests[XXH3].hex()}"
+    if SHA256 in digests:
+        shown["sha256"] = digests[SHA256].hex()
+    return shown
+
+
+ALGORITHM = "xxh3_128s"
+"""Name of hash and plan in the files we write; a change of the plan needs a new name."""

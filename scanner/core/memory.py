@@ -1,0 +1,134 @@
+"""What one scan hands to the next besides the snapshot: roots, holds, recent changes.
+
+Plain values. `scanner.store.state` saves and loads them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from copy import copy
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from scanner.core.packs import Pack
+from scanner.core.roots import Root
+from scanner.core.snapshot import Entry
+
+
+def _roots_of(records: Iterable[RootRecord]) -> list[Root]:
+    return [
+        Root(record.kind, record.path, record.category) for record in records if not record.is_inner
+    ]
+
+
+ONLINE = "online"
+
+PARTIAL = "partial"
+
+OFFLINE = "offline"
+
+STALLED = "stalled"
+
+HELD = "held"
+
+MISSING = "missing"
+
+LOSS = "loss"
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Deletions of one root kept back. `since` in nanoseconds of wall time.
+
+    `started` is in seconds of this process's monotonic clock, None where another process began the
+    hold. `needs_accept`: only a person lifts it.
+    """
+
+    root: str
+    kind: str
+    since: int
+    started: float | None
+    paths: frozenset[str]
+    files: int
+    bytes: int
+    needs_accept: bool = False
+
+
+class Gone(NamedTuple):
+    """A file that was reported deleted at `time` (nanoseconds), without a partner yet."""
+
+    time: int
+    entry: Entry
+
+
+class Unsettled(NamedTuple):
+    """A file that changed in the last scan: size and mtime seen then, and when last reported."""
+
+    size: int
+    mtime: int
+    reported: int
+
+
+class Unread(NamedTuple):
+    """A directory that answers with an error, and since when (nanoseconds)."""
+
+    error: str
+    since: int
+
+
+class Request(NamedTuple):
+    """What `accept` asked for: of a held root the paths held at that moment, or a place to drop."""
+
+    id: int
+    root: str
+    path: str
+    paths: frozenset[str]
+
+
+@dataclass
+class RootRecord:
+    """What is known of a root between scans. `since` in nanoseconds: when its state began."""
+
+    id: str
+    kind: str
+    path: str
+    category: str = ""
+    state: str = "missing"
+    reason: str = ""
+    since: int = 0
+    walked: bool = False
+    is_inner: bool = False
+    """Whether it is a mount below a root of the settings, and no root itself."""
+    target: str = ""
+    """Where it leads, for an inner place that is a link."""
+    mount_point: str = ""
+    mount_identity: str = ""
+    filesystem: str = ""
+    patterns: tuple[str, ...] | None = None
+    """Ignore patterns of the last walk; None where they are not known."""
+    follow_links: bool = True
+    inner_roots: tuple[str, ...] = ()
+
+
+@dataclass
+class Memory:
+    """Everything but the snapshot that a scan knows from earlier scans."""
+
+    roots: dict[str, RootRecord] = field(default_factory=dict)
+    gone: dict[str, Gone] = field(default_factory=dict)
+    arrived: dict[str, int] = field(default_factory=dict)
+    unsettled: dict[str, Unsettled] = field(default_factory=dict)
+    holds: dict[str, Hold] = field(default_factory=dict)
+    unreachable: dict[str, Unread] = field(default_factory=dict)
+    packs: dict[str, Pack] = field(default_factory=dict)
+    """Node packs by the path of their folder or file."""
+
+
+def copy_memory(memory: Memory) -> Memory:
+    """A copy whose tables can be changed without changing the original's."""
+    duplicate = Memory(
+        **{item.name: dict(getattr(memory, item.name)) for item in dataclasses.fields(memory)}
+    )
+    duplicate.roots = {id_: copy(record) for id_, record in memory.roots.items()}
+    return duplicate

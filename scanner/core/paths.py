@@ -1,0 +1,31 @@
+"""Path arithmetic on absolute, lexical paths. Nothing here touches a disk."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+
+def tail(path: str, top: str) -> str:
+    """`path` without `top`, which it lies at or below."""
+    return path[len(top) :].lstrip(os.sep)
+
+
+def longest_source(path: str, moved: Mapping[str, str]) -> str | None:
+    """The nearest directory at or above `path` that is a key of `moved`."""
+    while path not in moved:
+        parent = os.path.dirname(path)
+        if parent == path:
+            return None
+        path = parent
+    return path
+
+
+def join(directory: str, name: str) -> str:
+    """Path of `name` in `directory`; os.path.join without its special cases, and faster."""
+    return directory + name if directory.endswith(os.sep) else directory + os.sep + name
+
+
+def is_below(path: str, top: str) -> bool:
+    """Whether `path` is `top` or lies below it, by components."""
+    return path == top or path.startswith(top if top.endswith(os.sep) else top + os.sep)

@@ -1,0 +1,70 @@
+"""The folders to scan: what a root is, which one owns a path, what ComfyUI calls its folders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from scanner.core.paths import is_below, tail
+from scanner.core.serialize import readable
+
+LEGACY_CATEGORIES = {"unet": "diffusion_models", "clip": "text_encoders"}
+"""Old category names and today's, as ComfyUI's folder_paths.map_legacy has them."""
+
+
+def category_in(root: Root, path: str) -> str:
+    """The category of a folder of `root`, as readers see it."""
+    below = tail(path, root.path)
+    return readable(category_of(root, below.split(os.sep) if below else []))
+
+
+KINDS = ("models", "custom_nodes", "input", "output", "downloads", "extra")
+"""Kinds of roots, in the order in which they own a directory that several of them reach."""
+
+_FOLDER_CATEGORIES = LEGACY_CATEGORIES | {"t2i_adapter": "controlnet"}
+"""Folders of a models root that belong to a category of another name (ComfyUI's folder_paths)."""
+
+_OUTPUT_FOLDERS = frozenset(("checkpoints", "clip", "vae", "diffusion_models", "loras"))
+"""Folders of output that ComfyUI's main.py registers as model folders as well."""
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A folder to scan.
+
+    `path` is absolute and lexical (links are not resolved). `category` is what ComfyUI calls
+    everything below it where the root itself is one category (an entry of
+    extra_model_paths.yaml); empty where the category is the first folder name below a models root.
+    """
+
+    kind: str
+    path: str
+    category: str = ""
+
+    @property
+    def id(self) -> str:
+        """Identity of the root in every file and message: `kind:path`."""
+        return f"{self.kind}:{self.path}"
+
+
+def category_of(root: Root, parts: Sequence[str]) -> str:
+    """What ComfyUI calls the models in one directory; empty where they have no category.
+
+    `parts` are the names from the root down to the directory, itself included; none for the root.
+    A directory's own entry takes its own parts, a file those of the directory that holds it, so
+    that a file directly in a models root has no category, and one call serves a whole directory.
+    """
+    if root.category:
+        return root.category
+    if not parts:
+        return ""
+    if root.kind == "models" or (root.kind == "output" and parts[0] in _OUTPUT_FOLDERS):
+        return _FOLDER_CATEGORIES.get(parts[0], parts[0])
+    return ""
+
+
+def owner_of(path: str, roots: Iterable[Root]) -> Root | None:
+    """The root that `path` belongs to: of nested roots the inner one (design rule 11)."""
+    owners = (root for root in roots if is_below(path, root.path))
+    return max(owners, key=lambda root: len(root.path), default=None)

@@ -1,0 +1,34 @@
+"""Counts, sizes, shares and durations in words, for logs and terminals."""
+
+from __future__ import annotations
+
+
+def size_text(size: int) -> str:
+    """Bytes for people, in powers of 1000: `6.9 GB`."""
+    number = float(size)
+    for unit in ("B", "kB", "MB", "GB", "TB"):
+        told = f"{number:.0f}" if unit == "B" else f"{number:.1f}"
+        if float(told) < 1000 or unit == "TB":
+            return f"{told} {unit}"
+        number /= 1000
+    raise AssertionError("unreachable")
+
+
+def count_text(count: int, noun: str) -> str:
+    """A number with its noun: `1 file`, `1,204 files`."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
+
+
+def share_text(share: float) -> str:
+    """A share of the time: `3.1 %`."""
+    return f"{share * 100:.1f} %" if share >= 0.001 else "less than 0.1 %"
+
+
+def seconds_text(seconds: float) -> str:
+    """`12 min`, `3.4 s`, `0.25 ms`, `100 ns`."""
+    if seconds >= 120:
+        return f"{seconds / 60:,.0f} min"
+    for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"

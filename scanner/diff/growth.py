@@ -1,0 +1,93 @@
+"""Files that grow in scan after scan are reported when they rest (design rule 10). Pure."""
+
+from __future__ import annotations
+
+import os
+from collections import defaultdict
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from scanner.core.memory import Unsettled
+from scanner.core.paths import join
+from scanner.core.snapshot import FILE, FILE_LINK, Directory
+from scanner.diff.compare import Delta
+
+
+class Growth(NamedTuple):
+    """`growing`: files whose change is not reported yet. `unsettled`: all that changed lately, and
+    unfinished downloads that were reported lately."""
+
+    growing: frozenset[str]
+    unsettled: dict[str, Unsettled]
+
+
+def judge_growth(
+    delta: Delta,
+    before: Mapping[str, Unsettled],
+    *,
+    unfinished: Container[str],
+    was_unfinished: Container[str],
+    moved: Iterable[str],
+    was_walked: Callable[[str], bool],
+    now: int,
+    every: int,
+) -> Growth:
+    """Tell growth from single changes.
+
+    A file that changed in the last scan and is larger again is still growing: it keeps the size
+    and mtime last reported, until it rests or `every` nanoseconds have passed since its last line.
+    So does one that is an unfinished download, whatever of it changed, and though it may have
+    rested meanwhile: downloads stall, and aria2 allocates the whole size first. What was one in the
+    last scan and is none any more is whole, and reported at once. `unfinished` and `was_unfinished`
+    are the paths that are downloads now and by the snapshot.
+    `moved` are files whose move is reported in this scan, with what they are now.
+    """
+
+    def is_recent(seen: Unsettled) -> bool:
+        # A clock that was set back must not silence a file until it has caught up.
+        return 0 <= now - seen.reported < every
+
+    def waits(path: str, seen: Unsettled, size: int, mtime: int) -> bool:
+        if path in unfinished:
+            return is_recent(seen)
+        if path in was_unfinished or (size, mtime) == (seen.size, seen.mtime):
+            return False  # whole, or at rest: this scan reports what it has become
+        return size > seen.size and is_recent(seen)
+
+    growing: set[str] = set()
+    unsettled: dict[str, Unsettled] = {
+        path: seen
+        for path, seen in before.items()
+        if path not in delta.deleted
+        and (not was_walked(path) or (is_recent(seen) and path in unfinished))
+    }
+    arrived = set(moved)
+    for path, (_, new) in delta.modified.items():
+        seen = before.get(path)
+        if seen is not None and path not in arrived:
+            if waits(path, seen, new.size, new.mtime):
+                growing.add(path)
+                unsettled[path] = Unsettled(new.size, new.mtime, seen.reported)
+                continue
+            if path not in unfinished and (new.size, new.mtime) == (seen.size, seen.mtime):
+                continue  # at rest, and told with what it has become
+        unsettled[path] = Unsettled(new.size, new.mtime, now)
+    for path, entry in delta.created.items():
+        if entry.type in (FILE, FILE_LINK):
+            unsettled[path] = Unsettled(entry.size, entry.mtime, now)
+    return Growth(frozenset(growing), unsettled)
+
+
+def growing(unsettled: Mapping[str, Unsettled], snapshot: Mapping[str, Directory]) -> Iterator[str]:
+    """Files whose present size and mtime are not reported yet: the snapshot has the last ones that
+    are."""
+    folders: defaultdict[str, dict[str, Unsettled]] = defaultdict(dict)
+    for path, seen in unsettled.items():
+        folder, name = os.path.split(path)
+        folders[folder][name] = seen
+    for folder, names in folders.items():
+        directory = snapshot.get(folder)
+        for row in directory.listing.rows() if directory is not None else ():
+            last = names.get(row.name)
+            if last is not None and (row.size, row.mtime) != (last.size, last.mtime):
+                yield join(folder, row.name)

@@ -1,0 +1,122 @@
+"""Content hashes: all of a file read once, and every wanted digest taken in that one reading.
+
+A file of 20 GB takes minutes, and its mount may hang in any of them, so it is read in pieces: each
+is one request to the walker, opens the file, reads on from where the last one ended, and closes it
+again, so that nothing of ours keeps a share from being unmounted. What has been hashed so far is
+kept here, in the walker's process; if that ends, the file is begun anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import threading
+from collections import OrderedDict
+from typing import NamedTuple, Protocol
+
+import xxhash
+
+from scanner.core.digests import SHA256
+from scanner.disk.filesystem import FileSystem
+
+BLOCK = 1 << 20
+"""Bytes read at a time. The interpreter is free for others while a block is read or hashed; blocks
+of 4 MiB were no faster (benchmarks/hashing.py), and memory is that of one block."""
+
+MOST_JOBS = 256
+"""Files under way at a time that are remembered, a few hundred bytes each: one for each reader of
+this process, and some that were given up."""
+
+
+class Digest(Protocol):
+    """A hash that is being taken."""
+
+    def update(self, data: memoryview, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+
+class Piece(NamedTuple):
+    """What one piece came to. `size` in bytes and `mtime` in nanoseconds: what the file was."""
+
+    read: int
+    """Bytes read by this piece."""
+    done: int
+    """Bytes hashed so far, from the start of the file."""
+    size: int
+    mtime: int
+    digests: dict[str, bytes] | None
+    """By algorithm, when all of the file was read; None before that."""
+    has_changed: bool = False
+    """Whether the file is not what it was when it was begun: nothing of it is of use."""
+
+
+class _Job:
+    """A file under way."""
+
+    def __init__(self, size: int, mtime: int, algorithms: tuple[str, ...]) -> None:
+        self.size = size
+        self.mtime = mtime
+        self.done = 0
+        self.digests: dict[str, Digest] = {name: _new(name) for name in algorithms}
+
+
+_JOBS: OrderedDict[tuple[str, int], _Job] = OrderedDict()
+
+_LOCK = threading.Lock()
+
+
+def hash_piece(
+    files: FileSystem, path: str, job: int, algorithms: tuple[str, ...], most: int, seconds: float
+) -> Piece:
+    """Hash on, for up to `seconds` and `most` bytes, at least one block.
+
+    `job` tells one reading of `path` from another. The file is stat-ed before its first byte and
+    after each piece: where size or mtime differ, `has_changed`. Raises OSError.
+    """
+    key = (path, job)
+    with _LOCK:
+        known = _JOBS.pop(key, None)
+    if known is None:
+        before = files.stat(path)
+        known = _Job(before.size, before.mtime, algorithms)
+    started, begun_at = files.monotonic(), known.done
+    buffer = memoryview(bytearray(BLOCK))
+    is_over = False
+    with files.open(path) as file:
+        _advise_sequential(file)
+        file.seek(known.done)
+        while not is_over:
+            count = file.readinto(buffer)  # type: ignore[attr-defined]
+            for digest in known.digests.values():
+                digest.update(buffer[:count])
+            known.done += count
+            is_over = not count or known.done > known.size
+            if known.done - begun_at >= most or files.monotonic() - started >= seconds:
+                break
+    after = files.stat(path)
+    read = known.done - begun_at
+    is_same = (after.size, after.mtime) == (known.size, known.mtime)
+    # A file that ends early by itself, with its old size, is read again like one that changed.
+    if not is_same or known.done > known.size or (is_over and known.done < known.size):
+        return Piece(read, known.done, known.size, known.mtime, None, has_changed=True)
+    if known.done == known.size:
+        digests = {name: digest.digest() for name, digest in known.digests.items()}
+        return Piece(read, known.done, known.size, known.mtime, digests)
+    with _LOCK:
+        _JOBS[key] = known
+        while len(_JOBS) > MOST_JOBS:
+            _JOBS.popitem(last=False)
+    return Piece(read, known.done, known.size, known.mtime, None)
+
+
+def _new(name: str) -> Digest:
+    return hashlib.sha256() if name == SHA256 else xxhash.xxh3_128()
+
+
+def _advise_sequential(file: object) -> None:
+    if hasattr(os, "posix_fadvise"):
+        try:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_SEQUENTIAL)  # type: ignore[attr-defined]
+        except (OSError, AttributeError):
+            pass  # advice only; a fake file has no descriptor

@@ -1,0 +1,97 @@
+"""What a file of our own does to its folder: the only writing below a scanned folder.
+
+Only `doctor --probe` asks for it. The file bears a hidden name, holds a few bytes, exists for two
+seconds, and is removed in any case: after errors, and when the process that asked has gone.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
+
+from scanner.disk.filesystem import FileSystem
+
+NAME_PREFIX = ".comfy-inventory-probe-"
+
+PAUSE = 0.7
+"""Seconds between writings. Three of them, so far apart, include an odd second in any case if times
+count in seconds: without one they count in steps of two."""
+
+REST = 2.0
+"""Seconds, FAT's step: a folder that changed less than that before us may show the same mtime."""
+
+
+class Observed(NamedTuple):
+    """What happened. Times in nanoseconds as the folder's file system gave them."""
+
+    mtimes: tuple[int, ...]
+    """The file's after each writing."""
+    clock_offset: float
+    """Seconds by which the clock that set them is ahead of ours."""
+    is_listed: bool
+    """Whether the folder's listing showed the file."""
+    creation_moved: bool | None
+    """Whether creating it moved the folder's mtime; None where that had moved just before."""
+    removal_moved: bool
+    """Whether removing it did."""
+
+
+def observe(files: FileSystem, folder: str, name: str) -> Observed:
+    """Make the file `name` in `folder`, watch, and remove it. Raises OSError."""
+    path = os.path.join(folder, name)
+    before = files.stat(folder).mtime
+    started = files.now()
+    with _file(path):
+        wall = (started + files.now()) // 2
+        mtimes = [files.stat(path).mtime]
+        created = files.stat(folder).mtime
+        is_listed = name in os.listdir(folder)
+        for _ in range(2):
+            files.sleep(PAUSE)
+            _append(path)
+            mtimes.append(files.stat(path).mtime)
+        files.sleep(PAUSE)
+        between = files.stat(folder).mtime
+    after = files.stat(folder).mtime
+    was_at_rest = mtimes[0] - before >= REST * 1e9
+    return Observed(
+        tuple(mtimes),
+        (mtimes[0] - wall) / 1e9,
+        is_listed,
+        creation_moved=True if created != before else False if was_at_rest else None,
+        removal_moved=after != between,
+    )
+
+
+@contextmanager
+def _file(path: str) -> Iterator[None]:
+    """A new file at `path`, removed at the end, even if this is the end of the process."""
+
+    def remove() -> None:
+        with suppress(FileNotFoundError):
+            os.unlink(path)
+
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    atexit.register(remove)
+    try:
+        _append(path)
+        yield
+    finally:
+        try:
+            remove()
+        except OSError as error:
+            name = os.path.basename(path)
+            raise OSError(error.errno, f"{name} could not be removed: {error.strerror}") from error
+        finally:
+            atexit.unregister(remove)
+
+
+def _append(path: str) -> None:
+    handle = os.open(path, os.O_WRONLY | os.O_APPEND)
+    try:
+        os.write(handle, b"comfy-inventory doctor --probe\n")
+    finally:
+        os.close(handle)

@@ -1,0 +1,401 @@
+"""The order of folders in an inventory, kept between writes, so that unchanged parts are copied.
+
+The snapshot's directories are never changed, only replaced: a folder whose directory is the same
+object as before has the same lines.
+"""
+
+from __future__ import annotations
+
+import os
+from bisect import bisect_left
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from itertools import compress
+from operator import is_not
+from typing import NamedTuple
+
+from scanner.core.paths import is_below, join, tail
+from scanner.core.roots import KINDS, Root, category_in
+from scanner.core.serialize import is_utf8, readable, shown
+from scanner.core.snapshot import CONTAINERS, DIRECTORY, DIRECTORY_LINK, FILE, FILE_LINK, Directory
+from scanner.output.inventory_view import View
+
+UNWRITTEN = -1
+
+_NO_NOTES: Mapping[str, object] = {}
+
+
+@dataclass(slots=True, eq=False)
+class Folder:
+    """A directory whose listing is written."""
+
+    path: str
+    directory: Directory
+    root: int
+    """Index of its root in the view."""
+    parent: Folder | None
+    """The folder among whose entries its own stand; None at the top."""
+    position: int
+    """How many rows of the parent are written before its own."""
+    linked: bool
+    """Whether its path goes through a link to a directory."""
+    category: str
+    children: list[Folder] = field(default_factory=list)
+    """In the order in which they are written."""
+    size: int = 0
+    """Sum of the sizes of the files and links to files below it, bytes."""
+    alias_of: str = ""
+    """Path of the directory that owns what is listed here (design rule 11)."""
+    start: int = 0
+    """Where its text begins, in bytes after that of its parent's."""
+    length: int = UNWRITTEN
+    """Bytes of the text of all below it."""
+    source: int = 0
+    """Where its text began in the file before this one, in bytes after the header."""
+
+
+@dataclass(slots=True)
+class Count:
+    """Entries without `alias_of`, and how many have one."""
+
+    files: int = 0
+    directories: int = 0
+    others: int = 0
+    bytes: int = 0
+    aliases: int = 0
+
+    def add(self, letters: str, size: int, sign: int = 1) -> None:
+        """Count rows of a listing, `size` bytes in all; `sign` is -1 to take them away."""
+        files = letters.count(FILE) + letters.count(FILE_LINK)
+        directories = letters.count(DIRECTORY) + letters.count(DIRECTORY_LINK)
+        self.files += sign * files
+        self.directories += sign * directories
+        self.others += sign * (len(letters) - files - directories)
+        self.bytes += sign * size
+
+
+class Layout:
+    """The folders of a view in the order of the inventory, with what the header counts."""
+
+    def __init__(self, view: View) -> None:
+        self.folders: dict[str, Folder] = {}
+        self.tops: list[Folder] = []
+        self._base = view.base
+        self._roots = [root.root for root in view.roots]
+        self._set_status(view.status)
+        self._noted = _noted(view)
+        self._owners = _owners(view)
+        self._inner = _inner(self._owners)
+        self._inodes: set[int] = set()
+        is_plain = self._add(view, frozenset()) is not None
+        if not is_plain:
+            _mark_aliases(self.folders, view)
+        self._is_plain = is_plain and not self._inner
+        _add_up(self.folders.values())
+        self.counts = _count(self.folders, view)
+
+    def _set_status(self, status: Mapping[str, str]) -> None:
+        self._status = status
+        self.with_status = frozenset(map(os.path.dirname, status))
+        """Folders with entries that have a word of their own."""
+
+    def update(self, view: View) -> bool:
+        """Take over what differs in `view`: those folders are unwritten afterwards.
+
+        False where so much or such things differ that a new layout has to be made; this one is
+        then of no use any more.
+        """
+        if (
+            not self._is_plain
+            or self._base != view.base
+            or self._roots != [root.root for root in view.roots]
+            or self._owners != _owners(view)
+        ):
+            return False
+        renewed = self._renewed(view)
+        self._set_status(view.status)
+        self._noted = _noted(view)
+        old = [self.folders[path] for path in renewed if path in self.folders]
+        for folder in old:
+            self._forget(folder)
+        added = self._add(view, renewed)
+        if added is None:
+            return False
+        kept = {id(child) for folder in added for child in folder.children}
+        for folder in old:
+            for child in folder.children:
+                if id(child) not in kept and child.path not in renewed:
+                    self._drop(child)
+        for folder in old:
+            if self.folders.get(folder.path) is folder:
+                del self.folders[folder.path]
+        for folder in added:
+            listing = folder.directory.listing
+            self.counts[folder.root].add(listing.types, listing.bytes)
+        _add_up(added)
+        return True
+
+    def _renewed(self, view: View) -> set[str]:
+        """Folders whose own lines differ: what they list, or the size of a folder among it."""
+        known = [folder.directory for folder in self.folders.values()]
+        now = map(view.snapshot.get, self.folders)
+        differing = set(compress(self.folders, map(is_not, now, known)))
+        differing |= view.snapshot.keys() - self.folders.keys()
+        if self._status != view.status:
+            told = dict(self._status).items() ^ dict(view.status).items()
+            differing.update(os.path.dirname(path) for path, _ in told)
+        if self._noted is not _noted(view):
+            noted = self._noted.items() ^ _noted(view).items()
+            differing.update(folder for folder, _ in noted if folder in view.snapshot)
+        tops = {folder.path for folder in self.tops}
+        renewed: set[str] = set()
+        for path in differing:
+            chain = [path]
+            while chain[-1] not in tops and chain[-1] not in renewed:
+                above = os.path.dirname(chain[-1])
+                if above == chain[-1]:
+                    break
+                chain.append(above)
+            else:
+                renewed.update(chain)
+        return renewed
+
+    def _forget(self, folder: Folder) -> None:
+        listing = folder.directory.listing
+        self.counts[folder.root].add(listing.types, listing.bytes, -1)
+        self._inodes.discard(folder.directory.inode)
+
+    def _drop(self, top: Folder) -> None:
+        """Take out a folder that is not written any more, and all below it."""
+        below = [top]
+        while below:
+            folder = below.pop()
+            self._forget(folder)
+            below += folder.children
+            if self.folders.get(folder.path) is folder:
+                del self.folders[folder.path]
+
+    def _first_steps(self, view: View) -> list[_Step]:
+        tops = sorted(set(self._owners) - self._inner, key=lambda path: _root_key(path, view.base))
+        return [
+            _Step(path, None, 0, False, tuple(p for p in self._inner if is_below(p, path)))
+            for path in reversed(tops)
+        ]
+
+    def _add(self, view: View, renewed: Set[str]) -> list[Folder] | None:
+        """Build the tree anew; known folders that are not `renewed` stay with all below them.
+
+        Returns the new folders, parents first; None where one may be an alias of another.
+        """
+        stack = self._first_steps(view)
+        self.tops = []
+        added: list[Folder] | None = []
+        while stack:
+            step = stack.pop()
+            parent = step.parent
+            siblings = self.tops if parent is None else parent.children
+            known = self.folders.get(step.path)
+            source = known.start if known is not None else 0
+            source += parent.source if parent is not None else 0
+            if known is not None and step.path not in renewed and known.linked == step.linked:
+                known.source, known.parent, known.position = source, parent, step.position
+                siblings.append(known)
+                continue
+            folder = self._new_folder(step, source, view)
+            directory = folder.directory
+            # What was a link and is a folder now, or the other way round, is as unclear.
+            is_alone = directory.inode not in self._inodes
+            is_clear = is_alone and (known is None or step.path in renewed)
+            if directory.inode:
+                self._inodes.add(directory.inode)
+            siblings.append(folder)
+            if not is_clear:
+                added = None
+            elif added is not None:
+                added.append(folder)
+            self.folders[step.path] = folder
+            stack.extend(reversed(_steps_below(folder, step.inner, view)))
+        return added
+
+    def _new_folder(self, step: _Step, source: int, view: View) -> Folder:
+        parent = step.parent
+        root = self._owners.get(step.path, parent.root if parent else 0)
+        return Folder(
+            step.path,
+            view.snapshot[step.path],
+            root,
+            parent,
+            step.position,
+            step.linked,
+            category_in(view.roots[root].root, step.path),
+            source=source,
+        )
+
+
+def _noted(view: View) -> Mapping[str, object]:
+    return view.notes.folders if view.notes is not None else _NO_NOTES
+
+
+def _owners(view: View) -> dict[str, int]:
+    """Paths of the roots that have a listing, each with the index of the root that owns it."""
+    owners: dict[str, int] = {}
+    for index in sorted(range(len(view.roots)), key=lambda i: _rank(view.roots[i].root)):
+        path = view.roots[index].root.path
+        if path in view.snapshot:
+            owners.setdefault(path, index)
+    return owners
+
+
+def _inner(owners: Mapping[str, int]) -> set[str]:
+    """Roots that lie below others."""
+    return {path for path in owners if any(p != path and is_below(path, p) for p in owners)}
+
+
+def _add_up(folders: Iterable[Folder]) -> None:
+    """Set the sizes of `folders`, which stand in the order of the file."""
+    for folder in reversed(list(folders)):
+        below = sum(child.size for child in folder.children)
+        folder.size = folder.directory.listing.bytes + below
+
+
+class _Step(NamedTuple):
+    path: str
+    parent: Folder | None
+    position: int
+    linked: bool
+    inner: tuple[str, ...]
+    """Nested roots below (or at) this path: they take their place among its entries."""
+
+
+def _steps_below(folder: Folder, inner: tuple[str, ...], view: View) -> list[_Step]:
+    """The folders that begin between the rows of `folder`, in order."""
+    listing = folder.directory.listing
+    nested = [path for path in inner if path != folder.path]
+    steps: list[_Step] = []
+    if listing.has_containers:
+        names = listing.split_names()
+        places = {index: index for index in listing.containers()}
+        if not is_utf8(listing.names):
+            ordered = order(listing.names, names)
+            places = {place: index for place, index in enumerate(ordered) if index in places}
+        for place, index in places.items():
+            letter = listing.types[index]
+            path = join(folder.path, names[index])
+            if path not in view.snapshot:
+                continue  # unreadable, a link loop, or a link that is not followed
+            below = tuple(p for p in nested if is_below(p, path)) if nested else ()
+            linked = folder.linked or letter == DIRECTORY_LINK
+            steps.append(_Step(path, folder, place + 1, linked, below))
+    # A nested root stands in no listing of the outer one, and folders between the two may be
+    # left out there as well.
+    apart = [p for p in nested if not any(is_below(p, step.path) for step in steps)]
+    if apart:
+        keys = sorted([_name_key(name)] for name in listing.split_names())
+        for path in apart:
+            if any(p != path and is_below(path, p) for p in apart):
+                continue
+            # A folder between the two that has an entry and no listing comes before it.
+            position = bisect_left(keys, _key_below(path, folder.path))
+            below = tuple(p for p in apart if is_below(p, path))
+            steps.append(_Step(path, folder, position, folder.linked, below))
+        steps.sort(key=lambda step: _key_below(step.path, folder.path))
+    return steps
+
+
+def _mark_aliases(folders: Mapping[str, Folder], view: View) -> None:
+    """Set `alias_of` of every folder that another path owns (design rule 11)."""
+
+    def rank(folder: Folder) -> tuple[int, bool, list[str]]:
+        parts = shown(folder.path, view.base).split("/")
+        return _rank(view.roots[folder.root].root), folder.linked, parts
+
+    first: dict[tuple[int, int], Folder] = {}
+    several: defaultdict[tuple[int, int], list[Folder]] = defaultdict(list)
+    for folder in folders.values():
+        if folder.directory.inode:
+            key = (folder.directory.device, folder.directory.inode)
+            if first.setdefault(key, folder) is not folder:
+                several[key].append(folder)
+    for key, others in several.items():
+        group = [first[key], *others]
+        owner = min(group, key=rank)
+        for folder in group:
+            if folder is not owner:
+                folder.alias_of = owner.path
+    for folder in folders.values():
+        # Below an alias where inodes are unknown, only the path tells which folder this is.
+        if not folder.directory.inode and folder.parent and folder.parent.alias_of:
+            twin_path = join(folder.parent.alias_of, tail(folder.path, folder.parent.path))
+            twin = folders.get(twin_path)
+            if twin is not None:
+                folder.alias_of = twin.alias_of or twin.path
+
+
+def shared_names(folder: Folder, folders: Mapping[str, Folder]) -> frozenset[str]:
+    """Names in an alias that its owner lists too; what it does not list is counted here."""
+    if not folder.alias_of:
+        return frozenset()
+    return frozenset(folders[folder.alias_of].directory.listing.split_names())
+
+
+def _count(folders: Mapping[str, Folder], view: View) -> list[Count]:
+    """What each root of the view lists and owns."""
+    counts = [Count() for _ in view.roots]
+    for folder in folders.values():
+        count = counts[folder.root]
+        listing = folder.directory.listing
+        count.add(listing.types, listing.bytes)
+        shared = shared_names(folder, folders)
+        names = listing.split_names() if shared or listing.has_containers else []
+        # What the owner does not list can be an alias only as a folder that is listed elsewhere.
+        for index in range(len(names)) if shared else listing.containers():
+            letter = listing.types[index]
+            if alias_of(folder, names[index], letter, shared, folders):
+                count.add(letter, listing.sizes[index], -1)
+                count.aliases += 1
+    return counts
+
+
+def alias_of(
+    folder: Folder,
+    name: str,
+    letter: str,
+    shared: frozenset[str],
+    folders: Mapping[str, Folder],
+) -> str:
+    """Path of the entry that owns the row `name` of `folder`; empty where it owns itself."""
+    if letter in CONTAINERS:
+        child = folders.get(join(folder.path, name))
+        if child is not None:
+            return child.alias_of
+    return join(folder.alias_of, name) if name in shared else ""
+
+
+def _rank(root: Root) -> int:
+    return KINDS.index(root.kind) if root.kind in KINDS else len(KINDS)
+
+
+def order(joined: str, names: Sequence[str]) -> Sequence[int]:
+    """Indices of the rows in the order in which their shown names sort."""
+    if is_utf8(joined):
+        return range(len(names))
+    return sorted(range(len(names)), key=lambda index: _name_key(names[index]))
+
+
+_Key = list[tuple[str, str]]
+"""What entries are sorted by: each component as it is shown, then as it is."""
+
+
+def _name_key(name: str) -> tuple[str, str]:
+    return readable(name), name
+
+
+def _key_below(path: str, top: str) -> _Key:
+    return [_name_key(name) for name in tail(path, top).split(os.sep)]
+
+
+def _root_key(path: str, base: str | None) -> _Key:
+    """An absolute POSIX path begins with an empty component and so comes before relative ones."""
+    text = (tail(path, base) or ".") if base is not None and is_below(path, base) else path
+    return [_name_key(name) for name in text.split(os.sep)]

@@ -1,0 +1,246 @@
+"""Reading an inventory: header, entries as a stream, and the snapshot it was written from."""
+
+from __future__ import annotations
+
+import os
+from array import array
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import repeat
+from typing import Any, BinaryIO
+
+import orjson
+
+from scanner.core.digests import ALGORITHM
+from scanner.core.serialize import mtime_of, native, raw_text, readable
+from scanner.core.snapshot import (
+    BROKEN_LINK,
+    CONTAINERS,
+    DIRECTORY,
+    DIRECTORY_LINK,
+    FILE,
+    FILE_LINK,
+    OTHER,
+    Directory,
+    Row,
+    Snapshot,
+    listing_of,
+)
+from scanner.errors import InventoryError
+from scanner.output.atomic import cannot
+
+
+def is_file(entry: Mapping[str, Any]) -> bool:
+    """Whether it is a file or a link to one."""
+    return entry["type"] == "file" or entry.get("leads_to") == "file"
+
+
+def header_of(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The header of the inventory at `path`. Raises as `read_entries` does."""
+    header = read_header(path)
+    if header is None:
+        next(read_entries(path), None)  # says what is wrong
+        raise UnreadableInventoryError(f"{readable(os.fspath(path))} is being replaced; try again")
+    return header
+
+
+@contextmanager
+def _damage_told(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Where an entry lacks what all have, or has it in another form, say that and no more."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UnreadableInventoryError(
+            f"the inventory at {readable(os.fspath(path))} is damaged: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+SCHEMA = 1
+
+_HEADER_END = b'"entries":[\n'
+
+_END = b"]}\n"
+
+_LONGEST_HEADER = 1 << 26
+"""Bytes read in search of the end of line 1: a file without line ends is none of ours."""
+
+_LETTERS = {"file": FILE, "directory": DIRECTORY, "other": OTHER}
+
+_LINK_LETTERS = {"file": FILE_LINK, "directory": DIRECTORY_LINK, None: BROKEN_LINK}
+
+
+class UnreadableInventoryError(InventoryError):
+    """A file is missing, is no inventory, or is damaged."""
+
+
+def read_header(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The header of the inventory at `path`, by its first line alone, without `entries`.
+
+    None where there is no file or it is no inventory. Raises OutputError where it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            return _parse_header(file.readline(_LONGEST_HEADER))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise cannot("read", os.fspath(path), error) from error
+
+
+def read_entries(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """The entries of the inventory at `path` one by one, in its order.
+
+    Raises UnreadableInventoryError where it is missing or damaged (that may be after many
+    entries), OutputError where it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            _header_of(file, path)
+            yield from _parse_entries(file, path)
+    except FileNotFoundError:
+        raise UnreadableInventoryError(f"there is no inventory at {_name(path)}") from None
+    except OSError as error:
+        raise cannot("read", os.fspath(path), error) from error
+
+
+def snapshot_from(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Snapshot]:
+    """The header of the inventory at `path`, and the snapshot that it was written from.
+
+    All that `project` keeps comes back exactly, and fingerprints, targets of links and mtimes of
+    directories (not of those behind links). Inodes, devices and ignored names are not in the file.
+    A directory that had no listing has none again. Raises as `read_entries` does.
+    """
+    try:
+        with open(path, "rb") as file:
+            header = _header_of(file, path)
+            return header, _rebuild(header, _parse_entries(file, path))
+    except FileNotFoundError:
+        raise UnreadableInventoryError(f"there is no inventory at {_name(path)}") from None
+    except OSError as error:
+        raise cannot("read", os.fspath(path), error) from error
+
+
+def base_of(header: Mapping[str, Any]) -> str | None:
+    """The folder that paths in an inventory with this header are relative to, if any.
+
+    ValueError where it is damaged.
+    """
+    return native(header, None, "base") if "base" in header else None
+
+
+def _name(path: str | os.PathLike[str]) -> str:
+    """A path as messages show it."""
+    return readable(os.fspath(path))
+
+
+def _parse_header(line: bytes) -> dict[str, Any] | None:
+    if not line.endswith(_HEADER_END):
+        return None
+    try:
+        header = orjson.loads(line + _END)
+    except orjson.JSONDecodeError:
+        return None
+    if not isinstance(header, dict) or not isinstance(header.get("schema"), int):
+        return None
+    del header["entries"]
+    return header
+
+
+def _header_of(file: BinaryIO, path: str | os.PathLike[str]) -> dict[str, Any]:
+    header = _parse_header(file.readline(_LONGEST_HEADER))
+    if header is None:
+        raise UnreadableInventoryError(f"{_name(path)} is not an inventory")
+    if header["schema"] > SCHEMA:
+        raise UnreadableInventoryError(
+            f"{_name(path)} was written by a newer version (schema {header['schema']}, "
+            f"this version reads up to {SCHEMA})"
+        )
+    return header
+
+
+def _parse_entries(file: BinaryIO, path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+    """The entries after line 1. A file without its last line was cut off, and is damaged."""
+    number = 1
+    for line in file:
+        number += 1
+        if line == _END:
+            if file.read(1):
+                break
+            return
+        try:
+            entry = orjson.loads(line[:-2] if line.endswith(b",\n") else line)
+        except orjson.JSONDecodeError:
+            break
+        if not isinstance(entry, dict):
+            break
+        yield entry
+    raise UnreadableInventoryError(f"{_name(path)} is damaged at line {number}")
+
+
+class _Columns:
+    """A listing that grows row by row, in any order."""
+
+    def __init__(self) -> None:
+        self.mtime = 0
+        self._names: list[str] = []
+        self._types: list[str] = []
+        self._sizes = array("q")
+        self._mtimes = array("q")
+        self._targets: list[tuple[str, str]] = []
+        self._fingerprints: dict[str, bytes] = {}
+
+    def add(self, name: str, entry: Mapping[str, Any]) -> str:
+        """Add a row, and return its type. Raises KeyError, TypeError, ValueError, OverflowError."""
+        kind = entry["type"]
+        letter = _LINK_LETTERS[entry.get("leads_to")] if kind == "symlink" else _LETTERS[kind]
+        self._sizes.append(entry["size"] if letter in (FILE, FILE_LINK) else 0)
+        self._mtimes.append(mtime_of(entry) if letter not in (DIRECTORY, OTHER) else 0)
+        self._names.append(name)
+        self._types.append(letter)
+        if "target" in entry:
+            self._targets.append((name, raw_text(entry, "target")))
+        algorithm, _, digits = entry.get("fingerprint", "").partition(":")
+        if algorithm == ALGORITHM:
+            self._fingerprints[name] = bytes.fromhex(digits)
+        return letter
+
+    def directory(self) -> Directory:
+        rows = map(Row, self._names, self._types, self._sizes, self._mtimes, repeat(0))
+        directory = Directory(listing_of(rows, targets=self._targets), self.mtime)
+        return directory.with_fingerprints(self._fingerprints) if self._fingerprints else directory
+
+
+def _rebuild(header: Mapping[str, Any], entries: Iterable[dict[str, Any]]) -> Snapshot:
+    columns: dict[str, _Columns] = {}
+    prefix, parent = "", _Columns()
+    entry: Mapping[str, Any] = header
+    try:
+        base = base_of(header)
+        for entry in header["roots"]:
+            if "mtime" in entry or "mtime_ns" in entry:
+                root = columns.setdefault(native(entry, base), _Columns())
+                root.mtime = mtime_of(entry)
+        for entry in entries:
+            text = entry["path"]
+            before, _, name = text.rpartition("/")
+            path = ""
+            if "path_b64" in entry or before != prefix or not prefix:
+                path = native(entry, base)
+                folder, name = os.path.split(path)
+                parent = columns.setdefault(folder, _Columns())
+                prefix = "" if "path_b64" in entry else before
+            letter = parent.add(name, entry)
+            if letter in CONTAINERS and "size" in entry:
+                child = columns.setdefault(path or native(entry, base), _Columns())
+                child.mtime = mtime_of(entry) if letter == DIRECTORY else 0
+    except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
+        raise UnreadableInventoryError(
+            f"the inventory is damaged at {readable(str(entry.get('path', 'its header')))!r}: "
+            f"{type(error).__name__}"
+        ) from error
+    snapshot: Snapshot = {}
+    while columns:
+        path = next(iter(columns))
+        snapshot[path] = columns.pop(path).directory()
+    return snapshot

@@ -1,0 +1,312 @@
+"""The journal: the append-only list of changes, one JSON object a line.
+
+Every line carries its scan's number, its own number `n` in the scan and how many `of` there are,
+so that both a crashed writer and a reader can tell a whole scan from a torn one. All lines of a
+scan stand together in one file; `S.changes.jsonl` is the newest, `S.changes.1.jsonl` what was
+rotated out of it last, and so on. `schemas/change.schema.json` says what each field means.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import IO, Any, BinaryIO
+
+import orjson
+
+from scanner.core.changes import Change
+from scanner.core.serialize import mtime_fields, path_fields, readable, time_text
+from scanner.errors import OutputError
+from scanner.output.atomic import cannot, patiently, sync_file, sync_folder
+from scanner.output.journal_reader import _generation, _generations, _open, _parse
+
+_CHUNK = 1 << 20
+"""Bytes gathered before a write."""
+
+_BLOCK = 1 << 16
+"""Bytes read at once when going backwards: some 250 lines."""
+
+_START = b'{"scan":'
+
+
+def encode(change: Change, *, scan: int, n: int, of: int, time_ns: int, base: str | None) -> bytes:
+    """The line of `change`, number `n` (from 1) `of` those of `scan`, committed at `time_ns`.
+
+    Files and links always have their size, and files their mtime; links have one where it is not
+    0, and nothing else has either. Fields that are not known are left out.
+    """
+    fields: dict[str, Any] = {"scan": scan, "n": n, "of": of, "time": time_text(time_ns)}
+    fields["kind"] = change.kind
+    if change.type:
+        fields["type"] = change.type
+    fields.update(path_fields(change.path, base))
+    if change.source:
+        fields.update(path_fields(change.source, base, "from"))
+    fields["root"] = readable(change.root)
+    if change.type in ("file", "symlink") and change.kind != "baseline":
+        fields["size"] = change.size
+        if change.type == "file" or change.mtime:
+            fields.update(mtime_fields(change.mtime))
+    if change.evidence:
+        fields["evidence"] = change.evidence
+    if change.files >= 0:
+        fields["files"] = change.files
+    if change.bytes >= 0:
+        fields["bytes"] = change.bytes
+    if change.reason:
+        fields["reason"] = readable(change.reason)
+    if change.pack is not None:
+        fields["pack"] = change.pack.as_json()
+    return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
+
+
+class Journal:
+    """The one writer of the journal at `path`.
+
+    Before an append that finds the file at `limit_bytes` or more, it is rotated; `keep` (at least
+    1) rotated files stay. No file is held open between appends. All methods raise OutputError.
+    """
+
+    def __init__(self, path: str | os.PathLike[str], *, limit_bytes: int, keep: int) -> None:
+        self.path = os.fspath(path)
+        self._limit = limit_bytes
+        self._keep = max(1, keep)
+        self._torn_at: int | None = None
+        """Where the lines of a failed append begin that could not be taken back at once."""
+
+    def append(self, lines: Iterable[bytes]) -> None:
+        """Append all lines of one scan, in order, and force them to the disk.
+
+        Where that fails nothing of them stays, so that the same scan can be appended again.
+        """
+        try:
+            self._append(lines)
+        except OSError as error:
+            raise cannot("write", self.path, error) from error
+
+    def recover(self, pending: Sequence[tuple[int, Sequence[bytes]]]) -> int:
+        """Make the journal whole after a crash at any point; how many lines were appended.
+
+        To be called before the first append, and in place of the next one after an append failed,
+        with the number and lines of each scan whose append was not confirmed. What the end of the
+        file holds of an incomplete scan is cut off; then those lines of `pending` that are in no
+        file are appended. Calling it again changes nothing.
+        """
+        try:
+            self._take_back_torn()
+            self._cut_tail({number: len(lines) for number, lines in pending})
+            present = self._present({number: len(lines) for number, lines in pending})
+            appended = 0
+            for number, lines in sorted(pending, key=lambda scan: scan[0]):
+                missing = [line for n, line in enumerate(lines, 1) if n not in present[number]]
+                self._append(missing)
+                appended += len(missing)
+            return appended
+        except OSError as error:
+            raise cannot("write", self.path, error) from error
+
+    def last_scan(self) -> int:
+        """Number of the last scan that the journal holds lines of; 0 where it is empty."""
+        try:
+            for _, line in self._backwards():
+                return int(line["scan"])
+            return 0
+        except OSError as error:
+            raise cannot("read", self.path, error) from error
+
+    @property
+    def position(self) -> int:
+        """Size in bytes of the newest file; 0 where there is none."""
+        try:
+            return os.path.getsize(self.path)
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise cannot("read", self.path, error) from error
+
+    # Appending
+
+    def _append(self, lines: Iterable[bytes]) -> None:
+        chunks = _gather(lines)
+        first = next(chunks, None)
+        if first is None:
+            return  # a scan that found nothing neither makes nor rotates a file
+        self._take_back_torn()
+        self._rotate_where_due()
+        with open(self.path, "ab", buffering=0) as file:
+            start = file.seek(0, os.SEEK_END)
+            try:
+                _write_all(file, first)
+                for chunk in chunks:
+                    _write_all(file, chunk)
+                sync_file(file.fileno())
+                if start == 0:
+                    sync_folder(os.path.dirname(self.path))
+            except BaseException:
+                # The scan stays pending and is appended again: no part of it may stand here.
+                self._torn_at = start
+                try:
+                    _truncate(file, start)
+                    self._torn_at = None
+                except OSError:
+                    pass  # what the write met is reported; the next append tries again
+                raise
+
+    def _take_back_torn(self) -> None:
+        if self._torn_at is None:
+            return
+        try:
+            with open(self.path, "r+b") as file:
+                if file.seek(0, os.SEEK_END) > self._torn_at:
+                    _truncate(file, self._torn_at)
+        except FileNotFoundError:
+            pass  # someone deleted the file, and the torn lines with it
+        self._torn_at = None
+
+    def _rotate_where_due(self) -> None:
+        if self.position < self._limit or self.position == 0:
+            return
+        names = [_generation(self.path, number) for number in range(self._keep + 1)]
+        # A crash in between leaves a gap: moving files up to the first gap closes it.
+        free = next((i for i in range(1, self._keep + 1) if not os.path.exists(names[i])), None)
+        try:
+            for number in range(free or self._keep, 0, -1):
+                _replace(names[number - 1], names[number])
+            for number, path in _generations(self.path):
+                if number > self._keep:
+                    os.unlink(path)
+        except OSError:
+            # A reader on Windows holds a file: the newest grows beyond its limit until the next
+            # append, since the journal is never delayed. A gap is closed then as after a crash.
+            pass
+        sync_folder(os.path.dirname(self.path))
+
+    # Recovering
+
+    def _cut_tail(self, pending: Mapping[int, int]) -> None:
+        """Cut the newest file after the last line of a complete scan.
+
+        A scan is complete if it ends with its last line. Of a pending one every line is looked
+        at: in a power cut the disk may have kept the last block and lost one before it.
+        """
+        file = _open(self.path, "r+b")
+        if file is None:
+            return
+        with file:
+            size = file.seek(0, os.SEEK_END)
+            keep = _end_of_complete(file, size, pending)
+            if keep == size:
+                return
+            if keep == 0:
+                self._check_ours(file)
+            _truncate(file, keep)
+            sync_file(file.fileno())
+
+    def _check_ours(self, file: BinaryIO) -> None:
+        """Rather stop than empty a file that someone else wrote."""
+        file.seek(0)
+        head = file.read(len(_START))
+        # After a power cut, blocks that were never written read as zeros.
+        if any(byte not in (0, ours) for byte, ours in zip(head, _START, strict=False)):
+            raise OutputError(
+                f"{readable(self.path)} is not a list of changes: move it away, "
+                "or choose another --output"
+            )
+
+    def _present(self, pending: Mapping[int, int]) -> dict[int, set[int]]:
+        """Which lines of the pending scans stand in the journal, by `n`."""
+        present: dict[int, set[int]] = {number: set() for number in pending}
+        if pending:
+            oldest = min(pending)
+            for _, line in self._backwards():
+                if line["scan"] < oldest:
+                    break
+                if line["of"] == pending.get(line["scan"]):
+                    present[line["scan"]].add(line["n"])
+        return present
+
+    def _backwards(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The whole lines of all files, newest first, each with its offset in its file."""
+        for _, path in sorted(_generations(self.path)):
+            file = _open(path)
+            if file is None:
+                continue
+            with file:
+                for offset, line in _lines_backwards(file, file.seek(0, os.SEEK_END)):
+                    fields = _parse(line)
+                    if fields is not None:
+                        yield offset, fields
+
+
+def _end_of_complete(file: BinaryIO, size: int, pending: Mapping[int, int]) -> int:
+    """Offset after the last line of the last complete scan in `file`; 0 where there is none."""
+    end = size
+    tail: int | None = None
+    expected = complete_end = 0
+    found: set[int] = set()
+    for offset, line in _lines_backwards(file, size):
+        fields = _parse(line)
+        if fields is None:
+            if tail is None:
+                end = offset
+            continue
+        scan, n, of = fields["scan"], fields["n"], fields["of"]
+        if tail is None:
+            if n == of and scan not in pending:
+                return end
+            tail, expected = scan, of
+            complete_end = end if n == of == pending.get(scan) else 0
+        elif scan != tail:
+            return offset + len(line)
+        found.add(n)
+        if n == 1:
+            return complete_end if complete_end and len(found) == expected else offset
+    return 0
+
+
+def _lines_backwards(file: BinaryIO, end: int) -> Iterator[tuple[int, bytes]]:
+    """(offset, line) from the last line before `end` to the first, in small memory.
+
+    Lines have their newline, but for a torn last one.
+    """
+    data = b""
+    start = stop = end
+    while start > 0:
+        step = min(_BLOCK, start)
+        start -= step
+        file.seek(start)
+        data = file.read(step) + data[:stop]
+        stop = len(data)
+        while (cut := data.rfind(b"\n", 0, max(stop - 1, 0))) >= 0:
+            yield start + cut + 1, data[cut + 1 : stop]
+            stop = cut + 1
+    if stop:
+        yield 0, data[:stop]
+
+
+def _gather(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines joined to chunks of about a megabyte."""
+    gathered: list[bytes] = []
+    size = 0
+    for line in lines:
+        gathered.append(line)
+        size += len(line)
+        if size >= _CHUNK:
+            yield b"".join(gathered)
+            gathered, size = [], 0
+    if gathered:
+        yield b"".join(gathered)
+
+
+def _write_all(file: Any, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+def _truncate(file: IO[bytes], size: int) -> None:
+    file.truncate(size)
+
+
+def _replace(source: str, target: str) -> None:
+    patiently(lambda: os.replace(source, target))

@@ -1,0 +1,86 @@
+"""The status: a small file that is replaced after every scan, the heartbeat of the program.
+
+What moves in every scan stands here and not in the inventory (design rule 10).
+`schemas/status.schema.json` says what each field means.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from operator import index
+from typing import Any
+
+import orjson
+
+from scanner.core.serialize import readable, time_ns
+from scanner.output.atomic import VolatileFile, cannot
+
+SCHEMA = 1
+
+_CLOCK_SLACK = 10**10
+"""Nanoseconds by which a process may seem younger than it is: its birth is counted from the
+machine's start, and the wall clock has been set since."""
+
+
+def write_status(path: str | os.PathLike[str], status: Mapping[str, Any]) -> None:
+    """Replace the status at `path`. Raises OutputError.
+
+    Readers see it whole, but it is not forced to the disk: after a power cut an old heartbeat is
+    worth nothing, and an fsync in every scan would keep a disk awake that has nothing to do.
+    """
+    with VolatileFile(path) as file:
+        file.write(_dumps(status))
+
+
+def read_status(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The status at `path`; None where there is none, or what is there is damaged.
+
+    Raises OutputError where it cannot be read.
+    """
+    try:
+        with open(path, "rb") as file:
+            status = orjson.loads(file.read())
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return None
+    except OSError as error:
+        raise cannot("read", os.fspath(path), error) from error
+    return status if isinstance(status, dict) else None
+
+
+def is_alive(status: Mapping[str, Any] | None) -> bool:
+    """Whether the program that wrote `status` still runs on this machine.
+
+    A process that is younger than the status has only inherited its number.
+    """
+    if status is None or status.get("state") == "stopped":
+        return False
+    import psutil
+
+    try:
+        born = psutil.Process(index(status["pid"])).create_time()
+        return born * 10**9 <= time_ns(status["updated"]) + _CLOCK_SLACK
+    except psutil.AccessDenied:
+        return True  # on Windows and macOS another user's process exists, and says no more
+    except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
+        return False
+
+
+def _dumps(status: Mapping[str, Any]) -> bytes:
+    option = orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE
+    try:
+        return orjson.dumps(dict(status), option=option)
+    except orjson.JSONEncodeError:
+        # One name that is not UTF-8, in a message of the operating system for one.
+        return orjson.dumps(_readable(status), option=option)
+
+
+def _readable(value: Any) -> Any:
+    """`value` with every text in it readable."""
+    if isinstance(value, str):
+        return readable(value)
+    if isinstance(value, Mapping):
+        return {readable(key): _readable(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return [_readable(item) for item in value]
+    return value

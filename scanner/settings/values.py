@@ -1,0 +1,292 @@
+"""Reading and writing single values: durations, sizes, fractions, paths, patterns.
+
+Each parser raises ValueError with a text that says what was expected.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeVar, get_args
+
+from pydantic import AfterValidator, PlainSerializer, PlainValidator
+
+from scanner.core.digests import ALGORITHMS
+
+AUTO: Final = "auto"
+"""The value of `every` with which each lane finds its interval itself."""
+
+OFF: Final = "off"
+"""The value of `hash` with which nothing is read whole."""
+
+SHORTEST_EVERY = 1.0
+"""Seconds between scans that are allowed at least."""
+
+_Number = TypeVar("_Number", int, float)
+
+LogLevel = Literal["debug", "info", "warning", "error"]
+
+_LEVELS = get_args(LogLevel)
+
+_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0, "ms": 0.001}
+
+_LONGEST = 3650 * 86400.0
+
+_BYTES = {
+    "tb": 10**12,
+    "gb": 10**9,
+    "mb": 10**6,
+    "kb": 10**3,
+    "tib": 2**40,
+    "gib": 2**30,
+    "mib": 2**20,
+    "kib": 2**10,
+    "b": 1,
+    "": 1,
+}
+
+_SIZE_NAMES = ("TB", "TiB", "GB", "GiB", "MB", "MiB", "kB", "KiB")
+
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)")
+
+
+def parse_duration(value: object) -> float:
+    """Seconds in a text such as "30s", "2m", "1.5h", "500ms" or "1d"; a bare number is seconds.
+
+    Raises ValueError, whose text says what was expected, for anything else, for negative numbers
+    and for more than ten years.
+    """
+    number, unit = _quantity(value)
+    seconds = number * _SECONDS.get(unit, math.nan)
+    if not 0 <= seconds <= _LONGEST:  # false for NaN as well
+        raise ValueError(
+            "expected a duration such as 30s, 2m, 1.5h or 1d, or a number of seconds, "
+            f"not {value!r}"
+        )
+    return seconds
+
+
+def format_duration(seconds: float) -> str:
+    """The shortest text that `parse_duration` reads back as `seconds`: 900.0 is "15m"."""
+    for unit in ("d", "h", "m"):
+        if seconds and seconds % _SECONDS[unit] == 0:
+            return f"{int(seconds // _SECONDS[unit])}{unit}"
+    if 0 < seconds < 1 and (seconds * 1000).is_integer():
+        return f"{int(seconds * 1000)}ms"
+    return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
+
+
+def format_every(every: float | Literal["auto"]) -> str:
+    """A value of `every` as it is written: "30s" or "auto"."""
+    return AUTO if every == AUTO else format_duration(every)
+
+
+def parse_fraction(value: object) -> float:
+    """A fraction above 0 and up to 1, also as a percentage: 0.02 and "2%" are the same.
+
+    Raises ValueError, whose text says what was expected, for anything else.
+    """
+    is_percentage = isinstance(value, str) and value.strip().endswith("%")
+    number, unit = _quantity(value.strip()[:-1] if is_percentage else value)  # type: ignore[attr-defined]
+    fraction = number / 100 if is_percentage else number
+    if unit or not 0 < fraction <= 1:
+        raise ValueError(
+            f"expected a fraction above 0 and up to 1, such as 0.5 or 50%, not {value!r}"
+        )
+    return fraction
+
+
+def parse_size(value: object) -> int:
+    """Bytes in a text such as "10MB" (10 million), "64KiB" (65536) or "1GB", or a bare number.
+
+    Raises ValueError, whose text says what was expected, for anything else.
+    """
+    number, unit = _quantity(value)
+    size = number * _BYTES.get(unit, math.nan)
+    if not 0 <= size < 2**63:
+        raise ValueError(
+            f"expected a size such as 10MB, 64KiB or 1GB, or a number of bytes, not {value!r}"
+        )
+    return round(size)
+
+
+def format_size(size: int) -> str:
+    """The shortest text that `parse_size` reads back as `size`: 10000000 is "10MB"."""
+    for unit in _SIZE_NAMES:
+        if size and size % _BYTES[unit.lower()] == 0:
+            return f"{size // _BYTES[unit.lower()]}{unit}"
+    return str(size)
+
+
+def _quantity(value: object) -> tuple[float, str]:
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value), ""
+    found = _QUANTITY.fullmatch(value.strip().lower()) if isinstance(value, str) else None
+    return (float(found[1]), found[2]) if found else (math.nan, "")
+
+
+def parse_algorithms(value: object) -> tuple[str, ...]:
+    """Names of content hashes: a list, one name, names with commas between them, or "off".
+
+    Raises ValueError, whose text says what was expected, for anything else.
+    """
+    items = value.split(",") if isinstance(value, str) else _items(value, "hashes")
+    names = [item.strip().lower() if isinstance(item, str) else item for item in items]
+    if names in ([OFF], [""]):
+        return ()
+    for name in names:
+        if name not in ALGORITHMS:
+            raise ValueError(
+                f"expected a list of {' and '.join(ALGORITHMS)}, or {OFF}, not {value!r}"
+            )
+    return tuple(name for name in ALGORITHMS if name in names)
+
+
+def format_algorithms(names: Sequence[str]) -> str | list[str]:
+    """A value of `hash` as it is written."""
+    return list(names) or OFF
+
+
+def _read_flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    words = {"true": True, "yes": True, "on": True, "1": True}
+    words |= {"false": False, "no": False, "off": False, "0": False}
+    if isinstance(value, str) and value.strip().lower() in words:
+        return words[value.strip().lower()]
+    raise ValueError(f"expected true or false, not {value!r}")
+
+
+def _read_count(value: object) -> int:
+    number, unit = _quantity(value)
+    if unit or not number.is_integer():
+        raise ValueError(f"expected a whole number, not {value!r}")
+    return int(number)
+
+
+def _read_rate(value: object) -> float:
+    try:
+        rate = float(value) if isinstance(value, (int, float, str)) else -1.0
+    except ValueError:
+        rate = -1.0
+    if isinstance(value, bool) or not 0 <= rate < math.inf:
+        raise ValueError(f"expected a number of 0 or more, not {value!r}")
+    return rate
+
+
+def _read_every(value: object) -> float | Literal["auto"]:
+    if isinstance(value, str) and value.strip().lower() == AUTO:
+        return AUTO
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; or auto") from None
+    if seconds < SHORTEST_EVERY:
+        least = format_duration(SHORTEST_EVERY)
+        raise ValueError(f"expected at least {least}, not {format_duration(seconds)}")
+    return seconds
+
+
+def _read_level(value: object) -> str:
+    if isinstance(value, str) and value.strip().lower() in _LEVELS:
+        return value.strip().lower()
+    raise ValueError(f"expected one of {', '.join(_LEVELS)}, not {value!r}")
+
+
+def _read_cron(value: object) -> str:
+    fields = value.split() if isinstance(value, str) else ["?"]
+    if len(fields) not in (0, 5):
+        raise ValueError(
+            "expected five fields (minute, hour, day of month, month, day of week) such as "
+            f"'*/5 * * * *', not {value!r}"
+        )
+    return " ".join(fields)
+
+
+def _read_name(value: object) -> str | None:
+    if value is None or (isinstance(value, str) and re.fullmatch(r"[\w.-]+", value)):
+        return value
+    raise ValueError(f"expected the name of a profile, not {value!r}")
+
+
+def _read_path(value: object) -> Path:
+    if isinstance(value, str | os.PathLike) and str(value).strip() and "\0" not in str(value):
+        return Path(value)
+    raise ValueError(f"expected a path, not {value!r}")
+
+
+def _read_optional_path(value: object) -> Path | None:
+    return None if value is None else _read_path(value)
+
+
+def _read_paths(value: object) -> tuple[Path, ...]:
+    return tuple(_read_path(item) for item in _items(value, "paths"))
+
+
+def _read_patterns(value: object) -> tuple[str, ...]:
+    patterns: list[str] = []
+    for pattern in _items(value, "patterns"):
+        if not isinstance(pattern, str):
+            raise ValueError(f"expected patterns such as '*.tmp', not {pattern!r}")
+        if pattern.strip():
+            patterns.append(pattern)
+    return tuple(patterns)
+
+
+def _read_optional_patterns(value: object) -> tuple[str, ...] | None:
+    return None if value is None else _read_patterns(value)
+
+
+def _items(value: object, what: str) -> Sequence[object]:
+    if isinstance(value, str | os.PathLike):
+        return (value,)
+    if isinstance(value, list | tuple):
+        return value
+    raise ValueError(f"expected a list of {what}, not {value!r}")
+
+
+def _at_least(minimum: _Number, show: Callable[[_Number], str]) -> AfterValidator:
+    def check(value: _Number) -> _Number:
+        if value < minimum:
+            raise ValueError(f"expected at least {show(minimum)}, not {show(value)}")
+        return value
+
+    return AfterValidator(check)
+
+
+def _texts(paths: Iterable[Path]) -> list[str]:
+    return [str(path) for path in paths]
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+Duration = Annotated[float, PlainValidator(parse_duration), PlainSerializer(format_duration)]
+
+Size = Annotated[int, PlainValidator(parse_size), PlainSerializer(format_size)]
+
+Flag = Annotated[bool, PlainValidator(_read_flag)]
+
+Count = Annotated[int, PlainValidator(_read_count)]
+
+Fraction = Annotated[float, PlainValidator(parse_fraction)]
+
+Every = Annotated[
+    float | Literal["auto"], PlainValidator(_read_every), PlainSerializer(format_every)
+]
+
+OnePath = Annotated[Path, PlainValidator(_read_path), PlainSerializer(_text)]
+
+OptionalPath = Annotated[Path | None, PlainValidator(_read_optional_path), PlainSerializer(_text)]
+
+Paths = Annotated[tuple[Path, ...], PlainValidator(_read_paths), PlainSerializer(_texts)]
+
+Algorithms = Annotated[
+    tuple[str, ...], PlainValidator(parse_algorithms), PlainSerializer(format_algorithms)
+]
+
+Patterns = Annotated[tuple[str, ...], PlainValidator(_read_patterns)]

@@ -1,0 +1,89 @@
+"""What readers are shown of a store: states of roots, unreachable places, the inventory's view."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from scanner.core.memory import ONLINE, PARTIAL, RootRecord
+from scanner.core.roots import Root, owner_of
+from scanner.core.serialize import shown
+from scanner.diff.growth import growing
+from scanner.output.inventory_view import RootView, Unreachable, View
+from scanner.store.store import Store
+
+
+class RootState(NamedTuple):
+    """State of a root, why, since when (nanoseconds), and the type of its file system."""
+
+    state: str
+    reason: str
+    since: int
+    filesystem: str
+
+
+def root_states(store: Store, roots: Sequence[Root]) -> list[tuple[Root, RootState]]:
+    """The roots that were looked at, each with its state: online only if all mounts below it
+    are."""
+    memory = store.memory
+    troubled: dict[str, RootRecord] = {}
+    for record in _offline_mounts(store):
+        owner = owner_of(record.path, roots)
+        if owner is not None:
+            troubled.setdefault(owner.id, record)
+    states = []
+    for root in roots:
+        own = memory.roots.get(root.id)
+        if own is None:
+            continue
+        state = RootState(own.state, own.reason, own.since, own.filesystem)
+        if root.id in troubled and own.state == ONLINE:
+            inner = troubled[root.id]
+            reason = f"{shown(inner.path, store.base)} is {inner.state}: {inner.reason}"
+            state = RootState(PARTIAL, reason, inner.since, own.filesystem)
+        states.append((root, state))
+    return states
+
+
+def unreachable(store: Store) -> list[Unreachable]:
+    """Places that answer with errors, sorted: their entries are the last known ones."""
+    found = [
+        Unreachable(path, unread.error, unread.since)
+        for path, unread in store.memory.unreachable.items()
+    ]
+    found += [
+        Unreachable(record.path, f"{record.state}: {record.reason}", record.since)
+        for record in _offline_mounts(store)
+    ]
+    return sorted(found, key=lambda place: place.path)
+
+
+def _offline_mounts(store: Store) -> list[RootRecord]:
+    return [
+        record
+        for record in store.memory.roots.values()
+        if record.is_inner and record.walked and record.state not in (ONLINE, PARTIAL)
+    ]
+
+
+def view_of(store: Store, roots: Sequence[Root], now: int) -> View:
+    """What the inventory shows now."""
+    return View(
+        scan=store.scan,
+        generated=now,
+        base=store.base,
+        roots=[
+            RootView(root, state.state, state.since, state.filesystem, state.reason)
+            for root, state in root_states(store, roots)
+        ],
+        unreachable=unreachable(store),
+        snapshot=store.snapshot,
+        notes=store.notes(),
+        status=words(store),
+    )
+
+
+def words(store: Store) -> dict[str, str]:
+    """The status of files that are not whole yet, by path."""
+    unsettled = dict.fromkeys(growing(store.memory.unsettled, store.snapshot), "unsettled")
+    return unsettled | dict.fromkeys(store.downloads.look(store.snapshot), "partial")

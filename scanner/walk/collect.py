@@ -1,0 +1,296 @@
+"""All that a pass asks of walkers: the health of places, walks over them, fingerprints."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import ChainMap, defaultdict
+from collections.abc import Callable, Collection, Iterable
+from collections.abc import Set as AbstractSet
+from dataclasses import replace
+from typing import Protocol
+
+from scanner.comfyui.packs import KIND, Attention, is_believable, pack_around, pack_places
+from scanner.core.memory import OFFLINE, STALLED, Memory, Request
+from scanner.core.packs import Pack
+from scanner.core.progress import Progress
+from scanner.core.roots import Root, owner_of
+from scanner.core.snapshot import Entry, Snapshot
+from scanner.disk.filesystem import FileSystem, Stat
+from scanner.disk.links import leads_to
+from scanner.disk.mounts import Mount, mount_of
+from scanner.disk.trust import Trust
+from scanner.settings.schema import Settings
+from scanner.walk.health import Health, KnownMount, Moment, examine
+from scanner.walk.rules import Members, OwnFiles
+from scanner.walk.verification import Terms, Verification
+from scanner.walk.walk import LookAt, Walk
+from scanner.walk.walked import Walked
+from scanner.walk.zones import Places
+from scanner.workers.pool import Walkers
+from scanner.workers.remote import LostWalkerError
+from scanner.workers.requests import (
+    Failed,
+    Fingerprinted,
+    PackRead,
+    ReadPack,
+    SampleFile,
+    Stated,
+    StatPath,
+)
+
+log = logging.getLogger(__name__)
+
+PATIENCE = 2.0
+"""Seconds without an answer for which a lane waits for the mount of another (rule 3): for the proof
+of a move between the two, or to see what a link leads to."""
+
+
+class Known(Protocol):
+    """What earlier scans have left, as far as looking needs it."""
+
+    snapshot: Snapshot
+    memory: Memory
+
+    @property
+    def outputs(self) -> OwnFiles:
+        """Which files are this program's own."""
+        ...
+
+    def trust_of(self, mount: Mount) -> Trust:
+        """What is known of directory mtimes on `mount`."""
+        ...
+
+
+class Survey:
+    """Asks about the places of one output, each through the walker of its mount."""
+
+    def __init__(
+        self,
+        files: FileSystem,
+        walkers: Walkers,
+        store: Known,
+        settings: Settings,
+        members: Members,
+    ) -> None:
+        self._files = files
+        self._walkers = walkers
+        self._store = store
+        self._settings = settings
+        self._members = members
+        self._verifications: dict[str, Verification] = defaultdict(Verification)
+        self._attentions: dict[str, Attention] = defaultdict(Attention)
+
+    def examine(
+        self, roots: Iterable[Root], places: Places, requests: Iterable[Request]
+    ) -> dict[str, Health]:
+        """Health of each root, by id. A mount that a person accepted is not held against it."""
+        mounts = self._files.mounts()
+        accepted = {request.root for request in requests if not request.paths}
+        found = {}
+        for root in roots:
+            record = self._store.memory.roots.get(root.id)
+            known = None
+            if record is not None and record.walked:
+                known = KnownMount(record.mount_point, record.mount_identity)
+                if root.id in accepted:
+                    known = KnownMount("", "")
+            mount = places.mount_of(root, mounts)
+            try:
+                stat = self._stat(root.path, mount)
+            except LostWalkerError as lost:
+                state = STALLED if lost.is_stalled else OFFLINE
+                found[root.id] = Health(state, str(lost), mount)
+            else:
+                lives = replace(root, path=places.targets.get(root.path, root.path))
+                found[root.id] = examine(lives, stat, mounts, known)
+        return found
+
+    def _stat(self, path: str, mount: Mount, patience: float | None = None) -> Stat | Failed:
+        walker = self._walkers.of(mount, patience)
+        walker.ask(StatPath(path))
+        answer = walker.answer()
+        walker.answer()
+        assert isinstance(answer, Stated | Failed)
+        return answer.stat if isinstance(answer, Stated) else answer
+
+    def walk(
+        self,
+        root: Root,
+        places: Places,
+        health: Health,
+        moment: Moment,
+        *,
+        rematch: bool,
+        stopped: Callable[[], bool],
+        progress: Callable[[Progress], None] | None,
+    ) -> Walked | None:
+        """What is below `root`; None where its walker was lost on the way.
+
+        `rematch`: the ignore rules have changed since the last walk.
+        """
+
+        def look_at(path: str, where: str) -> Stat | Failed | None:
+            owner = owner_of(where, places.all)
+            mount = places.mount_of(owner, mounts) if owner else mount_of(where, mounts)
+            is_own = mount == health.mount
+            if mount in silent:
+                return None
+            try:
+                return self._stat(path, mount, None if is_own else PATIENCE)
+            except LostWalkerError:
+                silent.add(mount)
+                return None
+
+        silent: set[Mount] = set()
+        mounts = self._files.mounts()
+        started = self._files.monotonic()
+        try:
+            walk = self._make_walk(root, places, health, moment, look_at, rematch)
+            walked = walk.run(stopped, progress)
+        except LostWalkerError as lost:
+            log.debug("%s: %s", root.id, lost)
+            return None
+        if not stopped():
+            self._learn(root, health.mount, walked, started)
+        return walked
+
+    def read_packs(
+        self,
+        place: Root,
+        places: Places,
+        health: Health,
+        walked: Walked,
+        moment: Moment,
+        stopped: Callable[[], bool],
+    ) -> dict[str, Pack]:
+        """What the node packs in `place` are that `walked` gives reason to read, by path.
+
+        Those that could not be read, or not be believed, are left out.
+        """
+        if place.kind != KIND or place.path in walked.failed:
+            return {}
+        top = places.root_of(place).path
+        snapshot = ChainMap(walked.observed, self._store.snapshot)
+        packs = [
+            path
+            for path, is_directory in pack_places(snapshot, top)
+            if is_directory and path not in walked.foreign and owner_of(path, places.all) == place
+        ]
+        attention, settle = self._attentions[place.id], health.mount.settle
+        changed = {around for path in walked.observed if (around := pack_around(path, top))}
+        started, verify_within = moment.monotonic, self._settings.verify_within
+        due = attention.due(packs, changed, started=started, verify_within=verify_within)
+        found: dict[str, Pack] = {}
+        try:
+            walker = self._walkers.of(health.mount)
+            for path in reversed(due):  # last in, first out
+                walker.ask(ReadPack(path, is_directory=True))
+            while not stopped() and (answer := walker.answer()) is not None:
+                pack = answer.pack if isinstance(answer, PackRead) else None
+                if pack is None:
+                    continue
+                is_at_rest = attention.has_read(answer.path, started=started, settle=settle)
+                known = self._store.memory.packs.get(answer.path)
+                if is_believable(pack, known, is_at_rest=is_at_rest):
+                    found[answer.path] = pack
+        except LostWalkerError as lost:
+            log.debug("packs of %s: %s", place.id, lost)
+        return found
+
+    def _learn(self, root: Root, mount: Mount, walked: Walked, started: float) -> None:
+        """What a walk says of the mount's directory mtimes, and of its own cost (rule 5)."""
+        verification = self._verifications[root.id]
+        trust, settle = self._store.trust_of(mount), mount.settle
+        for path in walked.listed:
+            new = walked.observed.get(path)
+            was_at_rest = verification.saw(path, started, settle, has_changed=new is not None)
+            old = self._store.snapshot.get(path) if new and was_at_rest else None
+            if new and old and old.listing.names != new.listing.names:
+                trust.learn(mount, path, has_moved=old.mtime != new.mtime)
+        for path in walked.failed:
+            verification.lost(path)
+        verification.measured(
+            self._files.monotonic() - started, len(walked.listed), walked.directories
+        )
+
+    def _spared(self, root: Root, mount: Mount, moment: Moment) -> AbstractSet[str]:
+        """Which known directories a walk of `root` does not list while their mtime stays."""
+        memory = self._store.memory
+        hot = {os.path.dirname(path) for path in memory.unsettled} | memory.unreachable.keys()
+        terms = Terms(moment.interval, self._settings.verify_within, self._settings.duty)
+        return self._verifications[root.id].plan(
+            terms,
+            moment.monotonic,
+            is_trusted=self._store.trust_of(mount).is_earned(mount),
+            hot=hot,
+        )
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Note that directories are gone."""
+        for path in paths:
+            for verification in self._verifications.values():
+                verification.lost(path)
+
+    def verification_period(self, root: Root) -> float:
+        """Seconds within which every file of `root` is read again, as things stand."""
+        return self._verifications[root.id].period
+
+    def _make_walk(
+        self,
+        root: Root,
+        places: Places,
+        health: Health,
+        moment: Moment,
+        look_at: LookAt,
+        rematch: bool,
+    ) -> Walk:
+        mounts = self._files.mounts()
+        return Walk(
+            self._walkers.of(health.mount),
+            root.path,
+            self._store.snapshot,
+            self._members.of_walk(root, places, self._store.outputs),
+            has_inodes=health.mount.has_stable_inodes,
+            rematch=rematch,
+            look_at=look_at,
+            spared=self._spared(root, health.mount, moment),
+            leads_to=lambda path: leads_to(path, mounts),
+        )
+
+    def take_fingerprints(
+        self,
+        entries: Iterable[Entry],
+        places: Places,
+        stopped: Callable[[], bool],
+        own: Collection[Root] | None = None,
+    ) -> dict[str, bytes]:
+        """Fingerprints of the files that are still what `entries` say, by path.
+
+        Empty for those that could not be read or have changed; files of a mount that does not
+        answer are left out. Mounts of places that are not `own` get little time for it.
+        """
+        mounts = self._files.mounts()
+        by_mount: dict[Mount, dict[str, Entry]] = {}
+        for entry in entries:
+            owner = owner_of(entry.path, places.all)
+            mount = places.mount_of(owner, mounts) if owner else mount_of(entry.path, mounts)
+            by_mount.setdefault(mount, {})[entry.path] = entry
+        found: dict[str, bytes] = {}
+        ours = {places.mount_of(place, mounts) for place in (places.all if own is None else own)}
+        for mount, expected in by_mount.items():
+            try:
+                walker = self._walkers.of(mount, None if mount in ours else PATIENCE)
+                for path in reversed(expected):  # last in, first out
+                    walker.ask(SampleFile(path))
+                while (answer := walker.answer()) is not None and not stopped():
+                    sampled = answer.sampled if isinstance(answer, Fingerprinted) else None
+                    entry = expected[answer.path]
+                    is_same = sampled and (sampled.size, sampled.mtime) == (
+                        entry.size,
+                        entry.mtime,
+                    )
+                    found[answer.path] = sampled.fingerprint if sampled and is_same else b""
+            except LostWalkerError as lost:
+                log.debug("fingerprints on %s: %s", mount.point, lost)
+        return found

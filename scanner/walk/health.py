@@ -1,0 +1,71 @@
+"""Whether a root can be trusted before and after a walk (design rule 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from scanner.core.memory import HELD, MISSING, OFFLINE, ONLINE
+from scanner.core.roots import Root
+from scanner.disk.filesystem import Stat
+from scanner.disk.mounts import UNKNOWN, Mount, mount_of
+from scanner.workers.requests import Failed
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """State of a root at one moment, with the reason in words where it is not online."""
+
+    state: str
+    reason: str = ""
+    mount: Mount = UNKNOWN
+    identity: tuple[int, int] = (0, 0)
+    """Device and inode of the root's folder, to tell within one scan that it is the same."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownMount:
+    """The mount that a root was last walked on: its point and `Mount.identity`."""
+
+    point: str
+    identity: str
+
+
+def examine(
+    root: Root, answer: Stat | Failed, mounts: Iterable[Mount], known: KnownMount | None
+) -> Health:
+    """Health of `root` from a stat of its folder and the mount table.
+
+    `known` is None where the root has never been walked: it is then missing, not offline.
+    """
+    mounts = list(mounts)
+    mount = mount_of(root.path, mounts)
+    absent = MISSING if known is None else OFFLINE
+    # Without an identity (accepted, or lost with the state) the present mount is taken for known.
+    if known is not None and known.identity and known.identity != mount.identity:
+        if not any(other.point == known.point for other in mounts):
+            return Health(OFFLINE, f"{known.point} is not mounted", mount)
+        if not isinstance(answer, Failed):
+            return Health(HELD, f"{mount.point} now holds another file system", mount)
+    if isinstance(answer, Failed):
+        return Health(absent, answer.error, mount)
+    if not answer.is_directory:
+        return Health(absent, "not a folder", mount)
+    return Health(ONLINE, "", mount, (answer.device, answer.inode))
+
+
+def stayed_healthy(before: Health, after: Health) -> bool:
+    """Whether a walk between the two can be believed: same folder, same mount, still there."""
+    if after.state != ONLINE or before.mount.identity != after.mount.identity:
+        return False
+    # Elsewhere an inode number may be another one at each look.
+    return before.identity == after.identity or not after.mount.has_stable_inodes
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """When a walk started, on both clocks, and the interval between walks in seconds."""
+
+    wall: int
+    monotonic: float
+    interval: float

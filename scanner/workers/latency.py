@@ -1,0 +1,89 @@
+"""Seconds per call on a mount, measured through its worker."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from statistics import median
+
+from scanner.core.paths import join
+from scanner.disk.filesystem import FileSystem
+from scanner.disk.mounts import Mount
+from scanner.disk.probe import NAME_PREFIX
+from scanner.workers.pool import Walkers
+from scanner.workers.requests import Answer, Probe, StatPath, Timed, Took
+from scanner.workers.worker import Walker
+
+STATS = 15
+"""Stats one after the other whose median is told."""
+
+
+def latency(
+    files: FileSystem, walkers: Walkers, path: str, mount: Mount, limit: float = 10.0
+) -> float:
+    """Seconds of one call on `mount`, which holds the folder `path`.
+
+    Median of stats one after the other, of names that do not exist: each of them is new, so that
+    no cache of the client answers. Fewer of them where `limit` seconds have passed.
+    """
+    started = files.monotonic()
+    seconds = []
+    for name in _new_names([path] * STATS):
+        answer = _answer(walkers.of(mount), Timed(StatPath(name)))
+        assert isinstance(answer, Took)
+        seconds.append(answer.seconds)
+        if files.monotonic() - started > limit:
+            break
+    return median(seconds)
+
+
+def _answer(walker: Walker, request: Timed | Probe) -> Answer:
+    """The answer to one request."""
+    walker.ask(request)
+    answer = walker.answer()
+    walker.answer()
+    assert answer is not None
+    return answer
+
+
+def _new_names(folders: Sequence[str]) -> list[str]:
+    """A name that does not exist in each of `folders`, none twice."""
+    token = secrets.token_hex(4)
+    return [join(folder, f"{NAME_PREFIX}{token}-{n}") for n, folder in enumerate(folders)]
+
+
+class _Pool:
+    """Keeps as many requests under way as a scan of the mount would, and few more waiting."""
+
+    def __init__(self, walkers: Walkers, mount: Mount) -> None:
+        self._walkers = walkers
+        self._mount = mount
+        self._walker: Walker = walkers.of(mount)
+        self._under_way = 0
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether an answer is to come."""
+        return self._under_way > 0
+
+    def put(self, request: Timed) -> list[Took]:
+        """Ask; what had to be answered to make room for it."""
+        taken = []
+        while self._under_way > self._walkers.workers(self._mount):
+            taken.append(self.take())
+        self._walker.ask(request)
+        self._under_way += 1
+        return taken
+
+    def take(self) -> Took:
+        """Wait for an answer to what was asked."""
+        answer = self._walker.answer()
+        assert isinstance(answer, Took)
+        self._under_way -= 1
+        return answer
+
+    def drain(self) -> list[Took]:
+        """All answers to come."""
+        taken = [self.take() for _ in range(self._under_way)]
+        self._walker.answer()
+        return taken

@@ -1,0 +1,123 @@
+"""Which walker answers for which mount: this process for local disks, one of its own for others.
+
+The main process makes no call on a remote or unknown mount, not even stat: a process that hangs
+there cannot be ended and would take the lock and the outputs with it (design rule 3).
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+from scanner.disk.filesystem import FileSystem
+from scanner.disk.mounts import Mount
+from scanner.workers.remote import LostWalkerError, _Process, _Session
+from scanner.workers.worker import LocalWalker, Walker
+
+LONGEST_PAUSE = 300.0
+"""Seconds after which even a mount that has stalled many times in a row is asked again."""
+
+
+class Walkers(Protocol):
+    """Gives walkers by mount."""
+
+    def of(self, mount: Mount, patience: float | None = None) -> Walker:
+        """A walker for `mount`, with nothing asked yet. Raises LostWalkerError.
+
+        `patience`: seconds without an answer after which the walker counts as lost for the one who
+        asks, though not for the mount's own lane.
+        """
+        ...
+
+    def apart(self, mount: Mount) -> Walker:
+        """The same in a process of its own, even on a local disk. Raises LostWalkerError."""
+        ...
+
+    def workers(self, mount: Mount) -> int:
+        """How many requests are under way at a time on `mount`."""
+        ...
+
+
+class InProcess:
+    """Answers for every mount in this process: for tests on a fake file system."""
+
+    def __init__(self, files: FileSystem) -> None:
+        self._files = files
+
+    def of(self, mount: Mount, patience: float | None = None) -> Walker:
+        return LocalWalker(self._files)
+
+    def apart(self, mount: Mount) -> Walker:
+        return LocalWalker(self._files)
+
+    def workers(self, mount: Mount) -> int:
+        return 1
+
+
+class ByMount:
+    """Local disks in this process, every other mount in a process of its own."""
+
+    def __init__(
+        self,
+        files: FileSystem,
+        *,
+        stall_after: float,
+        most_workers: int,
+        stopped: Callable[[], bool],
+        most_per_second: float = 0.0,
+    ) -> None:
+        self._files = files
+        self._most_per_second = most_per_second
+        self._stall_after = stall_after
+        self._most_workers = most_workers
+        self._stopped = stopped
+        self._lock = threading.Lock()
+        self._processes: dict[str, _Process] = {}
+        self._stalls: dict[str, int] = {}
+        """How often in a row the walker of a mount was abandoned, by mount point."""
+        self._not_before: dict[str, float] = {}
+
+    def of(self, mount: Mount, patience: float | None = None) -> Walker:
+        return self.apart(mount, patience) if mount.is_remote else LocalWalker(self._files)
+
+    def apart(self, mount: Mount, patience: float | None = None) -> Walker:
+        with self._lock:
+            process = self._processes.get(mount.point)
+            if process is not None and process.is_abandoned and process.is_alive:
+                raise LostWalkerError("its walker still hangs", is_stalled=True)
+            if process is not None and process.has_answered:
+                self._stalls.pop(mount.point, None)
+            if process is not None and not process.is_usable:
+                if process.is_abandoned:
+                    self._back_off(mount.point)
+                process.end()
+                process = None
+                del self._processes[mount.point]
+            if process is None:
+                left = self._not_before.get(mount.point, 0.0) - time.monotonic()
+                if left > 0:
+                    raise LostWalkerError(
+                        f"it keeps hanging; asked again in {left:.0f} s", is_stalled=True
+                    )
+                process = _Process(self._most_workers, self._most_per_second)
+                self._processes[mount.point] = process
+        return _Session(process, self._stall_after, self._stopped, patience)
+
+    def _back_off(self, point: str) -> None:
+        """A mount that stalls again and again is asked ever less: at once after the first time,
+        then after one, three, seven ... times `stall_after`."""
+        count = self._stalls[point] = self._stalls.get(point, 0) + 1
+        pause = min(LONGEST_PAUSE, self._stall_after * (2 ** (count - 1) - 1))
+        self._not_before[point] = time.monotonic() + pause
+
+    def workers(self, mount: Mount) -> int:
+        """How many requests are under way at a time on `mount`."""
+        process = self._processes.get(mount.point)
+        return 1 if process is None else process.workers
+
+    def close(self) -> None:
+        """Let all processes end; those that hang are left behind."""
+        for process in self._processes.values():
+            process.end()

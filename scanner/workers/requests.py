@@ -1,0 +1,149 @@
+"""The messages between a scan and a worker: requests in, answers out.
+
+Plain tuples, so that they can go to another process.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from scanner.core.packs import Pack
+from scanner.core.snapshot import Directory
+from scanner.disk.content_hash import Piece
+from scanner.disk.filesystem import Stat
+from scanner.disk.fingerprint import Sampled
+from scanner.disk.probe import Observed
+
+if TYPE_CHECKING:
+    from scanner.comfyui.model_facts import FactsRead
+
+
+class ListDirectory(NamedTuple):
+    """List `path` and stat what is in it, but for the names in `skip`."""
+
+    path: str
+    skip: frozenset[str] = frozenset()
+    mount_points: frozenset[str] = frozenset()
+    """Names at which other mounts begin: directories that are not even stat-ed, since the mount
+    that would answer may hang."""
+
+
+class SampleFile(NamedTuple):
+    """Take the fingerprint of `path`."""
+
+    path: str
+
+
+class StatPath(NamedTuple):
+    """Stat what `path` leads to."""
+
+    path: str
+
+
+class Probe(NamedTuple):
+    """Make a file `name` in the folder `path`, observe what that does, and remove it."""
+
+    path: str
+    name: str
+
+
+class Timed(NamedTuple):
+    """Answer `request`, and say how long that took where it was done."""
+
+    request: ListDirectory | StatPath
+
+
+class ReadFacts(NamedTuple):
+    """Read the header of the model file `path`."""
+
+    path: str
+
+
+class HashPiece(NamedTuple):
+    """Hash on in `path`: see `content.hash_piece`."""
+
+    path: str
+    job: int
+    algorithms: tuple[str, ...]
+    most: int
+    seconds: float
+
+
+class ReadPack(NamedTuple):
+    """Read what says what the node pack at `path` is: see `packs.read_pack`."""
+
+    path: str
+    is_directory: bool
+
+
+Request = ListDirectory | SampleFile | StatPath | Probe | Timed | ReadFacts | HashPiece | ReadPack
+
+
+class Listed(NamedTuple):
+    """A complete listing."""
+
+    path: str
+    directory: Directory
+
+
+class Fingerprinted(NamedTuple):
+    """A fingerprint; None where the file changed while it was read."""
+
+    path: str
+    sampled: Sampled | None
+
+
+class Stated(NamedTuple):
+    """What a path leads to."""
+
+    path: str
+    stat: Stat
+
+
+class Failed(NamedTuple):
+    """The request could not be answered. `errno` is 0 where the system gave none."""
+
+    path: str
+    errno: int
+    error: str
+
+
+class Probed(NamedTuple):
+    """What a file of our own did to its folder."""
+
+    path: str
+    observed: Observed
+
+
+class Took(NamedTuple):
+    """An answer and the seconds it took, without the way here."""
+
+    path: str
+    answer: Answer
+    seconds: float
+
+
+class Understood(NamedTuple):
+    """What a header says; None where the file changed while it was read."""
+
+    path: str
+    found: FactsRead | None
+
+
+class PieceHashed(NamedTuple):
+    """How far a file is hashed."""
+
+    path: str
+    piece: Piece
+
+
+class PackRead(NamedTuple):
+    """The record of a node pack; None where it is not there any more."""
+
+    path: str
+    pack: Pack | None
+
+
+Answer = (
+    Listed | Fingerprinted | Stated | Failed | Probed | Took | Understood | PieceHashed | PackRead
+)
