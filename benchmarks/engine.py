@@ -26,7 +26,7 @@ from scanner.scan import Outcome, Scanner
 from scanner.service.fingerprints import Backlog
 from scanner.settings.schema import Settings
 from scanner.store.store import Store
-from scanner.workers.pool import ByMount
+from scanner.workers.pool import WorkersByMount
 
 INTERVAL = 30.0
 """Seconds between scans, the default of `every`: it decides the share of verification."""
@@ -61,7 +61,7 @@ class MovedClock(DiskFileSystem):
 
 
 class Engine:
-    """Store, scanner and walkers of one output, as the service sets them up."""
+    """Store, scanner and workers of one output, as the service sets them up."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Engine:
             annotations_every=settings.annotations_every,
         )
         self.store.open()
-        self.walkers = ByMount(
+        self.workers = WorkersByMount(
             files,
             stall_after=settings.stall_after,
             most_workers=settings.workers,
@@ -93,7 +93,7 @@ class Engine:
 
     def restart(self) -> None:
         """Forget what was listed when, so that the next scan reads everything again."""
-        self.scanner = Scanner(self._files, self.store, self._settings, self._roots, self.walkers)
+        self.scanner = Scanner(self._files, self.store, self._settings, self._roots, self.workers)
 
     def scan(self) -> Outcome:
         """One pass with all that belongs to it: walk, commit, journal, inventory."""
@@ -108,7 +108,7 @@ class Engine:
         return Backlog(self.scanner).work(lambda: False).files
 
     def close(self) -> None:
-        self.walkers.close()
+        self.workers.close()
         self.store.close()
 
 

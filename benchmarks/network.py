@@ -102,7 +102,7 @@ class MountEngine(Engine):
     @property
     def used(self) -> int:
         """How many workers are worth it now."""
-        return self.walkers.workers(self.mount)
+        return self.workers.requests_at_once(self.mount)
 
 
 class Bench:

@@ -22,7 +22,7 @@ from scanner.walk.health import Moment, stayed_healthy
 from scanner.walk.ignore import rules_for
 from scanner.walk.rules import Members
 from scanner.walk.zones import Places, find_places
-from scanner.workers.pool import InProcess, Walkers
+from scanner.workers.pool import LocalWorkers, Workers
 
 
 @dataclass
@@ -65,7 +65,7 @@ class Scanner:
         store: Store,
         settings: Settings,
         roots: Sequence[Root],
-        walkers: Walkers | None = None,
+        workers: Workers | None = None,
     ) -> None:
         self.files = files
         self.store = store
@@ -84,8 +84,8 @@ class Scanner:
             {root.id: rules_for(settings, root) for root in roots},
             settings.follow_links,
         )
-        self.walkers: Walkers = walkers or InProcess(files)
-        self._survey = Survey(files, self.walkers, store, settings, self._members)
+        self.workers: Workers = workers or LocalWorkers(files)
+        self._survey = Survey(files, self.workers, store, settings, self._members)
         self._judgement = Judgement(store, settings, self._members)
 
     def places(self) -> Places:

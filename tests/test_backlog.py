@@ -13,8 +13,8 @@ from scanner.core.roots import Root
 from scanner.disk.mounts import Mount
 from scanner.service import fingerprints as backlog
 from scanner.service.fingerprints import BATCH_FILES
-from scanner.workers.remote import LostWalkerError
-from scanner.workers.worker import Walker
+from scanner.workers.remote import LostWorkerError
+from scanner.workers.worker import Worker
 from tests.fakes import FakeFileSystem
 from tests.world import DOWNLOADS, MODELS, World, at, content
 
@@ -412,7 +412,7 @@ def test_progress_counts_up_to_the_end(make: Make, monkeypatch: pytest.MonkeyPat
     assert told == [Done(2, 30, Work(1, 30)), Done(3, 60, Work(0, 0))]
 
 
-# Walkers that are lost
+# Workers that are lost
 
 
 def test_files_of_a_mount_that_hung_for_a_while_are_read_when_it_answers_again(
@@ -421,12 +421,12 @@ def test_files_of_a_mount_that_hung_for_a_while_are_read_when_it_answers_again(
     world = make({at("Downloads/f"): 5})
     asked: list[Mount] = []
 
-    def lost(mount: Mount, patience: float | None = None) -> Walker:
+    def lost(mount: Mount, patience: float | None = None) -> Worker:
         asked.append(mount)
-        raise LostWalkerError("no answer", is_stalled=True)
+        raise LostWorkerError("no answer", is_stalled=True)
 
     with monkeypatch.context() as hanging:
-        hanging.setattr(world.scanner._survey._walkers, "of", lost)
+        hanging.setattr(world.scanner._survey._workers, "of", lost)
         world.backlog.work(lambda: len(asked) >= 5)
     assert opened(world) == []
     world.scan()
@@ -441,16 +441,16 @@ def test_mount_that_does_not_answer_is_not_asked_again_and_again(
     nas = Mount(at("Downloads"), "cifs", "//nas/share")
     world.files.mount_table.append(nas)
     world.files.advance(60)
-    walker_of = world.scanner._survey._walkers.of
+    worker_of = world.scanner._survey._workers.of
     asked: list[Mount] = []
 
-    def lost(mount: Mount, patience: float | None = None) -> Walker:
+    def lost(mount: Mount, patience: float | None = None) -> Worker:
         if mount.point != nas.point:
-            return walker_of(mount)
+            return worker_of(mount)
         asked.append(mount)
-        raise LostWalkerError("no answer", is_stalled=True)
+        raise LostWorkerError("no answer", is_stalled=True)
 
-    monkeypatch.setattr(world.scanner._survey._walkers, "of", lost)
+    monkeypatch.setattr(world.scanner._survey._workers, "of", lost)
     world.backlog.work(lambda: len(asked) >= 50)
     assert fingerprints(world) == {at("ComfyUI/models/f")}
     assert len(asked) <= 2

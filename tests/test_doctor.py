@@ -29,9 +29,9 @@ from scanner.settings.schema import Settings
 from scanner.store.store import read_trust
 from scanner.walk.verification import Terms
 from scanner.workers.latency import STATS
-from scanner.workers.pool import InProcess
-from scanner.workers.remote import LostWalkerError
-from scanner.workers.worker import Walker
+from scanner.workers.pool import LocalWorkers
+from scanner.workers.remote import LostWorkerError
+from scanner.workers.worker import Worker
 from tests.fakes import FakeFileSystem
 from tests.real_mounts import SshfsMount
 from tests.test_end_to_end import Machine, wait_for, write
@@ -60,7 +60,7 @@ def disk(type_: str = "ext4", latency: float = 0.0, granularity: int = 1) -> Fak
 def examine(
     files: FakeFileSystem, path: str = TOP, known: dict[str, Trust] | None = None, **settings: Any
 ) -> Finding:
-    doctor = Doctor(files, InProcess(files), Settings(**settings), known or {}, limit=10)
+    doctor = Doctor(files, LocalWorkers(files), Settings(**settings), known or {}, limit=10)
     return doctor.examine(Root("extra", path), probe=False)
 
 
@@ -345,21 +345,21 @@ def test_folders_below_that_cannot_be_read_are_told() -> None:
 
 
 class Hung:
-    """Walkers of a mount that hangs after some answers."""
+    """Workers of a mount that hangs after some answers."""
 
     def __init__(self, files: FakeFileSystem, answers: int) -> None:
-        self._real = InProcess(files)
+        self._real = LocalWorkers(files)
         self._left = answers
 
-    def of(self, mount: Mount, patience: float | None = None) -> Walker:
+    def of(self, mount: Mount, patience: float | None = None) -> Worker:
         self._left -= 1
         if self._left < 0:
-            raise LostWalkerError("no call has returned for 10 s", is_stalled=True)
+            raise LostWorkerError("no call has returned for 10 s", is_stalled=True)
         return self._real.of(mount)
 
     apart = of
 
-    def workers(self, mount: Mount) -> int:
+    def requests_at_once(self, mount: Mount) -> int:
         return 1
 
 

@@ -96,7 +96,7 @@ class Share:
         self.server.continue_server()
 
     def unmount(self) -> None:
-        # A walker may have a folder open just now.
+        # A worker may have a folder open just now.
         wait_for(self._try_unmount, "an unmount")
 
     def _try_unmount(self) -> bool:
@@ -425,7 +425,7 @@ class Nas:
         running.wait_for(is_done, "another scan of the share")
 
     def walk_is_under_way(self, running: Running) -> bool:
-        """Whether a walker has a folder below the mount open: read from /proc, not from it."""
+        """Whether a worker has a folder below the mount open: read from /proc, not from it."""
         top = str(self.share.point) + os.sep
         pid = running.process.pid
         with suppress(OSError):

@@ -35,9 +35,9 @@ from scanner.output.journal import encode
 from scanner.output.journal_reader import read
 from scanner.schemas import load_schema
 from scanner.service.change_lines import change_lines
-from scanner.workers.remote import LostWalkerError
+from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import Answer, ReadPack, Request
-from scanner.workers.worker import LocalWalker, Walker
+from scanner.workers.worker import LocalWorker, Worker
 from tests.fakes import FakeFileSystem
 from tests.world import BASE, World, at
 
@@ -1061,23 +1061,23 @@ def test_records_end_with_their_root(world: World) -> None:
     assert packs(world) == {}
 
 
-class LosingWalkers:
-    """Walkers that are lost when a pack is to be read."""
+class LosingWorkers:
+    """Workers that are lost when a pack is to be read."""
 
     def __init__(self, files: FakeFileSystem) -> None:
         self._files = files
         self.after = 0
 
-    def of(self, mount: Mount, patience: float | None = None) -> Walker:
+    def of(self, mount: Mount, patience: float | None = None) -> Worker:
         return _Losing(self._files, self.after)
 
     apart = of
 
-    def workers(self, mount: Mount) -> int:
+    def requests_at_once(self, mount: Mount) -> int:
         return 1
 
 
-class _Losing(LocalWalker):
+class _Losing(LocalWorker):
     def __init__(self, files: FakeFileSystem, after: int) -> None:
         super().__init__(files)
         self._after = after
@@ -1090,29 +1090,29 @@ class _Losing(LocalWalker):
         if self._is_for_packs:
             self._after -= 1
             if self._after < 0:
-                raise LostWalkerError("it hangs", is_stalled=True)
+                raise LostWorkerError("it hangs", is_stalled=True)
         return super().answer()
 
 
-def test_lost_walker_keeps_records_and_is_made_up_for(world: World) -> None:
+def test_lost_worker_keeps_records_and_is_made_up_for(world: World) -> None:
     before = packs(world)
     survey: Any = world.scanner._survey
-    walkers = survey._walkers
-    survey._walkers = LosingWalkers(world.files)
+    workers = survey._workers
+    survey._workers = LosingWorkers(world.files)
     write(world.files, "bar", project=project("1.3.0", "Bar"))
     write(world.files, "new", init="new", project=project("1.0.0", "New"), tracking="")
     world.scan()
     assert packs(world) == before
-    survey._walkers = walkers
+    survey._workers = workers
     world.scan()
     assert log(world) == ["pack Bar updated: 1.2.0 -> 1.3.0"]
     assert states(world)["new"] == ("new", "1.0.0", "", True)
 
 
-def test_what_was_read_before_the_walker_was_lost_counts(world: World) -> None:
-    losing = LosingWalkers(world.files)
+def test_what_was_read_before_the_worker_was_lost_counts(world: World) -> None:
+    losing = LosingWorkers(world.files)
     losing.after = 1
-    cast(Any, world.scanner._survey)._walkers = losing
+    cast(Any, world.scanner._survey)._workers = losing
     for pack in ("Foo", "bar"):
         write(world.files, pack, init="changed", project=project("9", pack))
     world.scan()
@@ -1120,7 +1120,7 @@ def test_what_was_read_before_the_walker_was_lost_counts(world: World) -> None:
 
 
 def test_moved_pack_that_could_not_be_read_keeps_what_is_known(world: World) -> None:
-    cast(Any, world.scanner._survey)._walkers = LosingWalkers(world.files)
+    cast(Any, world.scanner._survey)._workers = LosingWorkers(world.files)
     world.files.rename(node("bar"), node("bar.disabled"))
     world.scan()
     assert states(world)["bar.disabled"] == ("bar", "1.2.0", "", False)
@@ -1175,23 +1175,23 @@ def test_linked_pack_has_a_line_of_its_own_type(tmp_path: Path) -> None:
     assert log(world) == ["pack comfyui-foo updated: 1.0.0 -> 1.1.0"]
 
 
-class SpyingWalkers:
+class SpyingWorkers:
     """Notes which packs are asked for on which mount."""
 
     def __init__(self, files: FakeFileSystem) -> None:
         self._files = files
         self.asked: list[tuple[str, str]] = []
 
-    def of(self, mount: Mount, patience: float | None = None) -> Walker:
+    def of(self, mount: Mount, patience: float | None = None) -> Worker:
         return _Spy(self._files, mount, self.asked)
 
     apart = of
 
-    def workers(self, mount: Mount) -> int:
+    def requests_at_once(self, mount: Mount) -> int:
         return 1
 
 
-class _Spy(LocalWalker):
+class _Spy(LocalWorker):
     def __init__(self, files: FakeFileSystem, mount: Mount, asked: list[tuple[str, str]]) -> None:
         super().__init__(files)
         self._mount = mount
@@ -1204,7 +1204,7 @@ class _Spy(LocalWalker):
 
 
 @pytest.mark.parametrize("latency", [0.0, 2.0])
-def test_pack_on_another_mount_is_read_by_that_mounts_walker_alone(
+def test_pack_on_another_mount_is_read_by_that_mounts_worker_alone(
     tmp_path: Path, latency: float
 ) -> None:
     """Even where the folder of the link is only stat-ed, and says nothing of it."""
@@ -1214,12 +1214,12 @@ def test_pack_on_another_mount_is_read_by_that_mounts_walker_alone(
     world.files.write("/nas/foo/pyproject.toml", project("1.0.0"))
     world.files.symlink("/nas/foo", node("Foo"))
     world.files.mount_table.append(Mount("/nas", "nfs4", "nas:/"))
-    walkers = SpyingWalkers(world.files)
-    cast(Any, world.scanner._survey)._walkers = walkers
+    workers = SpyingWorkers(world.files)
+    cast(Any, world.scanner._survey)._workers = workers
     world.files.latency = latency
     for _ in range(5):
         world.scan()
-    assert {point for point, path in walkers.asked if path == node("Foo")} == {"/nas"}
+    assert {point for point, path in workers.asked if path == node("Foo")} == {"/nas"}
     assert states(world)["Foo"] == ("Foo", "1.0.0", "", True)
 
 
@@ -1232,12 +1232,12 @@ def test_link_that_leads_to_another_mount_since_now_is_not_read_here(tmp_path: P
     world.files.symlink("/src/foo", node("Foo"))
     world.scan()
     assert states(world)["Foo"] == ("Foo", "1.0.0", "", True)
-    walkers = SpyingWalkers(world.files)
-    cast(Any, world.scanner._survey)._walkers = walkers
+    workers = SpyingWorkers(world.files)
+    cast(Any, world.scanner._survey)._workers = workers
     world.files.symlink("/nas/foo", node("Foo"))
     world.scan()
     world.scan()
-    assert set(walkers.asked) == {("/nas", node("Foo"))}
+    assert set(workers.asked) == {("/nas", node("Foo"))}
     assert states(world)["Foo"] == ("Foo", "2.0.0", "", True)
 
 

@@ -33,7 +33,7 @@ from scanner.disk.trust import PROOFS_WANTED, Trust
 from scanner.errors import RootsIncompleteError, SettingsError
 from scanner.settings.load import load
 from scanner.settings.schema import Settings
-from scanner.workers.pool import InProcess
+from scanner.workers.pool import LocalWorkers
 from tests.fakes import FakeFileSystem
 from tests.real_mounts import SshfsMount
 from tests.test_end_to_end import Machine, wait_for, write
@@ -91,7 +91,7 @@ def test_shortest_interval_that_fits_is_chosen() -> None:
     assert BUDGET.choose(LISTING) == Choice(600, 0.05)  # 10 s are 2 % of 500 s
     assert replace(BUDGET, share=0.5).choose(LISTING) == Choice(30, 0.05)
     assert BUDGET.choose(Cost(Spent(0.01, 0.001, 10, 10), None, 0.05)) == Choice(5, 0.05)
-    # The CPU may be what is short: walkers are several processes.
+    # The CPU may be what is short: workers are several processes.
     busy = replace(LISTING, everything=EVERYTHING._replace(cpu=30.0))
     assert BUDGET.choose(busy) == Choice(1800, 0.05)
 
@@ -148,7 +148,7 @@ def tune(
 ) -> list[Measured]:
     roots = [Root("extra", path) for path in paths or (TOP,)]
     with Tuner(
-        files, InProcess(files), Settings(**settings), known or {}, roots, str(folder)
+        files, LocalWorkers(files), Settings(**settings), known or {}, roots, str(folder)
     ) as tuner:
         return tuner.run()
 
@@ -395,12 +395,12 @@ class Hurried(DiskFileSystem):
         return super().monotonic() + self.waited
 
 
-def walker_processes() -> set[int]:
-    """Ids of this process's walkers."""
+def worker_processes() -> set[int]:
+    """Ids of this process's workers."""
     found = set()
     for child in psutil.Process().children():
         try:
-            if "walker_process" in " ".join(child.cmdline()):
+            if "scanner.workers.process" in " ".join(child.cmdline()):
                 found.add(child.pid)
         except psutil.Error:
             pass  # it has just ended
@@ -420,10 +420,10 @@ def sshfs(tmp_path: Path) -> Iterator[SshfsMount]:
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts are made as on Linux")
 def test_real_mount_has_both_costs_and_is_only_read(sshfs: SshfsMount) -> None:
     before, asked = tree(sshfs.source), sshfs.requests
-    others = walker_processes()  # of other tests
+    others = worker_processes()  # of other tests
     with opened([str(sshfs.point)], Settings(), {}, files=Hurried()) as tuner:
         (lane,) = tuner.run()
-    wait_for(lambda: walker_processes() <= others, "the end of its walker")
+    wait_for(lambda: worker_processes() <= others, "the end of its worker")
     requests = sshfs.requests - asked
     assert (lane.id, lane.is_remote) == (f"fuse.sshfs {sshfs.point}", True)
     assert lane.workers > 1

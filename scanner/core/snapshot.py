@@ -53,7 +53,7 @@ BROKEN_LINK = "b"
 OTHER = "o"
 
 FOREIGN_LINK = "x"
-"""A link whose target lies on another mount: only that mount's walker may look at it, so a listing
+"""A link whose target lies on another mount: only that mount's worker may look at it, so a listing
 says no more, and no snapshot keeps it."""
 
 TYPE_NAMES = {

@@ -1,9 +1,9 @@
 """Content hashes: all of a file read once, and every wanted digest taken in that one reading.
 
 A file of 20 GB takes minutes, and its mount may hang in any of them, so it is read in pieces: each
-is one request to the walker, opens the file, reads on from where the last one ended, and closes it
+is one request to the worker, opens the file, reads on from where the last one ended, and closes it
 again, so that nothing of ours keeps a share from being unmounted. What has been hashed so far is
-kept here, in the walker's process; if that ends, the file is begun anew.
+kept here, in the worker's process; if that ends, the file is begun anew.
 """
 
 from __future__ import annotations

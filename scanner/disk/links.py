@@ -54,7 +54,7 @@ def leads_to(
     path: str, mounts: Iterable[Mount], read_link: Callable[[str], str] = os.readlink
 ) -> str:
     """Where absolute `path` leads, links on local mounts followed. The first folder that is not on
-    a local mount ends it, before it is touched: what lies below is for that mount's walker."""
+    a local mount ends it, before it is touched: what lies below is for that mount's worker."""
     mounts = list(mounts)
     if mount_of(path, mounts).is_remote:
         return path

@@ -30,7 +30,7 @@ DISK_TYPES = UNION_TYPES | frozenset(
 )  # fmt: skip
 """Types that keep their files on this machine but answer from a process (fuseblk is ntfs-3g or
 exfat-fuse), or from a driver that is not the kernel's own: such a process can die or stop, and
-whoever asks then hangs in the kernel as on a network mount. So a walker of its own asks them."""
+whoever asks then hangs in the kernel as on a network mount. So a worker of its own asks them."""
 
 HOST_TYPES = frozenset(
     ("drvfs", "9p", "v9fs", "virtiofs", "vboxsf", "prl_fs", "vmhgfs", "fuse.vmhgfs-fuse",

@@ -1,7 +1,7 @@
 """What is read of files between scans: headers of models, and whole files for their hashes.
 
 Nothing here is needed to tell what changed, so it always comes after what is, and stops when the
-next scan of its mount is due. Each file is looked at through the walker of its mount: one that
+next scan of its mount is due. Each file is looked at through the worker of its mount: one that
 hangs stops nothing else. What is read is saved file by file, so that a crash repeats one file.
 """
 
@@ -32,8 +32,8 @@ from scanner.scan import Scanner
 from scanner.service.fingerprints import FIRST, NAP
 from scanner.store.metadata import Knowledge, Known, Learned
 from scanner.walk.zones import Places
-from scanner.workers.pool import Walkers
-from scanner.workers.remote import LostWalkerError
+from scanner.workers.pool import Workers
+from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import Failed, HashPiece, PieceHashed, ReadFacts, Understood
 
 WITH_FACTS = FIRST | {"custom_nodes"}
@@ -83,7 +83,7 @@ class Task(NamedTuple):
 
 
 _JOBS = itertools.count(os.getpid() << 32)
-"""Numbers of readings of files, by which walkers tell them apart, whoever asks."""
+"""Numbers of readings of files, by which workers tell them apart, whoever asks."""
 
 
 def _hash_task(path: str, size: int, mtime: int, missing: Sequence[str], was: Known | None) -> Task:
@@ -109,7 +109,7 @@ class Sight:
     """What there is to read from: given as calls, since scans replace it while we read."""
 
     files: FileSystem
-    walkers: Walkers
+    workers: Workers
     knowledge: Knowledge
     snapshot: Callable[[], Snapshot]
     memory: Callable[[], Memory]
@@ -121,7 +121,7 @@ def sight_of(scanner: Scanner) -> Sight:
     store = scanner.store
     return Sight(
         scanner.files,
-        scanner.walkers,
+        scanner.workers,
         store.knowledge,
         lambda: store.snapshot,
         lambda: store.memory,
@@ -380,17 +380,17 @@ class Reader:
         self, mount: Mount, wanted: dict[str, Task], ends: Callable[[], bool]
     ) -> None:
         try:
-            walker = self.sight.walkers.of(mount)
+            worker = self.sight.workers.of(mount)
             for path in reversed(wanted):  # last in, first out
-                walker.ask(ReadFacts(path))
-            while (answer := walker.answer()) is not None:
+                worker.ask(ReadFacts(path))
+            while (answer := worker.answer()) is not None:
                 task = wanted.pop(answer.path)
                 found = answer.found if isinstance(answer, Understood) else None
                 if found is None or (found.size, found.mtime) != task[1:3]:
                     self._give_up(task)
                 else:
                     self._learn(Learned(*task[:3], facts=found.facts._asdict()), 0)
-        except LostWalkerError:
+        except LostWorkerError:
             self._silent.add(mount)
             self._unanswered.update(wanted)
 
@@ -442,11 +442,11 @@ class Reader:
     def _ask(self, mount: Mount, request: HashPiece) -> Piece | None:
         """The piece; None where the file or its mount did not answer."""
         try:
-            walker = self.sight.walkers.of(mount)
-            walker.ask(request)
-            answer = walker.answer()
-            walker.answer()
-        except LostWalkerError:
+            worker = self.sight.workers.of(mount)
+            worker.ask(request)
+            answer = worker.answer()
+            worker.answer()
+        except LostWorkerError:
             self._silent.add(mount)
             return None
         assert isinstance(answer, PieceHashed | Failed)

@@ -33,7 +33,7 @@ from scanner.settings.schema import Settings
 from scanner.settings.values import format_duration
 from scanner.store.projection import root_states, unreachable
 from scanner.store.store import Store
-from scanner.workers.pool import ByMount
+from scanner.workers.pool import WorkersByMount
 
 if TYPE_CHECKING:
     from scanner.service.schedule import Trigger
@@ -77,14 +77,14 @@ class Service:
         store.open()
         if not found.is_complete:
             self.found = found = _with_known_roots(found, store.memory.roots.values())
-        self._walkers = ByMount(
+        self._workers = WorkersByMount(
             files,
             stall_after=settings.stall_after,
             most_workers=settings.workers,
             stopped=self._stop.is_set,
             most_per_second=settings.requests_per_second,
         )
-        self.scanner = Scanner(files, store, _paced(settings), found.roots, self._walkers)
+        self.scanner = Scanner(files, store, _paced(settings), found.roots, self._workers)
         self._assign()
 
     def _assign(self) -> list[_Lane]:
@@ -364,7 +364,7 @@ class Service:
                     self.scanner.commit_lock.release()
             self.write_status("stopped")
         finally:
-            self._walkers.close()
+            self._workers.close()
             self.scanner.store.close()
 
     # Status

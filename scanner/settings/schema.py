@@ -214,7 +214,7 @@ class Settings(BaseSettings):
     stall_after: Annotated[Duration, _at_least(1.0, format_duration)] = Field(
         default=60.0,
         description="A network mount on which no call has returned for so long is stalled: its "
-        "walker is left behind and the others go on.",
+        "worker is left behind and the others go on.",
     )
     workers: Annotated[Count, _at_least(1, str)] = Field(
         default=16,

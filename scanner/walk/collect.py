@@ -1,4 +1,4 @@
-"""All that a pass asks of walkers: the health of places, walks over them, fingerprints."""
+"""All that a pass asks of workers: the health of places, walks over them, fingerprints."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from scanner.walk.verification import Terms, Verification
 from scanner.walk.walk import LookAt, Walk
 from scanner.walk.walked import Walked
 from scanner.walk.zones import Places
-from scanner.workers.pool import Walkers
-from scanner.workers.remote import LostWalkerError
+from scanner.workers.pool import Workers
+from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import (
     Failed,
     Fingerprinted,
@@ -63,18 +63,18 @@ class Known(Protocol):
 
 
 class Survey:
-    """Asks about the places of one output, each through the walker of its mount."""
+    """Asks about the places of one output, each through the worker of its mount."""
 
     def __init__(
         self,
         files: FileSystem,
-        walkers: Walkers,
+        workers: Workers,
         store: Known,
         settings: Settings,
         members: Members,
     ) -> None:
         self._files = files
-        self._walkers = walkers
+        self._workers = workers
         self._store = store
         self._settings = settings
         self._members = members
@@ -98,7 +98,7 @@ class Survey:
             mount = places.mount_of(root, mounts)
             try:
                 stat = self._stat(root.path, mount)
-            except LostWalkerError as lost:
+            except LostWorkerError as lost:
                 state = STALLED if lost.is_stalled else OFFLINE
                 found[root.id] = Health(state, str(lost), mount)
             else:
@@ -107,10 +107,10 @@ class Survey:
         return found
 
     def _stat(self, path: str, mount: Mount, patience: float | None = None) -> Stat | Failed:
-        walker = self._walkers.of(mount, patience)
-        walker.ask(StatPath(path))
-        answer = walker.answer()
-        walker.answer()
+        worker = self._workers.of(mount, patience)
+        worker.ask(StatPath(path))
+        answer = worker.answer()
+        worker.answer()
         assert isinstance(answer, Stated | Failed)
         return answer.stat if isinstance(answer, Stated) else answer
 
@@ -125,7 +125,7 @@ class Survey:
         stopped: Callable[[], bool],
         progress: Callable[[Progress], None] | None,
     ) -> Walked | None:
-        """What is below `root`; None where its walker was lost on the way.
+        """What is below `root`; None where its worker was lost on the way.
 
         `rematch`: the ignore rules have changed since the last walk.
         """
@@ -138,7 +138,7 @@ class Survey:
                 return None
             try:
                 return self._stat(path, mount, None if is_own else PATIENCE)
-            except LostWalkerError:
+            except LostWorkerError:
                 silent.add(mount)
                 return None
 
@@ -148,7 +148,7 @@ class Survey:
         try:
             walk = self._make_walk(root, places, health, moment, look_at, rematch)
             walked = walk.run(stopped, progress)
-        except LostWalkerError as lost:
+        except LostWorkerError as lost:
             log.debug("%s: %s", root.id, lost)
             return None
         if not stopped():
@@ -183,10 +183,10 @@ class Survey:
         due = attention.due(packs, changed, started=started, verify_within=verify_within)
         found: dict[str, Pack] = {}
         try:
-            walker = self._walkers.of(health.mount)
+            worker = self._workers.of(health.mount)
             for path in reversed(due):  # last in, first out
-                walker.ask(ReadPack(path, is_directory=True))
-            while not stopped() and (answer := walker.answer()) is not None:
+                worker.ask(ReadPack(path, is_directory=True))
+            while not stopped() and (answer := worker.answer()) is not None:
                 pack = answer.pack if isinstance(answer, PackRead) else None
                 if pack is None:
                     continue
@@ -194,7 +194,7 @@ class Survey:
                 known = self._store.memory.packs.get(answer.path)
                 if is_believable(pack, known, is_at_rest=is_at_rest):
                     found[answer.path] = pack
-        except LostWalkerError as lost:
+        except LostWorkerError as lost:
             log.debug("packs of %s: %s", place.id, lost)
         return found
 
@@ -247,7 +247,7 @@ class Survey:
     ) -> Walk:
         mounts = self._files.mounts()
         return Walk(
-            self._walkers.of(health.mount),
+            self._workers.of(health.mount),
             root.path,
             self._store.snapshot,
             self._members.of_walk(root, places, self._store.outputs),
@@ -280,10 +280,10 @@ class Survey:
         ours = {places.mount_of(place, mounts) for place in (places.all if own is None else own)}
         for mount, expected in by_mount.items():
             try:
-                walker = self._walkers.of(mount, None if mount in ours else PATIENCE)
+                worker = self._workers.of(mount, None if mount in ours else PATIENCE)
                 for path in reversed(expected):  # last in, first out
-                    walker.ask(SampleFile(path))
-                while (answer := walker.answer()) is not None and not stopped():
+                    worker.ask(SampleFile(path))
+                while (answer := worker.answer()) is not None and not stopped():
                     sampled = answer.sampled if isinstance(answer, Fingerprinted) else None
                     entry = expected[answer.path]
                     is_same = sampled and (sampled.size, sampled.mtime) == (
@@ -291,6 +291,6 @@ class Survey:
                         entry.mtime,
                     )
                     found[answer.path] = sampled.fingerprint if sampled and is_same else b""
-            except LostWalkerError as lost:
+            except LostWorkerError as lost:
                 log.debug("fingerprints on %s: %s", mount.point, lost)
         return found

@@ -1,6 +1,6 @@
 """One walk over a root: which directories to ask for, what belongs to it, and what differed.
 
-The walker lists; this room decides. An unchanged directory is dropped as soon as it arrives, so a
+The worker lists; this room decides. An unchanged directory is dropped as soon as it arrives, so a
 walk of a million files holds the columns of what changed and nothing else.
 """
 
@@ -32,7 +32,7 @@ from scanner.disk.links import link_target
 from scanner.walk.rules import Membership
 from scanner.walk.walked import Walked
 from scanner.workers.requests import Answer, Failed, ListDirectory, Listed, Stated, StatPath
-from scanner.workers.worker import Walker
+from scanner.workers.worker import Worker
 
 VANISHED = frozenset((errno.ENOENT, errno.ENOTDIR))
 """What a directory that has just gone answers, and also some that have not."""
@@ -49,7 +49,7 @@ class Walk:
 
     def __init__(
         self,
-        walker: Walker,
+        worker: Worker,
         top: str,
         snapshot: Snapshot,
         membership: Membership,
@@ -60,7 +60,7 @@ class Walk:
         spared: AbstractSet[str] = frozenset(),
         leads_to: Callable[[str], str] = lambda path: path,
     ) -> None:
-        self._walker = walker
+        self._worker = worker
         self._top = top
         self._snapshot = snapshot
         self._membership = membership
@@ -92,13 +92,13 @@ class Walk:
         walked = self._walked
         self._ask(self._top)
         while True:
-            answer = self._walker.answer()
+            answer = self._worker.answer()
             if answer is None:
                 if not self._doubtful:
                     return walked
                 self._ask_parents_again()
             elif stopped():
-                # The walker still has to be emptied of what was asked.
+                # The worker still has to be emptied of what was asked.
                 walked.complete = False
                 self._doubtful.clear()
             else:
@@ -121,7 +121,7 @@ class Walk:
         known = self._snapshot.get(path) if path in self._spared else None
         # What could not be read in it may be readable now, and no mtime tells.
         if known is not None and not known.listing.unread and path not in self._linked:
-            self._walker.ask(StatPath(path))
+            self._worker.ask(StatPath(path))
         else:
             self._ask_listing(path)
 
@@ -144,7 +144,7 @@ class Walk:
         old = self._snapshot.get(path)
         skip = reserved if old is None or self._rematch else reserved | old.ignored
         points = frozenset(self._mount_points.get(path, ()))
-        self._walker.ask(ListDirectory(path, skip, points))
+        self._worker.ask(ListDirectory(path, skip, points))
 
     def _take(self, path: str, found: Directory) -> None:
         walked = self._walked

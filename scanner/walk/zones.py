@@ -1,7 +1,7 @@
 """Roots, and the mounts that begin below them: each is walked, guarded and held by itself.
 
 A `models` folder may have a NAS mounted at `loras`. What is below belongs to the root for every
-reader, but health, mount identity, holds and the walker are the mount's own (design rule 2): an
+reader, but health, mount identity, holds and the worker are the mount's own (design rule 2): an
 unmounted NAS must neither empty the folder nor stall the local disk around it.
 """
 

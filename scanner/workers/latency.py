@@ -10,16 +10,16 @@ from scanner.core.paths import join
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
 from scanner.disk.probe import NAME_PREFIX
-from scanner.workers.pool import Walkers
+from scanner.workers.pool import Workers
 from scanner.workers.requests import Answer, Probe, StatPath, Timed, Took
-from scanner.workers.worker import Walker
+from scanner.workers.worker import Worker
 
 STATS = 15
 """Stats one after the other whose median is told."""
 
 
 def latency(
-    files: FileSystem, walkers: Walkers, path: str, mount: Mount, limit: float = 10.0
+    files: FileSystem, workers: Workers, path: str, mount: Mount, limit: float = 10.0
 ) -> float:
     """Seconds of one call on `mount`, which holds the folder `path`.
 
@@ -29,7 +29,7 @@ def latency(
     started = files.monotonic()
     seconds = []
     for name in _new_names([path] * STATS):
-        answer = _answer(walkers.of(mount), Timed(StatPath(name)))
+        answer = _answer(workers.of(mount), Timed(StatPath(name)))
         assert isinstance(answer, Took)
         seconds.append(answer.seconds)
         if files.monotonic() - started > limit:
@@ -37,11 +37,11 @@ def latency(
     return median(seconds)
 
 
-def _answer(walker: Walker, request: Timed | Probe) -> Answer:
+def _answer(worker: Worker, request: Timed | Probe) -> Answer:
     """The answer to one request."""
-    walker.ask(request)
-    answer = walker.answer()
-    walker.answer()
+    worker.ask(request)
+    answer = worker.answer()
+    worker.answer()
     assert answer is not None
     return answer
 
@@ -55,10 +55,10 @@ def _new_names(folders: Sequence[str]) -> list[str]:
 class _Pool:
     """Keeps as many requests under way as a scan of the mount would, and few more waiting."""
 
-    def __init__(self, walkers: Walkers, mount: Mount) -> None:
-        self._walkers = walkers
+    def __init__(self, workers: Workers, mount: Mount) -> None:
+        self._workers = workers
         self._mount = mount
-        self._walker: Walker = walkers.of(mount)
+        self._worker: Worker = workers.of(mount)
         self._under_way = 0
 
     @property
@@ -69,15 +69,15 @@ class _Pool:
     def put(self, request: Timed) -> list[Took]:
         """Ask; what had to be answered to make room for it."""
         taken = []
-        while self._under_way > self._walkers.workers(self._mount):
+        while self._under_way > self._workers.requests_at_once(self._mount):
             taken.append(self.take())
-        self._walker.ask(request)
+        self._worker.ask(request)
         self._under_way += 1
         return taken
 
     def take(self) -> Took:
         """Wait for an answer to what was asked."""
-        answer = self._walker.answer()
+        answer = self._worker.answer()
         assert isinstance(answer, Took)
         self._under_way -= 1
         return answer
@@ -85,5 +85,5 @@ class _Pool:
     def drain(self) -> list[Took]:
         """All answers to come."""
         taken = [self.take() for _ in range(self._under_way)]
-        self._walker.answer()
+        self._worker.answer()
         return taken

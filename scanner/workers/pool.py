@@ -1,4 +1,4 @@
-"""Which walker answers for which mount: this process for local disks, one of its own for others.
+"""Which worker answers for which mount: this process for local disks, one of its own for others.
 
 The main process makes no call on a remote or unknown mount, not even stat: a process that hangs
 there cannot be ended and would take the lock and the outputs with it (design rule 3).
@@ -13,50 +13,50 @@ from typing import Protocol
 
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
-from scanner.workers.remote import LostWalkerError, _Process, _Session
-from scanner.workers.worker import LocalWalker, Walker
+from scanner.workers.remote import LostWorkerError, _Process, _Session
+from scanner.workers.worker import LocalWorker, Worker
 
 LONGEST_PAUSE = 300.0
 """Seconds after which even a mount that has stalled many times in a row is asked again."""
 
 
-class Walkers(Protocol):
-    """Gives walkers by mount."""
+class Workers(Protocol):
+    """Gives workers by mount."""
 
-    def of(self, mount: Mount, patience: float | None = None) -> Walker:
-        """A walker for `mount`, with nothing asked yet. Raises LostWalkerError.
+    def of(self, mount: Mount, patience: float | None = None) -> Worker:
+        """A worker for `mount`, with nothing asked yet. Raises LostWorkerError.
 
-        `patience`: seconds without an answer after which the walker counts as lost for the one who
+        `patience`: seconds without an answer after which the worker counts as lost for the one who
         asks, though not for the mount's own lane.
         """
         ...
 
-    def apart(self, mount: Mount) -> Walker:
-        """The same in a process of its own, even on a local disk. Raises LostWalkerError."""
+    def apart(self, mount: Mount) -> Worker:
+        """The same in a process of its own, even on a local disk. Raises LostWorkerError."""
         ...
 
-    def workers(self, mount: Mount) -> int:
+    def requests_at_once(self, mount: Mount) -> int:
         """How many requests are under way at a time on `mount`."""
         ...
 
 
-class InProcess:
+class LocalWorkers:
     """Answers for every mount in this process: for tests on a fake file system."""
 
     def __init__(self, files: FileSystem) -> None:
         self._files = files
 
-    def of(self, mount: Mount, patience: float | None = None) -> Walker:
-        return LocalWalker(self._files)
+    def of(self, mount: Mount, patience: float | None = None) -> Worker:
+        return LocalWorker(self._files)
 
-    def apart(self, mount: Mount) -> Walker:
-        return LocalWalker(self._files)
+    def apart(self, mount: Mount) -> Worker:
+        return LocalWorker(self._files)
 
-    def workers(self, mount: Mount) -> int:
+    def requests_at_once(self, mount: Mount) -> int:
         return 1
 
 
-class ByMount:
+class WorkersByMount:
     """Local disks in this process, every other mount in a process of its own."""
 
     def __init__(
@@ -76,17 +76,17 @@ class ByMount:
         self._lock = threading.Lock()
         self._processes: dict[str, _Process] = {}
         self._stalls: dict[str, int] = {}
-        """How often in a row the walker of a mount was abandoned, by mount point."""
+        """How often in a row the worker of a mount was abandoned, by mount point."""
         self._not_before: dict[str, float] = {}
 
-    def of(self, mount: Mount, patience: float | None = None) -> Walker:
-        return self.apart(mount, patience) if mount.is_remote else LocalWalker(self._files)
+    def of(self, mount: Mount, patience: float | None = None) -> Worker:
+        return self.apart(mount, patience) if mount.is_remote else LocalWorker(self._files)
 
-    def apart(self, mount: Mount, patience: float | None = None) -> Walker:
+    def apart(self, mount: Mount, patience: float | None = None) -> Worker:
         with self._lock:
             process = self._processes.get(mount.point)
             if process is not None and process.is_abandoned and process.is_alive:
-                raise LostWalkerError("its walker still hangs", is_stalled=True)
+                raise LostWorkerError("its worker still hangs", is_stalled=True)
             if process is not None and process.has_answered:
                 self._stalls.pop(mount.point, None)
             if process is not None and not process.is_usable:
@@ -98,7 +98,7 @@ class ByMount:
             if process is None:
                 left = self._not_before.get(mount.point, 0.0) - time.monotonic()
                 if left > 0:
-                    raise LostWalkerError(
+                    raise LostWorkerError(
                         f"it keeps hanging; asked again in {left:.0f} s", is_stalled=True
                     )
                 process = _Process(self._most_workers, self._most_per_second)
@@ -112,10 +112,10 @@ class ByMount:
         pause = min(LONGEST_PAUSE, self._stall_after * (2 ** (count - 1) - 1))
         self._not_before[point] = time.monotonic() + pause
 
-    def workers(self, mount: Mount) -> int:
+    def requests_at_once(self, mount: Mount) -> int:
         """How many requests are under way at a time on `mount`."""
         process = self._processes.get(mount.point)
-        return 1 if process is None else process.workers
+        return 1 if process is None else process.requests_at_once
 
     def close(self) -> None:
         """Let all processes end; those that hang are left behind."""

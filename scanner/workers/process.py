@@ -1,4 +1,4 @@
-"""A walker in a process of its own, for a mount that may hang.
+"""A worker in a process of its own, for a mount that may hang.
 
 A process with a thread stuck on a hung network or FUSE mount cannot end, not even by SIGKILL, and
 keeps the locks and files it holds; its parent can. So what walks such a mount is started by exec,
@@ -27,26 +27,26 @@ BEAT = 1.0
 """Seconds between signs of life while calls return."""
 
 
-class Task(NamedTuple):
+class WorkerTask(NamedTuple):
     """A request of one session of the parent's."""
 
     session: int
     request: Request
 
 
-class Cost(NamedTuple):
+class CallCost(NamedTuple):
     """Seconds on the clock, and those of them that the processor worked."""
 
     elapsed: float
     worked: float
 
 
-class Result(NamedTuple):
+class WorkerResult(NamedTuple):
     """Its answer; what it cost where nothing else was under way, so that the cost is its own."""
 
     session: int
     answer: Answer
-    cost: Cost | None
+    cost: CallCost | None
 
 
 class Beat(NamedTuple):
@@ -78,7 +78,7 @@ class _Server:
         self._source = source
         self._sink = sink
         self._files = DiskFileSystem()
-        self._tasks: SimpleQueue[Task] = SimpleQueue()
+        self._tasks: SimpleQueue[WorkerTask] = SimpleQueue()
         self._sending = threading.Lock()
         self._busy = 0  # counted without a lock: a wrong count only spoils a measurement
         for _ in range(workers):
@@ -88,7 +88,7 @@ class _Server:
 
     def run(self) -> None:
         while (task := read_frame(self._source)) is not None:
-            self._tasks.put(Task(*task))
+            self._tasks.put(WorkerTask(*task))
 
     def _work(self) -> None:
         while True:
@@ -97,10 +97,10 @@ class _Server:
             is_alone = self._busy == 1
             started, worked = time.perf_counter(), time.thread_time()
             answer = perform(self._files, task.request)
-            cost = Cost(time.perf_counter() - started, time.thread_time() - worked)
+            cost = CallCost(time.perf_counter() - started, time.thread_time() - worked)
             is_alone = is_alone and self._busy == 1
             self._busy -= 1
-            self._send(Result(task.session, answer, cost if is_alone else None))
+            self._send(WorkerResult(task.session, answer, cost if is_alone else None))
 
     def _beat(self) -> None:
         known = 0

@@ -14,7 +14,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import BinaryIO
 
-from scanner.workers.process import Cost, Result, Task, read_frame, write_frame
+from scanner.workers.process import CallCost, WorkerResult, WorkerTask, read_frame, write_frame
 from scanner.workers.requests import Answer, Request
 
 _SERVE = "import sys; from scanner.workers.process import main; main(sys.argv[1:])"
@@ -26,8 +26,8 @@ SMOOTHING = 8
 """Of so many measurements the last one counts for one."""
 
 
-class LostWalkerError(Exception):
-    """A walker does not answer: its mount hangs (`is_stalled`), it died, or we are stopping."""
+class LostWorkerError(Exception):
+    """A worker does not answer: its mount hangs (`is_stalled`), it died, or we are stopping."""
 
     def __init__(self, reason: str, *, is_stalled: bool) -> None:
         super().__init__(reason)
@@ -35,7 +35,7 @@ class LostWalkerError(Exception):
 
 
 class _Process:
-    """One walker process and what its answers say of its mount."""
+    """One worker process and what its answers say of its mount."""
 
     def __init__(self, most_workers: int, most_per_second: float) -> None:
         package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -48,7 +48,7 @@ class _Process:
             stderr=subprocess.DEVNULL,
             cwd=os.path.abspath(os.sep),  # no working directory on a mount that may go
             env={**os.environ, "PYTHONPATH": package + (os.pathsep + known if known else "")},
-            start_new_session=True,  # Ctrl-C is for us; the end of the pipe is for the walker
+            start_new_session=True,  # Ctrl-C is for us; the end of the pipe is for the worker
         )
         assert self._child.stdin is not None
         assert self._child.stdout is not None
@@ -59,7 +59,7 @@ class _Process:
         self._most_workers = most_workers
         self._spacing = 1 / most_per_second if most_per_second else 0.0
         self._next_send = 0.0
-        self._cost = Cost(0.0, 0.0)
+        self._cost = CallCost(0.0, 0.0)
         self.last_sign = time.monotonic()
         self.is_abandoned = False
         self.has_answered = False
@@ -78,7 +78,7 @@ class _Process:
         return not self.is_abandoned and not self._has_ended and self.is_alive
 
     @property
-    def workers(self) -> int:
+    def requests_at_once(self) -> int:
         """How many requests are worth having under way at a time.
 
         While one waits for the mount the interpreter is free for others: elapsed time over
@@ -107,7 +107,7 @@ class _Process:
         """Seconds until the next request may be sent (the setting `requests_per_second`)."""
         return max(0.0, self._next_send - time.monotonic())
 
-    def send(self, task: Task) -> None:
+    def send(self, task: WorkerTask) -> None:
         """Pass a request on. The process reads at once, so this does not block."""
         self._next_send = max(self._next_send, time.monotonic()) + self._spacing
         try:
@@ -138,7 +138,7 @@ class _Process:
         with suppress(OSError, ValueError, EOFError):
             while (message := read_frame(self._from_child)) is not None:
                 self.last_sign = time.monotonic()
-                if isinstance(message, Result):
+                if isinstance(message, WorkerResult):
                     self.has_answered = True
                     if message.cost is not None:
                         self._measure(message.cost)
@@ -149,10 +149,10 @@ class _Process:
         with suppress(OSError):
             self._from_child.close()
 
-    def _measure(self, cost: Cost) -> None:
+    def _measure(self, cost: CallCost) -> None:
         """Keep a running mean."""
         old = self._cost if self._cost.elapsed else cost
-        self._cost = Cost(
+        self._cost = CallCost(
             old.elapsed + (cost.elapsed - old.elapsed) / SMOOTHING,
             old.worked + (cost.worked - old.worked) / SMOOTHING,
         )
@@ -164,7 +164,7 @@ class _Process:
 
 
 class _Session:
-    """One use of a walker process: asks and answers of others pass by unseen."""
+    """One use of a worker process: asks and answers of others pass by unseen."""
 
     _numbers = 0
     _numbering = threading.Lock()
@@ -203,14 +203,14 @@ class _Session:
                 self._check(asked)
                 continue
             if answer is None:
-                raise self._lost("its walker ended", is_stalled=self._process.is_abandoned)
+                raise self._lost("its worker ended", is_stalled=self._process.is_abandoned)
             self._under_way -= 1
             return answer
 
     def _feed(self) -> None:
         """Keep as many requests under way as are worth it, in the order last in, first out: a
         walk then holds few at a time, however wide the tree."""
-        while self._waiting and self._under_way < self._process.workers:
+        while self._waiting and self._under_way < self._process.requests_at_once:
             pause = self._process.pause()
             if pause and self._under_way:
                 return  # answers first
@@ -220,7 +220,7 @@ class _Session:
                 time.sleep(min(pause, POLL))
                 continue
             self._under_way += 1
-            self._process.send(Task(self._number, self._waiting.pop()))
+            self._process.send(WorkerTask(self._number, self._waiting.pop()))
 
     def _check(self, asked: float) -> None:
         if self._stopped():
@@ -233,6 +233,6 @@ class _Session:
             self._process.abandon()
             raise self._lost(f"no call has returned for {silent:.0f} s", is_stalled=True)
 
-    def _lost(self, reason: str, *, is_stalled: bool) -> LostWalkerError:
+    def _lost(self, reason: str, *, is_stalled: bool) -> LostWorkerError:
         self._process.close(self._number)
-        return LostWalkerError(reason, is_stalled=is_stalled)
+        return LostWorkerError(reason, is_stalled=is_stalled)

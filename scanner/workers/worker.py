@@ -32,7 +32,7 @@ from scanner.workers.requests import (
 )
 
 
-class Walker(Protocol):
+class Worker(Protocol):
     """Takes requests and gives one answer for each, in any order."""
 
     def ask(self, request: Request) -> None:
@@ -44,7 +44,7 @@ class Walker(Protocol):
         ...
 
 
-class LocalWalker:
+class LocalWorker:
     """Answers in this process, one request at a time.
 
     Threads would slow it down: on a warm local disk a million files take 3.0 s with one thread
@@ -94,5 +94,5 @@ def perform(files: FileSystem, request: Request) -> Answer:
         if not isinstance(request, ReadFacts | ReadPack | HashPiece):
             raise
         # What files hold is anybody's work: a header that nobody thought of must not end the
-        # walker, and with it all reading of its mount.
+        # worker, and with it all reading of its mount.
         return Failed(request.path, 0, f"{type(error).__name__}: {error}")

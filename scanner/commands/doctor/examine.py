@@ -37,8 +37,8 @@ from scanner.store.store import read_trust
 from scanner.walk.ignore import IgnoreRules, rules_for
 from scanner.walk.verification import Terms
 from scanner.workers.latency import _answer, _new_names, _Pool, latency
-from scanner.workers.pool import ByMount, Walkers
-from scanner.workers.remote import LostWalkerError
+from scanner.workers.pool import Workers, WorkersByMount
+from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import Failed, Probe, Probed, Stated, StatPath, Timed, Took
 
 BURST = 300
@@ -54,14 +54,14 @@ class Doctor:
     def __init__(
         self,
         files: FileSystem,
-        walkers: Walkers,
+        workers: Workers,
         settings: Settings,
         known: Mapping[str, Trust],
         *,
         limit: float,
     ) -> None:
         self._files = files
-        self._walkers = walkers
+        self._workers = workers
         self._settings = settings
         self._known = known
         self._limit = limit
@@ -74,7 +74,7 @@ class Doctor:
                 self._measure(finding, rules_for(self._settings, root))
                 if probe:
                     self._probe(finding)
-        except LostWalkerError as lost:
+        except LostWorkerError as lost:
             finding.state = STALLED if lost.is_stalled else UNREACHABLE
             finding.reason = str(lost)
         self._conclude(finding)
@@ -91,7 +91,7 @@ class Doctor:
 
     def _meet(self, finding: Finding) -> bool:
         """Whether the folder is there and can be listed."""
-        contact = _answer(self._walkers.of(finding.mount), Timed(StatPath(finding.target)))
+        contact = _answer(self._workers.of(finding.mount), Timed(StatPath(finding.target)))
         assert isinstance(contact, Took)
         finding.first_contact = contact.seconds
         # An automounter puts the real mount in place when it is first touched.
@@ -107,14 +107,14 @@ class Doctor:
 
     def _measure(self, finding: Finding, rules: IgnoreRules) -> None:
         mount, path = finding.mount, finding.target
-        finding.stat = latency(self._files, self._walkers, path, mount, self._limit)
-        sample = _Sampling(self._files, self._walkers, path, mount, rules).run()
+        finding.stat = latency(self._files, self._workers, path, mount, self._limit)
+        sample = _Sampling(self._files, self._workers, path, mount, rules).run()
         if not sample.listed:
             finding.state, finding.reason = UNREADABLE, sample.failure
             return
         finding.sample = sample
         finding.listing = median(sample.alone)
-        finding.workers = self._walkers.workers(mount)
+        finding.workers = self._workers.requests_at_once(mount)
         finding.cost = ScanCost(estimate(sample), self._burst(sample.folders, mount))
         if mount.known_granularity is not None:
             finding.granularity, finding.granularity_from = mount.known_granularity, "type"
@@ -129,7 +129,7 @@ class Doctor:
         """
         chosen = random.Random(0).choices(folders, k=BURST)
         started = self._files.monotonic()
-        pool = _Pool(self._walkers, mount)
+        pool = _Pool(self._workers, mount)
         done = 0
         for name in _new_names(chosen):
             done += len(pool.put(Timed(StatPath(name))))
@@ -142,8 +142,8 @@ class Doctor:
         name = f"{NAME_PREFIX}{secrets.token_hex(4)}"
         try:
             # In a process of its own everywhere: it outlives us, whatever ends us, by the file.
-            answer = _answer(self._walkers.apart(finding.mount), Probe(finding.target, name))
-        except LostWalkerError:
+            answer = _answer(self._workers.apart(finding.mount), Probe(finding.target, name))
+        except LostWorkerError:
             text = f"The mount went away during the probe; remove {name} there if you find it."
             finding.notes.append(Note("probe_left", text))
             raise
@@ -201,11 +201,11 @@ def _profile(mount: Mount) -> str:
 def opened(settings: Settings, outputs: Outputs, *, limit: float) -> Iterator[Doctor]:
     """A doctor on this computer, with what the scans of `outputs` have learned.
 
-    On Ctrl-C its walkers are left to end by themselves, which removes a probe's file.
+    On Ctrl-C its workers are left to end by themselves, which removes a probe's file.
     """
     files = DiskFileSystem()
-    walkers = ByMount(
+    workers = WorkersByMount(
         files, stall_after=limit, most_workers=settings.workers, stopped=lambda: False
     )
-    yield Doctor(files, walkers, settings, read_trust(outputs.state), limit=limit)
-    walkers.close()
+    yield Doctor(files, workers, settings, read_trust(outputs.state), limit=limit)
+    workers.close()

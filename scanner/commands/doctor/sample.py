@@ -15,7 +15,7 @@ from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
 from scanner.walk.ignore import IgnoreRules
 from scanner.workers.latency import _Pool
-from scanner.workers.pool import Walkers
+from scanner.workers.pool import Workers
 from scanner.workers.requests import Failed, ListDirectory, Listed, Timed, Took
 
 SAMPLE = 2000
@@ -119,13 +119,13 @@ class _Sampling:
     def __init__(
         self,
         files: FileSystem,
-        walkers: Walkers,
+        workers: Workers,
         top: str,
         mount: Mount,
         rules: IgnoreRules,
     ) -> None:
         self._files = files
-        self._pool = _Pool(walkers, mount)
+        self._pool = _Pool(workers, mount)
         self._top = top
         self._rules = rules
         self._points = [other.point for other in files.mounts() if is_below(other.point, top)]
@@ -135,7 +135,7 @@ class _Sampling:
         self._random = random.Random(0)
 
     def run(self) -> Sample:
-        """List until the tree or the limits end. Raises LostWalkerError."""
+        """List until the tree or the limits end. Raises LostWorkerError."""
         started = self._files.monotonic()
         self._sample.levels[0].left.append(self._top)
         count = 0

@@ -35,7 +35,7 @@ from scanner.store.projection import view_of
 from scanner.store.state import State
 from scanner.store.store import Store
 from scanner.walk.zones import Places, find_places
-from scanner.workers.pool import ByMount
+from scanner.workers.pool import WorkersByMount
 
 T = TypeVar("T")
 
@@ -99,7 +99,7 @@ class Hashing:
             if not is_listed and not any(is_below(other, path) for other in self._snapshot):
                 raise SettingsError(f"No scan has seen {readable(path)}.")
         self._knowledge = Knowledge(outputs.state)
-        self._walkers = ByMount(
+        self._workers = WorkersByMount(
             self._files,
             stall_after=settings.stall_after,
             most_workers=settings.workers,
@@ -113,7 +113,7 @@ class Hashing:
 
     def close(self) -> None:
         """Let go of everything."""
-        self._walkers.close()
+        self._workers.close()
         self._knowledge.close()
 
     def hash(self, algorithms: Sequence[str], progress: Callable[[Done], None]) -> Result:
@@ -160,7 +160,7 @@ class Hashing:
     def _reader(self, algorithms: tuple[str, ...], own: Collection[Root]) -> Reader:
         sight = Sight(
             self._files,
-            self._walkers,
+            self._workers,
             self._knowledge,
             lambda: self._snapshot,
             lambda: self._memory,

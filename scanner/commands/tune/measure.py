@@ -35,8 +35,8 @@ from scanner.settings.schema import Settings
 from scanner.settings.values import format_duration
 from scanner.store.store import Store
 from scanner.workers.latency import latency
-from scanner.workers.pool import ByMount, Walkers
-from scanner.workers.remote import LostWalkerError
+from scanner.workers.pool import Workers, WorkersByMount
+from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import (
     Answer,
     Failed,
@@ -46,7 +46,7 @@ from scanner.workers.requests import (
     Stated,
     StatPath,
 )
-from scanner.workers.worker import Walker
+from scanner.workers.worker import Worker
 
 REPEATS = 3
 """Scans of a local disk whose median counts: they take milliseconds, and vary by as much."""
@@ -63,36 +63,36 @@ MARGIN = 0.1
 
 
 class _Counted:
-    """Walkers whose answers are counted."""
+    """Workers whose answers are counted."""
 
-    def __init__(self, walkers: Walkers) -> None:
-        self._walkers = walkers
+    def __init__(self, workers: Workers) -> None:
+        self._workers = workers
         self.spent = Spent()
 
-    def of(self, mount: Mount, patience: float | None = None) -> Walker:
-        return _CountedWalker(self._walkers.of(mount, patience), self)
+    def of(self, mount: Mount, patience: float | None = None) -> Worker:
+        return _CountedWorker(self._workers.of(mount, patience), self)
 
-    def apart(self, mount: Mount) -> Walker:
-        return _CountedWalker(self._walkers.apart(mount), self)
+    def apart(self, mount: Mount) -> Worker:
+        return _CountedWorker(self._workers.apart(mount), self)
 
-    def workers(self, mount: Mount) -> int:
-        return self._walkers.workers(mount)
+    def requests_at_once(self, mount: Mount) -> int:
+        return self._workers.requests_at_once(mount)
 
     def note(self, answer: Answer) -> None:
-        """Count what the walker did to give this answer."""
+        """Count what the worker did to give this answer."""
         self.spent = self.spent.plus(_asked(answer))
 
 
-class _CountedWalker:
-    def __init__(self, walker: Walker, counted: _Counted) -> None:
-        self._walker = walker
+class _CountedWorker:
+    def __init__(self, worker: Worker, counted: _Counted) -> None:
+        self._worker = worker
         self._counted = counted
 
     def ask(self, request: Request) -> None:
-        self._walker.ask(request)
+        self._worker.ask(request)
 
     def answer(self) -> Answer | None:
-        answer = self._walker.answer()
+        answer = self._worker.answer()
         if answer is not None:
             self._counted.note(answer)
         return answer
@@ -127,7 +127,7 @@ class Tuner:
     def __init__(
         self,
         files: FileSystem,
-        walkers: Walkers,
+        workers: Workers,
         settings: Settings,
         known: Mapping[str, Trust],
         roots: Sequence[Root],
@@ -137,7 +137,7 @@ class Tuner:
         display: Display | None = None,
     ) -> None:
         self._files = files
-        self._walkers = _Counted(walkers)
+        self._workers = _Counted(workers)
         self._known = known
         self._roots = tuple(roots)
         self._tell = tell
@@ -150,7 +150,7 @@ class Tuner:
             annotations_every=settings.annotations_every,
         )
         self._store.open()
-        self._scanner = Scanner(files, self._store, settings, self._roots, self._walkers)
+        self._scanner = Scanner(files, self._store, settings, self._roots, self._workers)
 
     def __enter__(self) -> Self:
         return self
@@ -169,11 +169,11 @@ class Tuner:
         mounts = self._files.mounts()
         told = readable(root.path)
         try:
-            walker = self._walkers.of(mount_of(leads_to(root.path, mounts), mounts))
-            walker.ask(StatPath(root.path))
-            answer = walker.answer()
-            walker.answer()
-        except LostWalkerError as lost:
+            worker = self._workers.of(mount_of(leads_to(root.path, mounts), mounts))
+            worker.ask(StatPath(root.path))
+            answer = worker.answer()
+            worker.answer()
+        except LostWorkerError as lost:
             raise RootsIncompleteError(f"{told} does not answer: {lost}.") from None
         if isinstance(answer, Failed) and answer.errno in (errno.ENOENT, errno.ENOTDIR):
             raise SettingsError(f"PATH: expected a folder, and there is no {told}.")
@@ -229,8 +229,8 @@ class Tuner:
             lane.id,
             mount.is_remote,
             tuple(self._holding(place, own[place], states) for place in lane.places),
-            latency(self._files, self._walkers, lane.places[0].path, mount),
-            self._walkers.workers(mount),
+            latency(self._files, self._workers, lane.places[0].path, mount),
+            self._workers.requests_at_once(mount),
             lane.first,
             listing if sparing is None or is_earning else sparing,
             sparing if is_earning else None,
@@ -280,13 +280,13 @@ class Tuner:
         self, places: Sequence[Root], progress: Callable[[Progress], None] | None = None
     ) -> Spent:
         """One pass with all that belongs to it: walk, commit, change list, inventory."""
-        before, cpu = self._walkers.spent, _cpu_of_walkers() + time.process_time()
+        before, cpu = self._workers.spent, _cpu_of_workers() + time.process_time()
         started = self._files.monotonic()
         outcome = self._scanner.scan(places, interval=ONE_TURN, progress=progress)
         self._scanner.publish(is_last=False)
         seconds = self._files.monotonic() - started
-        cpu = time.process_time() + _cpu_of_walkers() - cpu
-        counted = self._walkers.spent.plus(Spent(*(-number for number in before)))
+        cpu = time.process_time() + _cpu_of_workers() - cpu
+        counted = self._workers.spent.plus(Spent(*(-number for number in before)))
         return counted._replace(seconds=seconds, cpu=max(0.0, cpu), folders=outcome.directories)
 
     def _holding(self, place: Root, mount: Mount, states: Mapping[Mount, str]) -> Holding:
@@ -305,8 +305,8 @@ class Tuner:
         )
 
 
-def _cpu_of_walkers() -> float:
-    """CPU seconds that the walkers' processes have used so far."""
+def _cpu_of_workers() -> float:
+    """CPU seconds that the workers' processes have used so far."""
     total = 0.0
     for child in psutil.Process().children():
         try:
@@ -330,10 +330,10 @@ def opened(
     """A tuner for `paths`, whose own files are gone afterwards. Raises SettingsError."""
     files = files or DiskFileSystem()
     mounts = files.mounts()
-    # A link to a share is the share's: its own walker must ask.
+    # A link to a share is the share's: its own worker must ask.
     places = dict.fromkeys(leads_to(os.path.abspath(path), mounts) for path in paths)
     roots = [Root("extra", place) for place in places]
-    walkers = ByMount(
+    workers = WorkersByMount(
         files,
         stall_after=settings.stall_after,
         most_workers=settings.workers,
@@ -345,11 +345,11 @@ def opened(
     ) as folder:
         try:
             with Tuner(
-                files, walkers, settings, known, roots, folder, tell=tell, display=display
+                files, workers, settings, known, roots, folder, tell=tell, display=display
             ) as tuner:
                 yield tuner
         finally:
-            walkers.close()
+            workers.close()
 
 
 def _place_outside(roots: Sequence[Root], files: FileSystem) -> str:

@@ -1,0 +1,160 @@
+"""Worker processes: answers, limits, loss and the end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from scanner.disk.filesystem import DiskFileSystem
+from scanner.disk.mounts import Mount
+from scanner.workers.pool import WorkersByMount
+from scanner.workers.remote import LostWorkerError
+from scanner.workers.requests import Failed, ListDirectory, Listed, SampleFile, StatPath
+from scanner.workers.worker import LocalWorker, Worker
+
+NAS = Mount("/", "cifs", "//nas/share")
+
+
+def by_mount(**settings: float) -> WorkersByMount:
+    return WorkersByMount(
+        DiskFileSystem(),
+        stall_after=settings.get("stall_after", 30.0),
+        most_workers=4,
+        stopped=lambda: False,
+        most_per_second=settings.get("most_per_second", 0.0),
+    )
+
+
+@pytest.fixture
+def workers() -> Iterator[WorkersByMount]:
+    made = by_mount()
+    yield made
+    made.close()
+
+
+def answers(worker: Worker) -> list:
+    found = []
+    while (answer := worker.answer()) is not None:
+        found.append(answer)
+    return found
+
+
+def test_process_answers_as_this_process_does(workers: WorkersByMount, tmp_path: Path) -> None:
+    for number in range(20):
+        (tmp_path / f"d{number}").mkdir()
+        (tmp_path / f"d{number}" / "\udcff😀\n").write_bytes(b"x" * number)
+    requests = [ListDirectory(str(path)) for path in (tmp_path, *tmp_path.iterdir())]
+    requests.append(ListDirectory(str(tmp_path / "missing")))
+    found = []
+    for worker in (LocalWorker(DiskFileSystem()), workers.of(NAS)):
+        for request in requests:
+            worker.ask(request)
+        found.append(sorted(answers(worker), key=lambda answer: answer.path))
+    assert found[0] == found[1]
+    assert isinstance(found[1][-1], Failed | Listed)
+
+
+def test_local_disks_are_walked_in_this_process(workers: WorkersByMount) -> None:
+    assert isinstance(workers.of(Mount("/", "ext4", "/dev/sda1")), LocalWorker)
+
+
+def test_sessions_do_not_see_each_others_answers(workers: WorkersByMount, tmp_path: Path) -> None:
+    one, other = workers.of(NAS), workers.of(NAS)
+    (tmp_path / "f").write_bytes(b"f")
+    one.ask(ListDirectory(str(tmp_path)))
+    other.ask(SampleFile(str(tmp_path / "f")))
+    assert [type(answer).__name__ for answer in answers(other)] == ["Fingerprinted"]
+    assert [type(answer).__name__ for answer in answers(one)] == ["Listed"]
+
+
+def test_killed_worker_is_lost_once_and_then_replaced(
+    workers: WorkersByMount, tmp_path: Path
+) -> None:
+    worker = workers.of(NAS)
+    worker.ask(StatPath(str(tmp_path)))
+    answers(worker)
+    process = workers._processes["/"]
+    os.kill(process._child.pid, signal.SIGKILL)
+    process._child.wait()
+    worker = workers.of(NAS)
+    worker.ask(StatPath(str(tmp_path)))
+    assert len(answers(worker)) == 1
+
+
+def test_silent_worker_is_abandoned_and_not_doubled(tmp_path: Path) -> None:
+    """Stopped, it stands for one that hangs in the kernel: no second one starts beside it."""
+    workers = by_mount(stall_after=0.5)
+    worker = workers.of(NAS)
+    worker.ask(StatPath(str(tmp_path)))
+    answers(worker)
+    child = workers._processes["/"]._child
+    os.kill(child.pid, signal.SIGSTOP)
+    # A stopped process still ends by SIGKILL, one in the kernel does not: keep it.
+    child.kill = lambda: None  # type: ignore[method-assign]
+    worker = workers.of(NAS)
+    worker.ask(StatPath(str(tmp_path)))
+    with pytest.raises(LostWorkerError) as lost:
+        answers(worker)
+    assert lost.value.is_stalled
+    with pytest.raises(LostWorkerError, match="still hangs"):
+        workers.of(NAS)
+    os.kill(child.pid, signal.SIGKILL)
+    child.wait()
+    worker = workers.of(NAS)
+    worker.ask(StatPath(str(tmp_path)))
+    assert len(answers(worker)) == 1
+    workers.close()
+
+
+def test_stop_ends_the_wait_for_an_answer(tmp_path: Path) -> None:
+    stopping = False
+    workers = WorkersByMount(
+        DiskFileSystem(), stall_after=60, most_workers=2, stopped=lambda: stopping
+    )
+    worker = workers.of(NAS)
+    worker.ask(StatPath(str(tmp_path)))
+    answers(worker)
+    os.kill(workers._processes["/"]._child.pid, signal.SIGSTOP)
+    stopping = True
+    worker = workers.of(NAS)
+    worker.ask(StatPath(str(tmp_path)))
+    with pytest.raises(LostWorkerError, match="stopping"):
+        answers(worker)
+    workers.close()
+
+
+def test_requests_are_spaced_by_the_limit(tmp_path: Path) -> None:
+    """Counted on the clock: thirty requests at a hundred a second cannot take less than 0.29 s."""
+    workers = by_mount(most_per_second=100.0)
+    started = time.monotonic()
+    worker = workers.of(NAS)
+    for _ in range(30):
+        worker.ask(StatPath(str(tmp_path)))
+    assert len(answers(worker)) == 30
+    assert time.monotonic() - started >= 0.28
+    workers.close()
+
+
+def test_mount_that_stalls_again_and_again_is_asked_ever_less() -> None:
+    workers = by_mount(stall_after=10.0)
+    pauses = []
+    for _ in range(8):
+        workers._back_off("/mnt/nas")
+        pauses.append(round(workers._not_before["/mnt/nas"] - time.monotonic()))
+    assert pauses == [0, 10, 30, 70, 150, 300, 300, 300]
+
+
+def test_mount_that_answers_again_starts_from_no_pause(tmp_path: Path) -> None:
+    workers = by_mount()
+    workers._stalls["/"] = 5
+    worker = workers.of(NAS)
+    worker.ask(StatPath(str(tmp_path)))
+    answers(worker)
+    workers.of(NAS)
+    assert workers._stalls == {}
+    workers.close()
