@@ -22,7 +22,7 @@ from scanner.comfyui.installation import find_roots
 from scanner.core.roots import Root
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
 from scanner.output.file_names import Outputs
-from scanner.scan import Outcome, Scanner
+from scanner.scan import Scanner, ScanResult
 from scanner.service.fingerprints import Backlog
 from scanner.settings.schema import Settings
 from scanner.store.store import Store
@@ -95,13 +95,13 @@ class Engine:
         """Forget what was listed when, so that the next scan reads everything again."""
         self.scanner = Scanner(self._files, self.store, self._settings, self._roots, self.workers)
 
-    def scan(self) -> Outcome:
+    def scan(self) -> ScanResult:
         """One pass with all that belongs to it: walk, commit, journal, inventory."""
-        outcome = self.scanner.scan(self.scanner.places().all, interval=INTERVAL)
+        result = self.scanner.scan(self.scanner.places().all, interval=INTERVAL)
         self.scanner.publish(is_last=False)
-        if set(outcome.states.values()) != {"online"}:
-            raise SystemExit(f"Not every root is online: {outcome.states}")
-        return outcome
+        if set(result.states.values()) != {"online"}:
+            raise SystemExit(f"Not every root is online: {result.states}")
+        return result
 
     def fingerprint(self) -> int:
         """Take the fingerprints that are missing; how many files still lack theirs."""
@@ -190,7 +190,7 @@ class Steps:
     def _timed(self) -> dict[str, Any]:
         self._watch.clear()
         wall, cpu = time.perf_counter(), time.process_time()
-        outcome = self._engine.scan()
+        result = self._engine.scan()
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
         scanner = self._engine.scanner
         return {
@@ -200,8 +200,8 @@ class Steps:
             "commit": self._watch.seconds["commit"],
             "publish": self._watch.seconds["publish"],
             "is_published": self._watch.results.get("publish") is True,
-            "kinds": Counter(change.kind for change in outcome.changes),
-            "files": outcome.files,
+            "kinds": Counter(change.kind for change in result.changes),
+            "files": result.files,
             "period": max(map(scanner.verification_period, scanner.places().all)),
         }
 

@@ -11,13 +11,13 @@ from scanner.core.memory import ONLINE, Hold, copy_memory
 from scanner.core.progress import Progress
 from scanner.core.roots import Root
 from scanner.core.snapshot import Entry
-from scanner.diff.reconcile import FingerprintsWantedError, Judgement
-from scanner.diff.scan_context import Pass
+from scanner.diff.reconcile import FingerprintsWantedError, Reconciler
+from scanner.diff.scan_context import ScanContext
 from scanner.disk.filesystem import FileSystem
 from scanner.settings.schema import Settings
 from scanner.store.projection import root_states, view_of, words
 from scanner.store.store import Commit, Store
-from scanner.walk.collect import Survey
+from scanner.walk.collect import Collector
 from scanner.walk.health import Moment, stayed_healthy
 from scanner.walk.ignore import rules_for
 from scanner.walk.rules import Members
@@ -26,7 +26,7 @@ from scanner.workers.pool import LocalWorkers, Workers
 
 
 @dataclass
-class Outcome:
+class ScanResult:
     """What one pass did. `started` in nanoseconds, `seconds` of elapsed time; states by root id."""
 
     scan: int
@@ -43,7 +43,7 @@ class Outcome:
     is_complete: bool = True
     """False where the pass was abandoned, and nothing committed."""
 
-    def merge(self, other: Outcome) -> None:
+    def merge(self, other: ScanResult) -> None:
         """Add what a pass over further places did."""
         self.scan, self.states = other.scan, other.states
         self.seconds += other.seconds
@@ -85,8 +85,8 @@ class Scanner:
             settings.follow_links,
         )
         self.workers: Workers = workers or LocalWorkers(files)
-        self._survey = Survey(files, self.workers, store, settings, self._members)
-        self._judgement = Judgement(store, settings, self._members)
+        self._collector = Collector(files, self.workers, store, settings, self._members)
+        self._reconciler = Reconciler(store, settings, self._members)
 
     def places(self) -> Places:
         """Roots, and the mounts that begin below them, as they are now."""
@@ -104,7 +104,7 @@ class Scanner:
         interval: float,
         stopped: Callable[[], bool] = lambda: False,
         progress: Callable[[Progress], None] | None = None,
-    ) -> Outcome:
+    ) -> ScanResult:
         """Walk `roots` (some of `places().all`) and commit what differs. `interval` in seconds
         between passes.
 
@@ -113,14 +113,14 @@ class Scanner:
         moment = Moment(self.files.now(), self.files.monotonic(), interval)
         places = self.places()
         requests = self.store.state.requests()
-        before = self._survey.examine(roots, places, requests)
+        before = self._collector.examine(roots, places, requests)
         found = {
-            root.id: self._survey.walk(
+            root.id: self._collector.walk(
                 root,
                 places,
                 before[root.id],
                 moment,
-                rematch=self._judgement.has_new_rules(root, places),
+                rematch=self._reconciler.has_new_rules(root, places),
                 stopped=stopped,
                 progress=progress,
             )
@@ -128,15 +128,17 @@ class Scanner:
             if before[root.id].state == ONLINE
         }
         packs = {
-            root.id: self._survey.read_packs(root, places, before[root.id], walk, moment, stopped)
+            root.id: self._collector.read_packs(
+                root, places, before[root.id], walk, moment, stopped
+            )
             for root in roots
             if (walk := found.get(root.id)) is not None
         }
-        outcome = Outcome(self.store.scan, moment.wall)
+        result = ScanResult(self.store.scan, moment.wall)
         if stopped():
-            outcome.is_complete = False
-            return outcome
-        after = self._survey.examine(roots, places, requests)
+            result.is_complete = False
+            return result
+        after = self._collector.examine(roots, places, requests)
         walked = {
             root_id: walk
             for root_id, walk in found.items()
@@ -147,7 +149,7 @@ class Scanner:
             # Nothing is read from a disk under the lock: other lanes never wait for this one.
             with self.commit_lock:
                 old = self.store.memory
-                run = Pass(
+                context = ScanContext(
                     places,
                     roots,
                     moment,
@@ -159,77 +161,78 @@ class Scanner:
                     {path: pack for id_ in walked for path, pack in packs[id_].items()},
                 )
                 try:
-                    self._judgement.judge(run, fingerprints)
+                    self._reconciler.reconcile(context, fingerprints)
                 except FingerprintsWantedError as wanted:
                     entries = wanted.entries
                 else:
-                    outcome.scan = self._commit(run)
+                    result.scan = self._commit(context)
                     break
-            taken = self._survey.take_fingerprints(entries, places, stopped, roots)
+            taken = self._collector.take_fingerprints(entries, places, stopped, roots)
             if stopped():
-                outcome.is_complete = False
-                return outcome
+                result.is_complete = False
+                return result
             fingerprints.update({entry.path: taken.get(entry.path, b"") for entry in entries})
-        outcome.new_holds = [
-            hold for root_id, hold in run.memory.holds.items() if root_id not in old.holds
+        result.new_holds = [
+            hold for root_id, hold in context.memory.holds.items() if root_id not in old.holds
         ]
-        outcome.changes = [*run.baselines, *run.changes]
-        outcome.places = frozenset(root.id for root in roots)
-        outcome.states = {
+        result.changes = [*context.baselines, *context.changes]
+        result.places = frozenset(root.id for root in roots)
+        result.states = {
             root.id: state.state for root, state in root_states(self.store, self.roots)
         }
-        outcome.directories = sum(walk.directories for walk in run.walked.values())
-        outcome.files = sum(walk.files for walk in run.walked.values())
-        outcome.bytes = sum(walk.bytes for walk in run.walked.values())
-        outcome.seconds = self.files.monotonic() - moment.monotonic
-        return outcome
+        result.directories = sum(walk.directories for walk in context.walked.values())
+        result.files = sum(walk.files for walk in context.walked.values())
+        result.bytes = sum(walk.bytes for walk in context.walked.values())
+        result.seconds = self.files.monotonic() - moment.monotonic
+        return result
 
     def take_fingerprints(
         self, entries: Iterable[Entry], stopped: Callable[[], bool]
     ) -> dict[str, bytes]:
-        """Fingerprints of files, by path: see `Survey.take_fingerprints`."""
-        return self._survey.take_fingerprints(entries, self.places(), stopped)
+        """Fingerprints of files, by path: see `Collector.take_fingerprints`."""
+        return self._collector.take_fingerprints(entries, self.places(), stopped)
 
     def verification_period(self, root: Root) -> float:
         """Seconds within which every file of `root` is read again, as things stand."""
-        return self._survey.verification_period(root)
+        return self._collector.verification_period(root)
 
-    def _commit(self, run: Pass) -> int:
+    def _commit(self, context: ScanContext) -> int:
         states = {
-            root_id: (record.state, record.reason) for root_id, record in run.memory.roots.items()
+            root_id: (record.state, record.reason)
+            for root_id, record in context.memory.roots.items()
         }
         old_states = {
-            root_id: (record.state, record.reason) for root_id, record in run.old.roots.items()
+            root_id: (record.state, record.reason) for root_id, record in context.old.roots.items()
         }
         directories = {
             path: directory
-            for path, directory in run.delta.directories.items()
+            for path, directory in context.delta.directories.items()
             if self.store.snapshot.get(path) != directory
         }
-        changes = [*run.baselines, *run.changes]
+        changes = [*context.baselines, *context.changes]
         scan = self.store.commit(
             Commit(
                 directories,
-                sorted(run.delta.gone),
+                sorted(context.delta.gone),
                 changes,
-                run.memory,
-                list(run.answers.items()),
+                context.memory,
+                list(context.answers.items()),
                 is_visible=bool(changes)
                 or states != old_states
-                or run.memory.unreachable.keys() != run.old.unreachable.keys(),
+                or context.memory.unreachable.keys() != context.old.unreachable.keys(),
             ),
-            run.moment.wall,
+            context.moment.wall,
         )
-        if directories or run.delta.gone or run.memory.unsettled != run.old.unsettled:
+        if directories or context.delta.gone or context.memory.unsettled != context.old.unsettled:
             self._counted = False
         now = self.files.monotonic()
         self.unfingerprinted.update(dict.fromkeys(directories, now))
         self.unread.update(dict.fromkeys(directories, now))
-        gone = run.delta.gone - directories.keys()
+        gone = context.delta.gone - directories.keys()
         for path in gone:
             self.unfingerprinted.pop(path, None)
             self.unread.pop(path, None)
-        self._survey.forget(gone)
+        self._collector.forget(gone)
         return scan
 
     def publish(self, *, is_last: bool) -> bool:

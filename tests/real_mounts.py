@@ -4,7 +4,7 @@
         (mount.source / "a").write_bytes(b"")  # behind the client's back
         assert ask_list(mount.point).names == ["a"]
         mount.stop_server()
-        assert ask_stat(mount.point, timeout=1).outcome == HANG
+        assert ask_stat(mount.point, timeout=1).result == HANG
 
 A call on a hung mount may never return and cannot be killed, so nothing here makes one from the
 process of the test: `ask_stat` and `ask_list` ask from another process and give up on it. `close`,
@@ -74,7 +74,7 @@ def _unmet(reason: str) -> NoReturn:
 class Answer(NamedTuple):
     """What another process was told about a path."""
 
-    outcome: str
+    result: str
     """`ok`, `hang`, or the name of the error, as `ENOTCONN`."""
     names: list[str]
     size: int = -1
@@ -91,9 +91,9 @@ try:
     else:
         s = os.lstat(sys.argv[2])
         told = {"size": s.st_size, "mtime_ns": s.st_mtime_ns, "inode": s.st_ino, "device": s.st_dev}
-    told["outcome"] = "ok"
+    told["result"] = "ok"
 except OSError as error:
-    told = {"outcome": errno.errorcode[error.errno]}
+    told = {"result": errno.errorcode[error.errno]}
 print(json.dumps(told))
 """
 
@@ -364,7 +364,7 @@ class FuseMount(Mount):
     def _start_client(self, command: list[str]) -> None:
         self._client = _Program(command, self.private / "client.log")
         self._client.wait_until(
-            lambda: self.identity is not None and ask_stat(self.point).outcome == "ok"
+            lambda: self.identity is not None and ask_stat(self.point).result == "ok"
         )
 
     def _end_clients(self) -> None:

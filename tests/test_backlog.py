@@ -426,7 +426,7 @@ def test_files_of_a_mount_that_hung_for_a_while_are_read_when_it_answers_again(
         raise LostWorkerError("no answer", is_stalled=True)
 
     with monkeypatch.context() as hanging:
-        hanging.setattr(world.scanner._survey._workers, "of", lost)
+        hanging.setattr(world.scanner._collector._workers, "of", lost)
         world.backlog.work(lambda: len(asked) >= 5)
     assert opened(world) == []
     world.scan()
@@ -441,7 +441,7 @@ def test_mount_that_does_not_answer_is_not_asked_again_and_again(
     nas = Mount(at("Downloads"), "cifs", "//nas/share")
     world.files.mount_table.append(nas)
     world.files.advance(60)
-    worker_of = world.scanner._survey._workers.of
+    worker_of = world.scanner._collector._workers.of
     asked: list[Mount] = []
 
     def lost(mount: Mount, patience: float | None = None) -> Worker:
@@ -450,7 +450,7 @@ def test_mount_that_does_not_answer_is_not_asked_again_and_again(
         asked.append(mount)
         raise LostWorkerError("no answer", is_stalled=True)
 
-    monkeypatch.setattr(world.scanner._survey._workers, "of", lost)
+    monkeypatch.setattr(world.scanner._collector._workers, "of", lost)
     world.backlog.work(lambda: len(asked) >= 50)
     assert fingerprints(world) == {at("ComfyUI/models/f")}
     assert len(asked) <= 2

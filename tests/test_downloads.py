@@ -625,7 +625,7 @@ def test_any_download_replays_is_told_seldom_and_ends_true(
             lines = folder.scan()
             words = folder.words()
             partial = {name for name, word in words.items() if word == "partial"}
-            now = folder.world.outcome.started
+            now = folder.world.result.started
             for line in lines:
                 kind, name = line.split()[:2]
                 if kind == "modified" and name in last and name in partial & was_partial:

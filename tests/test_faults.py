@@ -522,9 +522,9 @@ class Fuzz:
         finally:
             files.on_list = None
         tree1, unknown1 = self.walk()
-        assert world.outcome.scan > self.last or self.was_lost
+        assert world.result.scan > self.last or self.was_lost
         self.was_lost = False
-        self.last = world.outcome.scan
+        self.last = world.result.scan
         lines = world.lines
         by_path = defaultdict(list)
         for line in lines:

@@ -467,8 +467,8 @@ def test_stop_while_moves_are_proven_commits_nothing(tmp_path: Path) -> None:
     world.files.rename(at("Downloads/x"), at("ComfyUI/models/x"))
     stopped: list[bool] = []
     world.files.faults["open", at("ComfyUI/models/x")] = lambda: stopped.append(True)
-    outcome = world.scanner.scan(world.roots, interval=30.0, stopped=lambda: bool(stopped))
+    result = world.scanner.scan(world.roots, interval=30.0, stopped=lambda: bool(stopped))
     assert stopped
-    assert not outcome.is_complete
+    assert not result.is_complete
     world.files.faults.clear()
     assert world.scan() == [("moved", "Downloads/x", "ComfyUI/models/x")]

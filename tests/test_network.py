@@ -647,7 +647,7 @@ def test_end_with_a_mount_that_hangs_takes_two_seconds_and_leaves_no_lock(
         observed.entries_before = len(entries)
         nas.meet_a_walk(running)
         nas.share.stop()
-        assert ask_list(nas.share.point, timeout=1).outcome == "hang"
+        assert ask_list(nas.share.point, timeout=1).result == "hang"
         time.sleep(2 * EVERY)  # its next pass hangs as well, at the latest
         observed.states.append(nas.state())
         started = time.monotonic()

@@ -706,7 +706,7 @@ def told(world: World) -> list[tuple[str, str, str, dict[str, Any]]]:
 
 
 def log(world: World) -> list[str]:
-    lines = change_lines(world.outcome.changes, BASE)
+    lines = change_lines(world.result.changes, BASE)
     return [line for line in lines if line.startswith("pack ")]
 
 
@@ -930,7 +930,7 @@ def test_new_pack_is_told_on_the_line_of_its_folder(world: World) -> None:
         )
     ]
     assert log(world) == ["pack New added: 0.1.0"]
-    assert any("created" in line for line in change_lines(world.outcome.changes, BASE))
+    assert any("created" in line for line in change_lines(world.result.changes, BASE))
     assert world.scan() == []
 
 
@@ -1096,14 +1096,14 @@ class _Losing(LocalWorker):
 
 def test_lost_worker_keeps_records_and_is_made_up_for(world: World) -> None:
     before = packs(world)
-    survey: Any = world.scanner._survey
-    workers = survey._workers
-    survey._workers = LosingWorkers(world.files)
+    collector: Any = world.scanner._collector
+    workers = collector._workers
+    collector._workers = LosingWorkers(world.files)
     write(world.files, "bar", project=project("1.3.0", "Bar"))
     write(world.files, "new", init="new", project=project("1.0.0", "New"), tracking="")
     world.scan()
     assert packs(world) == before
-    survey._workers = workers
+    collector._workers = workers
     world.scan()
     assert log(world) == ["pack Bar updated: 1.2.0 -> 1.3.0"]
     assert states(world)["new"] == ("new", "1.0.0", "", True)
@@ -1112,7 +1112,7 @@ def test_lost_worker_keeps_records_and_is_made_up_for(world: World) -> None:
 def test_what_was_read_before_the_worker_was_lost_counts(world: World) -> None:
     losing = LosingWorkers(world.files)
     losing.after = 1
-    cast(Any, world.scanner._survey)._workers = losing
+    cast(Any, world.scanner._collector)._workers = losing
     for pack in ("Foo", "bar"):
         write(world.files, pack, init="changed", project=project("9", pack))
     world.scan()
@@ -1120,7 +1120,7 @@ def test_what_was_read_before_the_worker_was_lost_counts(world: World) -> None:
 
 
 def test_moved_pack_that_could_not_be_read_keeps_what_is_known(world: World) -> None:
-    cast(Any, world.scanner._survey)._workers = LosingWorkers(world.files)
+    cast(Any, world.scanner._collector)._workers = LosingWorkers(world.files)
     world.files.rename(node("bar"), node("bar.disabled"))
     world.scan()
     assert states(world)["bar.disabled"] == ("bar", "1.2.0", "", False)
@@ -1215,7 +1215,7 @@ def test_pack_on_another_mount_is_read_by_that_mounts_worker_alone(
     world.files.symlink("/nas/foo", node("Foo"))
     world.files.mount_table.append(Mount("/nas", "nfs4", "nas:/"))
     workers = SpyingWorkers(world.files)
-    cast(Any, world.scanner._survey)._workers = workers
+    cast(Any, world.scanner._collector)._workers = workers
     world.files.latency = latency
     for _ in range(5):
         world.scan()
@@ -1233,7 +1233,7 @@ def test_link_that_leads_to_another_mount_since_now_is_not_read_here(tmp_path: P
     world.scan()
     assert states(world)["Foo"] == ("Foo", "1.0.0", "", True)
     workers = SpyingWorkers(world.files)
-    cast(Any, world.scanner._survey)._workers = workers
+    cast(Any, world.scanner._collector)._workers = workers
     world.files.symlink("/nas/foo", node("Foo"))
     world.scan()
     world.scan()

@@ -65,7 +65,7 @@ def served(make: Callable[[str], Mount], kind: str) -> FuseMount:
     mount = make(kind)
     assert isinstance(mount, FuseMount)
     (mount.source / "a").write_bytes(b"12345")
-    assert ask_stat(mount.point / "a").outcome == "ok"
+    assert ask_stat(mount.point / "a").result == "ok"
     return mount
 
 
@@ -109,7 +109,7 @@ def test_another_folder_in_its_place(
 def test_stopped_server_hangs_and_continues(make: Callable[[str], Mount], kind: str) -> None:
     mount = served(make, kind)
     mount.stop_server()
-    assert ask_stat(mount.point / "a", timeout=1).outcome == HANG
+    assert ask_stat(mount.point / "a", timeout=1).result == HANG
     mount.continue_server()
     assert ask_stat(mount.point / "a").size == 5
 
@@ -118,7 +118,7 @@ def test_stopped_server_hangs_and_continues(make: Callable[[str], Mount], kind: 
 def test_hung_mount_is_unmounted_and_made_anew(make: Callable[[str], Mount], kind: str) -> None:
     mount = served(make, kind)
     mount.stop_server()
-    assert ask_list(mount.point, timeout=0.5).outcome == HANG
+    assert ask_list(mount.point, timeout=0.5).result == HANG
     mount.unmount(lazy=True)
     assert ask_list(mount.point).names == []
     mount.continue_server()
@@ -146,8 +146,8 @@ def test_dead_client_leaves_a_mount_that_is_not_connected(
     mount = served(make, kind)
     mount.kill_client()
     assert mount.identity is not None
-    assert ask_stat(mount.point).outcome == "ENOTCONN"
-    assert ask_list(mount.point).outcome == "ENOTCONN"
+    assert ask_stat(mount.point).result == "ENOTCONN"
+    assert ask_list(mount.point).result == "ENOTCONN"
     mount.remount()
     assert ask_list(mount.point).names == ["a"]
 
@@ -158,9 +158,9 @@ def test_rclone_answers_eio_while_its_server_is_dead(
 ) -> None:
     mount = served(make, kind)
     mount.kill_server()
-    assert ask_list(mount.point).outcome == "EIO"
-    assert ask_stat(mount.point / "a").outcome == "EIO"
-    assert ask_stat(mount.point).outcome == "ok"  # rclone answers this from memory
+    assert ask_list(mount.point).result == "EIO"
+    assert ask_stat(mount.point / "a").result == "EIO"
+    assert ask_stat(mount.point).result == "ok"  # rclone answers this from memory
     mount.start_server()
     assert ask_list(mount.point).names == ["a"]
 
@@ -182,7 +182,7 @@ def test_sshfs_that_reconnects_answers_eio_meanwhile(tmp_path: Path) -> None:
     with SshfsMount(tmp_path / "source", tmp_path / "point", reconnect=True) as mount:
         (mount.source / "a").touch()
         mount.kill_server()
-        assert ask_list(mount.point).outcome == "EIO"
+        assert ask_list(mount.point).result == "EIO"
         mount.start_server()
         assert ask_list(mount.point).names == ["a"]
 

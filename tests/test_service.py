@@ -149,22 +149,22 @@ def test_mount_that_hangs_does_not_make_scans_rare(
     loop.scan(latency=0.04, times=3)
     loop.service.scanner.store.memory.roots[f"models:{TOP}"].state = "stalled"
     lane = loop.service._lanes[LOCAL]
-    outcome = lane.last
-    assert outcome is not None
-    outcome.seconds = 60.0
+    result = lane.last
+    assert result is not None
+    result.seconds = 60.0
     for _ in range(3):
-        loop.service._keep_pace(lane, outcome)
+        loop.service._keep_pace(lane, result)
     assert lane.pace is not None
     assert lane.pace.every == 30
     loop.service.scanner.store.memory.roots[f"models:{TOP}"].state = "online"
     for _ in range(3):
-        loop.service._keep_pace(lane, outcome)
+        loop.service._keep_pace(lane, result)
     assert lane.pace.every == 3600
 
 
 def test_verification_takes_half_of_the_time_at_most(make: Any) -> None:
     loop = make(every="auto", auto_duty=0.02, duty=0.05)
-    assert loop.service.scanner._survey._settings.duty == 0.01
+    assert loop.service.scanner._collector._settings.duty == 0.01
 
 
 @pytest.mark.parametrize(
@@ -177,7 +177,7 @@ def test_interval_that_is_given_stays(make: Any, settings: Any, every: float | N
     assert loop.scan(latency=0.5, times=4)["every_seconds"] == every
     assert loop.set == []
     assert loop.given[-1] == pytest.approx(0.9 * (20 if every is None else every))
-    assert loop.service.scanner._survey._settings.duty == 0.05
+    assert loop.service.scanner._collector._settings.duty == 0.05
 
 
 def test_one_shot_scan_takes_the_first_interval(make: Any) -> None:

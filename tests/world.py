@@ -14,7 +14,7 @@ from scanner.diff.replay import replay
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import read_entries, read_header
 from scanner.output.journal_reader import read
-from scanner.scan import Outcome, Scanner
+from scanner.scan import Scanner, ScanResult
 from scanner.service.fingerprints import Backlog
 from scanner.settings.schema import Settings
 from scanner.store.store import Store
@@ -68,15 +68,17 @@ class World:
         self.files.advance(advance)
         before = self.project()
         is_first = not self.store.memory.roots
-        self.outcome: Outcome = self.scanner.scan(self.scanner.places().all, interval=self.interval)
+        self.result: ScanResult = self.scanner.scan(
+            self.scanner.places().all, interval=self.interval
+        )
         self.scanner.publish(is_last=False)
-        lines = [line for line in read(self.outputs.journal) if line["scan"] == self.outcome.scan]
+        lines = [line for line in read(self.outputs.journal) if line["scan"] == self.result.scan]
         assert [line["n"] for line in lines] == list(range(1, len(lines) + 1))
         assert all(line["of"] == len(lines) for line in lines)
         self.lines = lines
         if not is_first and not any(line["kind"] == "baseline" for line in lines):
             assert replay(before, lines, BASE) == self.project()
-        if read_header(self.outputs.inventory) is not None and self.outcome.scan == (
+        if read_header(self.outputs.inventory) is not None and self.result.scan == (
             self.store.inventory_scan
         ):
             assert self.inventory() == self.project()

@@ -10,68 +10,68 @@ from scanner.core.paths import is_below
 from scanner.core.roots import Root, owner_of
 from scanner.core.snapshot import CONTAINERS, Snapshot
 from scanner.diff.changelist import carry_fingerprints
-from scanner.diff.scan_context import Pass
+from scanner.diff.scan_context import ScanContext
 from scanner.walk.rules import Members
 
 
-def remember(run: Pass, members: Members, snapshot: Snapshot) -> None:
-    """Bring `run.memory` to what the next scan has to know."""
-    carry_fingerprints(run.delta, run.moves, snapshot)
-    _remember_links(run, members.roots)
-    _remember_window(run)
-    _remember_unreachable(run)
-    for root in run.roots:
+def remember(context: ScanContext, members: Members, snapshot: Snapshot) -> None:
+    """Bring `context.memory` to what the next scan has to know."""
+    carry_fingerprints(context.delta, context.moves, snapshot)
+    _remember_links(context, members.roots)
+    _remember_window(context)
+    _remember_unreachable(context)
+    for root in context.roots:
         if (
-            run.places.is_inner(root)
-            and root.path in run.places.targets
-            and (root.id not in run.memory.roots)
+            context.places.is_inner(root)
+            and root.path in context.places.targets
+            and (root.id not in context.memory.roots)
         ):
             continue  # the link was removed while what it leads to was walked
-        record = run.memory_of(root)
-        health = run.health[root.id]
-        walked = run.walked.get(root.id)
+        record = context.memory_of(root)
+        health = context.health[root.id]
+        walked = context.walked.get(root.id)
         state, reason = health.state, health.reason
         if walked is not None:
             record.walked = True
             record.mount_point = health.mount.point
             record.mount_identity = health.mount.identity
-            members.sign(run.places.root_of(root), record)
-            if root.id in run.memory.holds:
-                hold = run.memory.holds[root.id]
+            members.sign(context.places.root_of(root), record)
+            if root.id in context.memory.holds:
+                hold = context.memory.holds[root.id]
                 state, reason = HELD, f"{hold.files} files are gone; waiting to be sure"
             elif walked.failed:
                 state, reason = PARTIAL, f"{len(walked.failed)} folders cannot be read"
         elif state == HELD:
             # Another file system: what the last one lost is judged anew when it is back.
-            run.memory.holds.pop(root.id, None)
+            context.memory.holds.pop(root.id, None)
         elif state == ONLINE:
             state, reason = OFFLINE, "it went away while it was walked"
         record.filesystem = health.mount.type
         record.category = root.category
         record.reason = reason
         if record.state != state or not record.since:
-            record.state, record.since = state, run.moment.wall
+            record.state, record.since = state, context.moment.wall
 
 
-def _remember_links(run: Pass, roots: Sequence[Root]) -> None:
+def _remember_links(context: ScanContext, roots: Sequence[Root]) -> None:
     """Links to folders on other mounts become places of their own, and end with the link."""
-    listed = {path for walked in run.walked.values() for path in walked.listed}
+    listed = {path for walked in context.walked.values() for path in walked.listed}
     foreign: dict[str, str] = {}
-    for walked in run.walked.values():
+    for walked in context.walked.values():
         foreign.update(walked.foreign)
-    for place in run.places.inner:
-        record = run.memory.roots.get(place.id)
+    for place in context.places.inner:
+        record = context.memory.roots.get(place.id)
         if record is None or not record.target or place.path in foreign:
             continue
-        if os.path.dirname(place.path) in listed or place.path in run.delta.gone:
-            del run.memory.roots[place.id]
-            run.memory.holds.pop(place.id, None)
+        if os.path.dirname(place.path) in listed or place.path in context.delta.gone:
+            del context.memory.roots[place.id]
+            context.memory.holds.pop(place.id, None)
     for path, target in foreign.items():
         root = owner_of(path, roots)
-        if root is None or path in run.delta.gone:
+        if root is None or path in context.delta.gone:
             continue
         place = Root(root.kind, path, root.category)
-        record = run.memory.roots.setdefault(
+        record = context.memory.roots.setdefault(
             place.id, RootRecord(place.id, place.kind, path, place.category, is_inner=True)
         )
         if record.target != target:
@@ -79,46 +79,46 @@ def _remember_links(run: Pass, roots: Sequence[Root]) -> None:
             record.target, record.mount_identity = target, ""
 
 
-def _remember_window(run: Pass) -> None:
-    memory, now = run.memory, run.moment.wall
-    for path in [p for p in memory.arrived if p in run.delta.deleted]:
+def _remember_window(context: ScanContext) -> None:
+    memory, now = context.memory, context.moment.wall
+    for path in [p for p in memory.arrived if p in context.delta.deleted]:
         del memory.arrived[path]
-    for path, entry in run.delta.deleted.items():
+    for path, entry in context.delta.deleted.items():
         if entry.type not in CONTAINERS:
             memory.gone[path] = Gone(now, entry)
-    for path in run.delta.created:
+    for path in context.delta.created:
         memory.gone.pop(path, None)
         memory.arrived[path] = now
-    for path, (before, after) in run.delta.modified.items():
+    for path, (before, after) in context.delta.modified.items():
         if before.size != after.size:
             memory.arrived[path] = now
-    for move in run.moves.files:
+    for move in context.moves.files:
         memory.gone.pop(move.source.path, None)
         # A file renamed after it was copied still waits for its source to go.
-        arrived = run.old.arrived.get(move.source.path)
+        arrived = context.old.arrived.get(move.source.path)
         memory.arrived.pop(move.target.path, None)
         if arrived is not None:
             memory.arrived[move.target.path] = arrived
-    for move in run.moves.directories:
+    for move in context.moves.directories:
         for path in [p for p in memory.gone if is_below(p, move.source.path)]:
             del memory.gone[path]
         for path in [p for p in memory.arrived if is_below(p, move.target.path)]:
             del memory.arrived[path]
 
 
-def _remember_unreachable(run: Pass) -> None:
-    for root in run.roots:
-        walked = run.walked.get(root.id)
+def _remember_unreachable(context: ScanContext) -> None:
+    for root in context.roots:
+        walked = context.walked.get(root.id)
         if walked is None:
             continue
         known = {
             path: unread
-            for path, unread in run.old.unreachable.items()
-            if owner_of(path, run.places.all) == root
-            and not (path == root.path and run.places.is_inner(root))
+            for path, unread in context.old.unreachable.items()
+            if owner_of(path, context.places.all) == root
+            and not (path == root.path and context.places.is_inner(root))
         }
         for path in known:
-            del run.memory.unreachable[path]
+            del context.memory.unreachable[path]
         for path, failure in walked.failed.items():
-            since = known[path].since if path in known else run.moment.wall
-            run.memory.unreachable[path] = Unread(failure.error, since)
+            since = known[path].since if path in known else context.moment.wall
+            context.memory.unreachable[path] = Unread(failure.error, since)

@@ -22,7 +22,7 @@ from scanner.diff.compare import adopt, compare, keep_entries
 from scanner.diff.growth import judge_growth
 from scanner.diff.losses import FolderLoss, Limits, Loss, alarming_folders, judge
 from scanner.diff.moves import Window, find_moves
-from scanner.diff.scan_context import Pass
+from scanner.diff.scan_context import ScanContext
 from scanner.settings.schema import Settings
 from scanner.walk.health import Health
 from scanner.walk.ignore import IgnoreRules
@@ -53,7 +53,7 @@ class Known(Protocol):
         ...
 
 
-class Judgement:
+class Reconciler:
     """Judges passes over the roots of one output, from what its store holds."""
 
     def __init__(self, store: Known, settings: Settings, members: Members) -> None:
@@ -62,19 +62,19 @@ class Judgement:
         self._members = members
         self._roots = members.roots
 
-    def judge(self, run: Pass, fingerprints: Mapping[str, bytes]) -> None:
+    def reconcile(self, context: ScanContext, fingerprints: Mapping[str, bytes]) -> None:
         """Everything between walk and commit, without I/O, so that it can be done again.
 
         Raises FingerprintsWantedError where moves turn on fingerprints not yet taken.
         """
-        self._drop_removed_roots(run)
-        self._drop_on_request(run)
-        self._compare(run)
-        self._find_moves(run, fingerprints)
-        self._hold_back(run)
-        self._settle_growth(run)
-        self._follow_packs(run)
-        remember(run, self._members, self._store.snapshot)
+        self._drop_removed_roots(context)
+        self._drop_on_request(context)
+        self._compare(context)
+        self._find_moves(context, fingerprints)
+        self._hold_back(context)
+        self._settle_growth(context)
+        self._follow_packs(context)
+        remember(context, self._members, self._store.snapshot)
 
     def has_new_rules(self, place: Root, places: Places) -> bool:
         root = places.root_of(place)
@@ -89,55 +89,55 @@ class Judgement:
 
     # Compare
 
-    def _compare(self, run: Pass) -> None:
-        old_members = members_of(run.old.roots.values())
-        for root in run.roots:
-            walked = run.walked.get(root.id)
+    def _compare(self, context: ScanContext) -> None:
+        old_members = members_of(context.old.roots.values())
+        for root in context.roots:
+            walked = context.walked.get(root.id)
             if walked is None:
                 continue
             if root.path in walked.failed:
                 # The folder itself answers with an error: the root is offline (rule 2).
-                run.health[root.id] = Health(
-                    OFFLINE if run.memory_of(root).walked else MISSING,
+                context.health[root.id] = Health(
+                    OFFLINE if context.memory_of(root).walked else MISSING,
                     walked.failed[root.path].error,
-                    run.health[root.id].mount,
+                    context.health[root.id].mount,
                 )
-                del run.walked[root.id]
+                del context.walked[root.id]
                 continue
-            self._refuse_loops(run, walked)
-            has_new_rules = self.has_new_rules(root, run.places)
+            self._refuse_loops(context, walked)
+            has_new_rules = self.has_new_rules(root, context.places)
             if root.path in self._store.snapshot:
                 scope = scope_of(
                     root,
-                    run.places,
+                    context.places,
                     walked,
                     self._members,
-                    self._members_before(root, run, old_members) if has_new_rules else None,
+                    self._members_before(root, context, old_members) if has_new_rules else None,
                 )
-                compare(self._store.snapshot, walked, run.delta, scope)
+                compare(self._store.snapshot, walked, context.delta, scope)
             else:
-                adopt(walked, run.delta)
-            reason = self._baseline_reason(root, run.places, has_new_rules)
+                adopt(walked, context.delta)
+            reason = self._baseline_reason(root, context.places, has_new_rules)
             if reason:
-                root_id = run.places.root_of(root).id
-                run.baselines.append(
+                root_id = context.places.root_of(root).id
+                context.baselines.append(
                     _baseline(root_id, root.path, walked.files, walked.bytes, reason)
                 )
 
-    def _members_before(self, place: Root, run: Pass, old: Members) -> Members:
+    def _members_before(self, place: Root, context: ScanContext, old: Members) -> Members:
         """`old` as the last walk of `place` had it: the root around it may have been walked
         since."""
-        record = run.old.roots.get(place.id)
-        if record is None or not record.walked or not run.places.is_inner(place):
+        record = context.old.roots.get(place.id)
+        if record is None or not record.walked or not context.places.is_inner(place):
             return old
         rules = IgnoreRules(record.patterns or ())
-        root = run.places.root_of(place)
+        root = context.places.root_of(place)
         return replace(old, rules={**old.rules, root.id: rules}, follow_links=record.follow_links)
 
-    def _refuse_loops(self, run: Pass, walked: Walked) -> None:
+    def _refuse_loops(self, context: ScanContext, walked: Walked) -> None:
         """Links to other mounts that lead back to where they were met are not entered."""
         for path, target in list(walked.foreign.items()):
-            if run.places.is_loop(path, target):
+            if context.places.is_loop(path, target):
                 del walked.foreign[path]
                 walked.closed.add(path)
 
@@ -149,59 +149,63 @@ class Judgement:
             return "state lost"
         return "rules changed" if has_new_rules else ""
 
-    def _drop_removed_roots(self, run: Pass) -> None:
+    def _drop_removed_roots(self, context: ScanContext) -> None:
         """Forget what only roots of earlier settings held: a baseline each (rule 9)."""
         configured = {root.id for root in self._roots}
         paths = {root.path for root in self._roots}
-        for root_id, record in run.old.roots.items():
+        for root_id, record in context.old.roots.items():
             if root_id in configured or (
                 record.is_inner
                 and record.path not in paths
                 and owner_of(record.path, self._roots) is not None
             ):
                 continue
-            del run.memory.roots[root_id]
-            run.memory.holds.pop(root_id, None)
+            del context.memory.roots[root_id]
+            context.memory.holds.pop(root_id, None)
             files = bytes_ = 0
             for path, directory in directories_below(self._store.snapshot, record.path):
                 files += directory.listing.types.count(FILE)
                 bytes_ += directory.listing.bytes
                 if owner_of(path, self._roots) is None:
-                    run.delta.gone.add(path)
-            for table in (run.memory.unreachable, run.memory.unsettled, run.memory.arrived):
+                    context.delta.gone.add(path)
+            for table in (
+                context.memory.unreachable,
+                context.memory.unsettled,
+                context.memory.arrived,
+            ):
                 for path in [p for p in table if owner_of(p, self._roots) is None]:
                     del table[path]
             if record.walked and not record.is_inner:
-                run.baselines.append(_baseline(root_id, record.path, files, bytes_, "removed"))
+                context.baselines.append(_baseline(root_id, record.path, files, bytes_, "removed"))
 
-    def _drop_on_request(self, run: Pass) -> None:
+    def _drop_on_request(self, context: ScanContext) -> None:
         """Delete what a person said is gone for good: below an offline root or an error."""
-        for request in run.requests:
-            root = owner_of(request.path, run.places.all) if request.path else None
-            if root is None or root.id not in run.health:
+        for request in context.requests:
+            root = owner_of(request.path, context.places.all) if request.path else None
+            if root is None or root.id not in context.health:
                 continue
-            failed = run.walked[root.id].failed if root.id in run.walked else {}
+            failed = context.walked[root.id].failed if root.id in context.walked else {}
             is_offline = root.path == request.path and (
-                root.path in failed or run.health[root.id].state in (OFFLINE, MISSING)
+                root.path in failed or context.health[root.id].state in (OFFLINE, MISSING)
             )
             if not is_offline and request.path not in failed:
-                run.answers[request.id] = f"{request.path} is neither offline nor unreachable"
+                context.answers[request.id] = f"{request.path} is neither offline nor unreachable"
                 continue
-            before = len(run.delta.deleted)
+            before = len(context.delta.deleted)
             for path, directory in directories_below(self._store.snapshot, request.path):
-                run.delta.gone.add(path)
-                run.delta.deleted.update(
+                context.delta.gone.add(path)
+                context.delta.deleted.update(
                     (entry.path, entry) for entry in entries_of(path, directory)
                 )
             if is_offline:
-                run.memory_of(root).walked = False
-                run.health[root.id] = replace(run.health[root.id], state=MISSING)
-            count = len(run.delta.deleted) - before
-            run.answers[request.id] = f"{count} entries below {request.path} deleted"
+                context.memory_of(root).walked = False
+                context.health[root.id] = replace(context.health[root.id], state=MISSING)
+            count = len(context.delta.deleted) - before
+            context.answers[request.id] = f"{count} entries below {request.path} deleted"
 
     # Moves
 
-    def _find_moves(self, run: Pass, fingerprints: Mapping[str, bytes]) -> None:
+    def _find_moves(self, context: ScanContext, fingerprints: Mapping[str, bytes]) -> None:
         def ask(entries: Sequence[Entry]) -> Mapping[str, bytes]:
             unknown = [entry for entry in entries if entry.path not in fingerprints]
             if unknown:
@@ -212,26 +216,26 @@ class Judgement:
                 if (fingerprint := fingerprints[entry.path])
             }
 
-        run.moves = find_moves(run.delta, self._window(run), ask)
-        run.changes = compose(run.delta, run.moves, self._store.snapshot, self._root_id)
+        context.moves = find_moves(context.delta, self._window(context), ask)
+        context.changes = compose(context.delta, context.moves, self._store.snapshot, self._root_id)
 
-    def _window(self, run: Pass) -> Window:
+    def _window(self, context: ScanContext) -> Window:
         """What earlier scans reported and may be half of a move, as it is now."""
-        oldest = run.moment.wall - int(self._settings.move_window * 1e9)
-        for table in (run.memory.gone, run.memory.arrived):
+        oldest = context.moment.wall - int(self._settings.move_window * 1e9)
+        for table in (context.memory.gone, context.memory.arrived):
             for path in [p for p, item in table.items() if _time(item) < oldest]:
                 del table[path]
         arrived: dict[str, Entry] = {}
-        if run.delta.deleted and run.memory.arrived:
-            view = ChainMap(run.delta.directories, self._store.snapshot)
-            wanted = run.memory.arrived.keys()
+        if context.delta.deleted and context.memory.arrived:
+            view = ChainMap(context.delta.directories, self._store.snapshot)
+            wanted = context.memory.arrived.keys()
             for folder in {os.path.dirname(path) for path in wanted}:
                 directory = view.get(folder)
-                if directory is not None and folder not in run.delta.gone:
+                if directory is not None and folder not in context.delta.gone:
                     for entry in entries_of(folder, directory):
                         if entry.path in wanted:
                             arrived[entry.path] = entry
-        return Window({path: gone.entry for path, gone in run.memory.gone.items()}, arrived)
+        return Window({path: gone.entry for path, gone in context.memory.gone.items()}, arrived)
 
     def _root_id(self, path: str) -> str:
         owner = owner_of(path, self._roots)
@@ -239,85 +243,85 @@ class Judgement:
 
     # Hold and growth
 
-    def _hold_back(self, run: Pass) -> None:
+    def _hold_back(self, context: ScanContext) -> None:
         """Keep back deletions that look like a lost mount (rule 2)."""
         deletions: dict[str, list[Change]] = {}
-        sure = dict.fromkeys(self._sure_deletions(run), "")
-        for change in run.changes:
+        sure = dict.fromkeys(self._sure_deletions(context), "")
+        for change in context.changes:
             if change.kind == DELETED and longest_source(change.path, sure) is None:
-                owner = owner_of(change.path, run.places.all)
+                owner = owner_of(change.path, context.places.all)
                 deletions.setdefault(owner.id if owner else "", []).append(change)
         # What belongs to a place that was not walked now cannot have been proven gone.
         held = {
             change.path
             for place_id, changes in deletions.items()
-            if place_id not in run.walked
+            if place_id not in context.walked
             for change in changes
         }
-        for root in run.roots:
-            if root.id not in run.walked:
+        for root in context.roots:
+            if root.id not in context.walked:
                 continue
-            hold = run.old.holds.get(root.id)
+            hold = context.old.holds.get(root.id)
             verdict = judge(
-                self._loss(root, deletions.get(root.id, []), run),
+                self._loss(root, deletions.get(root.id, []), context),
                 hold,
                 self._limits(root),
-                run.moment,
-                self._accepted(root, run),
+                context.moment,
+                self._accepted(root, context),
             )
             held |= verdict.held
-            run.memory.holds.pop(root.id, None)
+            context.memory.holds.pop(root.id, None)
             if verdict.hold is not None:
-                run.memory.holds[root.id] = verdict.hold
+                context.memory.holds[root.id] = verdict.hold
         if held:
-            keep_entries(run.delta, self._store.snapshot, held)
-            run.changes = [
+            keep_entries(context.delta, self._store.snapshot, held)
+            context.changes = [
                 change
-                for change in run.changes
+                for change in context.changes
                 if change.kind != DELETED or change.path not in held
             ]
 
-    def _sure_deletions(self, run: Pass) -> list[str]:
+    def _sure_deletions(self, context: ScanContext) -> list[str]:
         """Places whose deletions cannot be a lost mount: something else stands there now, they
         moved away, or a person asked for it."""
-        replaced = [path for path in run.delta.deleted if path in run.delta.created]
-        moved = [move.source.path for move in run.moves.directories]
-        asked = [request.path for request in run.requests if request.path]
-        links = [path for path in run.places.targets if path in run.delta.deleted]
+        replaced = [path for path in context.delta.deleted if path in context.delta.created]
+        moved = [move.source.path for move in context.moves.directories]
+        asked = [request.path for request in context.requests if request.path]
+        links = [path for path in context.places.targets if path in context.delta.deleted]
         return [*replaced, *moved, *asked, *links]
 
-    def _loss(self, root: Root, deletions: Sequence[Change], run: Pass) -> Loss:
+    def _loss(self, root: Root, deletions: Sequence[Change], context: ScanContext) -> Loss:
         if not deletions:
             return Loss(root.id, (), 0, lists_empty=False)
         known = sum(
             directory.listing.types.count(FILE)
             for _, directory in directories_below(self._store.snapshot, root.path)
         )
-        top = run.delta.directories.get(root.path) or self._store.snapshot[root.path]
-        is_remote = run.health[root.id].mount.is_remote
+        top = context.delta.directories.get(root.path) or self._store.snapshot[root.path]
+        is_remote = context.health[root.id].mount.is_remote
         return Loss(
             root.id,
             deletions,
             known,
             lists_empty=_is_empty(top),
             needs_accept=is_remote and root.kind in ONLY_A_PERSON,
-            folders=self._alarming_folders(root, deletions, run) if is_remote else frozenset(),
+            folders=self._alarming_folders(root, deletions, context) if is_remote else frozenset(),
         )
 
     def _alarming_folders(
-        self, place: Root, deletions: Sequence[Change], run: Pass
+        self, place: Root, deletions: Sequence[Change], context: ScanContext
     ) -> frozenset[str]:
         """Folders of a remote mount that are still there and lost as much as a lost mount would."""
         lost: dict[str, int] = defaultdict(int)
         for change in deletions:
             folder = os.path.dirname(change.path)
             while change.type == "file" and is_below(folder, place.path):
-                if folder not in run.delta.gone:
+                if folder not in context.delta.gone:
                     lost[folder] += 1
                 folder = os.path.dirname(folder)
         losses = []
         for folder, count in lost.items():
-            now = run.delta.directories.get(folder) or self._store.snapshot.get(folder)
+            now = context.delta.directories.get(folder) or self._store.snapshot.get(folder)
             known = sum(
                 directory.listing.types.count(FILE)
                 for _, directory in directories_below(self._store.snapshot, folder)
@@ -331,78 +335,82 @@ class Judgement:
         own = self._settings.for_root(root)
         return Limits(own.loss_fraction, own.loss_files)
 
-    def _accepted(self, root: Root, run: Pass) -> frozenset[str]:
+    def _accepted(self, root: Root, context: ScanContext) -> frozenset[str]:
         accepted: set[str] = set()
-        for request in run.requests:
+        for request in context.requests:
             if request.root == root.id:
-                paths = request.paths or frozenset(run.delta.deleted)
+                paths = request.paths or frozenset(context.delta.deleted)
                 accepted |= paths
-                gone = len(paths.intersection(run.delta.deleted))
-                run.answers[request.id] = f"{root.id}: accepted, {gone} deletions committed"
+                gone = len(paths.intersection(context.delta.deleted))
+                context.answers[request.id] = f"{root.id}: accepted, {gone} deletions committed"
         return frozenset(accepted)
 
-    def _settle_growth(self, run: Pass) -> None:
+    def _settle_growth(self, context: ScanContext) -> None:
         def listed_now(folder: str) -> Directory | None:
-            known = None if folder in run.delta.gone else self._store.snapshot.get(folder)
-            return run.delta.directories.get(folder, known)
+            known = None if folder in context.delta.gone else self._store.snapshot.get(folder)
+            return context.delta.directories.get(folder, known)
 
-        walked = [root for root in run.roots if root.id in run.walked]
-        arrived = {move.target.path for move in run.moves.files}
-        for move in run.moves.directories:
+        walked = [root for root in context.roots if root.id in context.walked]
+        arrived = {move.target.path for move in context.moves.files}
+        for move in context.moves.directories:
             # Their line is the folder's: whatever they were before, it says what they are now.
-            arrived.update(p for p in run.delta.modified if is_below(p, move.target.path))
+            arrived.update(p for p in context.delta.modified if is_below(p, move.target.path))
         growth = judge_growth(
-            run.delta,
-            run.memory.unsettled,
+            context.delta,
+            context.memory.unsettled,
             unfinished=Signs(listed_now),
             was_unfinished=Signs(self._store.snapshot.get),
             moved=arrived,
-            was_walked=lambda path: owner_of(path, run.places.all) in walked,
-            now=run.moment.wall,
+            was_walked=lambda path: owner_of(path, context.places.all) in walked,
+            now=context.moment.wall,
             every=int(self._settings.unsettled_every * 1e9),
         )
-        run.memory.unsettled = growth.unsettled
+        context.memory.unsettled = growth.unsettled
         if growth.growing:
             self._store.note_annotations()
-            keep_entries(run.delta, self._store.snapshot, set(growth.growing))
-            run.changes = [change for change in run.changes if change.path not in growth.growing]
+            keep_entries(context.delta, self._store.snapshot, set(growth.growing))
+            context.changes = [
+                change for change in context.changes if change.path not in growth.growing
+            ]
 
     # Packs
 
-    def _follow_packs(self, run: Pass) -> None:
+    def _follow_packs(self, context: ScanContext) -> None:
         """Bring the records of node packs to what was read of them, and where they stand now.
 
         Like a file's fingerprint a record stays until something better is known: of packs that
         were not read now, and of those below what is offline.
         """
-        old = run.old.packs
-        view = ChainMap(run.delta.directories, self._store.snapshot)
-        moves = [*run.moves.directories, *run.moves.files]
+        old = context.old.packs
+        view = ChainMap(context.delta.directories, self._store.snapshot)
+        moves = [*context.moves.directories, *context.moves.files]
         origins = {move.target.path: move.source.path for move in moves}
         told: dict[str, PackChange] = {}
         followed: set[str] = set()
-        run.memory.packs = {}
-        for path, is_directory in self._pack_places(run, view):
+        context.memory.packs = {}
+        for path, is_directory in self._pack_places(context, view):
             origin = _origin(path, origins)
             followed.add(origin if origin in old else path)
             known = old.get(origin) or old.get(path)
-            found = run.packs.get(path) if is_directory else pack_of_file(path)
+            found = context.packs.get(path) if is_directory else pack_of_file(path)
             pack = record_of(path, found, known)
             if pack is not None:
-                run.memory.packs[path] = pack
+                context.memory.packs[path] = pack
                 if known is None or differs(pack, known):
                     told[path] = PackChange(known, pack)
-        for path in old.keys() - run.memory.packs.keys() - followed:
+        for path in old.keys() - context.memory.packs.keys() - followed:
             told[path] = PackChange(old[path], None)
-        run.changes = tell_packs(run.changes, told, view, self._root_id)
-        if run.memory.packs == old:
-            run.memory.packs = old
+        context.changes = tell_packs(context.changes, told, view, self._root_id)
+        if context.memory.packs == old:
+            context.memory.packs = old
         else:
             self._store.note_annotations()
 
-    def _pack_places(self, run: Pass, view: Mapping[str, Directory]) -> list[tuple[str, bool]]:
+    def _pack_places(
+        self, context: ScanContext, view: Mapping[str, Directory]
+    ) -> list[tuple[str, bool]]:
         def is_there(path: str) -> bool:
-            return path not in run.delta.gone or path in run.delta.directories
+            return path not in context.delta.gone or path in context.delta.directories
 
         return [
             (path, is_directory)

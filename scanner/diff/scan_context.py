@@ -17,7 +17,7 @@ from scanner.walk.zones import Places
 
 
 @dataclass
-class Pass:
+class ScanContext:
     """What the steps of one pass hand to each other."""
 
     places: Places

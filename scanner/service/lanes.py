@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from scanner.core.progress import Work
 from scanner.core.roots import Root
 from scanner.disk.mounts import Mount
-from scanner.scan import Outcome
+from scanner.scan import ScanResult
 from scanner.service.fingerprints import Backlog
 from scanner.service.pace import Pace, verification_duty
 from scanner.settings.schema import Settings
@@ -25,7 +25,7 @@ class _Lane:
 
     id: str
     roots: list[Root] = field(default_factory=list)
-    last: Outcome | None = None
+    last: ScanResult | None = None
     backlog: Backlog | None = None
     work: Work = field(default_factory=lambda: Work(0, 0))
     """What waits for fingerprints."""

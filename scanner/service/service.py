@@ -23,7 +23,7 @@ from scanner.disk.filesystem import FileSystem
 from scanner.errors import InventoryError, OutputError
 from scanner.output.file_names import Outputs
 from scanner.output.status_file import write_status
-from scanner.scan import Outcome, Scanner
+from scanner.scan import Scanner, ScanResult
 from scanner.service.change_lines import change_lines, counts_text
 from scanner.service.fingerprints import Backlog
 from scanner.service.lanes import LOCAL, _Lane, _paced, lane_name
@@ -121,44 +121,44 @@ class Service:
 
     # One pass
 
-    def scan_once(self, display: Display) -> Outcome:
+    def scan_once(self, display: Display) -> ScanResult:
         """All roots, one commit; looks again at what is held; then some of the backlog.
 
-        Raises OutputError. What changed in all passes is in the outcome.
+        Raises OutputError. What changed in all passes is in the result.
         """
         every = _Lane("all", list(self.scanner.places().all))
         self._lanes = {every.id: every}
-        outcome = self._pass(every, self.settings.first_every, display)
-        outcome = self._pass_new_places(every, outcome, display)
+        result = self._pass(every, self.settings.first_every, display)
+        result = self._pass_new_places(every, result, display)
         wait = self.settings.hold_wait
-        if outcome.new_holds and wait > 0 and not self._stop.is_set():
+        if result.new_holds and wait > 0 and not self._stop.is_set():
             log.info("Looking again in %s.", format_duration(wait))
             if not self._stop.wait(wait):
                 again = self._pass(every, wait, display)
-                again.changes = [*outcome.changes, *again.changes]
-                outcome = again
-        if self.settings.backlog_time > 0 and outcome.is_complete:
+                again.changes = [*result.changes, *again.changes]
+                result = again
+        if self.settings.backlog_time > 0 and result.is_complete:
             deadline = time.monotonic() + self.settings.backlog_time
             self._read_backlog(every, lambda: deadline - time.monotonic(), display)
             self._read_contents(every, lambda: deadline - time.monotonic(), display)
-        return outcome
+        return result
 
-    def _pass_new_places(self, every: _Lane, outcome: Outcome, display: Display) -> Outcome:
+    def _pass_new_places(self, every: _Lane, result: ScanResult, display: Display) -> ScanResult:
         """Mounts that the walk has met behind links are walked as well."""
         while True:
             new = [place for place in self.scanner.places().all if place not in every.roots]
-            if not new or self._stop.is_set() or not outcome.is_complete:
-                return outcome
+            if not new or self._stop.is_set() or not result.is_complete:
+                return result
             lane = _Lane("new", new)
             added = self._pass(lane, self.settings.first_every, display)
             every.roots += new
-            outcome.merge(added)
+            result.merge(added)
 
-    def _pass(self, lane: _Lane, interval: float, display: Display) -> Outcome:
+    def _pass(self, lane: _Lane, interval: float, display: Display) -> ScanResult:
         old_states = self._states()
         lane.is_scanning = True
         try:
-            outcome = self.scanner.scan(
+            result = self.scanner.scan(
                 lane.roots,
                 interval=interval,
                 stopped=self._stop.is_set,
@@ -167,12 +167,12 @@ class Service:
         finally:
             lane.is_scanning = False
             display.idle()
-        if not outcome.is_complete:
-            return outcome
-        lane.last, lane.error = outcome, ""
-        self._tell(outcome, old_states)
+        if not result.is_complete:
+            return result
+        lane.last, lane.error = result, ""
+        self._tell(result, old_states)
         self.scanner.publish(is_last=False)
-        return outcome
+        return result
 
     def _states(self) -> dict[str, tuple[str, str]]:
         return {
@@ -180,19 +180,19 @@ class Service:
             for root_id, record in self.scanner.store.memory.roots.items()
         }
 
-    def _tell(self, outcome: Outcome, old_states: Mapping[str, tuple[str, str]]) -> None:
-        for line in change_lines(outcome.changes, self.found.base):
+    def _tell(self, result: ScanResult, old_states: Mapping[str, tuple[str, str]]) -> None:
+        for line in change_lines(result.changes, self.found.base):
             log.info("%s", readable(line))
         for root_id, (state, reason) in self._states().items():
-            if old_states.get(root_id) != (state, reason) and root_id in outcome.places:
+            if old_states.get(root_id) != (state, reason) and root_id in result.places:
                 self._tell_state(root_id, state, reason, root_id in old_states)
         log.debug(
             "scan %d: %s in %s, %s, %.2f s",
-            outcome.scan,
-            count_text(outcome.files, "file"),
-            count_text(outcome.directories, "folder"),
-            counts_text(outcome.changes),
-            outcome.seconds,
+            result.scan,
+            count_text(result.files, "file"),
+            count_text(result.directories, "folder"),
+            counts_text(result.changes),
+            result.seconds,
         )
 
     def _tell_state(self, root_id: str, state: str, reason: str, is_known: bool) -> None:
@@ -305,8 +305,8 @@ class Service:
             if self._stop.is_set() or not lane.roots:
                 return
             try:
-                outcome = self._pass(lane, self._interval(lane, seconds_left), display)
-                self._keep_pace(lane, outcome)
+                result = self._pass(lane, self._interval(lane, seconds_left), display)
+                self._keep_pace(lane, result)
                 self.write_status("running")
                 self._read_backlog(lane, lambda: seconds_left() - MARGIN, display)
                 self._read_contents(lane, lambda: seconds_left() - MARGIN, display)
@@ -332,12 +332,12 @@ class Service:
             return None
         return lane.pace.every if lane.pace else self.settings.first_every
 
-    def _keep_pace(self, lane: _Lane, outcome: Outcome) -> None:
+    def _keep_pace(self, lane: _Lane, result: ScanResult) -> None:
         """Let what a pass took decide when the next ones are."""
         pace = lane.pace
-        if pace is None or not outcome.is_complete or not self._has_walked(lane, outcome):
+        if pace is None or not result.is_complete or not self._has_walked(lane, result):
             return
-        if pace.measured(outcome.seconds):
+        if pace.measured(result.seconds):
             self._set_every(lane.id, pace.every)
             log.info(
                 "%s: scanning every %s now: a scan takes %s.",
@@ -346,12 +346,12 @@ class Service:
                 seconds_text(pace.typical),
             )
 
-    def _has_walked(self, lane: _Lane, outcome: Outcome) -> bool:
+    def _has_walked(self, lane: _Lane, result: ScanResult) -> bool:
         """Whether a pass says what a scan takes: not if it waited for a mount that hung, or all
         folders were away. A mount that comes back is not to wait for an hour then."""
         records = self.scanner.store.memory.roots
         states = {records[root.id].state for root in lane.roots if root.id in records}
-        return outcome.directories > 0 and STALLED not in states
+        return result.directories > 0 and STALLED not in states
 
     def close(self) -> None:
         """Publish what readers still lack, say that we stopped, and let go."""
@@ -369,24 +369,24 @@ class Service:
 
     # Status
 
-    def summary(self, outcome: Outcome) -> dict[str, Any]:
+    def summary(self, result: ScanResult) -> dict[str, Any]:
         """What a one-shot scan has to say, for programs."""
         kinds: dict[str, int] = {}
-        for change in outcome.changes:
+        for change in result.changes:
             if change.kind != BASELINE:
                 kinds[change.kind] = kinds.get(change.kind, 0) + 1
         return {
             "schema": 1,
-            "scan": outcome.scan,
-            "complete": outcome.is_complete,
-            "seconds": round(outcome.seconds, 3),
-            "files": outcome.files,
-            "directories": outcome.directories,
-            "bytes": outcome.bytes,
+            "scan": result.scan,
+            "complete": result.is_complete,
+            "seconds": round(result.seconds, 3),
+            "files": result.files,
+            "directories": result.directories,
+            "bytes": result.bytes,
             "changes": sum(kinds.values()),
             "kinds": kinds,
             "incomplete_roots": {
-                readable(root): state for root, state in outcome.states.items() if state != ONLINE
+                readable(root): state for root, state in result.states.items() if state != ONLINE
             },
             "backlog": {
                 "files": sum(lane.work.files for lane in self._lanes.values()),

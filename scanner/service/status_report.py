@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from scanner.core.serialize import time_text
-from scanner.scan import Outcome
+from scanner.scan import ScanResult
 
 
-def _last_scan(outcome: Outcome | None) -> dict[str, Any] | None:
-    if outcome is None:
+def _last_scan(result: ScanResult | None) -> dict[str, Any] | None:
+    if result is None:
         return None
     return {
-        "scan": outcome.scan,
-        "started": time_text(outcome.started),
-        "seconds": round(outcome.seconds, 3),
-        "directories": outcome.directories,
-        "files": outcome.files,
-        "changes": len(outcome.changes),
+        "scan": result.scan,
+        "started": time_text(result.started),
+        "seconds": round(result.seconds, 3),
+        "directories": result.directories,
+        "files": result.files,
+        "changes": len(result.changes),
     }

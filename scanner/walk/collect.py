@@ -62,7 +62,7 @@ class Known(Protocol):
         ...
 
 
-class Survey:
+class Collector:
     """Asks about the places of one output, each through the worker of its mount."""
 
     def __init__(

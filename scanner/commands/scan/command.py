@@ -51,8 +51,8 @@ def scan(
         opened(loaded.settings, found, os.getcwd()) as service,
         stopping_on_signals(service) as signals,
     ):
-        outcome = service.scan_once(display())
-        summary = service.summary(outcome)
+        result = service.scan_once(display())
+        summary = service.summary(result)
     if as_json:
         _print_json(summary)
     else:

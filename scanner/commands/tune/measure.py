@@ -282,12 +282,12 @@ class Tuner:
         """One pass with all that belongs to it: walk, commit, change list, inventory."""
         before, cpu = self._workers.spent, _cpu_of_workers() + time.process_time()
         started = self._files.monotonic()
-        outcome = self._scanner.scan(places, interval=ONE_TURN, progress=progress)
+        result = self._scanner.scan(places, interval=ONE_TURN, progress=progress)
         self._scanner.publish(is_last=False)
         seconds = self._files.monotonic() - started
         cpu = time.process_time() + _cpu_of_workers() - cpu
         counted = self._workers.spent.plus(Spent(*(-number for number in before)))
-        return counted._replace(seconds=seconds, cpu=max(0.0, cpu), folders=outcome.directories)
+        return counted._replace(seconds=seconds, cpu=max(0.0, cpu), folders=result.directories)
 
     def _holding(self, place: Root, mount: Mount, states: Mapping[Mount, str]) -> Holding:
         below = [
