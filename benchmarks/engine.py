@@ -97,7 +97,7 @@ class Engine:
 
     def scan(self) -> ScanResult:
         """One pass with all that belongs to it: walk, commit, journal, inventory."""
-        result = self.scanner.scan(self.scanner.places().all, interval=INTERVAL)
+        result = self.scanner.scan(self.scanner.zones().all, interval=INTERVAL)
         self.scanner.publish(is_last=False)
         if set(result.states.values()) != {"online"}:
             raise SystemExit(f"Not every root is online: {result.states}")
@@ -202,7 +202,7 @@ class Steps:
             "is_published": self._watch.results.get("publish") is True,
             "kinds": Counter(change.kind for change in result.changes),
             "files": result.files,
-            "period": max(map(scanner.verification_period, scanner.places().all)),
+            "period": max(map(scanner.verification_period, scanner.zones().all)),
         }
 
 

@@ -21,7 +21,7 @@ from scanner.walk.collect import Collector
 from scanner.walk.health import Moment, stayed_healthy
 from scanner.walk.ignore import rules_for
 from scanner.walk.rules import Members
-from scanner.walk.zones import Places, find_places
+from scanner.walk.zones import Zones, find_zones
 from scanner.workers.pool import LocalWorkers, Workers
 
 
@@ -36,7 +36,7 @@ class ScanResult:
     files: int = 0
     bytes: int = 0
     changes: list[Change] = field(default_factory=list)
-    places: frozenset[str] = frozenset()
+    zones: frozenset[str] = frozenset()
     """Ids of what was walked, mounts below roots among them."""
     states: dict[str, str] = field(default_factory=dict)
     new_holds: list[Hold] = field(default_factory=list)
@@ -44,7 +44,7 @@ class ScanResult:
     """False where the pass was abandoned, and nothing committed."""
 
     def merge(self, other: ScanResult) -> None:
-        """Add what a pass over further places did."""
+        """Add what a pass over further zones did."""
         self.scan, self.states = other.scan, other.states
         self.seconds += other.seconds
         self.directories += other.directories
@@ -52,7 +52,7 @@ class ScanResult:
         self.bytes += other.bytes
         self.changes += other.changes
         self.new_holds += other.new_holds
-        self.places |= other.places
+        self.zones |= other.zones
         self.is_complete = other.is_complete
 
 
@@ -88,9 +88,9 @@ class Scanner:
         self._collector = Collector(files, self.workers, store, settings, self._members)
         self._reconciler = Reconciler(store, settings, self._members)
 
-    def places(self) -> Places:
+    def zones(self) -> Zones:
         """Roots, and the mounts that begin below them, as they are now."""
-        return find_places(
+        return find_zones(
             self.roots,
             self.files.mounts(),
             list(self.store.memory.roots.values()),
@@ -105,22 +105,22 @@ class Scanner:
         stopped: Callable[[], bool] = lambda: False,
         progress: Callable[[Progress], None] | None = None,
     ) -> ScanResult:
-        """Walk `roots` (some of `places().all`) and commit what differs. `interval` in seconds
+        """Walk `roots` (some of `zones().all`) and commit what differs. `interval` in seconds
         between passes.
 
         Raises OutputError; nothing is lost then, the next pass finds the same again.
         """
         moment = Moment(self.files.now(), self.files.monotonic(), interval)
-        places = self.places()
+        zones = self.zones()
         requests = self.store.state.requests()
-        before = self._collector.examine(roots, places, requests)
+        before = self._collector.examine(roots, zones, requests)
         found = {
             root.id: self._collector.walk(
                 root,
-                places,
+                zones,
                 before[root.id],
                 moment,
-                rematch=self._reconciler.has_new_rules(root, places),
+                rematch=self._reconciler.has_new_rules(root, zones),
                 stopped=stopped,
                 progress=progress,
             )
@@ -128,9 +128,7 @@ class Scanner:
             if before[root.id].state == ONLINE
         }
         packs = {
-            root.id: self._collector.read_packs(
-                root, places, before[root.id], walk, moment, stopped
-            )
+            root.id: self._collector.read_packs(root, zones, before[root.id], walk, moment, stopped)
             for root in roots
             if (walk := found.get(root.id)) is not None
         }
@@ -138,7 +136,7 @@ class Scanner:
         if stopped():
             result.is_complete = False
             return result
-        after = self._collector.examine(roots, places, requests)
+        after = self._collector.examine(roots, zones, requests)
         walked = {
             root_id: walk
             for root_id, walk in found.items()
@@ -150,7 +148,7 @@ class Scanner:
             with self.commit_lock:
                 old = self.store.memory
                 context = ScanContext(
-                    places,
+                    zones,
                     roots,
                     moment,
                     requests,
@@ -167,7 +165,7 @@ class Scanner:
                 else:
                     result.scan = self._commit(context)
                     break
-            taken = self._collector.take_fingerprints(entries, places, stopped, roots)
+            taken = self._collector.take_fingerprints(entries, zones, stopped, roots)
             if stopped():
                 result.is_complete = False
                 return result
@@ -176,7 +174,7 @@ class Scanner:
             hold for root_id, hold in context.memory.holds.items() if root_id not in old.holds
         ]
         result.changes = [*context.baselines, *context.changes]
-        result.places = frozenset(root.id for root in roots)
+        result.zones = frozenset(root.id for root in roots)
         result.states = {
             root.id: state.state for root, state in root_states(self.store, self.roots)
         }
@@ -190,7 +188,7 @@ class Scanner:
         self, entries: Iterable[Entry], stopped: Callable[[], bool]
     ) -> dict[str, bytes]:
         """Fingerprints of files, by path: see `Collector.take_fingerprints`."""
-        return self._collector.take_fingerprints(entries, self.places(), stopped)
+        return self._collector.take_fingerprints(entries, self.zones(), stopped)
 
     def verification_period(self, root: Root) -> float:
         """Seconds within which every file of `root` is read again, as things stand."""

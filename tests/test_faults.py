@@ -692,7 +692,7 @@ def test_new_rules_reach_a_mount_that_is_walked_in_a_later_pass(tmp_path: Path) 
     world.files.write(MODELS.path + "/keep", b"1")
     world.scan()
     world.restart(ignore=("Z",))
-    places = world.scanner.places().all
+    places = world.scanner.zones().all
     world.scanner.scan([place for place in places if place.path != B], interval=30)
     world.scanner.scan([place for place in places if place.path == B], interval=30)
     assert world.scan() == []

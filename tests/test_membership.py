@@ -13,7 +13,7 @@ from scanner.core.roots import Root
 from scanner.walk.ignore import IgnoreRules
 from scanner.walk.rules import Members, Membership, OwnFiles, Scope, members_of, scope_of
 from scanner.walk.walked import Walked
-from scanner.walk.zones import Places
+from scanner.walk.zones import Zones
 from tests.fakes import FakeFileSystem
 from tests.world import MODELS as WORLD_MODELS
 from tests.world import World, at
@@ -34,11 +34,11 @@ def members(*roots: Root, follow_links: bool = True, **patterns: tuple[str, ...]
 
 
 def walk_of(root: Root, some: Members, own: OwnFiles) -> Membership:
-    return some.of_walk(root, Places(some.roots), own)
+    return some.of_walk(root, Zones(some.roots), own)
 
 
 def scope(root: Root, new: Members, old: Members | None, walked: Walked | None = None) -> Scope:
-    return scope_of(root, Places(new.roots), walked or Walked(root.path), new, old)
+    return scope_of(root, Zones(new.roots), walked or Walked(root.path), new, old)
 
 
 class OwnNames:

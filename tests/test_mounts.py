@@ -324,7 +324,7 @@ def test_device_number_is_no_part_of_the_identity(table: Any) -> None:
 def test_what_a_type_is_known_for(name: str, place: str, events: str, trust: bool | None) -> None:
     """`trust`: directory mtimes work, never do, or have to be seen working."""
     mount = Mount("/x", name, "y")
-    assert (mount.place, mount.events) == (place, events)
+    assert (mount.locality, mount.events) == (place, events)
     assert mount.moves_directory_mtimes == (trust is True)
     assert mount.never_moves_directory_mtimes == (trust is False)
 

@@ -647,11 +647,11 @@ def test_lost_state_is_rebuilt_from_inventory_and_the_changes_after_it(world: Wo
     world.files.remove(at(lora("a")))
     world.files.rename(at(lora("b")), at("Downloads/b"))
     world.files.advance(30)
-    world.scanner.scan(world.scanner.places().all, interval=30)
+    world.scanner.scan(world.scanner.zones().all, interval=30)
     world.files.write(at(lora("e")), b"e")
     world.files.touch(at(lora("c")))
     world.files.advance(30)
-    world.scanner.scan(world.scanner.places().all, interval=30)
+    world.scanner.scan(world.scanner.zones().all, interval=30)
     expected = world.project()
     world.store.close()
     for ending in ("", "-wal", "-shm"):

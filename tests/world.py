@@ -69,7 +69,7 @@ class World:
         before = self.project()
         is_first = not self.store.memory.roots
         self.result: ScanResult = self.scanner.scan(
-            self.scanner.places().all, interval=self.interval
+            self.scanner.zones().all, interval=self.interval
         )
         self.scanner.publish(is_last=False)
         lines = [line for line in read(self.outputs.journal) if line["scan"] == self.result.scan]

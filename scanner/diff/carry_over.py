@@ -22,8 +22,8 @@ def remember(context: ScanContext, members: Members, snapshot: Snapshot) -> None
     _remember_unreachable(context)
     for root in context.roots:
         if (
-            context.places.is_inner(root)
-            and root.path in context.places.targets
+            context.zones.is_inner(root)
+            and root.path in context.zones.targets
             and (root.id not in context.memory.roots)
         ):
             continue  # the link was removed while what it leads to was walked
@@ -35,7 +35,7 @@ def remember(context: ScanContext, members: Members, snapshot: Snapshot) -> None
             record.walked = True
             record.mount_point = health.mount.point
             record.mount_identity = health.mount.identity
-            members.sign(context.places.root_of(root), record)
+            members.sign(context.zones.root_of(root), record)
             if root.id in context.memory.holds:
                 hold = context.memory.holds[root.id]
                 state, reason = HELD, f"{hold.files} files are gone; waiting to be sure"
@@ -54,25 +54,25 @@ def remember(context: ScanContext, members: Members, snapshot: Snapshot) -> None
 
 
 def _remember_links(context: ScanContext, roots: Sequence[Root]) -> None:
-    """Links to folders on other mounts become places of their own, and end with the link."""
+    """Links to folders on other mounts become zones of their own, and end with the link."""
     listed = {path for walked in context.walked.values() for path in walked.listed}
     foreign: dict[str, str] = {}
     for walked in context.walked.values():
         foreign.update(walked.foreign)
-    for place in context.places.inner:
-        record = context.memory.roots.get(place.id)
-        if record is None or not record.target or place.path in foreign:
+    for zone in context.zones.inner:
+        record = context.memory.roots.get(zone.id)
+        if record is None or not record.target or zone.path in foreign:
             continue
-        if os.path.dirname(place.path) in listed or place.path in context.delta.gone:
-            del context.memory.roots[place.id]
-            context.memory.holds.pop(place.id, None)
+        if os.path.dirname(zone.path) in listed or zone.path in context.delta.gone:
+            del context.memory.roots[zone.id]
+            context.memory.holds.pop(zone.id, None)
     for path, target in foreign.items():
         root = owner_of(path, roots)
         if root is None or path in context.delta.gone:
             continue
-        place = Root(root.kind, path, root.category)
+        zone = Root(root.kind, path, root.category)
         record = context.memory.roots.setdefault(
-            place.id, RootRecord(place.id, place.kind, path, place.category, is_inner=True)
+            zone.id, RootRecord(zone.id, zone.kind, path, zone.category, is_inner=True)
         )
         if record.target != target:
             # Elsewhere now: what it leads to is compared, not held against it.
@@ -114,8 +114,8 @@ def _remember_unreachable(context: ScanContext) -> None:
         known = {
             path: unread
             for path, unread in context.old.unreachable.items()
-            if owner_of(path, context.places.all) == root
-            and not (path == root.path and context.places.is_inner(root))
+            if owner_of(path, context.zones.all) == root
+            and not (path == root.path and context.zones.is_inner(root))
         }
         for path in known:
             del context.memory.unreachable[path]

@@ -93,20 +93,20 @@ def tell_packs(
     if not told:
         return changes
     lines = list(changes)
-    places: dict[str, int] = {}
+    at: dict[str, int] = {}
     sources: dict[str, int] = {}
     deleted: dict[str, int] = {}
     for index, line in enumerate(lines):
         if line.kind == DELETED:
             deleted[line.path] = index
         else:
-            places.setdefault(line.path, index)  # a move comes before all else
+            at.setdefault(line.path, index)  # a move comes before all else
         if line.source:
             sources[line.source] = index
     for path, pack in told.items():
-        place = places.get(path) if pack.after else deleted.get(path, sources.get(path))
-        if place is not None and (pack.before or lines[place].kind != MODIFIED):
-            lines[place] = lines[place]._replace(pack=pack)
+        found = at.get(path) if pack.after else deleted.get(path, sources.get(path))
+        if found is not None and (pack.before or lines[found].kind != MODIFIED):
+            lines[found] = lines[found]._replace(pack=pack)
         elif pack.before and pack.after:
             entry = _entry_at(path, view)
             lines.append(_change(MODIFIED, entry, root_of)._replace(pack=pack))

@@ -28,7 +28,7 @@ from scanner.walk.health import Health
 from scanner.walk.ignore import IgnoreRules
 from scanner.walk.rules import Members, members_of, scope_of
 from scanner.walk.walked import Walked
-from scanner.walk.zones import Places
+from scanner.walk.zones import Zones
 
 ONLY_A_PERSON = frozenset(("models", "custom_nodes", "extra"))
 """Kinds of remote roots that are not believed to be empty until a person says so (rule 2)."""
@@ -76,15 +76,15 @@ class Reconciler:
         self._follow_packs(context)
         remember(context, self._members, self._store.snapshot)
 
-    def has_new_rules(self, place: Root, places: Places) -> bool:
-        root = places.root_of(place)
+    def has_new_rules(self, zone: Root, zones: Zones) -> bool:
+        root = zones.root_of(zone)
         record = self._store.memory.roots.get(root.id)
         if record is None or not record.walked:
             # A root that is new inside or around others takes over what they have walked.
             return root.path in self._store.snapshot
         if record.patterns is None:
             return True  # the inventory does not say by which rules it was made
-        own = self._store.memory.roots.get(place.id)
+        own = self._store.memory.roots.get(zone.id)
         return self._members.differs_from(root, own if own is not None and own.walked else record)
 
     # Compare
@@ -105,11 +105,11 @@ class Reconciler:
                 del context.walked[root.id]
                 continue
             self._refuse_loops(context, walked)
-            has_new_rules = self.has_new_rules(root, context.places)
+            has_new_rules = self.has_new_rules(root, context.zones)
             if root.path in self._store.snapshot:
                 scope = scope_of(
                     root,
-                    context.places,
+                    context.zones,
                     walked,
                     self._members,
                     self._members_before(root, context, old_members) if has_new_rules else None,
@@ -117,35 +117,35 @@ class Reconciler:
                 compare(self._store.snapshot, walked, context.delta, scope)
             else:
                 adopt(walked, context.delta)
-            reason = self._baseline_reason(root, context.places, has_new_rules)
+            reason = self._baseline_reason(root, context.zones, has_new_rules)
             if reason:
-                root_id = context.places.root_of(root).id
+                root_id = context.zones.root_of(root).id
                 context.baselines.append(
                     _baseline(root_id, root.path, walked.files, walked.bytes, reason)
                 )
 
-    def _members_before(self, place: Root, context: ScanContext, old: Members) -> Members:
-        """`old` as the last walk of `place` had it: the root around it may have been walked
+    def _members_before(self, zone: Root, context: ScanContext, old: Members) -> Members:
+        """`old` as the last walk of `zone` had it: the root around it may have been walked
         since."""
-        record = context.old.roots.get(place.id)
-        if record is None or not record.walked or not context.places.is_inner(place):
+        record = context.old.roots.get(zone.id)
+        if record is None or not record.walked or not context.zones.is_inner(zone):
             return old
         rules = IgnoreRules(record.patterns or ())
-        root = context.places.root_of(place)
+        root = context.zones.root_of(zone)
         return replace(old, rules={**old.rules, root.id: rules}, follow_links=record.follow_links)
 
     def _refuse_loops(self, context: ScanContext, walked: Walked) -> None:
         """Links to other mounts that lead back to where they were met are not entered."""
         for path, target in list(walked.foreign.items()):
-            if context.places.is_loop(path, target):
+            if context.zones.is_loop(path, target):
                 del walked.foreign[path]
                 walked.closed.add(path)
 
-    def _baseline_reason(self, root: Root, places: Places, has_new_rules: bool) -> str:
+    def _baseline_reason(self, root: Root, zones: Zones, has_new_rules: bool) -> str:
         record = self._store.memory.roots.get(root.id)
         if record is None or not record.walked:
-            return "mounted" if places.is_inner(root) else "added"
-        if record.patterns is None and not places.is_inner(root):
+            return "mounted" if zones.is_inner(root) else "added"
+        if record.patterns is None and not zones.is_inner(root):
             return "state lost"
         return "rules changed" if has_new_rules else ""
 
@@ -181,7 +181,7 @@ class Reconciler:
     def _drop_on_request(self, context: ScanContext) -> None:
         """Delete what a person said is gone for good: below an offline root or an error."""
         for request in context.requests:
-            root = owner_of(request.path, context.places.all) if request.path else None
+            root = owner_of(request.path, context.zones.all) if request.path else None
             if root is None or root.id not in context.health:
                 continue
             failed = context.walked[root.id].failed if root.id in context.walked else {}
@@ -249,13 +249,13 @@ class Reconciler:
         sure = dict.fromkeys(self._sure_deletions(context), "")
         for change in context.changes:
             if change.kind == DELETED and longest_source(change.path, sure) is None:
-                owner = owner_of(change.path, context.places.all)
+                owner = owner_of(change.path, context.zones.all)
                 deletions.setdefault(owner.id if owner else "", []).append(change)
-        # What belongs to a place that was not walked now cannot have been proven gone.
+        # What belongs to a zone that was not walked now cannot have been proven gone.
         held = {
             change.path
-            for place_id, changes in deletions.items()
-            if place_id not in context.walked
+            for zone_id, changes in deletions.items()
+            if zone_id not in context.walked
             for change in changes
         }
         for root in context.roots:
@@ -282,12 +282,12 @@ class Reconciler:
             ]
 
     def _sure_deletions(self, context: ScanContext) -> list[str]:
-        """Places whose deletions cannot be a lost mount: something else stands there now, they
+        """Zones whose deletions cannot be a lost mount: something else stands there now, they
         moved away, or a person asked for it."""
         replaced = [path for path in context.delta.deleted if path in context.delta.created]
         moved = [move.source.path for move in context.moves.directories]
         asked = [request.path for request in context.requests if request.path]
-        links = [path for path in context.places.targets if path in context.delta.deleted]
+        links = [path for path in context.zones.targets if path in context.delta.deleted]
         return [*replaced, *moved, *asked, *links]
 
     def _loss(self, root: Root, deletions: Sequence[Change], context: ScanContext) -> Loss:
@@ -309,13 +309,13 @@ class Reconciler:
         )
 
     def _alarming_folders(
-        self, place: Root, deletions: Sequence[Change], context: ScanContext
+        self, zone: Root, deletions: Sequence[Change], context: ScanContext
     ) -> frozenset[str]:
         """Folders of a remote mount that are still there and lost as much as a lost mount would."""
         lost: dict[str, int] = defaultdict(int)
         for change in deletions:
             folder = os.path.dirname(change.path)
-            while change.type == "file" and is_below(folder, place.path):
+            while change.type == "file" and is_below(folder, zone.path):
                 if folder not in context.delta.gone:
                     lost[folder] += 1
                 folder = os.path.dirname(folder)
@@ -329,7 +329,7 @@ class Reconciler:
             losses.append(
                 FolderLoss(folder, known, count, lists_empty=now is not None and _is_empty(now))
             )
-        return alarming_folders(losses, self._limits(place))
+        return alarming_folders(losses, self._limits(zone))
 
     def _limits(self, root: Root) -> Limits:
         own = self._settings.for_root(root)
@@ -361,7 +361,7 @@ class Reconciler:
             unfinished=Signs(listed_now),
             was_unfinished=Signs(self._store.snapshot.get),
             moved=arrived,
-            was_walked=lambda path: owner_of(path, context.places.all) in walked,
+            was_walked=lambda path: owner_of(path, context.zones.all) in walked,
             now=context.moment.wall,
             every=int(self._settings.unsettled_every * 1e9),
         )

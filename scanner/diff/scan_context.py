@@ -13,16 +13,16 @@ from scanner.diff.compare import Delta
 from scanner.diff.moves import Moves
 from scanner.walk.health import Health, Moment
 from scanner.walk.walked import Walked
-from scanner.walk.zones import Places
+from scanner.walk.zones import Zones
 
 
 @dataclass
 class ScanContext:
     """What the steps of one pass hand to each other."""
 
-    places: Places
+    zones: Zones
     roots: Sequence[Root]
-    """The places that this pass walks."""
+    """The zones that this pass walks."""
     moment: Moment
     requests: Sequence[Request]
     health: dict[str, Health]
@@ -45,6 +45,6 @@ class ScanContext:
                 root.kind,
                 root.path,
                 root.category,
-                is_inner=self.places.is_inner(root),
+                is_inner=self.zones.is_inner(root),
             )
         return self.memory.roots[root.id]

@@ -23,7 +23,7 @@ from scanner.disk.mount_types import (
     UNION_TYPES,
 )
 
-Place = Literal["disk", "network", "host", "unknown"]
+Locality = Literal["disk", "network", "host", "unknown"]
 """Where files are: on a disk of this computer, on another computer, on the computer that this
 system runs on (WSL, a virtual machine), or who knows."""
 
@@ -58,7 +58,7 @@ class Mount(NamedTuple):
         return self.type.lower() not in LOCAL_TYPES
 
     @property
-    def place(self) -> Place:
+    def locality(self) -> Locality:
         """Where its files are. A disk may still be `is_remote`, where its driver may hang."""
         type_ = self.type.lower()
         if type_ in LOCAL_TYPES or type_ in DISK_TYPES:
@@ -74,9 +74,9 @@ class Mount(NamedTuple):
         inotify reports what goes through this computer's kernel: nothing that a server, the host
         of a virtual machine, Windows around WSL or the branches below a union change by themselves.
         """
-        if self.place == "disk":
+        if self.locality == "disk":
             return "own" if self.type.lower() in UNION_TYPES else "all"
-        return "unknown" if self.place == "unknown" else "own"
+        return "unknown" if self.locality == "unknown" else "own"
 
     @property
     def moves_directory_mtimes(self) -> bool:

@@ -31,7 +31,7 @@ from scanner.errors import OutputError
 from scanner.scan import Scanner
 from scanner.service.fingerprints import FIRST, NAP
 from scanner.store.metadata import Knowledge, Known, Learned
-from scanner.walk.zones import Places
+from scanner.walk.zones import Zones
 from scanner.workers.pool import Workers
 from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import Failed, HashPiece, PieceHashed, ReadFacts, Understood
@@ -113,7 +113,7 @@ class Sight:
     knowledge: Knowledge
     snapshot: Callable[[], Snapshot]
     memory: Callable[[], Memory]
-    places: Callable[[], Places]
+    zones: Callable[[], Zones]
 
 
 def sight_of(scanner: Scanner) -> Sight:
@@ -125,13 +125,13 @@ def sight_of(scanner: Scanner) -> Sight:
         store.knowledge,
         lambda: store.snapshot,
         lambda: store.memory,
-        scanner.places,
+        scanner.zones,
     )
 
 
 @dataclass
 class Reader:
-    """Reads what is missing, in the places that `own` gives, at `rate` bytes a second at most."""
+    """Reads what is missing, in the zones that `own` gives, at `rate` bytes a second at most."""
 
     sight: Sight
     pending: dict[str, float]
@@ -273,13 +273,13 @@ class Reader:
         return {one for one, other in itertools.pairwise(ordered) if one == other}
 
     def _waiting(self, *, only_settled: bool) -> Iterator[Task]:
-        snapshot, places = self.sight.snapshot(), self.sight.places()
+        snapshot, zones = self.sight.snapshot(), self.sight.zones()
         mounts = self.sight.files.mounts()
-        own = places.all if self.own is None else self.own()
-        settles = {place.id: places.mount_of(place, mounts).settle for place in places.all}
+        own = zones.all if self.own is None else self.own()
+        settles = {zone.id: zones.mount_of(zone, mounts).settle for zone in zones.all}
         now = self.sight.files.monotonic()
         for folder, changed in list(self.pending.items()):
-            directory, owner = snapshot.get(folder), owner_of(folder, places.all)
+            directory, owner = snapshot.get(folder), owner_of(folder, zones.all)
             if directory is None or owner is None:
                 self.pending.pop(folder, None)
                 continue
@@ -288,8 +288,8 @@ class Reader:
             if owner in own and self._answers(owner) and (is_settled or not only_settled):
                 yield from self._missing(folder, directory, owner)
 
-    def _answers(self, place: Root) -> bool:
-        record = self.sight.memory().roots.get(place.id)
+    def _answers(self, zone: Root) -> bool:
+        record = self.sight.memory().roots.get(zone.id)
         return record is not None and record.state in (ONLINE, PARTIAL)
 
     def _missing(self, folder: str, directory: Directory, owner: Root) -> Iterator[Task]:
@@ -353,11 +353,11 @@ class Reader:
 
     def _mount(self, path: str) -> Mount | None:
         """The mount that `path` lives on; None where it does not answer."""
-        places, mounts = self.sight.places(), self.sight.files.mounts()
-        owner = owner_of(path, places.all)
+        zones, mounts = self.sight.zones(), self.sight.files.mounts()
+        owner = owner_of(path, zones.all)
         if owner is not None and not self._answers(owner):
             return None
-        mount = places.mount_of(owner, mounts) if owner else mount_of(path, mounts)
+        mount = zones.mount_of(owner, mounts) if owner else mount_of(path, mounts)
         return None if mount in self._silent else mount
 
     # Reading

@@ -41,7 +41,7 @@ class Backlog:
     """Works off what has no fingerprint yet: models first, largest first, small ones by folder."""
 
     def __init__(self, scanner: Scanner, own: Callable[[], Collection[Root]] | None = None) -> None:
-        """`own` gives the places whose files are read, else all: a lane must not wait for the
+        """`own` gives the zones whose files are read, else all: a lane must not wait for the
         mount of another."""
         self._scanner = scanner
         self._own = own
@@ -104,17 +104,17 @@ class Backlog:
         that can be read now."""
         scanner = self._scanner
         mounts = scanner.files.mounts()
-        places = scanner.places()
-        own = places.all if self._own is None else self._own()
+        zones = scanner.zones()
+        own = zones.all if self._own is None else self._own()
         ranks = {
-            place.id: self._rank(place, places.mount_of(place, mounts)) if place in own else None
-            for place in places.all
+            zone.id: self._rank(zone, zones.mount_of(zone, mounts)) if zone in own else None
+            for zone in zones.all
         }
-        settles = {place.id: places.mount_of(place, mounts).settle for place in places.all}
+        settles = {zone.id: zones.mount_of(zone, mounts).settle for zone in zones.all}
         now = scanner.files.monotonic()
         for folder, changed in list(scanner.unfingerprinted.items()):
             directory = scanner.store.snapshot.get(folder)
-            owner = owner_of(folder, places.all)
+            owner = owner_of(folder, zones.all)
             if directory is None or owner is None:
                 scanner.unfingerprinted.pop(folder, None)
             # A write in the same tick as the listed mtime would not be noticed later.
@@ -135,13 +135,13 @@ class Backlog:
     def _seconds_to_settle(self) -> float:
         """Until the first of the files that wait may be read."""
         scanner = self._scanner
-        mounts, places = scanner.files.mounts(), scanner.places()
+        mounts, zones = scanner.files.mounts(), scanner.zones()
         now = scanner.files.monotonic()
         waits = [
-            changed + places.mount_of(owner, mounts).settle - now
+            changed + zones.mount_of(owner, mounts).settle - now
             for folder, changed in list(scanner.unfingerprinted.items())
-            if (owner := owner_of(folder, places.all)) is not None
-            and changed + places.mount_of(owner, mounts).settle > now
+            if (owner := owner_of(folder, zones.all)) is not None
+            and changed + zones.mount_of(owner, mounts).settle > now
         ]
         return min(waits, default=0.0)
 

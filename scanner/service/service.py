@@ -96,9 +96,9 @@ class Service:
         with self._assigning:
             mounts = self._files.mounts()
             roots: dict[str, list[Root]] = {name: [] for name in self._lanes}
-            places = self.scanner.places()
-            for root in places.all:
-                name = lane_name(places.mount_of(root, mounts))
+            zones = self.scanner.zones()
+            for root in zones.all:
+                name = lane_name(zones.mount_of(root, mounts))
                 roots.setdefault(name, []).append(root)
             new = [_Lane(name, pace=self._pace()) for name in roots if name not in self._lanes]
             self._lanes.update((lane.id, lane) for lane in new)
@@ -126,10 +126,10 @@ class Service:
 
         Raises OutputError. What changed in all passes is in the result.
         """
-        every = _Lane("all", list(self.scanner.places().all))
+        every = _Lane("all", list(self.scanner.zones().all))
         self._lanes = {every.id: every}
         result = self._pass(every, self.settings.first_every, display)
-        result = self._pass_new_places(every, result, display)
+        result = self._pass_new_zones(every, result, display)
         wait = self.settings.hold_wait
         if result.new_holds and wait > 0 and not self._stop.is_set():
             log.info("Looking again in %s.", format_duration(wait))
@@ -143,10 +143,10 @@ class Service:
             self._read_contents(every, lambda: deadline - time.monotonic(), display)
         return result
 
-    def _pass_new_places(self, every: _Lane, result: ScanResult, display: Display) -> ScanResult:
+    def _pass_new_zones(self, every: _Lane, result: ScanResult, display: Display) -> ScanResult:
         """Mounts that the walk has met behind links are walked as well."""
         while True:
-            new = [place for place in self.scanner.places().all if place not in every.roots]
+            new = [zone for zone in self.scanner.zones().all if zone not in every.roots]
             if not new or self._stop.is_set() or not result.is_complete:
                 return result
             lane = _Lane("new", new)
@@ -184,7 +184,7 @@ class Service:
         for line in change_lines(result.changes, self.found.base):
             log.info("%s", readable(line))
         for root_id, (state, reason) in self._states().items():
-            if old_states.get(root_id) != (state, reason) and root_id in result.places:
+            if old_states.get(root_id) != (state, reason) and root_id in result.zones:
                 self._tell_state(root_id, state, reason, root_id in old_states)
         log.debug(
             "scan %d: %s in %s, %s, %.2f s",

@@ -1,4 +1,4 @@
-"""What readers are shown of a store: states of roots, unreachable places, the inventory's view."""
+"""What readers are shown of a store: states of roots, unreachable folders, the inventory's view."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def root_states(store: Store, roots: Sequence[Root]) -> list[tuple[Root, RootSta
 
 
 def unreachable(store: Store) -> list[Unreachable]:
-    """Places that answer with errors, sorted: their entries are the last known ones."""
+    """Folders that answer with errors, sorted: their entries are the last known ones."""
     found = [
         Unreachable(path, unread.error, unread.since)
         for path, unread in store.memory.unreachable.items()
@@ -55,7 +55,7 @@ def unreachable(store: Store) -> list[Unreachable]:
         Unreachable(record.path, f"{record.state}: {record.reason}", record.since)
         for record in _offline_mounts(store)
     ]
-    return sorted(found, key=lambda place: place.path)
+    return sorted(found, key=lambda folder: folder.path)
 
 
 def _offline_mounts(store: Store) -> list[RootRecord]:

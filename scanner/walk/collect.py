@@ -1,4 +1,4 @@
-"""All that a pass asks of workers: the health of places, walks over them, fingerprints."""
+"""All that a pass asks of workers: the health of zones, walks over them, fingerprints."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from scanner.walk.rules import Members, OwnFiles
 from scanner.walk.verification import Terms, Verification
 from scanner.walk.walk import LookAt, Walk
 from scanner.walk.walked import Walked
-from scanner.walk.zones import Places
+from scanner.walk.zones import Zones
 from scanner.workers.pool import Workers
 from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import (
@@ -63,7 +63,7 @@ class Known(Protocol):
 
 
 class Collector:
-    """Asks about the places of one output, each through the worker of its mount."""
+    """Asks about the zones of one output, each through the worker of its mount."""
 
     def __init__(
         self,
@@ -82,7 +82,7 @@ class Collector:
         self._attentions: dict[str, Attention] = defaultdict(Attention)
 
     def examine(
-        self, roots: Iterable[Root], places: Places, requests: Iterable[Request]
+        self, roots: Iterable[Root], zones: Zones, requests: Iterable[Request]
     ) -> dict[str, Health]:
         """Health of each root, by id. A mount that a person accepted is not held against it."""
         mounts = self._files.mounts()
@@ -95,14 +95,14 @@ class Collector:
                 known = KnownMount(record.mount_point, record.mount_identity)
                 if root.id in accepted:
                     known = KnownMount("", "")
-            mount = places.mount_of(root, mounts)
+            mount = zones.mount_of(root, mounts)
             try:
                 stat = self._stat(root.path, mount)
             except LostWorkerError as lost:
                 state = STALLED if lost.is_stalled else OFFLINE
                 found[root.id] = Health(state, str(lost), mount)
             else:
-                lives = replace(root, path=places.targets.get(root.path, root.path))
+                lives = replace(root, path=zones.targets.get(root.path, root.path))
                 found[root.id] = examine(lives, stat, mounts, known)
         return found
 
@@ -117,7 +117,7 @@ class Collector:
     def walk(
         self,
         root: Root,
-        places: Places,
+        zones: Zones,
         health: Health,
         moment: Moment,
         *,
@@ -131,8 +131,8 @@ class Collector:
         """
 
         def look_at(path: str, where: str) -> Stat | Failed | None:
-            owner = owner_of(where, places.all)
-            mount = places.mount_of(owner, mounts) if owner else mount_of(where, mounts)
+            owner = owner_of(where, zones.all)
+            mount = zones.mount_of(owner, mounts) if owner else mount_of(where, mounts)
             is_own = mount == health.mount
             if mount in silent:
                 return None
@@ -146,7 +146,7 @@ class Collector:
         mounts = self._files.mounts()
         started = self._files.monotonic()
         try:
-            walk = self._make_walk(root, places, health, moment, look_at, rematch)
+            walk = self._make_walk(root, zones, health, moment, look_at, rematch)
             walked = walk.run(stopped, progress)
         except LostWorkerError as lost:
             log.debug("%s: %s", root.id, lost)
@@ -157,27 +157,27 @@ class Collector:
 
     def read_packs(
         self,
-        place: Root,
-        places: Places,
+        zone: Root,
+        zones: Zones,
         health: Health,
         walked: Walked,
         moment: Moment,
         stopped: Callable[[], bool],
     ) -> dict[str, Pack]:
-        """What the node packs in `place` are that `walked` gives reason to read, by path.
+        """What the node packs in `zone` are that `walked` gives reason to read, by path.
 
         Those that could not be read, or not be believed, are left out.
         """
-        if place.kind != KIND or place.path in walked.failed:
+        if zone.kind != KIND or zone.path in walked.failed:
             return {}
-        top = places.root_of(place).path
+        top = zones.root_of(zone).path
         snapshot = ChainMap(walked.observed, self._store.snapshot)
         packs = [
             path
             for path, is_directory in pack_places(snapshot, top)
-            if is_directory and path not in walked.foreign and owner_of(path, places.all) == place
+            if is_directory and path not in walked.foreign and owner_of(path, zones.all) == zone
         ]
-        attention, settle = self._attentions[place.id], health.mount.settle
+        attention, settle = self._attentions[zone.id], health.mount.settle
         changed = {around for path in walked.observed if (around := pack_around(path, top))}
         started, verify_within = moment.monotonic, self._settings.verify_within
         due = attention.due(packs, changed, started=started, verify_within=verify_within)
@@ -195,7 +195,7 @@ class Collector:
                 if is_believable(pack, known, is_at_rest=is_at_rest):
                     found[answer.path] = pack
         except LostWorkerError as lost:
-            log.debug("packs of %s: %s", place.id, lost)
+            log.debug("packs of %s: %s", zone.id, lost)
         return found
 
     def _learn(self, root: Root, mount: Mount, walked: Walked, started: float) -> None:
@@ -239,7 +239,7 @@ class Collector:
     def _make_walk(
         self,
         root: Root,
-        places: Places,
+        zones: Zones,
         health: Health,
         moment: Moment,
         look_at: LookAt,
@@ -250,7 +250,7 @@ class Collector:
             self._workers.of(health.mount),
             root.path,
             self._store.snapshot,
-            self._members.of_walk(root, places, self._store.outputs),
+            self._members.of_walk(root, zones, self._store.outputs),
             has_inodes=health.mount.has_stable_inodes,
             rematch=rematch,
             look_at=look_at,
@@ -261,23 +261,23 @@ class Collector:
     def take_fingerprints(
         self,
         entries: Iterable[Entry],
-        places: Places,
+        zones: Zones,
         stopped: Callable[[], bool],
         own: Collection[Root] | None = None,
     ) -> dict[str, bytes]:
         """Fingerprints of the files that are still what `entries` say, by path.
 
         Empty for those that could not be read or have changed; files of a mount that does not
-        answer are left out. Mounts of places that are not `own` get little time for it.
+        answer are left out. Mounts of zones that are not `own` get little time for it.
         """
         mounts = self._files.mounts()
         by_mount: dict[Mount, dict[str, Entry]] = {}
         for entry in entries:
-            owner = owner_of(entry.path, places.all)
-            mount = places.mount_of(owner, mounts) if owner else mount_of(entry.path, mounts)
+            owner = owner_of(entry.path, zones.all)
+            mount = zones.mount_of(owner, mounts) if owner else mount_of(entry.path, mounts)
             by_mount.setdefault(mount, {})[entry.path] = entry
         found: dict[str, bytes] = {}
-        ours = {places.mount_of(place, mounts) for place in (places.all if own is None else own)}
+        ours = {zones.mount_of(zone, mounts) for zone in (zones.all if own is None else own)}
         for mount, expected in by_mount.items():
             try:
                 worker = self._workers.of(mount, None if mount in ours else PATIENCE)

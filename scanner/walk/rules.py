@@ -13,7 +13,7 @@ from scanner.core.paths import is_below
 from scanner.core.roots import Root, owner_of
 from scanner.walk.ignore import Edges, IgnoreRules
 from scanner.walk.walked import Walked
-from scanner.walk.zones import Places
+from scanner.walk.zones import Zones
 
 
 def _always(path: str, is_directory: bool) -> bool:
@@ -72,10 +72,10 @@ class Members:
         relative = os.path.relpath(path, owner.path).replace(os.sep, "/")
         return not self.rules[owner.id].ignores_within(relative, is_directory)
 
-    def of_walk(self, place: Root, places: Places, own: OwnFiles) -> Membership:
-        """What a walk of `place` leaves out."""
-        root = places.root_of(place)
-        below = places.below(place)
+    def of_walk(self, zone: Root, zones: Zones, own: OwnFiles) -> Membership:
+        """What a walk of `zone` leaves out."""
+        root = zones.root_of(zone)
+        below = zones.below(zone)
         inner: dict[str, set[str]] = {}
         for other in self.inner_roots(root):
             folder, name = os.path.split(other)
@@ -87,8 +87,8 @@ class Members:
             lambda path: reserved.get(path, nothing),
             self.follow_links,
             root.path,
-            frozenset(path for path in below if path not in places.targets),
-            frozenset(path for path in below if path in places.targets),
+            frozenset(path for path in below if path not in zones.targets),
+            frozenset(path for path in below if path in zones.targets),
         )
 
     def sign(self, root: Root, record: RootRecord) -> None:
@@ -119,19 +119,17 @@ def members_of(records: Iterable[RootRecord]) -> Members:
     )
 
 
-def scope_of(
-    place: Root, places: Places, walked: Walked, new: Members, old: Members | None
-) -> Scope:
-    """Which differences below `place` are changes.
+def scope_of(zone: Root, zones: Zones, walked: Walked, new: Members, old: Members | None) -> Scope:
+    """Which differences below `zone` are changes.
 
-    `old` is None where no rule changed: then all are, but for what belongs to other places.
+    `old` is None where no rule changed: then all are, but for what belongs to other zones.
     """
 
     def owns(path: str, is_directory: bool) -> bool:
-        return places.owns(place, path)
+        return zones.owns(zone, path)
 
     if old is None:
-        is_alone = not places.below(place) and not new.inner_roots(place)
+        is_alone = not zones.below(zone) and not new.inner_roots(zone)
         return Scope() if is_alone else Scope(owns=owns)
     links_changed = old.follow_links != new.follow_links
 

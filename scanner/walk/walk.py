@@ -207,7 +207,7 @@ class Walk:
         if not self._has_inodes and len(listing.inodes):
             listing = replace(listing, inodes=Listing().inodes)
         if self._membership.inner_links and old is not None:
-            listing = self._with_known_places(path, listing, old)
+            listing = self._with_known_zones(path, listing, old)
         if FOREIGN_LINK in listing.types:
             listing = self._with_foreign_links(path, listing, old)
         if not self._has_inodes:
@@ -217,7 +217,7 @@ class Walk:
             return found
         return replace(found, listing=listing, ignored=ignored)
 
-    def _with_known_places(self, path: str, listing: Listing, old: Directory) -> Listing:
+    def _with_known_zones(self, path: str, listing: Listing, old: Directory) -> Listing:
         """A link to another mount stays one as long as it says the same, wherever that mount is:
         unmounted, it leads to an empty folder of this disk, or nowhere."""
         targets, old_targets = dict(listing.targets), dict(old.listing.targets)

@@ -18,8 +18,8 @@ from scanner.disk.mounts import Mount, mount_of
 
 
 @dataclass(frozen=True)
-class Places:
-    """Every place that is walked by itself. A place is a `Root`; an inner one bears the kind of
+class Zones:
+    """Every zone that is walked by itself. A zone is a `Root`; an inner one bears the kind of
     the root it lies in."""
 
     roots: tuple[Root, ...]
@@ -28,38 +28,38 @@ class Places:
     """Mounts below them, mounted now or known from before."""
 
     targets: Mapping[str, str] = field(default_factory=dict)
-    """Where those inner places that are links lead, by path."""
+    """Where those inner zones that are links lead, by path."""
 
     @property
     def all(self) -> tuple[Root, ...]:
         """Roots first."""
         return (*self.roots, *self.inner)
 
-    def root_of(self, place: Root) -> Root:
-        """The root of the settings that `place` is or lies in."""
-        return owner_of(place.path, self.roots) or place
+    def root_of(self, zone: Root) -> Root:
+        """The root of the settings that `zone` is or lies in."""
+        return owner_of(zone.path, self.roots) or zone
 
-    def is_inner(self, place: Root) -> bool:
-        """Whether `place` lies in a root, and is none."""
-        return place in self.inner
+    def is_inner(self, zone: Root) -> bool:
+        """Whether `zone` lies in a root, and is none."""
+        return zone in self.inner
 
-    def mount_of(self, place: Root, mounts: Sequence[Mount]) -> Mount:
-        """The mount that `place` lives on; of a link the one it leads to."""
-        return mount_of(self.targets.get(place.path, place.path), mounts)
+    def mount_of(self, zone: Root, mounts: Sequence[Mount]) -> Mount:
+        """The mount that `zone` lives on; of a link the one it leads to."""
+        return mount_of(self.targets.get(zone.path, zone.path), mounts)
 
-    def below(self, place: Root) -> frozenset[str]:
-        """Paths of the inner places below `place` that a walk of it meets and does not enter."""
+    def below(self, zone: Root) -> frozenset[str]:
+        """Paths of the inner zones below `zone` that a walk of it meets and does not enter."""
         return frozenset(
             other.path
             for other in self.inner
-            if other.path != place.path
-            and is_below(other.path, place.path)
-            and owner_of(os.path.dirname(other.path), self.all) == place
+            if other.path != zone.path
+            and is_below(other.path, zone.path)
+            and owner_of(os.path.dirname(other.path), self.all) == zone
         )
 
-    def without(self, paths: Collection[str]) -> Places:
-        """The places but for the inner ones at `paths`."""
-        return replace(self, inner=tuple(place for place in self.inner if place.path not in paths))
+    def without(self, paths: Collection[str]) -> Zones:
+        """The zones but for the inner ones at `paths`."""
+        return replace(self, inner=tuple(zone for zone in self.inner if zone.path not in paths))
 
     def is_loop(self, path: str, target: str) -> bool:
         """Whether a link at `path` leads to a folder that it was reached through (rule 11).
@@ -69,35 +69,35 @@ class Places:
         """
         above = os.path.dirname(path)
         while True:
-            place = owner_of(above, self.inner)
+            zone = owner_of(above, self.inner)
             real = above
-            if place is not None and place.path in self.targets:
-                real = self.targets[place.path] + above[len(place.path) :]
+            if zone is not None and zone.path in self.targets:
+                real = self.targets[zone.path] + above[len(zone.path) :]
             if is_below(real, target) or is_below(above, target):
                 return True
-            if place is None:
+            if zone is None:
                 return False
-            above = os.path.dirname(place.path)
+            above = os.path.dirname(zone.path)
 
-    def owns(self, place: Root, path: str) -> bool:
-        """Whether what `place` lacks at `path` is its own loss.
+    def owns(self, zone: Root, path: str) -> bool:
+        """Whether what `zone` lacks at `path` is its own loss.
 
         A mount point's folder belongs to what is around it, what is below does not. A link takes
         with it all that was reached through it.
         """
-        if path != place.path and any(path == other.path for other in self.inner):
+        if path != zone.path and any(path == other.path for other in self.inner):
             path = os.path.dirname(path)
-        owner = owner_of(path, [p for p in self.all if p == place or p.path not in self.targets])
-        return owner is None or owner.path == place.path
+        owner = owner_of(path, [p for p in self.all if p == zone or p.path not in self.targets])
+        return owner is None or owner.path == zone.path
 
 
-def find_places(
+def find_zones(
     roots: tuple[Root, ...],
     mounts: Iterable[Mount],
     records: Iterable[RootRecord],
     is_member: Callable[[str, bool], bool],
-) -> Places:
-    """All places now. `records` tell of mounts that were there before: one that is gone is offline
+) -> Zones:
+    """All zones now. `records` tell of mounts that were there before: one that is gone is offline
     and not forgotten. `is_member(path, is_directory)` says whether the ignore rules let an entry
     in: a link is no directory to them."""
     paths = {root.path for root in roots}
@@ -113,4 +113,4 @@ def find_places(
         owner = owner_of(point, roots)
         if owner is not None and point not in paths and is_member(point, point not in targets):
             inner[point] = Root(owner.kind, point, owner.category)
-    return Places(roots, tuple(inner.values()), targets)
+    return Zones(roots, tuple(inner.values()), targets)

@@ -192,9 +192,9 @@ def _own_interval(finding: Finding, settings: Settings) -> float:
 
 
 def _profile(mount: Mount) -> str:
-    if mount.place == "disk":
+    if mount.locality == "disk":
         return "local"
-    return "wsl" if mount.place == "host" else "nas"
+    return "wsl" if mount.locality == "host" else "nas"
 
 
 @contextmanager

@@ -166,7 +166,7 @@ class Finding:
                 "type": self.mount.type,
                 "source": readable(self.mount.shown_source),
                 "within": readable(self.mount.within),
-                "place": self.mount.place,
+                "place": self.mount.locality,
                 "remote": self.mount.is_remote,
                 "windows_drive": self.mount.is_windows_drive,
             },

@@ -10,7 +10,7 @@ from functools import cached_property
 from itertools import compress, groupby, islice, pairwise, repeat, takewhile
 from operator import and_, eq, gt
 
-from scanner.commands.duplicates.real_paths import _Places
+from scanner.commands.duplicates.real_paths import RealPaths
 from scanner.commands.duplicates.sets import Copy
 from scanner.core.memory import RootRecord, _roots_of
 from scanner.core.paths import is_below, join
@@ -48,7 +48,7 @@ class _Files:
         """Further rows of the same file, by the one that stands for it; of the present group."""
         self._snapshot = snapshot
         self._tops = _roots_of(roots)
-        self._places = _Places(snapshot, roots)
+        self._places = RealPaths(snapshot, roots)
         self._fill(least, skip)
         self._shared = self._shared_places()
         self._names: dict[int, list[str]] = {}

@@ -11,7 +11,7 @@ from scanner.core.snapshot import Directory
 from scanner.disk.links import MOST_LINKS
 
 
-class _Places:
+class RealPaths:
     """Where paths really lead, by the words of links alone.
 
     On a mount without stable inodes nothing else tells that two paths are one file. To take one

@@ -34,7 +34,7 @@ from scanner.store.metadata import Knowledge
 from scanner.store.projection import view_of
 from scanner.store.state import State
 from scanner.store.store import Store
-from scanner.walk.zones import Places, find_places
+from scanner.walk.zones import Zones, find_zones
 from scanner.workers.pool import WorkersByMount
 
 T = TypeVar("T")
@@ -120,41 +120,41 @@ class Hashing:
         """Take the hashes that are missing."""
         jobs = [
             _Job(reader, partial(reader.work, self._stop.is_set))
-            for own in self._by_mount(self._places().all, lambda place: place).values()
+            for own in self._by_mount(self._zones().all, lambda zone: zone).values()
             for reader in [self._reader(tuple(algorithms), own)]
         ]
         return self._side_by_side(jobs, progress)
 
     def verify(self, before: int, progress: Callable[[Done], None]) -> Result:
         """Read again what was hashed, and last read before `before` (nanoseconds)."""
-        places = self._places().all
-        tasks = self._reader((), places).known_tasks(before)
+        zones = self._zones().all
+        tasks = self._reader((), zones).known_tasks(before)
 
-        def place_of(task: Task) -> Root:
-            owner = owner_of(task.path, places)
+        def zone_of(task: Task) -> Root:
+            owner = owner_of(task.path, zones)
             assert owner is not None
             return owner
 
         jobs = [
             _Job(reader, partial(reader.verify, own, self._stop.is_set))
-            for own in self._by_mount(tasks, place_of).values()
-            for reader in [self._reader((), places)]
+            for own in self._by_mount(tasks, zone_of).values()
+            for reader in [self._reader((), zones)]
         ]
         return self._side_by_side(jobs, progress)
 
-    def _places(self) -> Places:
-        return find_places(
+    def _zones(self) -> Zones:
+        return find_zones(
             self._roots,
             self._files.mounts(),
             list(self._memory.roots.values()),
             lambda path, is_directory: True,
         )
 
-    def _by_mount(self, items: Iterable[T], place_of: Callable[[T], Root]) -> dict[Mount, list[T]]:
-        places, mounts = self._places(), self._files.mounts()
+    def _by_mount(self, items: Iterable[T], zone_of: Callable[[T], Root]) -> dict[Mount, list[T]]:
+        zones, mounts = self._zones(), self._files.mounts()
         found: defaultdict[Mount, list[T]] = defaultdict(list)
         for item in items:
-            found[places.mount_of(place_of(item), mounts)].append(item)
+            found[zones.mount_of(zone_of(item), mounts)].append(item)
         return found
 
     def _reader(self, algorithms: tuple[str, ...], own: Collection[Root]) -> Reader:
@@ -164,7 +164,7 @@ class Hashing:
             self._knowledge,
             lambda: self._snapshot,
             lambda: self._memory,
-            self._places,
+            self._zones,
         )
         return Reader(
             sight,
@@ -208,7 +208,7 @@ class Hashing:
         kinds = FIRST if not self._within else frozenset(KINDS)
         return [
             root.id
-            for root in self._places().all
+            for root in self._zones().all
             if (record := self._memory.roots.get(root.id)) is not None
             and record.state not in (ONLINE, PARTIAL)
             and root.kind in kinds

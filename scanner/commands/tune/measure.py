@@ -110,10 +110,10 @@ def _asked(answer: Answer) -> Spent:
 
 @dataclass
 class _Lane:
-    """Places that are scanned together, while they are measured."""
+    """Zones that are scanned together, while they are measured."""
 
     id: str
-    places: list[Root] = field(default_factory=list)
+    zones: list[Root] = field(default_factory=list)
     first: Spent = field(default_factory=Spent)
 
 
@@ -187,49 +187,49 @@ class Tuner:
         lanes: dict[str, _Lane] = {}
         walked: set[Root] = set()
         while True:
-            mounts, places = self._files.mounts(), self._scanner.places()
+            mounts, zones = self._files.mounts(), self._scanner.zones()
             new: dict[str, list[Root]] = {}
-            for place in places.all:
-                if place not in walked:
-                    new.setdefault(lane_name(places.mount_of(place, mounts)), []).append(place)
+            for zone in zones.all:
+                if zone not in walked:
+                    new.setdefault(lane_name(zones.mount_of(zone, mounts)), []).append(zone)
             if not new:
                 return list(lanes.values())
             for name, own in new.items():
                 walked.update(own)
-                self._tell(f"first scan of {', '.join(readable(place.path) for place in own)}")
+                self._tell(f"first scan of {', '.join(readable(zone.path) for zone in own)}")
                 try:
                     spent = self._scan(own, self._display.walking)
                 finally:
                     self._display.idle()
-                if present := [place for place in own if self._is_there(place)]:
+                if present := [zone for zone in own if self._is_there(zone)]:
                     lane = lanes.setdefault(name, _Lane(name))
-                    lane.places += present
+                    lane.zones += present
                     lane.first = lane.first.plus(spent)
 
-    def _is_there(self, place: Root) -> bool:
-        """Whether `place` can be measured. What links lead to may be away, given paths may not."""
-        record = self._store.memory.roots.get(place.id)
+    def _is_there(self, zone: Root) -> bool:
+        """Whether `zone` can be measured. What links lead to may be away, given paths may not."""
+        record = self._store.memory.roots.get(zone.id)
         if record is not None and record.state in (ONLINE, PARTIAL, HELD):
             return True
-        if place in self._roots:
+        if zone in self._roots:
             reason = "" if record is None else record.reason
             raise RootsIncompleteError(
-                f"{readable(place.path)} cannot be scanned: {reason or 'it went away'}."
+                f"{readable(zone.path)} cannot be scanned: {reason or 'it went away'}."
             )
         return False
 
     def _measure(self, lane: _Lane) -> Measured:
-        mounts, places = self._files.mounts(), self._scanner.places()
-        own = {place: places.mount_of(place, mounts) for place in lane.places}
+        mounts, zones = self._files.mounts(), self._scanner.zones()
+        own = {zone: zones.mount_of(zone, mounts) for zone in lane.zones}
         states = {mount: self._trust_state(mount) for mount in own.values()}
-        mount = own[lane.places[0]]
+        mount = own[lane.zones[0]]
         listing, sparing = self._costs(lane, states)
         is_earning = TO_BE_EARNED in states.values()
         return Measured(
             lane.id,
             mount.is_remote,
-            tuple(self._holding(place, own[place], states) for place in lane.places),
-            latency(self._files, self._workers, lane.places[0].path, mount),
+            tuple(self._holding(zone, own[zone], states) for zone in lane.zones),
+            latency(self._files, self._workers, lane.zones[0].path, mount),
             self._workers.requests_at_once(mount),
             lane.first,
             listing if sparing is None or is_earning else sparing,
@@ -243,14 +243,14 @@ class Tuner:
         is_remote = any(mount.is_remote for mount in states)
         self._settle(settle)  # what is new is listed twice, and here that is wanted
         self._tell(f"listing everything again, {readable(lane.id)}")
-        everything = [self._scan(lane.places)]
+        everything = [self._scan(lane.zones)]
         quiet: list[Spent] = []
         may_spare = [self._rely(mount, state) for mount, state in states.items()]
         if is_remote and any(may_spare):
             self._settle(settle)  # or the client would answer from its cache
             self._tell(f"asking folders for their times, {readable(lane.id)}")
         for _ in range(int(any(may_spare)) if is_remote else REPEATS):
-            spent = self._scan(lane.places)
+            spent = self._scan(lane.zones)
             (quiet if spent.listings < spent.folders else everything).append(spent)
         listing = Cost(typical(everything), None, settle)
         return listing, replace(listing, quiet=typical(quiet)) if quiet else None
@@ -277,26 +277,26 @@ class Tuner:
         self._files.sleep(seconds + MARGIN)
 
     def _scan(
-        self, places: Sequence[Root], progress: Callable[[Progress], None] | None = None
+        self, zones: Sequence[Root], progress: Callable[[Progress], None] | None = None
     ) -> Spent:
         """One pass with all that belongs to it: walk, commit, change list, inventory."""
         before, cpu = self._workers.spent, _cpu_of_workers() + time.process_time()
         started = self._files.monotonic()
-        result = self._scanner.scan(places, interval=ONE_TURN, progress=progress)
+        result = self._scanner.scan(zones, interval=ONE_TURN, progress=progress)
         self._scanner.publish(is_last=False)
         seconds = self._files.monotonic() - started
         cpu = time.process_time() + _cpu_of_workers() - cpu
         counted = self._workers.spent.plus(Spent(*(-number for number in before)))
         return counted._replace(seconds=seconds, cpu=max(0.0, cpu), folders=result.directories)
 
-    def _holding(self, place: Root, mount: Mount, states: Mapping[Mount, str]) -> Holding:
+    def _holding(self, zone: Root, mount: Mount, states: Mapping[Mount, str]) -> Holding:
         below = [
             directory.listing
             for path, directory in self._store.snapshot.items()
-            if is_below(path, place.path)
+            if is_below(path, zone.path)
         ]
         return Holding(
-            place.path,
+            zone.path,
             mount,
             sum(listing.types.count(FILE) for listing in below),
             len(below),
@@ -331,8 +331,8 @@ def opened(
     files = files or DiskFileSystem()
     mounts = files.mounts()
     # A link to a share is the share's: its own worker must ask.
-    places = dict.fromkeys(leads_to(os.path.abspath(path), mounts) for path in paths)
-    roots = [Root("extra", place) for place in places]
+    targets = dict.fromkeys(leads_to(os.path.abspath(path), mounts) for path in paths)
+    roots = [Root("extra", target) for target in targets]
     workers = WorkersByMount(
         files,
         stall_after=settings.stall_after,
@@ -341,7 +341,7 @@ def opened(
         most_per_second=settings.requests_per_second,
     )
     with tempfile.TemporaryDirectory(
-        prefix="comfy-inventory-", dir=_place_outside(roots, files), ignore_cleanup_errors=True
+        prefix="comfy-inventory-", dir=_folder_outside(roots, files), ignore_cleanup_errors=True
     ) as folder:
         try:
             with Tuner(
@@ -352,14 +352,14 @@ def opened(
             workers.close()
 
 
-def _place_outside(roots: Sequence[Root], files: FileSystem) -> str:
+def _folder_outside(roots: Sequence[Root], files: FileSystem) -> str:
     """The folder for temporary files, which must not be below what is measured."""
-    place = tempfile.gettempdir()
+    folder = tempfile.gettempdir()
     mounts = files.mounts()
     for root in roots:
-        if is_below(os.path.realpath(place), leads_to(root.path, mounts)):
+        if is_below(os.path.realpath(folder), leads_to(root.path, mounts)):
             raise SettingsError(
-                f"PATH: the folder for temporary files, {place}, is below {readable(root.path)}, "
+                f"PATH: the folder for temporary files, {folder}, is below {readable(root.path)}, "
                 "where nothing may be written; name another one in the variable TMPDIR."
             )
-    return place
+    return folder
