@@ -20,7 +20,7 @@ from scanner.store.store import Commit, Store
 from scanner.walk.collect import Collector
 from scanner.walk.health import Moment, stayed_healthy
 from scanner.walk.ignore import rules_for
-from scanner.walk.rules import Members
+from scanner.walk.rules import ListingRules
 from scanner.walk.zones import Zones, find_zones
 from scanner.workers.pool import LocalWorkers, Workers
 
@@ -79,14 +79,14 @@ class Scanner:
         self._counted = False
         self.unread = dict(self.unfingerprinted)
         """The same of what `Reader` reads: models' headers and whole files."""
-        self._members = Members(
+        self._rules = ListingRules(
             self.roots,
             {root.id: rules_for(settings, root) for root in roots},
             settings.follow_links,
         )
         self.workers: Workers = workers or LocalWorkers(files)
-        self._collector = Collector(files, self.workers, store, settings, self._members)
-        self._reconciler = Reconciler(store, settings, self._members)
+        self._collector = Collector(files, self.workers, store, settings, self._rules)
+        self._reconciler = Reconciler(store, settings, self._rules)
 
     def zones(self) -> Zones:
         """Roots, and the mounts that begin below them, as they are now."""
@@ -94,7 +94,7 @@ class Scanner:
             self.roots,
             self.files.mounts(),
             list(self.store.memory.roots.values()),
-            self._members.has,
+            self._rules.has,
         )
 
     def scan(

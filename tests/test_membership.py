@@ -11,7 +11,7 @@ import pytest
 from scanner.core.memory import RootRecord
 from scanner.core.roots import Root
 from scanner.walk.ignore import IgnoreRules
-from scanner.walk.rules import Members, Membership, OwnFiles, Scope, members_of, scope_of
+from scanner.walk.rules import ListingRules, OwnFiles, Scope, WalkRules, rules_of, scope_of
 from scanner.walk.walked import Walked
 from scanner.walk.zones import Zones
 from tests.fakes import FakeFileSystem
@@ -26,18 +26,20 @@ STYLES = Root("extra", "/u/models/loras/styles", "styles")
 DOWNLOADS = Root("downloads", "/u/dl")
 
 
-def members(*roots: Root, follow_links: bool = True, **patterns: tuple[str, ...]) -> Members:
+def members(*roots: Root, follow_links: bool = True, **patterns: tuple[str, ...]) -> ListingRules:
     """`patterns` by kind of root."""
-    return Members(
+    return ListingRules(
         roots, {root.id: IgnoreRules(patterns.get(root.kind, ())) for root in roots}, follow_links
     )
 
 
-def walk_of(root: Root, some: Members, own: OwnFiles) -> Membership:
+def walk_of(root: Root, some: ListingRules, own: OwnFiles) -> WalkRules:
     return some.of_walk(root, Zones(some.roots), own)
 
 
-def scope(root: Root, new: Members, old: Members | None, walked: Walked | None = None) -> Scope:
+def scope(
+    root: Root, new: ListingRules, old: ListingRules | None, walked: Walked | None = None
+) -> Scope:
     return scope_of(root, Zones(new.roots), walked or Walked(root.path), new, old)
 
 
@@ -108,7 +110,7 @@ def test_walk_leaves_out_what_the_rules_say_and_this_programs_own_files() -> Non
 # Over several scans
 
 
-def record(root: Root, some: Members) -> RootRecord:
+def record(root: Root, some: ListingRules) -> RootRecord:
     made = RootRecord(root.id, root.kind, root.path, root.category, walked=True)
     some.sign(root, made)
     return made
@@ -130,7 +132,7 @@ BEFORE = members(MODELS, LORAS, models=("*.bak",))
         (members(MODELS, LORAS, models=("*.bak",), follow_links=False), True),
     ],
 )
-def test_change_of_rules_links_or_inner_roots_is_noticed(now: Members, differs: bool) -> None:
+def test_change_of_rules_links_or_inner_roots_is_noticed(now: ListingRules, differs: bool) -> None:
     assert now.differs_from(MODELS, record(MODELS, BEFORE)) is differs
 
 
@@ -142,7 +144,7 @@ def test_rules_that_are_not_known_are_taken_for_unchanged() -> None:
 def test_members_of_an_earlier_scan_are_those_that_were_walked() -> None:
     records = [record(MODELS, BEFORE), record(LORAS, BEFORE)]
     records.append(RootRecord(DOWNLOADS.id, DOWNLOADS.kind, DOWNLOADS.path))
-    old = members_of(records)
+    old = rules_of(records)
     assert old.roots == (MODELS, LORAS)
     assert old.rules[MODELS.id].patterns == ("*.bak",)
     assert old.has("/u/models/x", False)

@@ -11,13 +11,13 @@ from scanner.core.roots import Root, owner_of
 from scanner.core.snapshot import CONTAINERS, Snapshot
 from scanner.diff.changelist import carry_fingerprints
 from scanner.diff.scan_context import ScanContext
-from scanner.walk.rules import Members
+from scanner.walk.rules import ListingRules
 
 
-def remember(context: ScanContext, members: Members, snapshot: Snapshot) -> None:
+def remember(context: ScanContext, rules: ListingRules, snapshot: Snapshot) -> None:
     """Bring `context.memory` to what the next scan has to know."""
     carry_fingerprints(context.delta, context.moves, snapshot)
-    _remember_links(context, members.roots)
+    _remember_links(context, rules.roots)
     _remember_window(context)
     _remember_unreachable(context)
     for root in context.roots:
@@ -35,7 +35,7 @@ def remember(context: ScanContext, members: Members, snapshot: Snapshot) -> None
             record.walked = True
             record.mount_point = health.mount.point
             record.mount_identity = health.mount.identity
-            members.sign(context.zones.root_of(root), record)
+            rules.sign(context.zones.root_of(root), record)
             if root.id in context.memory.holds:
                 hold = context.memory.holds[root.id]
                 state, reason = HELD, f"{hold.files} files are gone; waiting to be sure"

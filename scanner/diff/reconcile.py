@@ -26,7 +26,7 @@ from scanner.diff.scan_context import ScanContext
 from scanner.settings.schema import Settings
 from scanner.walk.health import Health
 from scanner.walk.ignore import IgnoreRules
-from scanner.walk.rules import Members, members_of, scope_of
+from scanner.walk.rules import ListingRules, rules_of, scope_of
 from scanner.walk.walked import Walked
 from scanner.walk.zones import Zones
 
@@ -56,11 +56,11 @@ class Known(Protocol):
 class Reconciler:
     """Judges passes over the roots of one output, from what its store holds."""
 
-    def __init__(self, store: Known, settings: Settings, members: Members) -> None:
+    def __init__(self, store: Known, settings: Settings, rules: ListingRules) -> None:
         self._store = store
         self._settings = settings
-        self._members = members
-        self._roots = members.roots
+        self._rules = rules
+        self._roots = rules.roots
 
     def reconcile(self, context: ScanContext, fingerprints: Mapping[str, bytes]) -> None:
         """Everything between walk and commit, without I/O, so that it can be done again.
@@ -74,7 +74,7 @@ class Reconciler:
         self._hold_back(context)
         self._settle_growth(context)
         self._follow_packs(context)
-        remember(context, self._members, self._store.snapshot)
+        remember(context, self._rules, self._store.snapshot)
 
     def has_new_rules(self, zone: Root, zones: Zones) -> bool:
         root = zones.root_of(zone)
@@ -85,12 +85,12 @@ class Reconciler:
         if record.patterns is None:
             return True  # the inventory does not say by which rules it was made
         own = self._store.memory.roots.get(zone.id)
-        return self._members.differs_from(root, own if own is not None and own.walked else record)
+        return self._rules.differs_from(root, own if own is not None and own.walked else record)
 
     # Compare
 
     def _compare(self, context: ScanContext) -> None:
-        old_members = members_of(context.old.roots.values())
+        old_rules = rules_of(context.old.roots.values())
         for root in context.roots:
             walked = context.walked.get(root.id)
             if walked is None:
@@ -111,8 +111,8 @@ class Reconciler:
                     root,
                     context.zones,
                     walked,
-                    self._members,
-                    self._members_before(root, context, old_members) if has_new_rules else None,
+                    self._rules,
+                    self._rules_before(root, context, old_rules) if has_new_rules else None,
                 )
                 compare(self._store.snapshot, walked, context.delta, scope)
             else:
@@ -124,7 +124,7 @@ class Reconciler:
                     _baseline(root_id, root.path, walked.files, walked.bytes, reason)
                 )
 
-    def _members_before(self, zone: Root, context: ScanContext, old: Members) -> Members:
+    def _rules_before(self, zone: Root, context: ScanContext, old: ListingRules) -> ListingRules:
         """`old` as the last walk of `zone` had it: the root around it may have been walked
         since."""
         record = context.old.roots.get(zone.id)

@@ -22,7 +22,7 @@ from scanner.disk.mounts import Mount, mount_of
 from scanner.disk.trust import Trust
 from scanner.settings.schema import Settings
 from scanner.walk.health import Health, KnownMount, Moment, examine
-from scanner.walk.rules import Members, OwnFiles
+from scanner.walk.rules import ListingRules, OwnFiles
 from scanner.walk.verification import Terms, Verification
 from scanner.walk.walk import LookAt, Walk
 from scanner.walk.walked import Walked
@@ -71,13 +71,13 @@ class Collector:
         workers: Workers,
         store: Known,
         settings: Settings,
-        members: Members,
+        rules: ListingRules,
     ) -> None:
         self._files = files
         self._workers = workers
         self._store = store
         self._settings = settings
-        self._members = members
+        self._rules = rules
         self._verifications: dict[str, Verification] = defaultdict(Verification)
         self._attentions: dict[str, Attention] = defaultdict(Attention)
 
@@ -250,7 +250,7 @@ class Collector:
             self._workers.of(health.mount),
             root.path,
             self._store.snapshot,
-            self._members.of_walk(root, zones, self._store.outputs),
+            self._rules.of_walk(root, zones, self._store.outputs),
             has_inodes=health.mount.has_stable_inodes,
             rematch=rematch,
             look_at=look_at,

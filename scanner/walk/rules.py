@@ -46,7 +46,7 @@ class OwnFiles(Protocol):
 
 
 @dataclass(frozen=True)
-class Members:
+class ListingRules:
     """Roots with the rules that say what is listed below them."""
 
     roots: tuple[Root, ...]
@@ -72,7 +72,7 @@ class Members:
         relative = os.path.relpath(path, owner.path).replace(os.sep, "/")
         return not self.rules[owner.id].ignores_within(relative, is_directory)
 
-    def of_walk(self, zone: Root, zones: Zones, own: OwnFiles) -> Membership:
+    def of_walk(self, zone: Root, zones: Zones, own: OwnFiles) -> WalkRules:
         """What a walk of `zone` leaves out."""
         root = zones.root_of(zone)
         below = zones.below(zone)
@@ -82,7 +82,7 @@ class Members:
             inner.setdefault(folder, set()).update((name + "/", name))  # it may be a link
         reserved = {folder: frozenset(names) for folder, names in inner.items()}
         nothing: frozenset[str] = frozenset()
-        return Membership(
+        return WalkRules(
             _RulesAndOwnFiles(root.path, self.rules[root.id], own),
             lambda path: reserved.get(path, nothing),
             self.follow_links,
@@ -109,17 +109,19 @@ class Members:
         )
 
 
-def members_of(records: Iterable[RootRecord]) -> Members:
+def rules_of(records: Iterable[RootRecord]) -> ListingRules:
     """The members of an earlier scan."""
     walked = [record for record in records if record.walked and not record.is_inner]
-    return Members(
+    return ListingRules(
         tuple(Root(record.kind, record.path, record.category) for record in walked),
         {record.id: IgnoreRules(record.patterns or ()) for record in walked},
         all(record.follow_links for record in walked),
     )
 
 
-def scope_of(zone: Root, zones: Zones, walked: Walked, new: Members, old: Members | None) -> Scope:
+def scope_of(
+    zone: Root, zones: Zones, walked: Walked, new: ListingRules, old: ListingRules | None
+) -> Scope:
     """Which differences below `zone` are changes.
 
     `old` is None where no rule changed: then all are, but for what belongs to other zones.
@@ -175,7 +177,7 @@ class Rules(Protocol):
         ...
 
 
-class Membership(NamedTuple):
+class WalkRules(NamedTuple):
     """What belongs to a root: design rules 9 and 11.
 
     `reserved` gives, for a directory, the names that are never listed there (folders that are

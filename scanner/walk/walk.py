@@ -29,7 +29,7 @@ from scanner.core.snapshot import (
 )
 from scanner.disk.filesystem import Stat
 from scanner.disk.links import link_target
-from scanner.walk.rules import Membership
+from scanner.walk.rules import WalkRules
 from scanner.walk.walked import Walked
 from scanner.workers.requests import Answer, Failed, ListDirectory, Listed, Stated, StatPath
 from scanner.workers.worker import Worker
@@ -52,7 +52,7 @@ class Walk:
         worker: Worker,
         top: str,
         snapshot: Snapshot,
-        membership: Membership,
+        rules: WalkRules,
         *,
         has_inodes: bool,
         rematch: bool,
@@ -63,7 +63,7 @@ class Walk:
         self._worker = worker
         self._top = top
         self._snapshot = snapshot
-        self._membership = membership
+        self._rules = rules
         self._has_inodes = has_inodes
         self._rematch = rematch
         self._look_at = look_at
@@ -78,7 +78,7 @@ class Walk:
         """Names at which other mounts begin, by directory."""
         self._on_the_way: dict[str, set[str]] = {}
         """Names that lead to other mounts, by directory: known ones stay whatever is listed."""
-        for point in membership.inner:
+        for point in rules.inner:
             folder, name = os.path.split(point)
             self._mount_points.setdefault(folder, set()).add(name)
             while is_below(folder, top):
@@ -130,7 +130,7 @@ class Walk:
         old = self._snapshot[path]
         if found.is_directory and found.mtime == old.mtime:
             self._count(old.listing)
-            self._ask_below(path, old.listing, self._membership.inner_links)
+            self._ask_below(path, old.listing, self._rules.inner_links)
         else:
             self._ask_listing(path)
 
@@ -140,7 +140,7 @@ class Walk:
         self._walked.bytes += listing.bytes
 
     def _ask_listing(self, path: str) -> None:
-        reserved = self._membership.reserved(path)
+        reserved = self._rules.reserved(path)
         old = self._snapshot.get(path)
         skip = reserved if old is None or self._rematch else reserved | old.ignored
         points = frozenset(self._mount_points.get(path, ()))
@@ -167,7 +167,7 @@ class Walk:
             self._settle_failures(path, listing)
         if not listing.has_containers:
             return
-        membership, asked, is_linked = self._membership, self._asked, path in self._linked
+        rules, asked, is_linked = self._rules, self._asked, path in self._linked
         prefix = join(path, "")
         for name, letter in listing.named_containers():
             child = prefix + name
@@ -175,9 +175,9 @@ class Walk:
                 self._walked.links.add(child)
             if letter == DIRECTORY_LINK or is_linked:
                 self._linked.add(child)
-            if letter == DIRECTORY_LINK and not membership.follow_links:
+            if letter == DIRECTORY_LINK and not rules.follow_links:
                 self._walked.closed.add(child)
-            elif not (child in asked or child in foreign or child in membership.inner):
+            elif not (child in asked or child in foreign or child in rules.inner):
                 self._ask(child)
 
     def _settle_failures(self, path: str, listing: Listing) -> None:
@@ -190,7 +190,7 @@ class Walk:
     def _members_of(self, path: str, found: Directory, old: Directory | None) -> Directory:
         """`found` with what does not belong taken out and what could not be read kept."""
         listing = found.listing
-        ignored = found.ignored - self._membership.reserved(path)
+        ignored = found.ignored - self._rules.reserved(path)
         known = "" if old is None or self._rematch else old.listing.names
         left_out = self._newly_ignored(path, listing, known)
         kept = _rows_kept((*listing.unread, *self._missing_on_the_way(path, listing)), old)
@@ -206,7 +206,7 @@ class Walk:
             }
         if not self._has_inodes and len(listing.inodes):
             listing = replace(listing, inodes=Listing().inodes)
-        if self._membership.inner_links and old is not None:
+        if self._rules.inner_links and old is not None:
             listing = self._with_known_zones(path, listing, old)
         if FOREIGN_LINK in listing.types:
             listing = self._with_foreign_links(path, listing, old)
@@ -223,7 +223,7 @@ class Walk:
         targets, old_targets = dict(listing.targets), dict(old.listing.targets)
         rows = [
             row._replace(type=FOREIGN_LINK)
-            if join(path, row.name) in self._membership.inner_links
+            if join(path, row.name) in self._rules.inner_links
             and targets.get(row.name) == old_targets.get(row.name)
             else row
             for row in listing.rows()
@@ -248,7 +248,7 @@ class Walk:
                 unread.append(row.name)
                 continue
             rows.append(seen)
-            if seen.type == DIRECTORY_LINK and self._membership.follow_links:
+            if seen.type == DIRECTORY_LINK and self._rules.follow_links:
                 self._walked.foreign[child] = target
         return listing_of(rows, targets=targets.items(), unread=unread)
 
@@ -276,13 +276,13 @@ class Walk:
         """Names not seen before that the rules leave out, with their types."""
         if listing.names == known:
             return {}
-        names, rules = listing.split_names(), self._membership.rules
+        names, rules = listing.split_names(), self._rules.rules
         suspects = set(rules.suspects(names))
         if suspects and known:
             suspects.difference_update(known.split("\0"))
         if not suspects:
             return {}
-        top = self._membership.rules_top or self._top
+        top = self._rules.rules_top or self._top
         prefix = os.path.relpath(path, top).replace(os.sep, "/") + "/"
         if prefix == "./":
             prefix = ""
