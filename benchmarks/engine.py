@@ -23,7 +23,7 @@ from scanner.core.roots import Root
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
 from scanner.output.file_names import Outputs
 from scanner.scan import Scanner, ScanResult
-from scanner.service.fingerprints import Backlog
+from scanner.service.fingerprints import FingerprintReader
 from scanner.settings.schema import Settings
 from scanner.store.store import Store
 from scanner.workers.pool import WorkersByMount
@@ -105,7 +105,7 @@ class Engine:
 
     def fingerprint(self) -> int:
         """Take the fingerprints that are missing; how many files still lack theirs."""
-        return Backlog(self.scanner).work(lambda: False).files
+        return FingerprintReader(self.scanner).work(lambda: False).files
 
     def close(self) -> None:
         self.workers.close()

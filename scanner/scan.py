@@ -15,7 +15,7 @@ from scanner.diff.reconcile import FingerprintsWantedError, Reconciler
 from scanner.diff.scan_context import ScanContext
 from scanner.disk.filesystem import FileSystem
 from scanner.settings.schema import Settings
-from scanner.store.projection import root_states, view_of, words
+from scanner.store.projection import root_states, unfinished_files, view_of
 from scanner.store.store import Commit, Store
 from scanner.walk.collect import Collector
 from scanner.walk.health import Moment, stayed_healthy
@@ -237,7 +237,7 @@ class Scanner:
         """Replace the inventory where readers lack something. Raises OutputError."""
         with self.commit_lock:
             if not self._counted:
-                self.unfinished, self._counted = len(words(self.store)), True
+                self.unfinished, self._counted = len(unfinished_files(self.store)), True
             return self.store.publish(
                 lambda: view_of(self.store, self.roots, self.files.now()),
                 is_last=is_last,

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 import pytest
 
-from scanner.core.progress import Done, Work
+from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import Root
 from scanner.disk.mounts import Mount
 from scanner.service import fingerprints as backlog
@@ -80,7 +80,7 @@ def opened(world: World) -> list[str]:
     return world.files.opened
 
 
-def work(world: World) -> Work:
+def work(world: World) -> Remaining:
     return world.backlog.work(lambda: False)
 
 
@@ -106,7 +106,7 @@ def test_models_downloads_and_extra_are_all_that_is_read_where_inodes_are_stable
 ) -> None:
     world = make(one_of_each_kind(), EVERY_KIND)
     world.files.advance(1)
-    assert work(world) == Work(0, 0)
+    assert work(world) == Remaining(0, 0)
     assert sorted(opened(world)) == sorted(f"{r.path}/f" for r in (MODELS, DOWNLOADS, EXTRA))
 
 
@@ -115,7 +115,7 @@ def test_elsewhere_the_other_kinds_come_last(make: Make, monkeypatch: pytest.Mon
     sizes = {f"{root.path}/f": size for size, root in enumerate(reversed(EVERY_KIND), 100)}
     world = make(sizes, EVERY_KIND, EXFAT)
     world.files.advance(1)
-    assert work(world) == Work(0, 0)
+    assert work(world) == Remaining(0, 0)
     assert opened(world) == [
         f"{root.path}/f" for root in (MODELS, DOWNLOADS, EXTRA, NODES, INPUT, OUTPUT)
     ]
@@ -153,7 +153,7 @@ def test_more_files_than_are_chosen_at_a_time_are_all_read(
     sizes = {at(f"Downloads/f{number}"): 10 + number for number in range(40)}
     world = make(sizes)
     world.files.advance(1)
-    assert work(world) == Work(0, 0)
+    assert work(world) == Remaining(0, 0)
     assert sorted(opened(world)) == sorted(sizes)
     assert fingerprints(world) == set(sizes)
 
@@ -164,7 +164,7 @@ def test_empty_files_and_links_are_never_read(make: Make) -> None:
     world.files.special(at("Downloads/pipe"))
     world.scan(reads=False)
     world.files.advance(1)
-    assert world.backlog.size() == Work(1, 5)
+    assert world.backlog.size() == Remaining(1, 5)
     work(world)
     assert opened(world) == [at("Downloads/f")]
 
@@ -204,7 +204,7 @@ def test_root_that_is_away_is_not_read(make: Make) -> None:
     world.files.remove(at("Downloads"))
     world.scan(reads=False)
     assert world.state(DOWNLOADS) == "offline"
-    assert work(world) == Work(0, 0)
+    assert work(world) == Remaining(0, 0)
     assert opened(world) == [at("ComfyUI/models/f")]
 
 
@@ -301,7 +301,7 @@ def test_file_that_changes_while_it_is_read_gets_no_fingerprint(make: Make) -> N
         world.files.write(at("Downloads/f"), b"other")
 
     world.files.faults["open", at("Downloads/f")] = change
-    assert work(world) == Work(0, 0)
+    assert work(world) == Remaining(0, 0)
     assert fingerprints(world) == {at("Downloads/g")}
     for _ in range(3):
         world.scan()
@@ -353,7 +353,7 @@ def test_stop_ends_the_work_within_one_file_and_keeps_what_was_saved(make: Make)
 def test_stop_before_the_start_reads_nothing(make: Make) -> None:
     world = make({at("Downloads/f"): 5})
     world.files.advance(1)
-    assert world.backlog.work(lambda: True) == Work(1, 5)
+    assert world.backlog.work(lambda: True) == Remaining(1, 5)
     assert opened(world) == []
 
 
@@ -377,13 +377,13 @@ def test_many_files_are_not_searched_anew_for_every_few(
     world = make({at(f"Downloads/{number}"): 10 for number in range(400)})
     world.files.advance(1)
     searches = []
-    choose = backlog.Backlog._choose
+    choose = backlog.FingerprintReader._choose
 
     def counted(self, most):
         searches.append(most)
         return choose(self, most)
 
-    monkeypatch.setattr(backlog.Backlog, "_choose", counted)
+    monkeypatch.setattr(backlog.FingerprintReader, "_choose", counted)
     work(world)
     assert len(opened(world)) == 400
     # Three quarters stay at each: 19 times until 8 are left, then two at a time.
@@ -398,7 +398,7 @@ def test_a_transaction_holds_so_many_files_or_so_many_bytes(
     monkeypatch.setattr(backlog, "BATCH_FILES", 3)
     world = make({at(f"Downloads/{n}"): 900 for n in "ab"} | {at(f"Downloads/{n}"): 1 for n in "c"})
     world.files.advance(1)
-    told: list[Done] = []
+    told: list[Progressed] = []
     world.backlog.work(lambda: False, told.append)
     assert [done.files for done in told] == [2, 3]
 
@@ -407,9 +407,9 @@ def test_progress_counts_up_to_the_end(make: Make, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(backlog, "BATCH_FILES", 2)
     world = make({at(f"Downloads/{size}"): size for size in (10, 20, 30)})
     world.files.advance(1)
-    told: list[Done] = []
+    told: list[Progressed] = []
     world.backlog.work(lambda: False, told.append)
-    assert told == [Done(2, 30, Work(1, 30)), Done(3, 60, Work(0, 0))]
+    assert told == [Progressed(2, 30, Remaining(1, 30)), Progressed(3, 60, Remaining(0, 0))]
 
 
 # Workers that are lost

@@ -38,7 +38,7 @@ from scanner.core.serialize import mtime_fields
 from scanner.core.snapshot import FILE, Directory, Row, listing_of
 from scanner.errors import SettingsError
 from scanner.output.inventory_reader import UnreadableInventoryError, header_of, read_entries
-from scanner.output.inventory_view import RootView, View
+from scanner.output.inventory_view import InventoryView, RootView
 from scanner.output.inventory_writer import write_inventory
 
 NOW = 1_790_000_000_000_000_000
@@ -642,7 +642,9 @@ def test_real_inventory(tmp_path: Path) -> None:
     if os.name == "nt":
         rows.pop()
     path = tmp_path / "i.json"
-    write_inventory(path, View(3, NOW, top, [RootView(models, "online", NOW, "")], (), snapshot))
+    write_inventory(
+        path, InventoryView(3, NOW, top, [RootView(models, "online", NOW, "")], (), snapshot)
+    )
     header = header_of(path)
     wanted = parse_wanted(header, top, globs=["loras/*.pt"], roots=["models"])
     entries = list(find_entries(path, wanted, NOW))

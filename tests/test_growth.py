@@ -10,7 +10,7 @@ import pytest
 from scanner.core.memory import Unsettled
 from scanner.core.snapshot import DIRECTORY, FILE, FILE_LINK, Entry
 from scanner.diff.compare import Delta
-from scanner.diff.growth import Growth, judge_growth
+from scanner.diff.growth import Growth, find_growing
 from tests.world import World, at, content
 
 NOW, EVERY = 10_000, 600
@@ -25,7 +25,7 @@ def judge(
     moved: tuple[str, ...] = (),
     was_walked: Callable[[str], bool] = lambda path: True,
 ) -> Growth:
-    return judge_growth(
+    return find_growing(
         delta,
         before or {},
         unfinished=unfinished,

@@ -11,7 +11,7 @@ import pytest
 from scanner.core.changes import DELETED, Change
 from scanner.core.memory import HELD, LOSS, MISSING, OFFLINE, ONLINE, Hold
 from scanner.core.roots import Root
-from scanner.diff.losses import Limits, Loss, Verdict, judge
+from scanner.diff.losses import Limits, Loss, Verdict, hold_back
 from scanner.disk.filesystem import Stat
 from scanner.disk.mounts import Mount
 from scanner.walk.health import Health, KnownMount, Moment, examine, stayed_healthy
@@ -152,7 +152,7 @@ def loss(deletions: list[Change], known: int, *, empty: bool = False, only: bool
 def test_more_than_half_of_twenty_or_all_are_held(
     lost: int, known: int, empty: bool, is_held: bool
 ) -> None:
-    verdict = judge(loss(gone(range(lost)), known, empty=empty), None, LIMITS, START)
+    verdict = hold_back(loss(gone(range(lost)), known, empty=empty), None, LIMITS, START)
     assert verdict.held == (paths(range(lost)) if is_held else frozenset())
     assert (verdict.hold is not None) is is_held
 
@@ -160,13 +160,15 @@ def test_more_than_half_of_twenty_or_all_are_held(
 def test_directories_alone_are_no_loss() -> None:
     directories = gone(range(30), "directory")
     for empty in (False, True):
-        assert judge(loss(directories, 0, empty=empty), None, LIMITS, START) == Verdict(
+        assert hold_back(loss(directories, 0, empty=empty), None, LIMITS, START) == Verdict(
             frozenset(), None
         )
 
 
 def test_hold_keeps_directories_with_their_files_and_counts_files() -> None:
-    verdict = judge(loss(gone(range(30)) + gone(range(5), "directory"), 30), None, LIMITS, START)
+    verdict = hold_back(
+        loss(gone(range(30)) + gone(range(5), "directory"), 30), None, LIMITS, START
+    )
     assert len(verdict.held) == 35
     assert verdict.hold is not None
     assert (verdict.hold.files, verdict.hold.bytes, verdict.hold.kind) == (30, 300, LOSS)
@@ -175,13 +177,13 @@ def test_hold_keeps_directories_with_their_files_and_counts_files() -> None:
 
 def test_limits_decide() -> None:
     some = loss(gone(range(30)), 40)
-    assert judge(some, None, Limits(0.9, 20), START).hold is None
-    assert judge(some, None, Limits(0.5, 41), START).hold is None
-    assert judge(some, None, Limits(0.7, 40), START).hold is not None
+    assert hold_back(some, None, Limits(0.9, 20), START).hold is None
+    assert hold_back(some, None, Limits(0.5, 41), START).hold is None
+    assert hold_back(some, None, Limits(0.7, 40), START).hold is not None
 
 
 def held(numbers: Iterable[int] = range(30), *, only: bool = False, **values: object) -> Hold:
-    verdict = judge(loss(gone(numbers), 40, empty=only, only=only), None, LIMITS, START)
+    verdict = hold_back(loss(gone(numbers), 40, empty=only, only=only), None, LIMITS, START)
     assert verdict.hold is not None
     return replace(verdict.hold, **values)  # type: ignore[arg-type]
 
@@ -204,7 +206,7 @@ def held(numbers: Iterable[int] = range(30), *, only: bool = False, **values: ob
 def test_hold_is_lifted_one_interval_later(
     started: float | None, moment: Moment, is_lifted: bool
 ) -> None:
-    verdict = judge(loss(gone(range(30)), 40), held(started=started), LIMITS, moment)
+    verdict = hold_back(loss(gone(range(30)), 40), held(started=started), LIMITS, moment)
     assert verdict.held == (frozenset() if is_lifted else paths(range(30)))
     assert (verdict.hold is None) is is_lifted
     if verdict.hold is not None:
@@ -212,34 +214,34 @@ def test_hold_is_lifted_one_interval_later(
 
 
 def test_what_came_back_is_forgotten_and_the_rest_stays_held_until_due() -> None:
-    verdict = judge(loss(gone(range(5)), 40), held(), LIMITS, later(10))
+    verdict = hold_back(loss(gone(range(5)), 40), held(), LIMITS, later(10))
     assert verdict.held == paths(range(5))
     assert verdict.hold is not None
     assert (verdict.hold.paths, verdict.hold.files) == (paths(range(5)), 5)
-    assert judge(loss(gone(range(5)), 40), verdict.hold, LIMITS, later(30)).held == frozenset()
+    assert hold_back(loss(gone(range(5)), 40), verdict.hold, LIMITS, later(30)).held == frozenset()
 
 
 def test_all_back_ends_the_hold() -> None:
-    assert judge(loss([], 40), held(), LIMITS, later(10)) == Verdict(frozenset(), None)
+    assert hold_back(loss([], 40), held(), LIMITS, later(10)) == Verdict(frozenset(), None)
 
 
 def test_loss_that_spreads_is_held_too_and_judged_by_itself_when_the_hold_is_due() -> None:
     wide = gone(range(80))
-    before_due = judge(loss(wide, 100), held(), LIMITS, later(10))
+    before_due = hold_back(loss(wide, 100), held(), LIMITS, later(10))
     assert before_due.held == paths(range(80))
     assert before_due.hold is not None
     assert before_due.hold.paths == paths(range(30))
-    due = judge(loss(wide, 100), before_due.hold, LIMITS, later(30))
+    due = hold_back(loss(wide, 100), before_due.hold, LIMITS, later(30))
     assert due.held == paths(range(30, 80))
     assert due.hold is not None
     assert due.hold.since == later(30).wall
     few_more = gone(range(40))
-    assert judge(loss(few_more, 100), held(), LIMITS, later(30)) == Verdict(frozenset(), None)
+    assert hold_back(loss(few_more, 100), held(), LIMITS, later(30)) == Verdict(frozenset(), None)
 
 
 def test_new_loss_that_has_nothing_to_do_with_the_hold_is_judged_by_itself() -> None:
     other = gone(range(50, 53))
-    assert judge(loss(other, 100), held(), LIMITS, later(10)) == Verdict(frozenset(), None)
+    assert hold_back(loss(other, 100), held(), LIMITS, later(10)) == Verdict(frozenset(), None)
 
 
 def test_only_a_person_lifts_what_needs_one() -> None:
@@ -247,22 +249,22 @@ def test_only_a_person_lifts_what_needs_one() -> None:
     assert hold.needs_accept
     emptied = loss(gone(range(30)), 40, empty=True, only=True)
     for moment in (later(30), later(10**6)):
-        assert judge(emptied, hold, LIMITS, moment).held == paths(range(30))
-    by_hand = judge(emptied, hold, LIMITS, later(1), accepted=hold.paths)
+        assert hold_back(emptied, hold, LIMITS, moment).held == paths(range(30))
+    by_hand = hold_back(emptied, hold, LIMITS, later(1), accepted=hold.paths)
     assert by_hand == Verdict(frozenset(), None)
 
 
 def test_remote_root_that_lost_much_but_is_not_empty_needs_nobody() -> None:
-    verdict = judge(loss(gone(range(30)), 40, only=True), None, LIMITS, START)
+    verdict = hold_back(loss(gone(range(30)), 40, only=True), None, LIMITS, START)
     assert verdict.hold is not None
     assert not verdict.hold.needs_accept
 
 
 def test_accepted_are_the_paths_that_a_person_saw_and_no_others() -> None:
     hold = held()
-    verdict = judge(loss(gone(range(80)), 100), hold, LIMITS, later(1), accepted=hold.paths)
+    verdict = hold_back(loss(gone(range(80)), 100), hold, LIMITS, later(1), accepted=hold.paths)
     assert verdict.held == paths(range(30, 80))
-    few_more = judge(loss(gone(range(35)), 100), hold, LIMITS, later(1), accepted=hold.paths)
+    few_more = hold_back(loss(gone(range(35)), 100), hold, LIMITS, later(1), accepted=hold.paths)
     assert few_more == Verdict(frozenset(), None)
 
 
@@ -270,7 +272,7 @@ def test_believed_directories_do_not_make_the_root_look_smaller() -> None:
     """45 of 50 files are gone; that 40 folders went before, and were believed, changes nothing."""
     folders = gone(range(40), "directory")
     hold = replace(held(), paths=frozenset(change.path for change in folders))
-    verdict = judge(loss(gone(range(45)) + folders, 50), hold, LIMITS, later(30))
+    verdict = hold_back(loss(gone(range(45)) + folders, 50), hold, LIMITS, later(30))
     assert verdict.held == paths(range(45))
 
 

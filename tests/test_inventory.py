@@ -37,7 +37,7 @@ from scanner.output.inventory_reader import (
     read_header,
     snapshot_from,
 )
-from scanner.output.inventory_view import RootView, Unreachable, View
+from scanner.output.inventory_view import InventoryView, RootView, Unreachable
 from scanner.output.inventory_writer import InventoryWriter, write_inventory
 from scanner.schemas import NAMES, load_schema
 from tests.names import TOP, names
@@ -68,12 +68,12 @@ def link_to_folder(name: str) -> Row:
     return Row(name, DIRECTORY_LINK, 0, NOW, 0)
 
 
-def view(roots: list[Root], snapshot: Snapshot, base: str | None = TOP, **more) -> View:
+def view(roots: list[Root], snapshot: Snapshot, base: str | None = TOP, **more) -> InventoryView:
     views = [RootView(root, "online", NOW, "ext4") for root in roots]
-    return View(7, NOW, base, views, (), snapshot, **more)
+    return InventoryView(7, NOW, base, views, (), snapshot, **more)
 
 
-def written(path: Path, view: View) -> list[dict]:
+def written(path: Path, view: InventoryView) -> list[dict]:
     """Write it, check what holds for every inventory, and return the entries."""
     size = write_inventory(path / "i.json", view).bytes
     content = (path / "i.json").read_bytes()
@@ -180,7 +180,7 @@ def test_header(tmp_path):
     ]
     places = [Unreachable(at("ComfyUI/models/x"), "Permission denied", NOW)]
     snapshot = {at("ComfyUI/models"): directory(file("a", 3), mtime=NOW)}
-    written(tmp_path, View(7, NOW, TOP, roots, places, snapshot))
+    written(tmp_path, InventoryView(7, NOW, TOP, roots, places, snapshot))
     now, before = "2026-09-21T14:13:20.123456789Z", "2026-09-21T14:13:20.123456788Z"
     header = read_header(tmp_path / "i.json")
     assert header is not None
@@ -499,7 +499,7 @@ def test_any_snapshot_comes_back_from_its_inventory(tmp_path_factory, drawn, bas
 # Copying what has not changed
 
 
-def assert_as_written_anew(writer: InventoryWriter, folder: Path, now: View) -> None:
+def assert_as_written_anew(writer: InventoryWriter, folder: Path, now: InventoryView) -> None:
     write_inventory(folder / "new.json", now)
     writer.write(now)
     assert (folder / "i.json").read_bytes() == (folder / "new.json").read_bytes()

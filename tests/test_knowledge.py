@@ -7,22 +7,24 @@ from pathlib import Path
 
 import pytest
 
-from scanner.store.metadata import Knowledge, Learned
+from scanner.store.metadata import MetadataTable, MetadataUpdate
 
 PATH = "/models/loras/a.safetensors"
 
 
 @pytest.fixture
-def knowledge(tmp_path: Path) -> Iterator[Knowledge]:
-    found = Knowledge(str(tmp_path / "state.sqlite"))
+def knowledge(tmp_path: Path) -> Iterator[MetadataTable]:
+    found = MetadataTable(str(tmp_path / "state.sqlite"))
     yield found
     found.close()
 
 
-def test_what_was_learned_is_found_again_after_a_restart(knowledge: Knowledge) -> None:
-    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16}, {"model": {"format": "gguf"}})], 99)
+def test_what_was_learned_is_found_again_after_a_restart(knowledge: MetadataTable) -> None:
+    knowledge.save(
+        [MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16}, {"model": {"format": "gguf"}})], 99
+    )
     knowledge.close()
-    again = Knowledge(knowledge.path)
+    again = MetadataTable(knowledge.path)
     known = again.of(PATH)
     again.close()
     assert known is not None
@@ -32,10 +34,10 @@ def test_what_was_learned_is_found_again_after_a_restart(knowledge: Knowledge) -
     assert (known.read, known.corrupt) == (99, 0)
 
 
-def test_one_thing_learned_leaves_the_others_of_the_same_file(knowledge: Knowledge) -> None:
-    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
-    knowledge.save([Learned(PATH, 5, 7, {"sha256": b"s" * 32})], 2)
-    knowledge.save([Learned(PATH, 5, 7, facts={"model": {}})], 3)
+def test_one_thing_learned_leaves_the_others_of_the_same_file(knowledge: MetadataTable) -> None:
+    knowledge.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    knowledge.save([MetadataUpdate(PATH, 5, 7, {"sha256": b"s" * 32})], 2)
+    knowledge.save([MetadataUpdate(PATH, 5, 7, facts={"model": {}})], 3)
     known = knowledge.of(PATH)
     assert known is not None
     assert known.digests == {"xxh3": b"x" * 16, "sha256": b"s" * 32}
@@ -45,11 +47,11 @@ def test_one_thing_learned_leaves_the_others_of_the_same_file(knowledge: Knowled
 
 @pytest.mark.parametrize(("size", "mtime"), [(6, 7), (5, 8)])
 def test_what_was_read_of_another_content_is_forgotten(
-    knowledge: Knowledge, size: int, mtime: int
+    knowledge: MetadataTable, size: int, mtime: int
 ) -> None:
-    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16}, {"model": {"a": 1}})], 1)
+    knowledge.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16}, {"model": {"a": 1}})], 1)
     knowledge.mark(PATH, corrupt=2, now=2)
-    knowledge.save([Learned(PATH, size, mtime, {"sha256": b"s" * 32})], 3)
+    knowledge.save([MetadataUpdate(PATH, size, mtime, {"sha256": b"s" * 32})], 3)
     known = knowledge.of(PATH)
     assert known is not None
     assert known.digests == {"sha256": b"s" * 32}
@@ -57,18 +59,20 @@ def test_what_was_read_of_another_content_is_forgotten(
     assert known.corrupt == 0
 
 
-def test_folders_tell_by_a_number_that_something_in_them_is_new(knowledge: Knowledge) -> None:
-    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+def test_folders_tell_by_a_number_that_something_in_them_is_new(knowledge: MetadataTable) -> None:
+    knowledge.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
     before = knowledge.versions
-    knowledge.save([Learned("/models/vae/b.pt", 5, 7, {"xxh3": b"y" * 16})], 1)
+    knowledge.save([MetadataUpdate("/models/vae/b.pt", 5, 7, {"xxh3": b"y" * 16})], 1)
     assert before.keys() == {"/models/loras"}
     assert knowledge.versions["/models/loras"] == before["/models/loras"]
     knowledge.mark(PATH, corrupt=5, now=5)
     assert knowledge.versions["/models/loras"] > before["/models/loras"]
 
 
-def test_reading_a_sound_file_again_changes_nothing_that_readers_see(knowledge: Knowledge) -> None:
-    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+def test_reading_a_sound_file_again_changes_nothing_that_readers_see(
+    knowledge: MetadataTable,
+) -> None:
+    knowledge.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
     before = knowledge.versions
     knowledge.mark(PATH, corrupt=0, now=50)
     known = knowledge.of(PATH)
@@ -78,45 +82,45 @@ def test_reading_a_sound_file_again_changes_nothing_that_readers_see(knowledge: 
     assert knowledge.versions is before
 
 
-def test_another_process_is_noticed(knowledge: Knowledge) -> None:
-    other = Knowledge(knowledge.path)
+def test_another_process_is_noticed(knowledge: MetadataTable) -> None:
+    other = MetadataTable(knowledge.path)
     assert not knowledge.refresh()
-    other.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    other.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
     other.close()
     assert knowledge.refresh()
     assert knowledge.versions.keys() == {"/models/loras"}
     assert not knowledge.refresh()
 
 
-def test_numbers_rise_although_rows_are_dropped(knowledge: Knowledge) -> None:
-    other = Knowledge(knowledge.path)
-    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+def test_numbers_rise_although_rows_are_dropped(knowledge: MetadataTable) -> None:
+    other = MetadataTable(knowledge.path)
+    knowledge.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
     other.refresh()
     knowledge.forget([PATH])
-    knowledge.save([Learned(PATH, 5, 8, {"xxh3": b"y" * 16})], 1)
+    knowledge.save([MetadataUpdate(PATH, 5, 8, {"xxh3": b"y" * 16})], 1)
     assert other.refresh()
     other.close()
 
 
-def test_names_that_are_not_utf8_are_kept(knowledge: Knowledge) -> None:
+def test_names_that_are_not_utf8_are_kept(knowledge: MetadataTable) -> None:
     path = "/models/\udcff/\udcfe.safetensors"
-    knowledge.save([Learned(path, 5, 7, {"xxh3": b"x" * 16})], 1)
+    knowledge.save([MetadataUpdate(path, 5, 7, {"xxh3": b"x" * 16})], 1)
     assert knowledge.of(path) is not None
     assert list(knowledge.of_folder("/models/\udcff")) == ["\udcfe.safetensors"]
 
 
-def test_folders_that_are_no_more_are_forgotten(knowledge: Knowledge) -> None:
-    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+def test_folders_that_are_no_more_are_forgotten(knowledge: MetadataTable) -> None:
+    knowledge.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
     knowledge.forget_folders(["/models/loras"])
     assert knowledge.of(PATH) is None
     assert knowledge.versions == {}
 
 
-def test_reading_alone_writes_nothing(knowledge: Knowledge, tmp_path: Path) -> None:
-    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+def test_reading_alone_writes_nothing(knowledge: MetadataTable, tmp_path: Path) -> None:
+    knowledge.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
     knowledge.close()
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    reading = Knowledge(knowledge.path, is_readonly=True)
+    reading = MetadataTable(knowledge.path, is_readonly=True)
     assert reading.digests_of(PATH, 5, 7) == {"xxh3": b"x" * 16}
     assert reading.versions.keys() == {"/models/loras"}
     reading.close()
@@ -127,19 +131,19 @@ def test_a_state_of_before_is_read_as_one_that_knows_nothing(tmp_path: Path) -> 
     path = tmp_path / "old.sqlite"
     with closing(sqlite3.connect(path)) as database:
         database.execute("CREATE TABLE meta (key TEXT)")
-    reading = Knowledge(str(path), is_readonly=True)
+    reading = MetadataTable(str(path), is_readonly=True)
     assert reading.of(PATH) is None
     assert reading.versions == {}
     reading.close()
 
 
-def test_a_hash_of_what_is_corrupt_is_none(knowledge: Knowledge) -> None:
-    knowledge.save([Learned(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+def test_a_hash_of_what_is_corrupt_is_none(knowledge: MetadataTable) -> None:
+    knowledge.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
     knowledge.mark(PATH, corrupt=3, now=3)
     assert knowledge.digests_of(PATH, 5, 7) == {}
 
 
-def test_news_are_found_without_reading_the_table(knowledge: Knowledge) -> None:
+def test_news_are_found_without_reading_the_table(knowledge: MetadataTable) -> None:
     plan = knowledge._db.execute(
         "EXPLAIN QUERY PLAN SELECT folder, max(version) FROM known INDEXED BY known_version"
         " WHERE version > 1 GROUP BY folder"

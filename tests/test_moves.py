@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.core.paths import longest_source
+from scanner.core.paths import nearest_above
 from scanner.core.snapshot import (
     BROKEN_LINK,
     DIRECTORY,
@@ -450,7 +450,7 @@ def test_longest_source_is_the_nearest_folder_above() -> None:
         "/ab/c": None,
         "/": None,
     }
-    assert {path: longest_source(path, moved) for path in table} == table
+    assert {path: nearest_above(path, moved) for path in table} == table
 
 
 # In a whole pass

@@ -9,7 +9,14 @@ import pytest
 
 from scanner.disk import read_with_timeout as peeking
 from scanner.disk.mounts import Mount
-from scanner.disk.read_with_timeout import ABSENT, FILE, FOLDER, SILENT, Seen, peek
+from scanner.disk.read_with_timeout import (
+    ABSENT,
+    FILE,
+    FOLDER,
+    SILENT,
+    ReadResult,
+    read_with_timeout,
+)
 
 SHARE = [Mount("/", "cifs", "//nas/share")]
 
@@ -23,9 +30,9 @@ def where(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> st
 
 def test_files_folders_and_nothing_are_told_apart(where: str, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"a\nb\n\xff")
-    assert peek(str(tmp_path / "file")) == Seen(FILE, b"a\nb\n\xff")
-    assert peek(str(tmp_path)) == Seen(FOLDER)
-    assert peek(str(tmp_path / "missing")) == Seen(ABSENT)
+    assert read_with_timeout(str(tmp_path / "file")) == ReadResult(FILE, b"a\nb\n\xff")
+    assert read_with_timeout(str(tmp_path)) == ReadResult(FOLDER)
+    assert read_with_timeout(str(tmp_path / "missing")) == ReadResult(ABSENT)
 
 
 def test_silent_mount_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -33,5 +40,5 @@ def test_silent_mount_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(peeking, "LIMIT", 0.3)
     monkeypatch.setattr(peeking, "_LOOK", "import time; time.sleep(60)")
     started = time.monotonic()
-    assert peek(str(tmp_path)) == Seen(SILENT)
+    assert read_with_timeout(str(tmp_path)) == ReadResult(SILENT)
     assert time.monotonic() - started < 30

@@ -11,14 +11,14 @@ import pytest
 import xxhash
 
 from scanner.core.digests import SHA256, XXH3
-from scanner.core.progress import Done
+from scanner.core.progress import Progressed
 from scanner.disk import content_hash as contents
 from scanner.disk.content_hash import BLOCK, hash_piece
 from scanner.errors import OutputError
 from scanner.output.inventory_reader import read_entries
-from scanner.output.inventory_view import View
+from scanner.output.inventory_view import InventoryView
 from scanner.output.inventory_writer import Written, write_inventory
-from scanner.service.contents import HEADERS, Reader, sight_of
+from scanner.service.contents import HEADERS, ContentReader, sight_of
 from scanner.store.projection import view_of
 from tests.fakes import FakeFileSystem
 from tests.world import World, at, content
@@ -37,12 +37,12 @@ def world(tmp_path: Path) -> World:
     return world
 
 
-def reader(world: World, algorithms: tuple[str, ...] = BOTH, **values: Any) -> Reader:
+def reader(world: World, algorithms: tuple[str, ...] = BOTH, **values: Any) -> ContentReader:
     values.setdefault("facts", False)
     pending = world.scanner.unread
     if "within" in values:
         pending = dict.fromkeys(world.store.snapshot, 0.0)
-    return Reader(sight_of(world.scanner), pending, algorithms, **values)
+    return ContentReader(sight_of(world.scanner), pending, algorithms, **values)
 
 
 def never() -> bool:
@@ -233,7 +233,7 @@ def test_a_failing_display_has_nothing_read_twice(world: World) -> None:
     settled(world)
     one = reader(world)
 
-    def fail(done: Done) -> None:
+    def fail(done: Progressed) -> None:
         raise OutputError("the disk is full")
 
     with pytest.raises(OutputError):
@@ -357,7 +357,7 @@ def test_what_another_lane_learns_while_the_inventory_is_written_is_shown_later(
     world.files.advance(700)
     write = world.store._inventory.write
 
-    def slowly(view: View) -> Written:
+    def slowly(view: InventoryView) -> Written:
         done = write(view)
         reader(world, within=[C]).work(never)
         return done

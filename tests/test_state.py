@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from scanner.core.memory import LOSS, Gone, Hold, Memory, RootRecord, Unread, Unsettled
+from scanner.core.memory import LOSS, Gone, Hold, Memory, RootRecord, UnreachableFolder, Unsettled
 from scanner.core.snapshot import (
     DIRECTORY,
     FILE,
@@ -355,7 +355,7 @@ EVERYTHING = Memory(
         "models:/m": Hold("models:/m", LOSS, 5, None, frozenset(("/p", "/q\udcff")), 2, 20, True),
         "extra:/e": Hold("extra:/e", LOSS, 6, None, frozenset(), 0, 0),
     },
-    unreachable={"/n\udcff": Unread("Input/output error", 9)},
+    unreachable={"/n\udcff": UnreachableFolder("Input/output error", 9)},
 )
 
 
@@ -378,7 +378,7 @@ def test_memory_is_saved_by_what_differs(state: State) -> None:
         arrived={"/a\n": 4},
         unsettled={},
         holds={"extra:/e": replace(EVERYTHING.holds["extra:/e"], files=5)},
-        unreachable={"/other": Unread("gone", 1)},
+        unreachable={"/other": UnreachableFolder("gone", 1)},
     )
     with state.transaction():
         state.save_memory(EVERYTHING, changed)

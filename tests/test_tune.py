@@ -25,7 +25,7 @@ from scanner.commands.tune.costs import (
     Spent,
     advise,
 )
-from scanner.commands.tune.measure import Tuner, opened
+from scanner.commands.tune.measure import Tuner, open_tuner
 from scanner.core.roots import Root
 from scanner.disk.filesystem import DiskFileSystem
 from scanner.disk.mounts import Mount
@@ -421,7 +421,7 @@ def sshfs(tmp_path: Path) -> Iterator[SshfsMount]:
 def test_real_mount_has_both_costs_and_is_only_read(sshfs: SshfsMount) -> None:
     before, asked = tree(sshfs.source), sshfs.requests
     others = worker_processes()  # of other tests
-    with opened([str(sshfs.point)], Settings(), {}, files=Hurried()) as tuner:
+    with open_tuner([str(sshfs.point)], Settings(), {}, files=Hurried()) as tuner:
         (lane,) = tuner.run()
     wait_for(lambda: worker_processes() <= others, "the end of its worker")
     requests = sshfs.requests - asked

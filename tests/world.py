@@ -15,7 +15,7 @@ from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import read_entries, read_header
 from scanner.output.journal_reader import read
 from scanner.scan import Scanner, ScanResult
-from scanner.service.fingerprints import Backlog
+from scanner.service.fingerprints import FingerprintReader
 from scanner.settings.schema import Settings
 from scanner.store.store import Store
 from tests.fakes import FakeFileSystem
@@ -54,7 +54,7 @@ class World:
         )
         self.store.open()
         self.scanner = Scanner(self.files, self.store, self.settings, self.roots)
-        self.backlog = Backlog(self.scanner)
+        self.backlog = FingerprintReader(self.scanner)
 
     def restart(self, **settings: Any) -> None:
         """End without a word, and start again, with other settings if given."""

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from scanner.core.roots import LEGACY_CATEGORIES
-from scanner.disk.read_with_timeout import ABSENT, FOLDER, SILENT, peek
+from scanner.disk.read_with_timeout import ABSENT, FOLDER, SILENT, read_with_timeout
 from scanner.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def read_extra_paths(
 
     Raises SettingsError if the file cannot be read.
     """
-    seen = peek(os.path.abspath(path))
+    seen = read_with_timeout(os.path.abspath(path))
     problem = _PROBLEMS.get(seen.kind, seen.error)
     if problem:
         raise SettingsError(

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from scanner.comfyui.extra_model_paths import ExtraPath, read_extra_paths
 from scanner.core.roots import KINDS, Root, category_of, owner_of
-from scanner.disk.read_with_timeout import ABSENT, FILE, FOLDER, peek
+from scanner.disk.read_with_timeout import ABSENT, FILE, FOLDER, read_with_timeout
 from scanner.errors import SettingsError
 from scanner.settings.schema import Settings
 
@@ -74,8 +74,10 @@ def find_roots(settings: Settings, *, cwd: str, home: str, environ: Mapping[str,
     if comfy_root is not None:
         # Beside main.py whatever base_directory says, and harmless where it is not there.
         beside = os.path.join(comfy_root, "extra_model_paths.yaml")
-        seen = peek(beside).kind
-        is_complete = seen == FILE or (seen == ABSENT and peek(comfy_root).kind == FOLDER)
+        seen = read_with_timeout(beside).kind
+        is_complete = seen == FILE or (
+            seen == ABSENT and read_with_timeout(comfy_root).kind == FOLDER
+        )
         if seen == FILE:
             try:
                 named += _read(beside, home, environ, warnings)
@@ -114,9 +116,9 @@ def _detected(default: str, home: str, notices: list[str]) -> str | None:
 
 def _is_comfy_root(path: str) -> bool:
     return (
-        peek(os.path.join(path, "models")).kind == FOLDER
-        or peek(os.path.join(path, "main.py")).kind == FILE
-        or peek(os.path.join(path, "folder_paths.py")).kind == FILE
+        read_with_timeout(os.path.join(path, "models")).kind == FOLDER
+        or read_with_timeout(os.path.join(path, "main.py")).kind == FILE
+        or read_with_timeout(os.path.join(path, "folder_paths.py")).kind == FILE
     )
 
 

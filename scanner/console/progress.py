@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from scanner.console.terminal import _terminal
 from scanner.core import progress as core_progress
-from scanner.core.progress import Display, Done
+from scanner.core.progress import Display, Progressed
 from scanner.core.wording import count_text, size_text
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class _Live(Display):
         )
         self._show("scanning", told, None, 0)
 
-    def reading(self, done: Done, what: str = "fingerprints") -> None:
+    def reading(self, done: Progressed, what: str = "fingerprints") -> None:
         told = f"{done.left.files:,} left, {size_text(done.left.bytes)}"
         self._show(what, told, done.files + done.left.files, done.files)
 
@@ -100,7 +100,7 @@ class _Plain(Display):
                 count_text(progress.directories, "folder"),
             )
 
-    def reading(self, done: Done, what: str = "fingerprints") -> None:
+    def reading(self, done: Progressed, what: str = "fingerprints") -> None:
         if self._is_due():
             logging.getLogger("scanner").info(
                 "%s: %s files left, %s",

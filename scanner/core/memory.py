@@ -70,14 +70,14 @@ class Unsettled(NamedTuple):
     reported: int
 
 
-class Unread(NamedTuple):
+class UnreachableFolder(NamedTuple):
     """A directory that answers with an error, and since when (nanoseconds)."""
 
     error: str
     since: int
 
 
-class Request(NamedTuple):
+class AcceptRequest(NamedTuple):
     """What `accept` asked for: of a held root the paths held at that moment, or a place to drop."""
 
     id: int
@@ -120,7 +120,7 @@ class Memory:
     arrived: dict[str, int] = field(default_factory=dict)
     unsettled: dict[str, Unsettled] = field(default_factory=dict)
     holds: dict[str, Hold] = field(default_factory=dict)
-    unreachable: dict[str, Unread] = field(default_factory=dict)
+    unreachable: dict[str, UnreachableFolder] = field(default_factory=dict)
     packs: dict[str, Pack] = field(default_factory=dict)
     """Node packs by the path of their folder or file."""
 

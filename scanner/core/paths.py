@@ -11,7 +11,7 @@ def tail(path: str, top: str) -> str:
     return path[len(top) :].lstrip(os.sep)
 
 
-def longest_source(path: str, moved: Mapping[str, str]) -> str | None:
+def nearest_above(path: str, moved: Mapping[str, str]) -> str | None:
     """The nearest directory at or above `path` that is a key of `moved`."""
     while path not in moved:
         parent = os.path.dirname(path)

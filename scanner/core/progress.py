@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 
-class Work(NamedTuple):
+class Remaining(NamedTuple):
     """Files that wait, and their bytes."""
 
     files: int
@@ -14,12 +14,12 @@ class Work(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Done:
+class Progressed:
     """How far the backlog has come since it was started."""
 
     files: int
     bytes: int
-    left: Work
+    left: Remaining
 
 
 class Display:
@@ -28,7 +28,7 @@ class Display:
     def walking(self, progress: Progress) -> None:
         """A walk has come so far."""
 
-    def reading(self, done: Done, what: str = "fingerprints") -> None:
+    def reading(self, done: Progressed, what: str = "fingerprints") -> None:
         """The backlog has come so far; `what` is taken."""
 
     def idle(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from scanner.core.memory import HELD, OFFLINE, ONLINE, PARTIAL, Gone, RootRecord, Unread
+from scanner.core.memory import HELD, OFFLINE, ONLINE, PARTIAL, Gone, RootRecord, UnreachableFolder
 from scanner.core.paths import is_below
 from scanner.core.roots import Root, owner_of
 from scanner.core.snapshot import CONTAINERS, Snapshot
@@ -14,7 +14,7 @@ from scanner.diff.scan_context import ScanContext
 from scanner.walk.rules import ListingRules
 
 
-def remember(context: ScanContext, rules: ListingRules, snapshot: Snapshot) -> None:
+def carry_over(context: ScanContext, rules: ListingRules, snapshot: Snapshot) -> None:
     """Bring `context.memory` to what the next scan has to know."""
     carry_fingerprints(context.delta, context.moves, snapshot)
     _remember_links(context, rules.roots)
@@ -121,4 +121,4 @@ def _remember_unreachable(context: ScanContext) -> None:
             del context.memory.unreachable[path]
         for path, failure in walked.failed.items():
             since = known[path].since if path in known else context.moment.wall
-            context.memory.unreachable[path] = Unread(failure.error, since)
+            context.memory.unreachable[path] = UnreachableFolder(failure.error, since)

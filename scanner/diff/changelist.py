@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from scanner.core.changes import CREATED, DELETED, MODIFIED, MOVED, Change
 from scanner.core.packs import PackChange
-from scanner.core.paths import longest_source
+from scanner.core.paths import nearest_above
 from scanner.core.snapshot import (
     CONTAINERS,
     FILE,
@@ -49,7 +49,7 @@ def compose(
     ordered = sorted(delta.deleted)
     for source, target in sources.items():
         for path in _at_or_below(ordered, source):
-            if path not in deleted or longest_source(path, sources) != source:
+            if path not in deleted or nearest_above(path, sources) != source:
                 continue
             path_now = target + path[len(source) :]
             now = arrived.get(path_now)

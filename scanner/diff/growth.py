@@ -21,7 +21,7 @@ class Growth(NamedTuple):
     unsettled: dict[str, Unsettled]
 
 
-def judge_growth(
+def find_growing(
     delta: Delta,
     before: Mapping[str, Unsettled],
     *,

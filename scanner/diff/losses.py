@@ -66,7 +66,7 @@ class Verdict:
     hold: Hold | None
 
 
-def judge(
+def hold_back(
     loss: Loss,
     hold: Hold | None,
     limits: Limits,

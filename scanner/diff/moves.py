@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
 from scanner.comfyui.downloads import final_names
-from scanner.core.paths import longest_source
+from scanner.core.paths import nearest_above
 from scanner.core.snapshot import BROKEN_LINK, CONTAINERS, FILE, FILE_LINK, Entry
 from scanner.diff.compare import Delta
 
@@ -117,7 +117,7 @@ class _Pairing:
 
     def _moved_with_parent(self, path: str, moved: Mapping[str, str]) -> bool:
         """Whether a directory went where the nearest moved directory above it would put it."""
-        above = longest_source(path, moved)
+        above = nearest_above(path, moved)
         return above is not None and moved[above] + path[len(above) :] in self._new_directories
 
     def _target_of(
@@ -171,7 +171,7 @@ class _Pairing:
     ) -> None:
         """Take files that moved with their directory out of the search for single files."""
         for gone in self._gone_below(source):
-            if longest_source(gone.path, moved) != source:
+            if nearest_above(gone.path, moved) != source:
                 continue
             path = target + gone.path[len(source) :]
             there = arrived.get(path)

@@ -13,14 +13,14 @@ from scanner.comfyui.packs import KIND, differs, pack_of_file, pack_places, reco
 from scanner.core.changes import BASELINE, DELETED, Change
 from scanner.core.memory import MISSING, OFFLINE, Gone, Memory
 from scanner.core.packs import PackChange
-from scanner.core.paths import is_below, longest_source
+from scanner.core.paths import is_below, nearest_above
 from scanner.core.roots import Root, owner_of
 from scanner.core.snapshot import FILE, Directory, Entry, Snapshot, directories_below, entries_of
-from scanner.diff.carry_over import remember
+from scanner.diff.carry_over import carry_over
 from scanner.diff.changelist import compose, tell_packs
 from scanner.diff.compare import adopt, compare, keep_entries
-from scanner.diff.growth import judge_growth
-from scanner.diff.losses import FolderLoss, Limits, Loss, alarming_folders, judge
+from scanner.diff.growth import find_growing
+from scanner.diff.losses import FolderLoss, Limits, Loss, alarming_folders, hold_back
 from scanner.diff.moves import Window, find_moves
 from scanner.diff.scan_context import ScanContext
 from scanner.settings.schema import Settings
@@ -74,7 +74,7 @@ class Reconciler:
         self._hold_back(context)
         self._settle_growth(context)
         self._follow_packs(context)
-        remember(context, self._rules, self._store.snapshot)
+        carry_over(context, self._rules, self._store.snapshot)
 
     def has_new_rules(self, zone: Root, zones: Zones) -> bool:
         root = zones.root_of(zone)
@@ -248,7 +248,7 @@ class Reconciler:
         deletions: dict[str, list[Change]] = {}
         sure = dict.fromkeys(self._sure_deletions(context), "")
         for change in context.changes:
-            if change.kind == DELETED and longest_source(change.path, sure) is None:
+            if change.kind == DELETED and nearest_above(change.path, sure) is None:
                 owner = owner_of(change.path, context.zones.all)
                 deletions.setdefault(owner.id if owner else "", []).append(change)
         # What belongs to a zone that was not walked now cannot have been proven gone.
@@ -262,7 +262,7 @@ class Reconciler:
             if root.id not in context.walked:
                 continue
             hold = context.old.holds.get(root.id)
-            verdict = judge(
+            verdict = hold_back(
                 self._loss(root, deletions.get(root.id, []), context),
                 hold,
                 self._limits(root),
@@ -355,7 +355,7 @@ class Reconciler:
         for move in context.moves.directories:
             # Their line is the folder's: whatever they were before, it says what they are now.
             arrived.update(p for p in context.delta.modified if is_below(p, move.target.path))
-        growth = judge_growth(
+        growth = find_growing(
             context.delta,
             context.memory.unsettled,
             unfinished=Signs(listed_now),
@@ -424,7 +424,7 @@ class Reconciler:
 def _origin(path: str, origins: Mapping[str, str]) -> str:
     """Where `path` was before what moved in this scan, by target, moved; `path` itself if it did
     not."""
-    above = longest_source(path, origins)
+    above = nearest_above(path, origins)
     return path if above is None else origins[above] + path[len(above) :]
 
 

@@ -9,7 +9,7 @@ from itertools import groupby
 from typing import Any
 
 from scanner.core.changes import CREATED, DELETED, MODIFIED, MOVED
-from scanner.core.paths import longest_source
+from scanner.core.paths import nearest_above
 from scanner.core.serialize import mtime_of, native
 from scanner.core.snapshot import (
     BROKEN_LINK,
@@ -89,7 +89,7 @@ def _move_directories(before: Projection, sources: Mapping[str, str]) -> Project
     for path, value in before.items():
         folder = os.path.dirname(path)
         if folder not in above:
-            above[folder] = longest_source(folder, sources)
+            above[folder] = nearest_above(folder, sources)
         source = path if path in sources else above[folder]
         if source is None:
             kept[path] = value

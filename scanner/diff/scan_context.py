@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from scanner.core.changes import Change
-from scanner.core.memory import Memory, Request, RootRecord
+from scanner.core.memory import AcceptRequest, Memory, RootRecord
 from scanner.core.packs import Pack
 from scanner.core.roots import Root
 from scanner.diff.compare import Delta
@@ -24,7 +24,7 @@ class ScanContext:
     roots: Sequence[Root]
     """The zones that this pass walks."""
     moment: Moment
-    requests: Sequence[Request]
+    requests: Sequence[AcceptRequest]
     health: dict[str, Health]
     old: Memory
     memory: Memory

@@ -27,7 +27,7 @@ ABSENT = "absent"
 SILENT = "silent"
 
 
-class Seen(NamedTuple):
+class ReadResult(NamedTuple):
     """What stands at a path: `content` of a file, else empty; `error` where it cannot be read."""
 
     kind: str
@@ -35,11 +35,11 @@ class Seen(NamedTuple):
     error: str = ""
 
 
-def peek(path: str) -> Seen:
+def read_with_timeout(path: str) -> ReadResult:
     """What is at `path`, links followed. SILENT where its mount does not answer in time."""
     mounts = read_mounts()
     if not mount_of(leads_to(path, mounts), mounts).is_remote:
-        return look(path)
+        return read_now(path)
     child = subprocess.Popen(
         [sys.executable, "-c", _LOOK, path],
         stdin=subprocess.DEVNULL,
@@ -57,30 +57,30 @@ def peek(path: str) -> Seen:
         assert child.stdout is not None
         child.stdout.close()
         child.returncode = -1  # not waited for: it ends when its call returns
-        return Seen(SILENT)
+        return ReadResult(SILENT)
     kind, _, rest = told.partition(b"\n")
     error, _, content = rest.partition(b"\n")
     if not kind:
-        return Seen(SILENT)
-    return Seen(kind.decode(), content, error.decode("utf-8", "replace"))
+        return ReadResult(SILENT)
+    return ReadResult(kind.decode(), content, error.decode("utf-8", "replace"))
 
 
-def look(path: str) -> Seen:
+def read_now(path: str) -> ReadResult:
     """The same, by this process."""
     if os.path.isdir(path):
-        return Seen(FOLDER)
+        return ReadResult(FOLDER)
     if not os.path.isfile(path):
-        return Seen(ABSENT)
+        return ReadResult(ABSENT)
     try:
         with open(path, "rb") as file:
-            return Seen(FILE, file.read())
+            return ReadResult(FILE, file.read())
     except OSError as error:
-        return Seen(FILE, error=error.strerror or str(error))
+        return ReadResult(FILE, error=error.strerror or str(error))
 
 
 def main(path: str) -> None:
     """Look, and tell it on stdout: kind, error and content, the first two a line each."""
-    seen = look(path)
+    seen = read_now(path)
     sys.stdout.buffer.write(b"\n".join((seen.kind.encode(), seen.error.encode(), seen.content)))
     sys.stdout.buffer.flush()
 

@@ -19,7 +19,7 @@ from scanner.core.paths import is_below, join, tail
 from scanner.core.roots import KINDS, Root, category_in
 from scanner.core.serialize import is_utf8, readable, shown
 from scanner.core.snapshot import CONTAINERS, DIRECTORY, DIRECTORY_LINK, FILE, FILE_LINK, Directory
-from scanner.output.inventory_view import View
+from scanner.output.inventory_view import InventoryView
 
 UNWRITTEN = -1
 
@@ -78,7 +78,7 @@ class Count:
 class Layout:
     """The folders of a view in the order of the inventory, with what the header counts."""
 
-    def __init__(self, view: View) -> None:
+    def __init__(self, view: InventoryView) -> None:
         self.folders: dict[str, Folder] = {}
         self.tops: list[Folder] = []
         self._base = view.base
@@ -100,7 +100,7 @@ class Layout:
         self.with_status = frozenset(map(os.path.dirname, status))
         """Folders with entries that have a word of their own."""
 
-    def update(self, view: View) -> bool:
+    def update(self, view: InventoryView) -> bool:
         """Take over what differs in `view`: those folders are unwritten afterwards.
 
         False where so much or such things differ that a new layout has to be made; this one is
@@ -136,7 +136,7 @@ class Layout:
         _add_up(added)
         return True
 
-    def _renewed(self, view: View) -> set[str]:
+    def _renewed(self, view: InventoryView) -> set[str]:
         """Folders whose own lines differ: what they list, or the size of a folder among it."""
         known = [folder.directory for folder in self.folders.values()]
         now = map(view.snapshot.get, self.folders)
@@ -176,14 +176,14 @@ class Layout:
             if self.folders.get(folder.path) is folder:
                 del self.folders[folder.path]
 
-    def _first_steps(self, view: View) -> list[_Step]:
+    def _first_steps(self, view: InventoryView) -> list[_Step]:
         tops = sorted(set(self._owners) - self._inner, key=lambda path: _root_key(path, view.base))
         return [
             _Step(path, None, 0, False, tuple(p for p in self._inner if is_below(p, path)))
             for path in reversed(tops)
         ]
 
-    def _add(self, view: View, renewed: Set[str]) -> list[Folder] | None:
+    def _add(self, view: InventoryView, renewed: Set[str]) -> list[Folder] | None:
         """Build the tree anew; known folders that are not `renewed` stay with all below them.
 
         Returns the new folders, parents first; None where one may be an alias of another.
@@ -218,7 +218,7 @@ class Layout:
             stack.extend(reversed(_steps_below(folder, step.inner, view)))
         return added
 
-    def _new_folder(self, step: _Step, source: int, view: View) -> Folder:
+    def _new_folder(self, step: _Step, source: int, view: InventoryView) -> Folder:
         parent = step.parent
         root = self._owners.get(step.path, parent.root if parent else 0)
         return Folder(
@@ -233,11 +233,11 @@ class Layout:
         )
 
 
-def _noted(view: View) -> Mapping[str, object]:
+def _noted(view: InventoryView) -> Mapping[str, object]:
     return view.notes.folders if view.notes is not None else _NO_NOTES
 
 
-def _owners(view: View) -> dict[str, int]:
+def _owners(view: InventoryView) -> dict[str, int]:
     """Paths of the roots that have a listing, each with the index of the root that owns it."""
     owners: dict[str, int] = {}
     for index in sorted(range(len(view.roots)), key=lambda i: _rank(view.roots[i].root)):
@@ -268,7 +268,7 @@ class _Step(NamedTuple):
     """Nested roots below (or at) this path: they take their place among its entries."""
 
 
-def _steps_below(folder: Folder, inner: tuple[str, ...], view: View) -> list[_Step]:
+def _steps_below(folder: Folder, inner: tuple[str, ...], view: InventoryView) -> list[_Step]:
     """The folders that begin between the rows of `folder`, in order."""
     listing = folder.directory.listing
     nested = [path for path in inner if path != folder.path]
@@ -303,7 +303,7 @@ def _steps_below(folder: Folder, inner: tuple[str, ...], view: View) -> list[_St
     return steps
 
 
-def _mark_aliases(folders: Mapping[str, Folder], view: View) -> None:
+def _mark_aliases(folders: Mapping[str, Folder], view: InventoryView) -> None:
     """Set `alias_of` of every folder that another path owns (design rule 11)."""
 
     def rank(folder: Folder) -> tuple[int, bool, list[str]]:
@@ -339,7 +339,7 @@ def shared_names(folder: Folder, folders: Mapping[str, Folder]) -> frozenset[str
     return frozenset(folders[folder.alias_of].directory.listing.split_names())
 
 
-def _count(folders: Mapping[str, Folder], view: View) -> list[Count]:
+def _count(folders: Mapping[str, Folder], view: InventoryView) -> list[Count]:
     """What each root of the view lists and owns."""
     counts = [Count() for _ in view.roots]
     for folder in folders.values():

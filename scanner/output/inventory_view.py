@@ -34,7 +34,7 @@ class Unreachable:
     """Nanoseconds since 1970."""
 
 
-class Annotations(Protocol):
+class EntryAnnotations(Protocol):
     """What stands beside entries and is no part of them."""
 
     @property
@@ -48,7 +48,7 @@ class Annotations(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class InventoryView:
     """Everything that an inventory shows."""
 
     scan: int
@@ -61,5 +61,5 @@ class View:
     snapshot: Snapshot
     status: Mapping[str, str] = field(default_factory=dict)
     """A word for some paths, as `unsettled`."""
-    notes: Annotations | None = None
+    notes: EntryAnnotations | None = None
     """What else is known of entries."""

@@ -54,7 +54,7 @@ from scanner.output.inventory_layout import (
     shared_names,
 )
 from scanner.output.inventory_reader import _END, _HEADER_END, SCHEMA
-from scanner.output.inventory_view import RootView, View
+from scanner.output.inventory_view import InventoryView, RootView
 
 TOOL = {"name": "comfy-inventory", "version": scanner.__version__}
 
@@ -75,7 +75,7 @@ class Written(NamedTuple):
     seconds: float
 
 
-def write_inventory(path: str | os.PathLike[str], view: View) -> Written:
+def write_inventory(path: str | os.PathLike[str], view: InventoryView) -> Written:
     """Replace the inventory at `path`. Raises OutputError."""
     return InventoryWriter(path).write(view)
 
@@ -99,7 +99,7 @@ class InventoryWriter:
         self.copied = 0
         """Bytes of the last write that were copied from the file before it."""
 
-    def write(self, view: View) -> Written:
+    def write(self, view: InventoryView) -> Written:
         """Replace the inventory by one that shows `view`. Raises OutputError."""
         started = time.perf_counter()
         layout, self._layout = self._layout, None  # if anything fails, the next write is whole
@@ -195,7 +195,7 @@ class _Open(NamedTuple):
     """Each with the number of the folder's own lines between it and the one before."""
 
 
-def _write_folders(body: _Body, view: View, layout: Layout) -> None:
+def _write_folders(body: _Body, view: InventoryView, layout: Layout) -> None:
     """Every entry's line in the order of the file.
 
     A folder's own entries stand between those of its parent: each open folder is a half-used
@@ -219,7 +219,9 @@ def _write_folders(body: _Body, view: View, layout: Layout) -> None:
                 stack.append(opened)
 
 
-def _enter(folder: Folder, above: int, body: _Body, view: View, layout: Layout) -> _Open | None:
+def _enter(
+    folder: Folder, above: int, body: _Body, view: InventoryView, layout: Layout
+) -> _Open | None:
     """Begin the text of `folder`; None where it was copied whole."""
     start = body.position
     folder.start = start - above
@@ -241,12 +243,12 @@ def _write_lines(body: _Body, lines: Iterator[str]) -> None:
         body.lines(batch)
 
 
-def _lines(folder: Folder, view: View, layout: Layout) -> Iterator[str]:
+def _lines(folder: Folder, view: InventoryView, layout: Layout) -> Iterator[str]:
     """The lines of the rows of one folder."""
     return chain.from_iterable(_batches(folder, view, layout))
 
 
-def _batches(folder: Folder, view: View, layout: Layout) -> Iterator[list[str]]:
+def _batches(folder: Folder, view: InventoryView, layout: Layout) -> Iterator[list[str]]:
     listing = folder.directory.listing
     names = listing.split_names()
     entry = _Entries(folder, view, layout.folders)
@@ -298,7 +300,7 @@ _Row = tuple[str, str, int, int, str]
 class _Entries:
     """The entries of one folder, of whatever type and with whatever name."""
 
-    def __init__(self, folder: Folder, view: View, folders: Mapping[str, Folder]) -> None:
+    def __init__(self, folder: Folder, view: InventoryView, folders: Mapping[str, Folder]) -> None:
         self._folder = folder
         self._view = view
         self._folders = folders
@@ -349,7 +351,7 @@ class _Entries:
 
 
 def _with_notes(
-    proofs: Iterator[str], names: Sequence[str], folder: Folder, view: View
+    proofs: Iterator[str], names: Sequence[str], folder: Folder, view: InventoryView
 ) -> Iterator[str]:
     """The fields of each row's fingerprint, and of whatever else is known of it."""
     assert view.notes is not None
@@ -374,11 +376,11 @@ def _proofs(folder: Folder) -> Iterator[str]:
     )
 
 
-def _header_line(view: View, layout: Layout) -> bytes:
+def _header_line(view: InventoryView, layout: Layout) -> bytes:
     return orjson.dumps(_header(view, layout))[:-1] + b"," + _HEADER_END
 
 
-def _header(view: View, layout: Layout) -> dict[str, Any]:
+def _header(view: InventoryView, layout: Layout) -> dict[str, Any]:
     counts = layout.counts
     return {
         "schema": SCHEMA,
@@ -410,7 +412,7 @@ def _header(view: View, layout: Layout) -> dict[str, Any]:
 
 
 def _root_fields(
-    view_of_root: RootView, view: View, folders: Mapping[str, Folder], count: Count
+    view_of_root: RootView, view: InventoryView, folders: Mapping[str, Folder], count: Count
 ) -> dict[str, Any]:
     root = view_of_root.root
     fields: dict[str, Any] = {

@@ -21,7 +21,7 @@ from scanner.comfyui.model_facts import wants_facts
 from scanner.core.digests import XXH3
 from scanner.core.memory import ONLINE, PARTIAL, Memory
 from scanner.core.paths import is_below, join
-from scanner.core.progress import Done, Work
+from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import Root, owner_of
 from scanner.core.snapshot import FILE, Directory, Snapshot
 from scanner.disk.content_hash import Piece
@@ -30,7 +30,7 @@ from scanner.disk.mounts import Mount, mount_of
 from scanner.errors import OutputError
 from scanner.scan import Scanner
 from scanner.service.fingerprints import FIRST, NAP
-from scanner.store.metadata import Knowledge, Known, Learned
+from scanner.store.metadata import FileMetadata, MetadataTable, MetadataUpdate
 from scanner.walk.zones import Zones
 from scanner.workers.pool import Workers
 from scanner.workers.remote import LostWorkerError
@@ -70,7 +70,7 @@ SAVE_EVERY = 1.0
 read again, but for a single larger file."""
 
 
-class Task(NamedTuple):
+class ReadTask(NamedTuple):
     """A file to read, as it was listed."""
 
     path: str
@@ -78,7 +78,7 @@ class Task(NamedTuple):
     mtime: int
     algorithms: tuple[str, ...] = ()
     """Digests to take; none: only its header is read."""
-    expected: Known | None = None
+    expected: FileMetadata | None = None
     """What its content has to come to (`verify`)."""
 
 
@@ -86,13 +86,15 @@ _JOBS = itertools.count(os.getpid() << 32)
 """Numbers of readings of files, by which workers tell them apart, whoever asks."""
 
 
-def _hash_task(path: str, size: int, mtime: int, missing: Sequence[str], was: Known | None) -> Task:
+def _hash_task(
+    path: str, size: int, mtime: int, missing: Sequence[str], was: FileMetadata | None
+) -> ReadTask:
     """The digests that are `missing`, and one that is known: what rotted since must not get a
     digest that says it is sound."""
     if was is None or not was.digests:
-        return Task(path, size, mtime, tuple(missing))
+        return ReadTask(path, size, mtime, tuple(missing))
     check = XXH3 if XXH3 in was.digests else min(was.digests)
-    return Task(path, size, mtime, (check, *missing), was._replace(facts=None))
+    return ReadTask(path, size, mtime, (check, *missing), was._replace(facts=None))
 
 
 class Damage(NamedTuple):
@@ -105,21 +107,21 @@ class Damage(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Sight:
+class ReadContext:
     """What there is to read from: given as calls, since scans replace it while we read."""
 
     files: FileSystem
     workers: Workers
-    knowledge: Knowledge
+    knowledge: MetadataTable
     snapshot: Callable[[], Snapshot]
     memory: Callable[[], Memory]
     zones: Callable[[], Zones]
 
 
-def sight_of(scanner: Scanner) -> Sight:
+def sight_of(scanner: Scanner) -> ReadContext:
     """What `scanner` scans."""
     store = scanner.store
-    return Sight(
+    return ReadContext(
         scanner.files,
         scanner.workers,
         store.knowledge,
@@ -130,10 +132,10 @@ def sight_of(scanner: Scanner) -> Sight:
 
 
 @dataclass
-class Reader:
+class ContentReader:
     """Reads what is missing, in the zones that `own` gives, at `rate` bytes a second at most."""
 
-    sight: Sight
+    sight: ReadContext
     pending: dict[str, float]
     """Folders that may hold files to read, with the monotonic time of their last change."""
     algorithms: tuple[str, ...] = ()
@@ -152,36 +154,36 @@ class Reader:
     (monotonic): at once when they change."""
     _unanswered: set[str] = field(default_factory=set)
     """Files of mounts that did not answer: tried again by the next `work`."""
-    _queue: deque[Task] = field(default_factory=deque)
+    _queue: deque[ReadTask] = field(default_factory=deque)
     _measured: float = float("-inf")
     _silent: set[Mount] = field(default_factory=set)
-    _learned: list[Learned] = field(default_factory=list)
+    _learned: list[MetadataUpdate] = field(default_factory=list)
     _learned_bytes: int = 0
     _saved: float = float("-inf")
-    _under_way: tuple[Task, int] | None = None
+    _under_way: tuple[ReadTask, int] | None = None
     _not_before: float = float("-inf")
     """When the rate lets the next piece be read, monotonic."""
     _unsaved_since: float = float("inf")
-    _done: Work = field(default_factory=lambda: Work(0, 0))
-    _left: Work = field(default_factory=lambda: Work(0, 0))
+    _done: Remaining = field(default_factory=lambda: Remaining(0, 0))
+    _left: Remaining = field(default_factory=lambda: Remaining(0, 0))
 
     # What to read
 
-    def size(self) -> Work:
+    def size(self) -> Remaining:
         """Files that wait to be hashed, and their bytes; headers are not counted."""
         files = bytes_ = 0
         for task in self._waiting(only_settled=False):
             if task.algorithms:
                 files += 1
                 bytes_ += task.size
-        return Work(files, bytes_)
+        return Remaining(files, bytes_)
 
     def work(
         self,
         stopped: Callable[[], bool],
-        progress: Callable[[Done], None] | None = None,
+        progress: Callable[[Progressed], None] | None = None,
         seconds_left: Callable[[], float] = lambda: math.inf,
-    ) -> Work:
+    ) -> Remaining:
         """Read until nothing is left, `stopped`, or there are no `seconds_left`; what is left.
 
         Raises OutputError where nothing can be saved.
@@ -211,20 +213,20 @@ class Reader:
 
     def verify(
         self,
-        tasks: Sequence[Task],
+        tasks: Sequence[ReadTask],
         stopped: Callable[[], bool],
-        progress: Callable[[Done], None] | None = None,
-    ) -> Work:
+        progress: Callable[[Progressed], None] | None = None,
+    ) -> Remaining:
         """Read files again and compare with what is known of them (see `damaged`); what is
         left."""
-        self._done = Work(0, 0)
-        self._left = Work(len(tasks), sum(task.size for task in tasks))
+        self._done = Remaining(0, 0)
+        self._left = Remaining(len(tasks), sum(task.size for task in tasks))
         queue = deque(tasks)
         while queue and not stopped() and self._hash(queue, stopped, progress):
             pass
         return self._left
 
-    def known_tasks(self, before: int) -> list[Task]:
+    def known_tasks(self, before: int) -> list[ReadTask]:
         """What `verify` can check: files that are what they were when they were hashed, and were
         read last before `before` (nanoseconds); those first that were not read for longest."""
         snapshot, knowledge = self.sight.snapshot(), self.sight.knowledge
@@ -243,7 +245,7 @@ class Reader:
                     # One of them proves as much as all, and xxh3 costs the least.
                     algorithm = XXH3 if XXH3 in was.digests else min(was.digests)
                     expected = was._replace(facts=None)
-                    tasks.append(Task(path, row.size, row.mtime, (algorithm,), expected))
+                    tasks.append(ReadTask(path, row.size, row.mtime, (algorithm,), expected))
         return sorted(tasks, key=lambda task: (task.expected.read if task.expected else 0, task))
 
     def _measure(self) -> None:
@@ -252,7 +254,7 @@ class Reader:
         if not self._left.files or now - self._measured >= MEASURE_EVERY:
             self._left, self._measured = self.size(), now
 
-    def _choose(self) -> list[Task]:
+    def _choose(self) -> list[ReadTask]:
         """The files to hash next: possible duplicates first, then what is done soonest."""
         waiting = (task for task in self._waiting(only_settled=True) if task.algorithms)
         first = next(waiting, None)
@@ -272,7 +274,7 @@ class Reader:
         ordered = sorted(sizes)
         return {one for one, other in itertools.pairwise(ordered) if one == other}
 
-    def _waiting(self, *, only_settled: bool) -> Iterator[Task]:
+    def _waiting(self, *, only_settled: bool) -> Iterator[ReadTask]:
         snapshot, zones = self.sight.snapshot(), self.sight.zones()
         mounts = self.sight.files.mounts()
         own = zones.all if self.own is None else self.own()
@@ -292,13 +294,13 @@ class Reader:
         record = self.sight.memory().roots.get(zone.id)
         return record is not None and record.state in (ONLINE, PARTIAL)
 
-    def _missing(self, folder: str, directory: Directory, owner: Root) -> Iterator[Task]:
+    def _missing(self, folder: str, directory: Directory, owner: Root) -> Iterator[ReadTask]:
         wants_hash = bool(self.algorithms) and (bool(self.within) or owner.kind in FIRST)
         wants_header = self.facts and (bool(self.within) or owner.kind in WITH_FACTS)
         if not (wants_hash or wants_header) or not self._wants_folder(folder):
             self.pending.pop(folder, None)
             return
-        known: dict[str, Known] | None = None
+        known: dict[str, FileMetadata] | None = None
         growing = self.sight.memory().unsettled
         is_complete = True
         for row in directory.listing.rows():
@@ -323,7 +325,7 @@ class Reader:
             if has_header and (was is None or was.facts is None):
                 is_complete = False
                 if path not in self._unanswered:
-                    yield Task(path, row.size, row.mtime)
+                    yield ReadTask(path, row.size, row.mtime)
             missing = [a for a in self.algorithms if was is None or a not in was.digests]
             # What is known to be corrupt has no hash worth keeping.
             if wants_hash and row.size and missing and not (was and was.corrupt):
@@ -339,7 +341,7 @@ class Reader:
             return False
         return self.sight.files.monotonic() < failed[2]
 
-    def _known(self, folder: str) -> dict[str, Known]:
+    def _known(self, folder: str) -> dict[str, FileMetadata]:
         knowledge = self.sight.knowledge
         return knowledge.of_folder(folder) if folder in knowledge.versions else {}
 
@@ -365,7 +367,7 @@ class Reader:
     def _read_headers(self, ends: Callable[[], bool]) -> None:
         waiting = (t for t in self._waiting(only_settled=True) if not t.algorithms)
         while not ends() and (tasks := list(itertools.islice(waiting, HEADERS))):
-            by_mount: dict[Mount, dict[str, Task]] = {}
+            by_mount: dict[Mount, dict[str, ReadTask]] = {}
             for task in tasks:
                 mount = self._mount(task.path)
                 if mount is None:
@@ -377,7 +379,7 @@ class Reader:
                 self._save()
 
     def _read_headers_on(
-        self, mount: Mount, wanted: dict[str, Task], ends: Callable[[], bool]
+        self, mount: Mount, wanted: dict[str, ReadTask], ends: Callable[[], bool]
     ) -> None:
         try:
             worker = self.sight.workers.of(mount)
@@ -389,16 +391,16 @@ class Reader:
                 if found is None or (found.size, found.mtime) != task[1:3]:
                     self._give_up(task)
                 else:
-                    self._learn(Learned(*task[:3], facts=found.facts._asdict()), 0)
+                    self._learn(MetadataUpdate(*task[:3], facts=found.facts._asdict()), 0)
         except LostWorkerError:
             self._silent.add(mount)
             self._unanswered.update(wanted)
 
     def _hash(
         self,
-        queue: deque[Task],
+        queue: deque[ReadTask],
         ends: Callable[[], bool],
-        progress: Callable[[Done], None] | None,
+        progress: Callable[[Progressed], None] | None,
     ) -> bool:
         """Hash the first file of `queue`, on from where an earlier call left it, and take it out;
         False where it is not done."""
@@ -426,8 +428,8 @@ class Reader:
                 is_lost = mount in self._silent
                 self._pass(task, self._unanswered.add if is_lost else None)
                 return True
-            self._done = Work(self._done.files, self._done.bytes + piece.read)
-            self._left = Work(self._left.files, max(0, self._left.bytes - piece.read))
+            self._done = Remaining(self._done.files, self._done.bytes + piece.read)
+            self._left = Remaining(self._left.files, max(0, self._left.bytes - piece.read))
             if self.rate:
                 self._not_before = max(started, self._not_before) + piece.read / self.rate
             if piece.digests is not None:
@@ -435,7 +437,7 @@ class Reader:
                 queue.popleft()
                 self._finish(task, piece.digests)
             if progress is not None:
-                progress(Done(self._done.files, self._done.bytes, self._left))
+                progress(Progressed(self._done.files, self._done.bytes, self._left))
             if piece.digests is not None:
                 return True
 
@@ -457,9 +459,9 @@ class Reader:
         while not ends() and (left := self._not_before - files.monotonic()) > 0:
             files.sleep(min(left, NAP))
 
-    def _finish(self, task: Task, digests: dict[str, bytes]) -> None:
-        self._done = Work(self._done.files + 1, self._done.bytes)
-        self._left = Work(max(0, self._left.files - 1), self._left.bytes)
+    def _finish(self, task: ReadTask, digests: dict[str, bytes]) -> None:
+        self._done = Remaining(self._done.files + 1, self._done.bytes)
+        self._left = Remaining(max(0, self._left.files - 1), self._left.bytes)
         before = task.expected
         if before is not None:
             now = self.sight.files.now()
@@ -471,24 +473,24 @@ class Reader:
                 self.damaged.append(Damage(task.path, task.size, before.read))
                 return
         if before is None or digests.keys() - before.digests.keys():
-            self._learn(Learned(*task[:3], digests=digests), task.size)
+            self._learn(MetadataUpdate(*task[:3], digests=digests), task.size)
 
-    def _pass(self, task: Task, keep: Callable[[str], None] | None) -> None:
+    def _pass(self, task: ReadTask, keep: Callable[[str], None] | None) -> None:
         """Leave out a file that does not answer, or is not what was listed: the next scan that
         sees it differ queues it again. `keep` takes its path where its mount was lost."""
-        self._left = Work(max(0, self._left.files - 1), max(0, self._left.bytes - task.size))
+        self._left = Remaining(max(0, self._left.files - 1), max(0, self._left.bytes - task.size))
         if keep is None:
             self._give_up(task)
         else:
             keep(task.path)
             self.unread.append(task.path)
 
-    def _give_up(self, task: Task) -> None:
+    def _give_up(self, task: ReadTask) -> None:
         again = self.sight.files.monotonic() + RETRY_AFTER
         self._failed[task.path] = (task.size, task.mtime, again)
         self.unread.append(task.path)
 
-    def _learn(self, learned: Learned, size: int) -> None:
+    def _learn(self, learned: MetadataUpdate, size: int) -> None:
         self._learned.append(learned)
         self._learned_bytes += size
         is_late = self.sight.files.monotonic() - self._saved >= SAVE_EVERY

@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from scanner.core.memory import ONLINE, PARTIAL
 from scanner.core.paths import join
-from scanner.core.progress import Done, Work
+from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import Root, owner_of
 from scanner.core.snapshot import FILE, Directory, Entry
 from scanner.disk.fingerprint import WHOLE
@@ -37,7 +37,7 @@ NAP = 0.05
 """Seconds between looks at whether to stop."""
 
 
-class Backlog:
+class FingerprintReader:
     """Works off what has no fingerprint yet: models first, largest first, small ones by folder."""
 
     def __init__(self, scanner: Scanner, own: Callable[[], Collection[Root]] | None = None) -> None:
@@ -50,20 +50,20 @@ class Backlog:
         self._unanswered: set[str] = set()
         """Files of mounts that did not answer: tried again by the next `work`."""
 
-    def size(self) -> Work:
+    def size(self) -> Remaining:
         """What waits now."""
         files = bytes_ = 0
         for _, size, _, _ in self._waiting(only_settled=False):
             files += 1
             bytes_ += size
-        return Work(files, bytes_)
+        return Remaining(files, bytes_)
 
     def work(
         self,
         stopped: Callable[[], bool],
-        progress: Callable[[Done], None] | None = None,
+        progress: Callable[[Progressed], None] | None = None,
         seconds_left: Callable[[], float] = lambda: math.inf,
-    ) -> Work:
+    ) -> Remaining:
         """Take fingerprints until none is missing or `stopped`. What is left.
 
         Ends early where nothing can be read any more within `seconds_left`.
@@ -88,9 +88,9 @@ class Backlog:
                 files += len(batch)
                 done = sum(entry.size for entry in batch)
                 bytes_ += done
-                left = Work(max(0, left.files - len(batch)), max(0, left.bytes - done))
+                left = Remaining(max(0, left.files - len(batch)), max(0, left.bytes - done))
                 if progress is not None:
-                    progress(Done(files, bytes_, left))
+                    progress(Progressed(files, bytes_, left))
             left = self.size()
         return left
 

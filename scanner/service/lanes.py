@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from scanner.core.progress import Work
+from scanner.core.progress import Remaining
 from scanner.core.roots import Root
 from scanner.disk.mounts import Mount
 from scanner.scan import ScanResult
-from scanner.service.fingerprints import Backlog
+from scanner.service.fingerprints import FingerprintReader
 from scanner.service.pace import Pace, verification_duty
 from scanner.settings.schema import Settings
 
 if TYPE_CHECKING:
-    from scanner.service.contents import Reader
+    from scanner.service.contents import ContentReader
 LOCAL = "local"
 """The lane of all local disks."""
 
@@ -26,11 +26,11 @@ class _Lane:
     id: str
     roots: list[Root] = field(default_factory=list)
     last: ScanResult | None = None
-    backlog: Backlog | None = None
-    work: Work = field(default_factory=lambda: Work(0, 0))
+    backlog: FingerprintReader | None = None
+    work: Remaining = field(default_factory=lambda: Remaining(0, 0))
     """What waits for fingerprints."""
-    reader: Reader | None = None
-    unhashed: Work = field(default_factory=lambda: Work(0, 0))
+    reader: ContentReader | None = None
+    unhashed: Remaining = field(default_factory=lambda: Remaining(0, 0))
     is_scanning: bool = False
     error: str = ""
     pace: Pace | None = None

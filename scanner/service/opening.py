@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def opened(settings: Settings, found: Found, cwd: str) -> Iterator[Service]:
+def open_service(settings: Settings, found: Found, cwd: str) -> Iterator[Service]:
     """A service that holds the lock of its output. Raises BusyError and OutputError."""
     from filelock import FileLock, Timeout
 

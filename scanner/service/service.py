@@ -15,7 +15,7 @@ from scanner import __version__
 from scanner.comfyui.installation import Found
 from scanner.core.changes import BASELINE
 from scanner.core.memory import ONLINE, STALLED, RootRecord
-from scanner.core.progress import Display, Done
+from scanner.core.progress import Display, Progressed
 from scanner.core.roots import Root
 from scanner.core.serialize import path_fields, readable, shown, time_text
 from scanner.core.wording import count_text, seconds_text
@@ -25,7 +25,7 @@ from scanner.output.file_names import Outputs
 from scanner.output.status_file import write_status
 from scanner.scan import Scanner, ScanResult
 from scanner.service.change_lines import change_lines, counts_text
-from scanner.service.fingerprints import Backlog
+from scanner.service.fingerprints import FingerprintReader
 from scanner.service.lanes import LOCAL, _Lane, _paced, lane_name
 from scanner.service.pace import Pace
 from scanner.service.status_report import _last_scan
@@ -209,11 +209,11 @@ class Service:
         self, lane: _Lane, seconds_left: Callable[[], float], display: Display
     ) -> None:
         if lane.backlog is None:
-            lane.backlog = Backlog(self.scanner, lambda: lane.roots)
+            lane.backlog = FingerprintReader(self.scanner, lambda: lane.roots)
         backlog = lane.backlog
         told = time.monotonic()
 
-        def progress(done: Done) -> None:
+        def progress(done: Progressed) -> None:
             nonlocal told
             lane.work = done.left
             display.reading(done)
@@ -245,10 +245,10 @@ class Service:
         settings = self.settings
         if not (settings.facts or settings.hash):
             return
-        from scanner.service.contents import Reader, sight_of
+        from scanner.service.contents import ContentReader, sight_of
 
         if lane.reader is None:
-            lane.reader = Reader(
+            lane.reader = ContentReader(
                 sight_of(self.scanner),
                 self.scanner.unread,
                 settings.hash,
@@ -259,7 +259,7 @@ class Service:
 
         told = time.monotonic()
 
-        def progress(done: Done) -> None:
+        def progress(done: Progressed) -> None:
             nonlocal told
             lane.unhashed = done.left
             display.reading(done, "hashes")

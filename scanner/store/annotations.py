@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING, Any
 from scanner.core.digests import texts
 from scanner.core.serialize import time_text
 from scanner.core.snapshot import Directory
-from scanner.store.metadata import Knowledge
+from scanner.store.metadata import MetadataTable
 
 if TYPE_CHECKING:
     from scanner.core.packs import Pack
 CORRUPT = "corrupt"
 
 
-class Notes:
+class Annotations:
     """The notes as they stand now."""
 
-    def __init__(self, knowledge: Knowledge, packs: Mapping[str, Pack]) -> None:
+    def __init__(self, knowledge: MetadataTable, packs: Mapping[str, Pack]) -> None:
         self._knowledge = knowledge
         self._known = knowledge.versions
         self._of = packs
@@ -41,7 +41,7 @@ class Notes:
             }
             self.folders = {**self._known, **found}
 
-    def are_of(self, knowledge: Knowledge, packs: Mapping[str, Pack]) -> bool:
+    def are_of(self, knowledge: MetadataTable, packs: Mapping[str, Pack]) -> bool:
         """Whether nothing has changed since."""
         return self._known is knowledge.versions and self._of == packs
 

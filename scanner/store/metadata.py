@@ -48,7 +48,7 @@ ON CONFLICT (folder, name) DO UPDATE SET
 """What is new replaces what was known, and what was read at another size or mtime is forgotten."""
 
 
-class Known(NamedTuple):
+class FileMetadata(NamedTuple):
     """What is known of one file, as it was with this size (bytes) and mtime (nanoseconds)."""
 
     size: int
@@ -67,7 +67,7 @@ class Known(NamedTuple):
         return (self.size, self.mtime) == (size, mtime)
 
 
-class Learned(NamedTuple):
+class MetadataUpdate(NamedTuple):
     """Something new of one file; None leaves what is known of the same size and mtime."""
 
     path: str
@@ -77,7 +77,7 @@ class Learned(NamedTuple):
     facts: Mapping[str, Any] | None = None
 
 
-class Knowledge:
+class MetadataTable:
     """The table at `path`, which is a state's. Raises OutputError where it cannot be written, or
     not be read, and at the start DamagedStateError. Safe in several threads and processes."""
 
@@ -145,7 +145,7 @@ class Knowledge:
         """Number of the last change that `refresh` saw."""
         return self._newest
 
-    def of_folder(self, folder: str) -> dict[str, Known]:
+    def of_folder(self, folder: str) -> dict[str, FileMetadata]:
         """What is known of the files in `folder`, by name, of whatever size and mtime."""
         with self._guarded():
             rows = self._db.execute(
@@ -153,7 +153,7 @@ class Knowledge:
             ).fetchall()
         return {os.fsdecode(row[0]): _known(row) for row in rows}
 
-    def of(self, path: str) -> Known | None:
+    def of(self, path: str) -> FileMetadata | None:
         """What is known of one file."""
         folder, name = os.path.split(path)
         with self._guarded():
@@ -170,7 +170,7 @@ class Knowledge:
         is_sound = known is not None and known.is_of(size, mtime) and not known.corrupt
         return known.digests if known is not None and is_sound else {}
 
-    def save(self, learned: Iterable[Learned], now: int) -> None:
+    def save(self, learned: Iterable[MetadataUpdate], now: int) -> None:
         """Keep what was read; `now` in nanoseconds."""
         with self._writing() as version:
             self._db.executemany(_SAVE, (_row(item, now, version) for item in learned))
@@ -239,15 +239,15 @@ def _uri(path: str, is_readonly: bool) -> str:
     return f"{Path(path).absolute().as_uri()}?mode={mode}"
 
 
-def _known(row: tuple[Any, ...]) -> Known:
+def _known(row: tuple[Any, ...]) -> FileMetadata:
     _, size, mtime, xxh3, sha256, facts, read, corrupt = row
     digests = {name: value for name, value in ((XXH3, xxh3), (SHA256, sha256)) if value}
-    return Known(
+    return FileMetadata(
         size, mtime, digests, None if facts is None else orjson.loads(facts), read, corrupt
     )
 
 
-def _row(item: Learned, now: int, version: int) -> dict[str, object]:
+def _row(item: MetadataUpdate, now: int, version: int) -> dict[str, object]:
     folder, name = os.path.split(item.path)
     digests = item.digests or {}
     return {

@@ -9,7 +9,7 @@ from scanner.core.memory import ONLINE, PARTIAL, RootRecord
 from scanner.core.roots import Root, owner_of
 from scanner.core.serialize import shown
 from scanner.diff.growth import growing
-from scanner.output.inventory_view import RootView, Unreachable, View
+from scanner.output.inventory_view import InventoryView, RootView, Unreachable
 from scanner.store.store import Store
 
 
@@ -66,9 +66,9 @@ def _offline_mounts(store: Store) -> list[RootRecord]:
     ]
 
 
-def view_of(store: Store, roots: Sequence[Root], now: int) -> View:
+def view_of(store: Store, roots: Sequence[Root], now: int) -> InventoryView:
     """What the inventory shows now."""
-    return View(
+    return InventoryView(
         scan=store.scan,
         generated=now,
         base=store.base,
@@ -79,11 +79,11 @@ def view_of(store: Store, roots: Sequence[Root], now: int) -> View:
         unreachable=unreachable(store),
         snapshot=store.snapshot,
         notes=store.notes(),
-        status=words(store),
+        status=unfinished_files(store),
     )
 
 
-def words(store: Store) -> dict[str, str]:
+def unfinished_files(store: Store) -> dict[str, str]:
     """The status of files that are not whole yet, by path."""
     unsettled = dict.fromkeys(growing(store.memory.unsettled, store.snapshot), "unsettled")
     return unsettled | dict.fromkeys(store.downloads.look(store.snapshot), "partial")

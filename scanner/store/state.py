@@ -15,9 +15,17 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from scanner.core.memory import Gone, Hold, Memory, Request, RootRecord, Unread, Unsettled
+from scanner.core.memory import (
+    AcceptRequest,
+    Gone,
+    Hold,
+    Memory,
+    RootRecord,
+    UnreachableFolder,
+    Unsettled,
+)
 from scanner.core.packs import Pack
-from scanner.core.paths import longest_source
+from scanner.core.paths import nearest_above
 from scanner.core.snapshot import FINGERPRINT_BYTES, Directory, Entry, Listing, Snapshot
 from scanner.errors import DamagedStateError, OutputError
 from scanner.store.metadata import TABLE
@@ -210,7 +218,7 @@ class State:
                 },
                 {hold.root: hold for hold in self.holds()},
                 {
-                    os.fsdecode(path): Unread(error, since)
+                    os.fsdecode(path): UnreachableFolder(error, since)
                     for path, error, since in self._db.execute("SELECT * FROM unreachable")
                 },
                 {
@@ -340,7 +348,7 @@ class State:
         for folder, name, size, mtime, *columns in rows:
             path = os.path.join(os.fsdecode(folder), os.fsdecode(name))
             target, *marks = files.get(path, ("",))
-            above = longest_source(path, directories)
+            above = nearest_above(path, directories)
             if target and marks != [size, mtime]:
                 continue
             if not target and above is not None:
@@ -385,10 +393,10 @@ class State:
             )
         return int(row.lastrowid or 0)
 
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[AcceptRequest]:
         """Requests without an answer yet."""
         return [
-            Request(number, os.fsdecode(root), os.fsdecode(path), _split(paths))
+            AcceptRequest(number, os.fsdecode(root), os.fsdecode(path), _split(paths))
             for number, root, path, paths in self._db.execute(
                 "SELECT id, root, path, paths FROM request WHERE answer IS NULL ORDER BY id"
             )

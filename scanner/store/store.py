@@ -32,12 +32,12 @@ from scanner.errors import DamagedStateError, InventoryError, OutputError
 from scanner.output.atomic import remove_leftovers
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import base_of, read_header, snapshot_from
-from scanner.output.inventory_view import View
+from scanner.output.inventory_view import InventoryView
 from scanner.output.inventory_writer import InventoryWriter
 from scanner.output.journal import Journal, encode
 from scanner.output.journal_reader import read
-from scanner.store.annotations import Notes
-from scanner.store.metadata import Knowledge
+from scanner.store.annotations import Annotations
+from scanner.store.metadata import MetadataTable
 from scanner.store.state import State
 
 log = logging.getLogger(__name__)
@@ -89,7 +89,7 @@ class Store:
         self._annotations_every = annotations_every
         self._visible_scan = 0
         self.downloads = Downloads()
-        self._notes: Notes | None = None
+        self._notes: Annotations | None = None
         self._shown_knowledge = 0
         """Number of the last thing learned of files that the inventory shows."""
         self._has_annotations = False
@@ -128,7 +128,7 @@ class Store:
 
     def _open_knowledge(self) -> None:
         """Raises DamagedStateError, so that it is one of those that are rebuilt."""
-        self.knowledge = Knowledge(self.outputs.state)
+        self.knowledge = MetadataTable(self.outputs.state)
         self.knowledge.forget_folders(self.knowledge.versions.keys() - self.snapshot.keys())
         self._shown_knowledge = self.state.number("shown_knowledge")
 
@@ -277,11 +277,11 @@ class Store:
         self.snapshot.update(directories)
         self._has_annotations = True
 
-    def notes(self) -> Notes:
+    def notes(self) -> Annotations:
         """What the inventory says beside its entries."""
         packs = self.memory.packs
         if self._notes is None or not self._notes.are_of(self.knowledge, packs):
-            self._notes = Notes(self.knowledge, packs)
+            self._notes = Annotations(self.knowledge, packs)
         return self._notes
 
     # Trust in directory mtimes
@@ -317,7 +317,9 @@ class Store:
         except OSError:
             return 0
 
-    def publish(self, view: Callable[[], View], *, is_last: bool, monotonic: float) -> bool:
+    def publish(
+        self, view: Callable[[], InventoryView], *, is_last: bool, monotonic: float
+    ) -> bool:
         """Replace the inventory if readers lack something and the time has come (rule 10).
 
         `is_last`: the program ends, so nothing is put off. Returns whether it was written.

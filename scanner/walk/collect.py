@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from scanner.comfyui.packs import KIND, Attention, is_believable, pack_around, pack_places
-from scanner.core.memory import OFFLINE, STALLED, Memory, Request
+from scanner.core.memory import OFFLINE, STALLED, AcceptRequest, Memory
 from scanner.core.packs import Pack
 from scanner.core.progress import Progress
 from scanner.core.roots import Root, owner_of
@@ -82,7 +82,7 @@ class Collector:
         self._attentions: dict[str, Attention] = defaultdict(Attention)
 
     def examine(
-        self, roots: Iterable[Root], zones: Zones, requests: Iterable[Request]
+        self, roots: Iterable[Root], zones: Zones, requests: Iterable[AcceptRequest]
     ) -> dict[str, Health]:
         """Health of each root, by id. A mount that a person accepted is not held against it."""
         mounts = self._files.mounts()

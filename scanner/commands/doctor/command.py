@@ -56,13 +56,13 @@ def doctor(
         wanted = [Root("extra", os.path.abspath(path)) for path in paths]
     else:
         wanted = list(_find_roots(loaded, tell=_tell_plainly).roots)
-    from scanner.commands.doctor.examine import opened
+    from scanner.commands.doctor.examine import open_doctor
     from scanner.commands.doctor.finding import combined, exit_code
     from scanner.commands.doctor.page import print_advice, print_finding
     from scanner.console.terminal import waiting
 
     findings = []
-    with opened(loaded.settings, _outputs(loaded), limit=limit) as examiner:
+    with open_doctor(loaded.settings, _outputs(loaded), limit=limit) as examiner:
         for root in wanted:
             with waiting(f"examining {root.path}"):
                 finding = examiner.examine(root, probe=probe)

@@ -16,7 +16,7 @@ from scanner.commands.doctor.finding import (
     STALLED,
     UNREACHABLE,
     UNREADABLE,
-    Advice,
+    DoctorAdvice,
     Finding,
     Note,
     ScanCost,
@@ -169,7 +169,7 @@ class Doctor:
         elif not settings.cron:
             finding.interval = settings.first_every
         trusted = finding.will_be_trusted
-        finding.advice = Advice(
+        finding.advice = DoctorAdvice(
             _profile(finding.mount),
             cost.interval(settings.duty, SHORTEST[finding.mount.is_remote], is_trusted=trusted),
             finding.workers if finding.mount.is_remote else None,
@@ -198,7 +198,7 @@ def _profile(mount: Mount) -> str:
 
 
 @contextmanager
-def opened(settings: Settings, outputs: Outputs, *, limit: float) -> Iterator[Doctor]:
+def open_doctor(settings: Settings, outputs: Outputs, *, limit: float) -> Iterator[Doctor]:
     """A doctor on this computer, with what the scans of `outputs` have learned.
 
     On Ctrl-C its workers are left to end by themselves, which removes a probe's file.

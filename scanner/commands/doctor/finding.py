@@ -83,7 +83,7 @@ class ScanCost:
 
 
 @dataclass(frozen=True)
-class Advice:
+class DoctorAdvice:
     """Settings that fit. `every` in seconds; `workers` None where the setting has no effect."""
 
     profile: str
@@ -131,7 +131,7 @@ class Finding:
     interval: float | None = None
     """Seconds between scans by the present settings; None with cron."""
     terms: Terms | None = None
-    advice: Advice | None = None
+    advice: DoctorAdvice | None = None
     notes: list[Note] = field(default_factory=list)
 
     @property
@@ -292,14 +292,14 @@ def _probe_notes(probe: Observed | None) -> list[Note]:
     return notes
 
 
-def combined(findings: Sequence[Finding]) -> Advice | None:
+def combined(findings: Sequence[Finding]) -> DoctorAdvice | None:
     """One set of settings for all folders: those of the slowest."""
     found = [finding.advice for finding in findings if finding.advice is not None]
     if not found:
         return None
     slowest = max(found, key=lambda advice: (advice.every, advice.profile != "local"))
     workers = [advice.workers for advice in found if advice.workers is not None]
-    return Advice(slowest.profile, slowest.every, max(workers, default=None))
+    return DoctorAdvice(slowest.profile, slowest.every, max(workers, default=None))
 
 
 def exit_code(findings: Sequence[Finding]) -> int:

@@ -50,7 +50,7 @@ def duplicates(
     from scanner.disk.mounts import read_mounts
     from scanner.output.inventory_reader import base_of, read_header
     from scanner.settings.values import parse_size
-    from scanner.store.metadata import Knowledge
+    from scanner.store.metadata import MetadataTable
 
     if sort not in SORTS:
         raise SettingsError(f"--sort: expected {', '.join(SORTS)}, not {sort!r}.")
@@ -62,7 +62,7 @@ def duplicates(
     choice = choice_of(
         known.roots, paths=within, roots=wanted, categories=category or (), only_proven=proven
     )
-    with contextlib.closing(Knowledge(outputs.state, is_readonly=True)) as knowledge:
+    with contextlib.closing(MetadataTable(outputs.state, is_readonly=True)) as knowledge:
         report = find_duplicates(
             known.snapshot,
             known.roots,

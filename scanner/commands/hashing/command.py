@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from scanner.commands.hashing.read_files import Hashing, Result
-    from scanner.core.progress import Done
+    from scanner.core.progress import Progressed
     from scanner.settings.load import Loaded
 
 
@@ -59,7 +59,7 @@ def hash_(
         wanted = _checked("--algorithm", parse_algorithms, algorithm)
     from scanner.commands.hashing.page import print_hashed
 
-    def work(hashing: Hashing, progress: Callable[[Done], None]) -> Result:
+    def work(hashing: Hashing, progress: Callable[[Progressed], None]) -> Result:
         return hashing.hash(wanted, progress)
 
     _read_files(loaded, paths or (), rate, "hashing", work, None if as_json else print_hashed)
@@ -89,7 +89,7 @@ def verify(
     before = time.time_ns() - int(_seconds("--older", older) * 1e9)
     from scanner.commands.hashing.page import print_verified
 
-    def work(hashing: Hashing, progress: Callable[[Done], None]) -> Result:
+    def work(hashing: Hashing, progress: Callable[[Progressed], None]) -> Result:
         return hashing.verify(before, progress)
 
     _read_files(loaded, paths or (), rate, "verifying", work, None if as_json else print_verified)
@@ -100,7 +100,7 @@ def _read_files(
     paths: Sequence[str],
     rate: str | None,
     what: str,
-    work: Callable[[Hashing, Callable[[Done], None]], Result],
+    work: Callable[[Hashing, Callable[[Progressed], None]], Result],
     show: Callable[[Console, Console, Result], None] | None,
 ) -> None:
     """Have files read whole, show what came of it (as JSON without `show`), and exit by it."""

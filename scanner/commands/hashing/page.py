@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from scanner.console.progress import _Plain
 from scanner.console.terminal import _terminal
-from scanner.core.progress import Done
+from scanner.core.progress import Progressed
 from scanner.core.serialize import printable, time_text
 from scanner.core.wording import count_text, size_text
 
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def hashing_display(what: str) -> Iterator[Callable[[Done], None]]:
+def hashing_display(what: str) -> Iterator[Callable[[Progressed], None]]:
     """A bar of bytes with rate and time left, on a terminal; else a line every ten seconds."""
     if not sys.stderr.isatty():
         told = time.monotonic()
 
-        def tell(done: Done) -> None:
+        def tell(done: Progressed) -> None:
             nonlocal told
             if time.monotonic() - told >= _Plain.EVERY:
                 told = time.monotonic()
@@ -56,7 +56,7 @@ def hashing_display(what: str) -> Iterator[Callable[[Done], None]]:
     ) as bar:
         task = bar.add_task(what, total=None, left="")
 
-        def show(done: Done) -> None:
+        def show(done: Progressed) -> None:
             left = f"{done.left.files:,} left"
             bar.update(task, completed=done.bytes, total=done.bytes + done.left.bytes, left=left)
 

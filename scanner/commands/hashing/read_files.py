@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from scanner.core.memory import ONLINE, PARTIAL, Memory
 from scanner.core.paths import is_below
-from scanner.core.progress import Done, Work
+from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import KINDS, Root, owner_of
 from scanner.core.serialize import path_fields, readable, shown, time_text
 from scanner.core.snapshot import Snapshot
@@ -27,10 +27,10 @@ from scanner.disk.mounts import Mount
 from scanner.errors import DamagedStateError, InventoryError, SettingsError
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import base_of, read_header
-from scanner.service.contents import Damage, Reader, Sight, Task
+from scanner.service.contents import ContentReader, Damage, ReadContext, ReadTask
 from scanner.service.fingerprints import FIRST
 from scanner.settings.schema import Settings
-from scanner.store.metadata import Knowledge
+from scanner.store.metadata import MetadataTable
 from scanner.store.projection import view_of
 from scanner.store.state import State
 from scanner.store.store import Store
@@ -43,8 +43,8 @@ T = TypeVar("T")
 class Result(NamedTuple):
     """What was read. Files, and bytes of them."""
 
-    read: Work
-    left: Work
+    read: Remaining
+    left: Remaining
     unread: list[str]
     """Paths that did not answer, or were no longer what was listed."""
     damaged: list[Damage]
@@ -98,7 +98,7 @@ class Hashing:
             is_listed = known is not None and name in known.listing.split_names()
             if not is_listed and not any(is_below(other, path) for other in self._snapshot):
                 raise SettingsError(f"No scan has seen {readable(path)}.")
-        self._knowledge = Knowledge(outputs.state)
+        self._knowledge = MetadataTable(outputs.state)
         self._workers = WorkersByMount(
             self._files,
             stall_after=settings.stall_after,
@@ -116,7 +116,7 @@ class Hashing:
         self._workers.close()
         self._knowledge.close()
 
-    def hash(self, algorithms: Sequence[str], progress: Callable[[Done], None]) -> Result:
+    def hash(self, algorithms: Sequence[str], progress: Callable[[Progressed], None]) -> Result:
         """Take the hashes that are missing."""
         jobs = [
             _Job(reader, partial(reader.work, self._stop.is_set))
@@ -125,12 +125,12 @@ class Hashing:
         ]
         return self._side_by_side(jobs, progress)
 
-    def verify(self, before: int, progress: Callable[[Done], None]) -> Result:
+    def verify(self, before: int, progress: Callable[[Progressed], None]) -> Result:
         """Read again what was hashed, and last read before `before` (nanoseconds)."""
         zones = self._zones().all
         tasks = self._reader((), zones).known_tasks(before)
 
-        def zone_of(task: Task) -> Root:
+        def zone_of(task: ReadTask) -> Root:
             owner = owner_of(task.path, zones)
             assert owner is not None
             return owner
@@ -157,8 +157,8 @@ class Hashing:
             found[zones.mount_of(zone_of(item), mounts)].append(item)
         return found
 
-    def _reader(self, algorithms: tuple[str, ...], own: Collection[Root]) -> Reader:
-        sight = Sight(
+    def _reader(self, algorithms: tuple[str, ...], own: Collection[Root]) -> ContentReader:
+        sight = ReadContext(
             self._files,
             self._workers,
             self._knowledge,
@@ -166,7 +166,7 @@ class Hashing:
             lambda: self._memory,
             self._zones,
         )
-        return Reader(
+        return ContentReader(
             sight,
             dict.fromkeys(self._snapshot, float("-inf")),
             algorithms,
@@ -176,13 +176,13 @@ class Hashing:
             within=self._within,
         )
 
-    def _side_by_side(self, jobs: Sequence[_Job], progress: Callable[[Done], None]) -> Result:
+    def _side_by_side(self, jobs: Sequence[_Job], progress: Callable[[Progressed], None]) -> Result:
         """Do all jobs, each in a thread: one reader for each mount, and all mounts at a time."""
-        told: dict[int, Done] = {}
+        told: dict[int, Progressed] = {}
         lock = threading.Lock()
 
-        def do(number: int) -> Work:
-            def tell(done: Done) -> None:
+        def do(number: int) -> Remaining:
+            def tell(done: Progressed) -> None:
                 with lock:
                     told[number] = done
                     progress(_together(told.values()))
@@ -197,8 +197,8 @@ class Hashing:
                 raise
         done = _together(told.values())
         return Result(
-            Work(done.files, done.bytes),
-            Work(sum(work.files for work in left), sum(work.bytes for work in left)),
+            Remaining(done.files, done.bytes),
+            Remaining(sum(work.files for work in left), sum(work.bytes for work in left)),
             sorted(path for job in jobs for path in job.reader.unread),
             sorted(damage for job in jobs for damage in job.reader.damaged),
             self._away(),
@@ -218,8 +218,8 @@ class Hashing:
 
 @dataclass
 class _Job:
-    reader: Reader
-    work: Callable[[Callable[[Done], None]], Work]
+    reader: ContentReader
+    work: Callable[[Callable[[Progressed], None]], Remaining]
 
 
 def _meet(one: str, other: str) -> bool:
@@ -227,12 +227,12 @@ def _meet(one: str, other: str) -> bool:
     return is_below(one, other) or is_below(other, one)
 
 
-def _together(told: Iterable[Done]) -> Done:
+def _together(told: Iterable[Progressed]) -> Progressed:
     files = bytes_ = left_files = left_bytes = 0
     for done in told:
         files, bytes_ = files + done.files, bytes_ + done.bytes
         left_files, left_bytes = left_files + done.left.files, left_bytes + done.left.bytes
-    return Done(files, bytes_, Work(left_files, left_bytes))
+    return Progressed(files, bytes_, Remaining(left_files, left_bytes))
 
 
 def known_roots(memory: Memory) -> tuple[Root, ...]:

@@ -36,11 +36,11 @@ def run(
     _start_log(loaded)
     found = _find_roots(loaded)
     from scanner.console.progress import display
-    from scanner.service.opening import opened, stopping_on_signals
+    from scanner.service.opening import open_service, stopping_on_signals
     from scanner.service.schedule import trigger_of
 
     trigger = trigger_of(loaded.settings.first_every, loaded.settings.cron)
-    with opened(loaded.settings, found, os.getcwd()) as service, stopping_on_signals(service):
+    with open_service(loaded.settings, found, os.getcwd()) as service, stopping_on_signals(service):
         _greet(loaded, found, service.outputs)
         has_ended = service.run(trigger, display())
         log.info("stopping")

@@ -45,10 +45,10 @@ def scan(
     _start_log(loaded)
     found = _find_roots(loaded)
     from scanner.console.progress import display
-    from scanner.service.opening import opened, stopping_on_signals
+    from scanner.service.opening import open_service, stopping_on_signals
 
     with (
-        opened(loaded.settings, found, os.getcwd()) as service,
+        open_service(loaded.settings, found, os.getcwd()) as service,
         stopping_on_signals(service) as signals,
     ):
         result = service.scan_once(display())

@@ -39,12 +39,12 @@ def tune(
     budget_share = _fraction("--duty", share)
     settings = loaded.settings
     from scanner.commands.tune.costs import Budget, advise
-    from scanner.commands.tune.measure import opened
+    from scanner.commands.tune.measure import open_tuner
     from scanner.console.progress import display
     from scanner.store.store import read_trust
 
     budget = Budget(budget_share, settings.verify_within, settings.duty)
-    with opened(
+    with open_tuner(
         paths,
         settings,
         read_trust(_outputs(loaded).state),

@@ -260,7 +260,7 @@ def _cost_json(cost: Cost, budget: Budget) -> dict[str, Any]:
     }
 
 
-class Advice(NamedTuple):
+class IntervalAdvice(NamedTuple):
     """Settings for all lanes together: `every` None where no interval fits."""
 
     every: float | None
@@ -287,13 +287,13 @@ class Advice(NamedTuple):
         }
 
 
-def advise(lanes: Iterable[Measured], budget: Budget) -> Advice:
+def advise(lanes: Iterable[Measured], budget: Budget) -> IntervalAdvice:
     """The interval of the lane that needs the longest one."""
     costs = [lane.now for lane in lanes]
     choices = [budget.choose(cost) for cost in costs]
     every = [choice.every for choice in choices if choice.every is not None]
     duty = min(choice.duty for choice in choices)
-    return Advice(
+    return IntervalAdvice(
         max(every) if len(every) == len(choices) else None,
         duty if duty < budget.duty else None,
         max(cost.unchanged.seconds for cost in costs),

@@ -318,7 +318,7 @@ def _cpu_of_workers() -> float:
 
 
 @contextmanager
-def opened(
+def open_tuner(
     paths: Sequence[str],
     settings: Settings,
     known: Mapping[str, Trust],
