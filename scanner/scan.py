@@ -77,7 +77,7 @@ class Scanner:
         self.unfinished = 0
         """Files that are not whole yet, as of the last `publish`."""
         self._counted = False
-        self.unread = dict(self.unfingerprinted)
+        self.unhashed_folders = dict(self.unfingerprinted)
         """The same of what `Reader` reads: models' headers and whole files."""
         self._rules = ListingRules(
             self.roots,
@@ -225,11 +225,11 @@ class Scanner:
             self._counted = False
         now = self.files.monotonic()
         self.unfingerprinted.update(dict.fromkeys(directories, now))
-        self.unread.update(dict.fromkeys(directories, now))
+        self.unhashed_folders.update(dict.fromkeys(directories, now))
         gone = context.delta.gone - directories.keys()
         for path in gone:
             self.unfingerprinted.pop(path, None)
-            self.unread.pop(path, None)
+            self.unhashed_folders.pop(path, None)
         self._collector.forget(gone)
         return scan
 

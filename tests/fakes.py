@@ -182,7 +182,7 @@ class FakeFileSystem:
         rows: list[tuple[str, str, int, int, int]] = []
         met: list[str] = []
         targets: list[tuple[str, str]] = []
-        unread: list[str] = []
+        unstatted: list[str] = []
         if self.on_list is not None:
             self.on_list(path)
         for name, node in sorted(own.children.items()):
@@ -196,7 +196,7 @@ class FakeFileSystem:
             child = posixpath.join(path, name)
             self.calls["stat"] += 1
             if isinstance(self.faults.get(("stat", child)), int):
-                unread.append(name)
+                unstatted.append(name)
                 continue
             inode = self._inode_of(node)
             if node.kind == "file":
@@ -215,7 +215,7 @@ class FakeFileSystem:
                     if not is_proven_broken(
                         child, node.target, problem, self._names, self._read_link
                     ):
-                        unread.append(name)
+                        unstatted.append(name)
                         continue
                     rows.append((name, BROKEN_LINK, 0, node.mtime, inode))
                 else:
@@ -224,7 +224,7 @@ class FakeFileSystem:
                     else:
                         rows.append((name, FILE_LINK, len(found.content), found.mtime, inode))
                 targets.append((name, node.target))
-        listing = Listing(targets=tuple(targets), unread=tuple(unread))
+        listing = Listing(targets=tuple(targets), unstatted=tuple(unstatted))
         if rows:
             names, types, sizes, mtimes, inodes = zip(*rows, strict=True)
             listing = Listing(
@@ -234,7 +234,7 @@ class FakeFileSystem:
                 array("q", mtimes),
                 array("Q", inodes),
                 listing.targets,
-                listing.unread,
+                listing.unstatted,
             )
         return Directory(listing, own.mtime, 1, own.inode, frozenset(met))
 

@@ -239,7 +239,7 @@ def test_link_into_a_folder_that_is_not_there_is_unread(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("share/model")
     (tmp_path / "other").symlink_to("empty/model")
     found = listed(tmp_path).listing
-    assert found.unread == ("link", "other")
+    assert found.unstatted == ("link", "other")
     assert found.split_names() == ["empty"]
     assert found.targets == ()
 
@@ -340,7 +340,7 @@ def test_file_that_vanishes_before_its_stat_is_unread(
     after_listing(monkeypatch, vanish)
     found = listed(tmp_path).listing
     assert found.split_names() == ["a", "c"]
-    assert found.unread == ("b",)
+    assert found.unstatted == ("b",)
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.EACCES, errno.ESTALE, errno.ENOENT])
@@ -358,7 +358,7 @@ def test_name_whose_stat_fails_is_unread(
 
     after_listing(monkeypatch, with_bad)
     found = listed(tmp_path).listing
-    assert (found.split_names(), found.unread) == (["a"], ("bad",))
+    assert (found.split_names(), found.unstatted) == (["a"], ("bad",))
 
 
 def test_name_whose_type_cannot_be_told_does_not_hide_its_folder(
@@ -374,7 +374,7 @@ def test_name_whose_type_cannot_be_told_does_not_hide_its_folder(
 
     after_listing(monkeypatch, with_bad)
     found = listed(tmp_path, "something/").listing
-    assert (found.split_names(), found.unread) == (["a"], ("bad",))
+    assert (found.split_names(), found.unstatted) == (["a"], ("bad",))
 
 
 def test_listing_that_breaks_off_is_an_error_and_no_listing(

@@ -13,18 +13,18 @@ PATH = "/models/loras/a.safetensors"
 
 
 @pytest.fixture
-def knowledge(tmp_path: Path) -> Iterator[MetadataTable]:
+def metadata(tmp_path: Path) -> Iterator[MetadataTable]:
     found = MetadataTable(str(tmp_path / "state.sqlite"))
     yield found
     found.close()
 
 
-def test_what_was_learned_is_found_again_after_a_restart(knowledge: MetadataTable) -> None:
-    knowledge.save(
+def test_what_was_learned_is_found_again_after_a_restart(metadata: MetadataTable) -> None:
+    metadata.save(
         [MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16}, {"model": {"format": "gguf"}})], 99
     )
-    knowledge.close()
-    again = MetadataTable(knowledge.path)
+    metadata.close()
+    again = MetadataTable(metadata.path)
     known = again.of(PATH)
     again.close()
     assert known is not None
@@ -34,11 +34,11 @@ def test_what_was_learned_is_found_again_after_a_restart(knowledge: MetadataTabl
     assert (known.read, known.corrupt) == (99, 0)
 
 
-def test_one_thing_learned_leaves_the_others_of_the_same_file(knowledge: MetadataTable) -> None:
-    knowledge.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
-    knowledge.save([MetadataUpdate(PATH, 5, 7, {"sha256": b"s" * 32})], 2)
-    knowledge.save([MetadataUpdate(PATH, 5, 7, facts={"model": {}})], 3)
-    known = knowledge.of(PATH)
+def test_one_thing_learned_leaves_the_others_of_the_same_file(metadata: MetadataTable) -> None:
+    metadata.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    metadata.save([MetadataUpdate(PATH, 5, 7, {"sha256": b"s" * 32})], 2)
+    metadata.save([MetadataUpdate(PATH, 5, 7, facts={"model": {}})], 3)
+    known = metadata.of(PATH)
     assert known is not None
     assert known.digests == {"xxh3": b"x" * 16, "sha256": b"s" * 32}
     assert known.facts == {"model": {}}
@@ -47,80 +47,80 @@ def test_one_thing_learned_leaves_the_others_of_the_same_file(knowledge: Metadat
 
 @pytest.mark.parametrize(("size", "mtime"), [(6, 7), (5, 8)])
 def test_what_was_read_of_another_content_is_forgotten(
-    knowledge: MetadataTable, size: int, mtime: int
+    metadata: MetadataTable, size: int, mtime: int
 ) -> None:
-    knowledge.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16}, {"model": {"a": 1}})], 1)
-    knowledge.mark(PATH, corrupt=2, now=2)
-    knowledge.save([MetadataUpdate(PATH, size, mtime, {"sha256": b"s" * 32})], 3)
-    known = knowledge.of(PATH)
+    metadata.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16}, {"model": {"a": 1}})], 1)
+    metadata.mark(PATH, corrupt=2, now=2)
+    metadata.save([MetadataUpdate(PATH, size, mtime, {"sha256": b"s" * 32})], 3)
+    known = metadata.of(PATH)
     assert known is not None
     assert known.digests == {"sha256": b"s" * 32}
     assert known.facts is None
     assert known.corrupt == 0
 
 
-def test_folders_tell_by_a_number_that_something_in_them_is_new(knowledge: MetadataTable) -> None:
-    knowledge.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
-    before = knowledge.versions
-    knowledge.save([MetadataUpdate("/models/vae/b.pt", 5, 7, {"xxh3": b"y" * 16})], 1)
+def test_folders_tell_by_a_number_that_something_in_them_is_new(metadata: MetadataTable) -> None:
+    metadata.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    before = metadata.versions
+    metadata.save([MetadataUpdate("/models/vae/b.pt", 5, 7, {"xxh3": b"y" * 16})], 1)
     assert before.keys() == {"/models/loras"}
-    assert knowledge.versions["/models/loras"] == before["/models/loras"]
-    knowledge.mark(PATH, corrupt=5, now=5)
-    assert knowledge.versions["/models/loras"] > before["/models/loras"]
+    assert metadata.versions["/models/loras"] == before["/models/loras"]
+    metadata.mark(PATH, corrupt=5, now=5)
+    assert metadata.versions["/models/loras"] > before["/models/loras"]
 
 
 def test_reading_a_sound_file_again_changes_nothing_that_readers_see(
-    knowledge: MetadataTable,
+    metadata: MetadataTable,
 ) -> None:
-    knowledge.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
-    before = knowledge.versions
-    knowledge.mark(PATH, corrupt=0, now=50)
-    known = knowledge.of(PATH)
+    metadata.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    before = metadata.versions
+    metadata.mark(PATH, corrupt=0, now=50)
+    known = metadata.of(PATH)
     assert known is not None
     assert known.read == 50
-    assert not knowledge.refresh()
-    assert knowledge.versions is before
+    assert not metadata.refresh()
+    assert metadata.versions is before
 
 
-def test_another_process_is_noticed(knowledge: MetadataTable) -> None:
-    other = MetadataTable(knowledge.path)
-    assert not knowledge.refresh()
+def test_another_process_is_noticed(metadata: MetadataTable) -> None:
+    other = MetadataTable(metadata.path)
+    assert not metadata.refresh()
     other.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
     other.close()
-    assert knowledge.refresh()
-    assert knowledge.versions.keys() == {"/models/loras"}
-    assert not knowledge.refresh()
+    assert metadata.refresh()
+    assert metadata.versions.keys() == {"/models/loras"}
+    assert not metadata.refresh()
 
 
-def test_numbers_rise_although_rows_are_dropped(knowledge: MetadataTable) -> None:
-    other = MetadataTable(knowledge.path)
-    knowledge.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+def test_numbers_rise_although_rows_are_dropped(metadata: MetadataTable) -> None:
+    other = MetadataTable(metadata.path)
+    metadata.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
     other.refresh()
-    knowledge.forget([PATH])
-    knowledge.save([MetadataUpdate(PATH, 5, 8, {"xxh3": b"y" * 16})], 1)
+    metadata.forget([PATH])
+    metadata.save([MetadataUpdate(PATH, 5, 8, {"xxh3": b"y" * 16})], 1)
     assert other.refresh()
     other.close()
 
 
-def test_names_that_are_not_utf8_are_kept(knowledge: MetadataTable) -> None:
+def test_names_that_are_not_utf8_are_kept(metadata: MetadataTable) -> None:
     path = "/models/\udcff/\udcfe.safetensors"
-    knowledge.save([MetadataUpdate(path, 5, 7, {"xxh3": b"x" * 16})], 1)
-    assert knowledge.of(path) is not None
-    assert list(knowledge.of_folder("/models/\udcff")) == ["\udcfe.safetensors"]
+    metadata.save([MetadataUpdate(path, 5, 7, {"xxh3": b"x" * 16})], 1)
+    assert metadata.of(path) is not None
+    assert list(metadata.of_folder("/models/\udcff")) == ["\udcfe.safetensors"]
 
 
-def test_folders_that_are_no_more_are_forgotten(knowledge: MetadataTable) -> None:
-    knowledge.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
-    knowledge.forget_folders(["/models/loras"])
-    assert knowledge.of(PATH) is None
-    assert knowledge.versions == {}
+def test_folders_that_are_no_more_are_forgotten(metadata: MetadataTable) -> None:
+    metadata.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    metadata.forget_folders(["/models/loras"])
+    assert metadata.of(PATH) is None
+    assert metadata.versions == {}
 
 
-def test_reading_alone_writes_nothing(knowledge: MetadataTable, tmp_path: Path) -> None:
-    knowledge.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
-    knowledge.close()
+def test_reading_alone_writes_nothing(metadata: MetadataTable, tmp_path: Path) -> None:
+    metadata.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    metadata.close()
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    reading = MetadataTable(knowledge.path, is_readonly=True)
+    reading = MetadataTable(metadata.path, is_readonly=True)
     assert reading.digests_of(PATH, 5, 7) == {"xxh3": b"x" * 16}
     assert reading.versions.keys() == {"/models/loras"}
     reading.close()
@@ -137,14 +137,14 @@ def test_a_state_of_before_is_read_as_one_that_knows_nothing(tmp_path: Path) -> 
     reading.close()
 
 
-def test_a_hash_of_what_is_corrupt_is_none(knowledge: MetadataTable) -> None:
-    knowledge.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
-    knowledge.mark(PATH, corrupt=3, now=3)
-    assert knowledge.digests_of(PATH, 5, 7) == {}
+def test_a_hash_of_what_is_corrupt_is_none(metadata: MetadataTable) -> None:
+    metadata.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    metadata.mark(PATH, corrupt=3, now=3)
+    assert metadata.digests_of(PATH, 5, 7) == {}
 
 
-def test_news_are_found_without_reading_the_table(knowledge: MetadataTable) -> None:
-    plan = knowledge._db.execute(
+def test_news_are_found_without_reading_the_table(metadata: MetadataTable) -> None:
+    plan = metadata._db.execute(
         "EXPLAIN QUERY PLAN SELECT folder, max(version) FROM known INDEXED BY known_version"
         " WHERE version > 1 GROUP BY folder"
     ).fetchall()

@@ -39,7 +39,7 @@ def world(tmp_path: Path) -> World:
 
 def reader(world: World, algorithms: tuple[str, ...] = BOTH, **values: Any) -> ContentReader:
     values.setdefault("facts", False)
-    pending = world.scanner.unread
+    pending = world.scanner.unhashed_folders
     if "within" in values:
         pending = dict.fromkeys(world.store.snapshot, 0.0)
     return ContentReader(sight_of(world.scanner), pending, algorithms, **values)
@@ -60,7 +60,7 @@ def digests(data: bytes) -> dict[str, bytes]:
 
 
 def known(world: World, path: str) -> dict[str, bytes]:
-    found = world.store.knowledge.of(path)
+    found = world.store.metadata.of(path)
     return {} if found is None else dict(found.digests)
 
 
@@ -150,7 +150,7 @@ def test_a_file_that_changed_since_its_listing_waits_for_the_next_scan(world: Wo
     world.files.write(A, content("other"))
     one.work(never)
     assert known(world, A) == {}
-    assert one.unread == [A]
+    assert one.unreadable == [A]
     settled(world)
     one.work(never)
     assert known(world, A) == digests(content("other"))
@@ -285,7 +285,7 @@ def test_an_unreadable_file_is_tried_again_when_it_changes_only(world: World) ->
     world.files.faults["open", A] = errno.EIO
     one = reader(world)
     one.work(never)
-    assert one.unread == [A]
+    assert one.unreadable == [A]
     world.files.asked.clear()
     one.work(never)
     assert ("open", A) not in world.files.asked
@@ -485,10 +485,10 @@ def test_a_header_is_not_read_of_what_changed_a_moment_ago(world: World) -> None
     world.files.write(A, safetensors())
     world.scan(reads=False)
     reader(world, (), facts=True).work(never)
-    assert world.store.knowledge.of(A) is None
+    assert world.store.metadata.of(A) is None
     world.files.advance(30)
     reader(world, (), facts=True).work(never)
-    assert world.store.knowledge.of(A) is not None
+    assert world.store.metadata.of(A) is not None
 
 
 # Verification
@@ -546,7 +546,7 @@ def test_a_changed_file_is_no_corruption(world: World) -> None:
     one = reader(world, ())
     one.verify(tasks, never)
     assert one.damaged == []
-    assert one.unread == [A]
+    assert one.unreadable == [A]
 
 
 def corrupt(files: FakeFileSystem, path: str) -> Callable[[], None]:

@@ -55,7 +55,7 @@ def listings(draw: st.DrawFn) -> Listing:
         for name in names
     ]
     targets = draw(st.lists(st.tuples(NAMES, TEXTS), max_size=3))
-    return listing_of(rows, targets=targets, unread=draw(st.lists(NAMES, max_size=3)))
+    return listing_of(rows, targets=targets, unstatted=draw(st.lists(NAMES, max_size=3)))
 
 
 @st.composite
@@ -101,7 +101,7 @@ FEW = Directory(
     listing_of(
         [Row("a", FILE, 1, 2, 3), Row("d", DIRECTORY, 0, 0, 4)],
         targets=[("l", "t")],
-        unread=["u"],
+        unstatted=["u"],
     ),
     5,
     6,

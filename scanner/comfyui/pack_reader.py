@@ -138,7 +138,7 @@ class _Reader:
             types = {}
         else:
             types = dict(zip(listing.split_names(), listing.types, strict=True))
-            types |= dict.fromkeys(points, _AWAY) | dict.fromkeys(listing.unread, _UNREAD)
+            types |= dict.fromkeys(points, _AWAY) | dict.fromkeys(listing.unstatted, _UNREAD)
         self._listings[folder] = types
         return types
 

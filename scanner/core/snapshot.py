@@ -105,7 +105,7 @@ class Listing:
     """Empty where inodes of this mount are not stable."""
     targets: tuple[tuple[str, str], ...] = ()
     """(name, text of the link) for every link, sorted by name."""
-    unread: tuple[str, ...] = ()
+    unstatted: tuple[str, ...] = ()
     """Names that the directory listed but whose stat failed: they prove neither presence of
     anything new nor absence of anything known (design rule 1). They stand in no column."""
     _bytes: int = field(default=-1, init=False, compare=False, repr=False)
@@ -150,12 +150,12 @@ def listing_of(
     rows: Iterable[Row],
     *,
     targets: Iterable[tuple[str, str]] = (),
-    unread: Iterable[str] = (),
+    unstatted: Iterable[str] = (),
 ) -> Listing:
     """Columns of `rows`, sorted by name."""
     ordered = sorted(rows)
     if not ordered:
-        return Listing(targets=tuple(sorted(targets)), unread=tuple(sorted(unread)))
+        return Listing(targets=tuple(sorted(targets)), unstatted=tuple(sorted(unstatted)))
     names, types, sizes, mtimes, inodes = zip(*ordered, strict=True)
     return Listing(
         "\0".join(names),
@@ -164,7 +164,7 @@ def listing_of(
         array("q", mtimes),
         array("Q", inodes) if any(inodes) else array("Q"),
         tuple(sorted(targets)),
-        tuple(sorted(unread)),
+        tuple(sorted(unstatted)),
     )
 
 

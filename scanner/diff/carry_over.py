@@ -112,8 +112,8 @@ def _remember_unreachable(context: ScanContext) -> None:
         if walked is None:
             continue
         known = {
-            path: unread
-            for path, unread in context.old.unreachable.items()
+            path: folder
+            for path, folder in context.old.unreachable.items()
             if owner_of(path, context.zones.all) == root
             and not (path == root.path and context.zones.is_inner(root))
         }

@@ -188,7 +188,7 @@ def _with_old_rows(parent: str, old: Directory, new: Directory, kept: set[str]) 
             rows[row.name] = row
             if row.name in old_targets:
                 targets[row.name] = old_targets[row.name]
-    listing = listing_of(rows.values(), targets=targets.items(), unread=new.listing.unread)
+    listing = listing_of(rows.values(), targets=targets.items(), unstatted=new.listing.unstatted)
     # With the mtime of before, the next walk lists this directory again (rule 5).
     merged = replace(new, listing=listing, mtime=old.mtime)
     fingerprints = carried_fingerprints(old, merged)

@@ -430,7 +430,7 @@ def _origin(path: str, origins: Mapping[str, str]) -> str:
 
 def _is_empty(directory: Directory) -> bool:
     """Whether the folder lists nothing at all, ignored names included."""
-    return not (len(directory.listing) or directory.listing.unread or directory.ignored)
+    return not (len(directory.listing) or directory.listing.unstatted or directory.ignored)
 
 
 def _time(item: Gone | int) -> int:

@@ -23,7 +23,7 @@ from scanner.output.inventory_view import InventoryView
 
 UNWRITTEN = -1
 
-_NO_NOTES: Mapping[str, object] = {}
+_NO_ANNOTATIONS: Mapping[str, object] = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -234,7 +234,7 @@ class Layout:
 
 
 def _noted(view: InventoryView) -> Mapping[str, object]:
-    return view.notes.folders if view.notes is not None else _NO_NOTES
+    return view.annotations.folders if view.annotations is not None else _NO_ANNOTATIONS
 
 
 def _owners(view: InventoryView) -> dict[str, int]:

@@ -61,5 +61,5 @@ class InventoryView:
     snapshot: Snapshot
     status: Mapping[str, str] = field(default_factory=dict)
     """A word for some paths, as `unsettled`."""
-    notes: EntryAnnotations | None = None
+    annotations: EntryAnnotations | None = None
     """What else is known of entries."""

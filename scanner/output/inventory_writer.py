@@ -253,7 +253,7 @@ def _batches(folder: Folder, view: InventoryView, layout: Layout) -> Iterator[li
     names = listing.split_names()
     entry = _Entries(folder, view, layout.folders)
     proofs = _proofs(folder)
-    if view.notes is not None and folder.path in view.notes.folders:
+    if view.annotations is not None and folder.path in view.annotations.folders:
         proofs = _with_notes(proofs, names, folder, view)
     is_plain = (
         entry.is_clean
@@ -354,10 +354,10 @@ def _with_notes(
     proofs: Iterator[str], names: Sequence[str], folder: Folder, view: InventoryView
 ) -> Iterator[str]:
     """The fields of each row's fingerprint, and of whatever else is known of it."""
-    assert view.notes is not None
-    notes = view.notes.of(folder.path, folder.directory)
+    assert view.annotations is not None
+    annotations = view.annotations.of(folder.path, folder.directory)
     for name, proof in zip(names, proofs, strict=False):
-        fields = notes.get(name, {})
+        fields = annotations.get(name, {})
         if view.status and join(folder.path, name) in view.status:
             # What is known of a file that is not whole yet may say it in another word.
             fields = {key: fields[key] for key in fields if key not in ("status", "problem")}

@@ -112,7 +112,7 @@ class ReadContext:
 
     files: FileSystem
     workers: Workers
-    knowledge: MetadataTable
+    metadata: MetadataTable
     snapshot: Callable[[], Snapshot]
     memory: Callable[[], Memory]
     zones: Callable[[], Zones]
@@ -124,7 +124,7 @@ def sight_of(scanner: Scanner) -> ReadContext:
     return ReadContext(
         scanner.files,
         scanner.workers,
-        store.knowledge,
+        store.metadata,
         lambda: store.snapshot,
         lambda: store.memory,
         scanner.zones,
@@ -135,7 +135,7 @@ def sight_of(scanner: Scanner) -> ReadContext:
 class ContentReader:
     """Reads what is missing, in the zones that `own` gives, at `rate` bytes a second at most."""
 
-    sight: ReadContext
+    context: ReadContext
     pending: dict[str, float]
     """Folders that may hold files to read, with the monotonic time of their last change."""
     algorithms: tuple[str, ...] = ()
@@ -146,7 +146,7 @@ class ContentReader:
     within: Sequence[str] = ()
     """Only files at or below these paths, of whatever kind of root; none: all of the kinds that
     hold models."""
-    unread: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
     """Files that could not be read, or changed while they were."""
     damaged: list[Damage] = field(default_factory=list)
     _failed: dict[str, tuple[int, int, float]] = field(default_factory=dict)
@@ -194,7 +194,7 @@ class ContentReader:
 
         self._silent.clear()
         self._unanswered.clear()
-        self.unread.clear()
+        self.unreadable.clear()
         try:
             if self.facts:
                 self._read_headers(ends)
@@ -229,13 +229,13 @@ class ContentReader:
     def known_tasks(self, before: int) -> list[ReadTask]:
         """What `verify` can check: files that are what they were when they were hashed, and were
         read last before `before` (nanoseconds); those first that were not read for longest."""
-        snapshot, knowledge = self.sight.snapshot(), self.sight.knowledge
+        snapshot, metadata = self.context.snapshot(), self.context.metadata
         tasks = []
-        for folder in knowledge.versions:
+        for folder in metadata.versions:
             directory, mount = snapshot.get(folder), self._mount(folder)
             if directory is None or mount is None or not self._wants_folder(folder):
                 continue
-            known = knowledge.of_folder(folder)
+            known = metadata.of_folder(folder)
             for row in directory.listing.rows():
                 was = known.get(row.name)
                 path = join(folder, row.name)
@@ -250,7 +250,7 @@ class ContentReader:
 
     def _measure(self) -> None:
         """Count what is left, now and then: that looks at all folders that wait."""
-        now = self.sight.files.monotonic()
+        now = self.context.files.monotonic()
         if not self._left.files or now - self._measured >= MEASURE_EVERY:
             self._left, self._measured = self.size(), now
 
@@ -269,17 +269,17 @@ class ContentReader:
 
     def _repeated_sizes(self) -> set[int]:
         sizes = array("q")
-        for directory in list(self.sight.snapshot().values()):
+        for directory in list(self.context.snapshot().values()):
             sizes.extend(directory.listing.sizes)
         ordered = sorted(sizes)
         return {one for one, other in itertools.pairwise(ordered) if one == other}
 
     def _waiting(self, *, only_settled: bool) -> Iterator[ReadTask]:
-        snapshot, zones = self.sight.snapshot(), self.sight.zones()
-        mounts = self.sight.files.mounts()
+        snapshot, zones = self.context.snapshot(), self.context.zones()
+        mounts = self.context.files.mounts()
         own = zones.all if self.own is None else self.own()
         settles = {zone.id: zones.mount_of(zone, mounts).settle for zone in zones.all}
-        now = self.sight.files.monotonic()
+        now = self.context.files.monotonic()
         for folder, changed in list(self.pending.items()):
             directory, owner = snapshot.get(folder), owner_of(folder, zones.all)
             if directory is None or owner is None:
@@ -291,7 +291,7 @@ class ContentReader:
                 yield from self._missing(folder, directory, owner)
 
     def _answers(self, zone: Root) -> bool:
-        record = self.sight.memory().roots.get(zone.id)
+        record = self.context.memory().roots.get(zone.id)
         return record is not None and record.state in (ONLINE, PARTIAL)
 
     def _missing(self, folder: str, directory: Directory, owner: Root) -> Iterator[ReadTask]:
@@ -301,7 +301,7 @@ class ContentReader:
             self.pending.pop(folder, None)
             return
         known: dict[str, FileMetadata] | None = None
-        growing = self.sight.memory().unsettled
+        growing = self.context.memory().unsettled
         is_complete = True
         for row in directory.listing.rows():
             has_header = wants_header and wants_facts(row.name)
@@ -339,11 +339,11 @@ class ContentReader:
         failed = self._failed.get(path)
         if failed is None or failed[:2] != (size, mtime):
             return False
-        return self.sight.files.monotonic() < failed[2]
+        return self.context.files.monotonic() < failed[2]
 
     def _known(self, folder: str) -> dict[str, FileMetadata]:
-        knowledge = self.sight.knowledge
-        return knowledge.of_folder(folder) if folder in knowledge.versions else {}
+        metadata = self.context.metadata
+        return metadata.of_folder(folder) if folder in metadata.versions else {}
 
     def _wants_folder(self, folder: str) -> bool:
         return not self.within or any(
@@ -355,7 +355,7 @@ class ContentReader:
 
     def _mount(self, path: str) -> Mount | None:
         """The mount that `path` lives on; None where it does not answer."""
-        zones, mounts = self.sight.zones(), self.sight.files.mounts()
+        zones, mounts = self.context.zones(), self.context.files.mounts()
         owner = owner_of(path, zones.all)
         if owner is not None and not self._answers(owner):
             return None
@@ -382,7 +382,7 @@ class ContentReader:
         self, mount: Mount, wanted: dict[str, ReadTask], ends: Callable[[], bool]
     ) -> None:
         try:
-            worker = self.sight.workers.of(mount)
+            worker = self.context.workers.of(mount)
             for path in reversed(wanted):  # last in, first out
                 worker.ask(ReadFacts(path))
             while (answer := worker.answer()) is not None:
@@ -417,7 +417,7 @@ class ContentReader:
             self._rest(ends)
             if ends():
                 return False
-            started = self.sight.files.monotonic()
+            started = self.context.files.monotonic()
             most = max(1, int(self.rate * PIECE_SECONDS)) if self.rate else 1 << 62
             piece = self._ask(
                 mount, HashPiece(task.path, job, task.algorithms, most, PIECE_SECONDS)
@@ -444,7 +444,7 @@ class ContentReader:
     def _ask(self, mount: Mount, request: HashPiece) -> Piece | None:
         """The piece; None where the file or its mount did not answer."""
         try:
-            worker = self.sight.workers.of(mount)
+            worker = self.context.workers.of(mount)
             worker.ask(request)
             answer = worker.answer()
             worker.answer()
@@ -455,7 +455,7 @@ class ContentReader:
         return answer.piece if isinstance(answer, PieceHashed) else None
 
     def _rest(self, ends: Callable[[], bool]) -> None:
-        files = self.sight.files
+        files = self.context.files
         while not ends() and (left := self._not_before - files.monotonic()) > 0:
             files.sleep(min(left, NAP))
 
@@ -464,11 +464,11 @@ class ContentReader:
         self._left = Remaining(max(0, self._left.files - 1), self._left.bytes)
         before = task.expected
         if before is not None:
-            now = self.sight.files.now()
+            now = self.context.files.now()
             is_sound = all(
                 before.digests.get(name, value) == value for name, value in digests.items()
             )
-            self.sight.knowledge.mark(task.path, corrupt=0 if is_sound else now, now=now)
+            self.context.metadata.mark(task.path, corrupt=0 if is_sound else now, now=now)
             if not is_sound:
                 self.damaged.append(Damage(task.path, task.size, before.read))
                 return
@@ -483,28 +483,28 @@ class ContentReader:
             self._give_up(task)
         else:
             keep(task.path)
-            self.unread.append(task.path)
+            self.unreadable.append(task.path)
 
     def _give_up(self, task: ReadTask) -> None:
-        again = self.sight.files.monotonic() + RETRY_AFTER
+        again = self.context.files.monotonic() + RETRY_AFTER
         self._failed[task.path] = (task.size, task.mtime, again)
-        self.unread.append(task.path)
+        self.unreadable.append(task.path)
 
     def _learn(self, learned: MetadataUpdate, size: int) -> None:
         self._learned.append(learned)
         self._learned_bytes += size
-        is_late = self.sight.files.monotonic() - self._saved >= SAVE_EVERY
+        is_late = self.context.files.monotonic() - self._saved >= SAVE_EVERY
         if is_late or len(self._learned) >= BATCH_FILES or self._learned_bytes >= BATCH_BYTES:
             self._save()
 
     def _save(self, *, is_last: bool = False) -> None:
         """Keep what was learned. Another process may hold the state for longer than a moment: only
         when that lasts, or nothing else comes, OutputError."""
-        now = self._saved = self.sight.files.monotonic()
+        now = self._saved = self.context.files.monotonic()
         if not self._learned:
             return
         try:
-            self.sight.knowledge.save(self._learned, self.sight.files.now())
+            self.context.metadata.save(self._learned, self.context.files.now())
         except OutputError:
             self._unsaved_since = min(self._unsaved_since, now)
             if is_last or now - self._unsaved_since > LOCK_PATIENCE:

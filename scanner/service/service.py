@@ -250,7 +250,7 @@ class Service:
         if lane.reader is None:
             lane.reader = ContentReader(
                 sight_of(self.scanner),
-                self.scanner.unread,
+                self.scanner.unhashed_folders,
                 settings.hash,
                 settings.facts,
                 settings.hash_rate,

@@ -1,7 +1,7 @@
 """What stands beside entries of the inventory: content hashes, model facts, node packs.
 
-All of it is annotation (rule 7), kept by folder: the inventory asks for the notes of the folders
-that it writes anew, and sees by `folders` which those are.
+All of it is annotation (rule 7), kept by folder: the inventory asks for the annotations of the
+folders that it writes anew, and sees by `folders` which those are.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ CORRUPT = "corrupt"
 
 
 class Annotations:
-    """The notes as they stand now."""
+    """The annotations as they stand now."""
 
-    def __init__(self, knowledge: MetadataTable, packs: Mapping[str, Pack]) -> None:
-        self._knowledge = knowledge
-        self._known = knowledge.versions
+    def __init__(self, metadata: MetadataTable, packs: Mapping[str, Pack]) -> None:
+        self._metadata = metadata
+        self._known = metadata.versions
         self._of = packs
         self._packs: defaultdict[str, dict[str, Pack]] = defaultdict(dict)
         for path, pack in packs.items():
             folder, name = os.path.split(path)
             self._packs[folder][name] = pack
         self.folders: Mapping[str, object] = self._known
-        """Folders with notes, each with something that is another whenever they are."""
+        """Folders with annotations, each with something that is another whenever they are."""
         if self._packs:
             found = {
                 folder: (self._known.get(folder), tuple(sorted(named.items())))
@@ -41,15 +41,15 @@ class Annotations:
             }
             self.folders = {**self._known, **found}
 
-    def are_of(self, knowledge: MetadataTable, packs: Mapping[str, Pack]) -> bool:
+    def are_of(self, metadata: MetadataTable, packs: Mapping[str, Pack]) -> bool:
         """Whether nothing has changed since."""
-        return self._known is knowledge.versions and self._of == packs
+        return self._known is metadata.versions and self._of == packs
 
     def of(self, folder: str, directory: Directory) -> dict[str, dict[str, Any]]:
         """The fields of each entry of `folder` that has any."""
         found: defaultdict[str, dict[str, Any]] = defaultdict(dict)
         if folder in self._known:
-            known = self._knowledge.of_folder(folder)
+            known = self._metadata.of_folder(folder)
             for row in directory.listing.rows() if known else ():
                 was = known.get(row.name)
                 if was is None or not was.is_of(row.size, row.mtime):

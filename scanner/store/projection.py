@@ -48,8 +48,8 @@ def root_states(store: Store, roots: Sequence[Root]) -> list[tuple[Root, RootSta
 def unreachable(store: Store) -> list[Unreachable]:
     """Folders that answer with errors, sorted: their entries are the last known ones."""
     found = [
-        Unreachable(path, unread.error, unread.since)
-        for path, unread in store.memory.unreachable.items()
+        Unreachable(path, folder.error, folder.since)
+        for path, folder in store.memory.unreachable.items()
     ]
     found += [
         Unreachable(record.path, f"{record.state}: {record.reason}", record.since)
@@ -78,7 +78,7 @@ def view_of(store: Store, roots: Sequence[Root], now: int) -> InventoryView:
         ],
         unreachable=unreachable(store),
         snapshot=store.snapshot,
-        notes=store.notes(),
+        annotations=store.annotations(),
         status=unfinished_files(store),
     )
 

@@ -278,7 +278,7 @@ class State:
             "unreachable",
             old.unreachable,
             new.unreachable,
-            lambda path, unread: (os.fsencode(path), *unread),
+            lambda path, folder: (os.fsencode(path), *folder),
         )
         self._save_table(
             "pack",
@@ -316,7 +316,7 @@ class State:
             )
         ]
 
-    # What is known of files (see knowledge.py)
+    # What is known of files (see metadata.py)
 
     def move_known(
         self, files: Mapping[str, tuple[str, int, int]], directories: Mapping[str, str]
@@ -415,13 +415,13 @@ class State:
 def _row(path: str, directory: Directory) -> tuple[object, ...]:
     listing = directory.listing
     extra = b""
-    if listing.targets or listing.unread or directory.ignored:
+    if listing.targets or listing.unstatted or directory.ignored:
         # NUL cannot be part of a name, so it separates; an empty part separates the three lists.
         extra = b"\0\0".join(
             os.fsencode("\0".join(items))
             for items in (
                 [text for pair in listing.targets for text in pair],
-                listing.unread,
+                listing.unstatted,
                 sorted(directory.ignored),
             )
         )
@@ -442,10 +442,10 @@ def _row(path: str, directory: Directory) -> tuple[object, ...]:
 def _directory(row: tuple[bytes, ...]) -> Directory:
     _, names, types, sizes, mtimes, inodes, fingerprints, mtime, device, inode, extra = row
     targets: list[str] = []
-    unread: list[str] = []
+    unstatted: list[str] = []
     ignored: list[str] = []
     if extra:
-        targets, unread, ignored = (
+        targets, unstatted, ignored = (
             os.fsdecode(part).split("\0") if part else [] for part in extra.split(b"\0\0")
         )
     listing = Listing(
@@ -455,7 +455,7 @@ def _directory(row: tuple[bytes, ...]) -> Directory:
         array("q", mtimes),
         array("Q", inodes),
         tuple(zip(targets[::2], targets[1::2], strict=True)),
-        tuple(unread),
+        tuple(unstatted),
     )
     count = len(listing.types)
     named = names.count(b"\0") + 1 if names else 0

@@ -89,7 +89,7 @@ class Store:
         self._annotations_every = annotations_every
         self._visible_scan = 0
         self.downloads = Downloads()
-        self._notes: Annotations | None = None
+        self._annotations: Annotations | None = None
         self._shown_knowledge = 0
         """Number of the last thing learned of files that the inventory shows."""
         self._has_annotations = False
@@ -128,8 +128,8 @@ class Store:
 
     def _open_knowledge(self) -> None:
         """Raises DamagedStateError, so that it is one of those that are rebuilt."""
-        self.knowledge = MetadataTable(self.outputs.state)
-        self.knowledge.forget_folders(self.knowledge.versions.keys() - self.snapshot.keys())
+        self.metadata = MetadataTable(self.outputs.state)
+        self.metadata.forget_folders(self.metadata.versions.keys() - self.snapshot.keys())
         self._shown_knowledge = self.state.number("shown_knowledge")
 
     def _load(self) -> None:
@@ -147,7 +147,7 @@ class Store:
 
     def close(self) -> None:
         """Let go of the database."""
-        for opened in (getattr(self, "knowledge", None), getattr(self, "state", None)):
+        for opened in (getattr(self, "metadata", None), getattr(self, "state", None)):
             if opened is not None:
                 opened.close()
 
@@ -277,12 +277,12 @@ class Store:
         self.snapshot.update(directories)
         self._has_annotations = True
 
-    def notes(self) -> Annotations:
+    def annotations(self) -> Annotations:
         """What the inventory says beside its entries."""
         packs = self.memory.packs
-        if self._notes is None or not self._notes.are_of(self.knowledge, packs):
-            self._notes = Annotations(self.knowledge, packs)
-        return self._notes
+        if self._annotations is None or not self._annotations.are_of(self.metadata, packs):
+            self._annotations = Annotations(self.metadata, packs)
+        return self._annotations
 
     # Trust in directory mtimes
 
@@ -324,9 +324,9 @@ class Store:
 
         `is_last`: the program ends, so nothing is put off. Returns whether it was written.
         """
-        self.knowledge.refresh()
+        self.metadata.refresh()
         # Another lane may learn more while this one writes: that is shown by the next write.
-        newest = self.knowledge.newest
+        newest = self.metadata.newest
         if newest != self._shown_knowledge:
             self._has_annotations = True
         is_stale = self.inventory_scan < self._visible_scan or not os.path.exists(

@@ -120,7 +120,7 @@ class Walk:
         self._asked.add(path)
         known = self._snapshot.get(path) if path in self._spared else None
         # What could not be read in it may be readable now, and no mtime tells.
-        if known is not None and not known.listing.unread and path not in self._linked:
+        if known is not None and not known.listing.unstatted and path not in self._linked:
             self._worker.ask(StatPath(path))
         else:
             self._ask_listing(path)
@@ -193,14 +193,14 @@ class Walk:
         ignored = found.ignored - self._rules.reserved(path)
         known = "" if old is None or self._rematch else old.listing.names
         left_out = self._newly_ignored(path, listing, known)
-        kept = _rows_kept((*listing.unread, *self._missing_on_the_way(path, listing)), old)
+        kept = _rows_kept((*listing.unstatted, *self._missing_on_the_way(path, listing)), old)
         if left_out or kept:
             rows = [row for row in listing.rows() if row.name not in left_out]
             targets = [pair for pair in listing.targets if pair[0] not in left_out]
             if old is not None:
                 targets += [pair for pair in old.listing.targets if pair[0] in kept]
-            unread = [name for name in listing.unread if name not in left_out]
-            listing = listing_of([*rows, *kept.values()], targets=targets, unread=unread)
+            unstatted = [name for name in listing.unstatted if name not in left_out]
+            listing = listing_of([*rows, *kept.values()], targets=targets, unstatted=unstatted)
             ignored |= {
                 name + "/" if letter == DIRECTORY else name for name, letter in left_out.items()
             }
@@ -228,14 +228,14 @@ class Walk:
             else row
             for row in listing.rows()
         ]
-        return listing_of(rows, targets=listing.targets, unread=listing.unread)
+        return listing_of(rows, targets=listing.targets, unstatted=listing.unstatted)
 
     def _with_foreign_links(self, path: str, listing: Listing, old: Directory | None) -> Listing:
         """Say of links to other mounts what they lead to, as far as those mounts answer."""
         targets = dict(listing.targets)
         known = {} if old is None else {row.name: row for row in old.listing.rows()}
         old_targets = {} if old is None else dict(old.listing.targets)
-        rows, unread = [], list(listing.unread)
+        rows, unstatted = [], list(listing.unstatted)
         for row in listing.rows():
             if row.type != FOREIGN_LINK:
                 rows.append(row)
@@ -245,12 +245,12 @@ class Walk:
             same = old_targets.get(row.name) == targets[row.name]
             seen = self._foreign_row(child, target, row, known.get(row.name) if same else None)
             if seen is None:
-                unread.append(row.name)
+                unstatted.append(row.name)
                 continue
             rows.append(seen)
             if seen.type == DIRECTORY_LINK and self._rules.follow_links:
                 self._walked.foreign[child] = target
-        return listing_of(rows, targets=targets.items(), unread=unread)
+        return listing_of(rows, targets=targets.items(), unstatted=unstatted)
 
     def _foreign_row(self, path: str, target: str, row: Row, before: Row | None) -> Row | None:
         """A link to another mount; as it was before where that does not answer."""
@@ -345,9 +345,9 @@ def _with_old_columns(new: Directory, old: Directory | None) -> Directory:
     return replace(new, listing=old.listing, fingerprints=old.fingerprints)
 
 
-def _rows_kept(unread: Sequence[str], old: Directory | None) -> dict[str, Row]:
+def _rows_kept(unstatted: Sequence[str], old: Directory | None) -> dict[str, Row]:
     """Last known rows of names that are listed but could not be read (rule 1)."""
-    if not unread or old is None:
+    if not unstatted or old is None:
         return {}
-    names = frozenset(unread)
+    names = frozenset(unstatted)
     return {row.name: row for row in old.listing.rows() if row.name in names}

@@ -62,15 +62,15 @@ def duplicates(
     choice = choice_of(
         known.roots, paths=within, roots=wanted, categories=category or (), only_proven=proven
     )
-    with contextlib.closing(MetadataTable(outputs.state, is_readonly=True)) as knowledge:
+    with contextlib.closing(MetadataTable(outputs.state, is_readonly=True)) as metadata:
         report = find_duplicates(
             known.snapshot,
             known.roots,
-            knowledge.digests_of,
+            metadata.digests_of,
             least=at_least,
             within=within,
             skip=known.unsettled,
-            hashed=knowledge.versions,
+            hashed=metadata.versions,
         )
     report = chosen(report, choice, sort)
     header = read_header(outputs.inventory)

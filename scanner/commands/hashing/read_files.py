@@ -98,7 +98,7 @@ class Hashing:
             is_listed = known is not None and name in known.listing.split_names()
             if not is_listed and not any(is_below(other, path) for other in self._snapshot):
                 raise SettingsError(f"No scan has seen {readable(path)}.")
-        self._knowledge = MetadataTable(outputs.state)
+        self._metadata = MetadataTable(outputs.state)
         self._workers = WorkersByMount(
             self._files,
             stall_after=settings.stall_after,
@@ -114,7 +114,7 @@ class Hashing:
     def close(self) -> None:
         """Let go of everything."""
         self._workers.close()
-        self._knowledge.close()
+        self._metadata.close()
 
     def hash(self, algorithms: Sequence[str], progress: Callable[[Progressed], None]) -> Result:
         """Take the hashes that are missing."""
@@ -158,16 +158,16 @@ class Hashing:
         return found
 
     def _reader(self, algorithms: tuple[str, ...], own: Collection[Root]) -> ContentReader:
-        sight = ReadContext(
+        context = ReadContext(
             self._files,
             self._workers,
-            self._knowledge,
+            self._metadata,
             lambda: self._snapshot,
             lambda: self._memory,
             self._zones,
         )
         return ContentReader(
-            sight,
+            context,
             dict.fromkeys(self._snapshot, float("-inf")),
             algorithms,
             facts=False,
@@ -199,7 +199,7 @@ class Hashing:
         return Result(
             Remaining(done.files, done.bytes),
             Remaining(sum(work.files for work in left), sum(work.bytes for work in left)),
-            sorted(path for job in jobs for path in job.reader.unread),
+            sorted(path for job in jobs for path in job.reader.unreadable),
             sorted(damage for job in jobs for damage in job.reader.damaged),
             self._away(),
         )

@@ -102,7 +102,7 @@ def _asked(answer: Answer) -> Spent:
     """What the file system was asked for this answer."""
     if isinstance(answer, Listed):
         listing = answer.directory.listing
-        return Spent(listings=1, entries=len(listing.types) + len(listing.unread))
+        return Spent(listings=1, entries=len(listing.types) + len(listing.unstatted))
     if isinstance(answer, Stated | Failed):
         return Spent(stats=1)
     return Spent(samples=1) if isinstance(answer, Fingerprinted) else Spent()
