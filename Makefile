@@ -84,16 +84,16 @@ bench-full: $(BENCH_INSTALLED) ## The same up to a million files; writes benchma
 	$(VENV_PYTHON) -m benchmarks --full $(ARGS)
 
 network: install ## Try every fault on every kind of network mount
-	COMFY_NETWORK=all $(VENV_PYTHON) -m pytest tests/test_network.py $(ARGS)
+	COMFY_NETWORK=all $(VENV_PYTHON) -m pytest tests/whole/test_network.py $(ARGS)
 
 netbench: install ## Measure scans of a slow mount against find
 	$(VENV_PYTHON) -m benchmarks.network $(ARGS)
 
 torture: install ## Kill the program a hundred times and see that nothing is lost
-	COMFY_TORTURE=100 $(VENV_PYTHON) -m pytest tests/test_crash.py --timeout 3600 $(ARGS)
+	COMFY_TORTURE=100 $(VENV_PYTHON) -m pytest tests/whole/test_crash.py --timeout 3600 $(ARGS)
 
 fuzz: install ## Read a million damaged headers of models and see that nothing breaks
-	$(VENV_PYTHON) -m tests.fuzz_headers 1000000
+	$(VENV_PYTHON) -m tests.support.fuzz_headers 1000000
 
 clean: ## Remove .venv, the sample, caches and builds
 	rm -rf $(VENV) $(SAMPLE) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -41,7 +41,7 @@ from scanner.disk.mounts import mount_of
 from scanner.disk.trust import PROOFS_WANTED
 from scanner.output.file_names import Outputs
 from scanner.settings.schema import Settings
-from tests.real_mounts import SshfsMount
+from tests.support.real_mounts import SshfsMount
 
 CATEGORIES = 40
 FILES_PER_FOLDER = 10

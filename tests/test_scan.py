@@ -14,7 +14,7 @@ import pytest
 from scanner.core.roots import Root
 from scanner.disk.fingerprint import WHOLE
 from scanner.disk.mounts import Mount
-from tests.world import DOWNLOADS, MODELS, World, at, content
+from tests.support.world import DOWNLOADS, MODELS, World, at, content
 
 BIG = WHOLE * 3
 

@@ -1,0 +1,295 @@
+"""Whether a root can be believed, and which deletions are kept back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from scanner.core.changes import DELETED, Change
+from scanner.core.memory import HELD, LOSS, MISSING, OFFLINE, ONLINE, Hold
+from scanner.core.roots import Root
+from scanner.diff.losses import Limits, Loss, Verdict, hold_back
+from scanner.disk.filesystem import Stat
+from scanner.disk.mounts import Mount
+from scanner.walk.health import Health, KnownMount, Moment, examine, stayed_healthy
+from scanner.workers.requests import Failed
+from tests.support.world import DOWNLOADS, World, at, content
+
+ROOT = Root("models", "/mnt/nas/models")
+BELOW = Mount("/", "ext4", "/dev/fake1")
+SHARE = Mount("/mnt/nas", "cifs", "//nas/share")
+OTHER_SHARE = Mount("/mnt/nas", "cifs", "//nas/other")
+KNOWN = KnownMount(SHARE.point, SHARE.identity)
+KNOWN_BELOW = KnownMount(BELOW.point, BELOW.identity)
+FOLDER = Stat(True, 0, 1, 7, 8)
+A_FILE = Stat(False, 5, 1, 7, 9)
+GONE = Failed(ROOT.path, 2, "No such file or directory")
+BROKEN = Failed(ROOT.path, 5, "Input/output error")
+
+
+# Health
+
+
+@pytest.mark.parametrize(
+    ("answer", "mounts", "known", "state", "reason"),
+    [
+        (FOLDER, [BELOW, SHARE], KNOWN, ONLINE, ""),
+        (FOLDER, [BELOW, SHARE], None, ONLINE, ""),
+        # never seen: missing; seen before: offline
+        (GONE, [BELOW, SHARE], None, MISSING, "No such file"),
+        (GONE, [BELOW, SHARE], KNOWN, OFFLINE, "No such file"),
+        (BROKEN, [BELOW, SHARE], KNOWN, OFFLINE, "Input/output error"),
+        (A_FILE, [BELOW, SHARE], KNOWN, OFFLINE, "not a folder"),
+        (A_FILE, [BELOW, SHARE], None, MISSING, "not a folder"),
+        # unmounted: the empty mount point below answers
+        (FOLDER, [BELOW], KNOWN, OFFLINE, "/mnt/nas is not mounted"),
+        (GONE, [BELOW], KNOWN, OFFLINE, "/mnt/nas is not mounted"),
+        (FOLDER, [], KNOWN, OFFLINE, "/mnt/nas is not mounted"),
+        # another one in its place
+        (FOLDER, [BELOW, OTHER_SHARE], KNOWN, HELD, "another file system"),
+        (FOLDER, [BELOW, SHARE], KNOWN_BELOW, HELD, "another file system"),
+        (GONE, [BELOW, OTHER_SHARE], KNOWN, OFFLINE, "No such file"),
+        # hidden by a later mount on the same point, and seen through it again
+        (FOLDER, [BELOW, SHARE, OTHER_SHARE], KNOWN, HELD, "another file system"),
+        (FOLDER, [BELOW, OTHER_SHARE, SHARE], KNOWN, ONLINE, ""),
+        # the same share mounted elsewhere as well
+        (FOLDER, [BELOW, Mount("/mnt/b", "cifs", "//nas/share")], KNOWN, OFFLINE, "not mounted"),
+        # accepted, or lost with the state
+        (FOLDER, [BELOW, OTHER_SHARE], KnownMount("", ""), ONLINE, ""),
+        (FOLDER, [BELOW], KnownMount("", ""), ONLINE, ""),
+        (GONE, [BELOW], KnownMount("", ""), OFFLINE, "No such file"),
+    ],
+)
+def test_health_of_a_root(
+    answer: Stat | Failed,
+    mounts: list[Mount],
+    known: KnownMount | None,
+    state: str,
+    reason: str,
+) -> None:
+    health = examine(ROOT, answer, mounts, known)
+    assert health.state == state
+    assert reason in health.reason
+    assert bool(health.reason) is bool(reason)
+
+
+def test_health_names_the_mount_and_the_folder_itself() -> None:
+    health = examine(ROOT, FOLDER, iter([BELOW, SHARE]), KNOWN)
+    assert (health.mount, health.identity) == (SHARE, (7, 8))
+
+
+HEALTHY = Health(ONLINE, "", SHARE, (7, 8))
+
+
+def test_folder_replaced_on_a_disk_with_stable_inodes_is_not_believed() -> None:
+    local = replace(HEALTHY, mount=Mount("/mnt/nas", "ext4", "/dev/sdb1"))
+    assert stayed_healthy(local, local)
+    assert not stayed_healthy(local, replace(local, identity=(7, 9)))
+
+
+@pytest.mark.parametrize(
+    ("after", "is_believed"),
+    [
+        (HEALTHY, True),
+        (replace(HEALTHY, state=OFFLINE), False),
+        (replace(HEALTHY, state=HELD), False),
+        (replace(HEALTHY, mount=OTHER_SHARE), False),
+        (replace(HEALTHY, mount=BELOW), False),
+        # Where inodes are not stable, a look may give another number for the same folder.
+        (replace(HEALTHY, identity=(7, 9)), True),
+    ],
+)
+def test_walk_is_believed_only_if_nothing_changed_under_it(
+    after: Health, is_believed: bool
+) -> None:
+    assert stayed_healthy(HEALTHY, after) is is_believed
+
+
+# Loss holds
+
+LIMITS = Limits(fraction=0.5, files=20)
+START = Moment(wall=1_000 * 10**9, monotonic=100.0, interval=30.0)
+
+
+def later(seconds: float, wall: float | None = None) -> Moment:
+    shift = seconds if wall is None else wall
+    return Moment(START.wall + int(shift * 1e9), START.monotonic + seconds, START.interval)
+
+
+def gone(numbers: Iterable[int], kind: str = "file") -> list[Change]:
+    prefix = "f" if kind == "file" else "d"
+    return [Change(DELETED, kind, f"/r/{prefix}{n:03}", "r", 10) for n in numbers]
+
+
+def paths(numbers: Iterable[int]) -> frozenset[str]:
+    return frozenset(f"/r/f{n:03}" for n in numbers)
+
+
+def loss(deletions: list[Change], known: int, *, empty: bool = False, only: bool = False) -> Loss:
+    return Loss("r", deletions, known, empty, only)
+
+
+@pytest.mark.parametrize(
+    ("lost", "known", "empty", "is_held"),
+    [
+        (0, 100, False, False),
+        (1, 100, False, False),
+        (50, 100, False, False),  # half is not more than half
+        (51, 100, False, True),
+        (10, 20, False, False),
+        (11, 20, False, True),
+        (19, 19, False, False),  # few files: people do delete those
+        (18, 19, False, False),
+        (20, 20, False, True),
+        (1, 1, True, True),  # a folder that lists empty is held however few it held
+        (19, 19, True, True),
+        (3, 100, True, True),
+    ],
+)
+def test_more_than_half_of_twenty_or_all_are_held(
+    lost: int, known: int, empty: bool, is_held: bool
+) -> None:
+    verdict = hold_back(loss(gone(range(lost)), known, empty=empty), None, LIMITS, START)
+    assert verdict.held == (paths(range(lost)) if is_held else frozenset())
+    assert (verdict.hold is not None) is is_held
+
+
+def test_directories_alone_are_no_loss() -> None:
+    directories = gone(range(30), "directory")
+    for empty in (False, True):
+        assert hold_back(loss(directories, 0, empty=empty), None, LIMITS, START) == Verdict(
+            frozenset(), None
+        )
+
+
+def test_hold_keeps_directories_with_their_files_and_counts_files() -> None:
+    verdict = hold_back(
+        loss(gone(range(30)) + gone(range(5), "directory"), 30), None, LIMITS, START
+    )
+    assert len(verdict.held) == 35
+    assert verdict.hold is not None
+    assert (verdict.hold.files, verdict.hold.bytes, verdict.hold.kind) == (30, 300, LOSS)
+    assert (verdict.hold.since, verdict.hold.started) == (START.wall, START.monotonic)
+
+
+def test_limits_decide() -> None:
+    some = loss(gone(range(30)), 40)
+    assert hold_back(some, None, Limits(0.9, 20), START).hold is None
+    assert hold_back(some, None, Limits(0.5, 41), START).hold is None
+    assert hold_back(some, None, Limits(0.7, 40), START).hold is not None
+
+
+def held(numbers: Iterable[int] = range(30), *, only: bool = False, **values: object) -> Hold:
+    verdict = hold_back(loss(gone(numbers), 40, empty=only, only=only), None, LIMITS, START)
+    assert verdict.hold is not None
+    return replace(verdict.hold, **values)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("started", "moment", "is_lifted"),
+    [
+        (START.monotonic, later(29.9), False),
+        (START.monotonic, later(30), True),
+        (START.monotonic, later(300), True),
+        # the wall clock has no say while this process runs
+        (START.monotonic, later(1, wall=86_400), False),
+        (START.monotonic, later(30, wall=-86_400), True),
+        # another process began it: its monotonic clock means nothing here
+        (None, replace(later(29), monotonic=0.0), False),
+        (None, replace(later(30), monotonic=0.0), True),
+        (None, replace(later(29), monotonic=10**6), False),
+    ],
+)
+def test_hold_is_lifted_one_interval_later(
+    started: float | None, moment: Moment, is_lifted: bool
+) -> None:
+    verdict = hold_back(loss(gone(range(30)), 40), held(started=started), LIMITS, moment)
+    assert verdict.held == (frozenset() if is_lifted else paths(range(30)))
+    assert (verdict.hold is None) is is_lifted
+    if verdict.hold is not None:
+        assert (verdict.hold.since, verdict.hold.started) == (START.wall, started)
+
+
+def test_what_came_back_is_forgotten_and_the_rest_stays_held_until_due() -> None:
+    verdict = hold_back(loss(gone(range(5)), 40), held(), LIMITS, later(10))
+    assert verdict.held == paths(range(5))
+    assert verdict.hold is not None
+    assert (verdict.hold.paths, verdict.hold.files) == (paths(range(5)), 5)
+    assert hold_back(loss(gone(range(5)), 40), verdict.hold, LIMITS, later(30)).held == frozenset()
+
+
+def test_all_back_ends_the_hold() -> None:
+    assert hold_back(loss([], 40), held(), LIMITS, later(10)) == Verdict(frozenset(), None)
+
+
+def test_loss_that_spreads_is_held_too_and_judged_by_itself_when_the_hold_is_due() -> None:
+    wide = gone(range(80))
+    before_due = hold_back(loss(wide, 100), held(), LIMITS, later(10))
+    assert before_due.held == paths(range(80))
+    assert before_due.hold is not None
+    assert before_due.hold.paths == paths(range(30))
+    due = hold_back(loss(wide, 100), before_due.hold, LIMITS, later(30))
+    assert due.held == paths(range(30, 80))
+    assert due.hold is not None
+    assert due.hold.since == later(30).wall
+    few_more = gone(range(40))
+    assert hold_back(loss(few_more, 100), held(), LIMITS, later(30)) == Verdict(frozenset(), None)
+
+
+def test_new_loss_that_has_nothing_to_do_with_the_hold_is_judged_by_itself() -> None:
+    other = gone(range(50, 53))
+    assert hold_back(loss(other, 100), held(), LIMITS, later(10)) == Verdict(frozenset(), None)
+
+
+def test_only_a_person_lifts_what_needs_one() -> None:
+    hold = held(only=True)
+    assert hold.needs_accept
+    emptied = loss(gone(range(30)), 40, empty=True, only=True)
+    for moment in (later(30), later(10**6)):
+        assert hold_back(emptied, hold, LIMITS, moment).held == paths(range(30))
+    by_hand = hold_back(emptied, hold, LIMITS, later(1), accepted=hold.paths)
+    assert by_hand == Verdict(frozenset(), None)
+
+
+def test_remote_root_that_lost_much_but_is_not_empty_needs_nobody() -> None:
+    verdict = hold_back(loss(gone(range(30)), 40, only=True), None, LIMITS, START)
+    assert verdict.hold is not None
+    assert not verdict.hold.needs_accept
+
+
+def test_accepted_are_the_paths_that_a_person_saw_and_no_others() -> None:
+    hold = held()
+    verdict = hold_back(loss(gone(range(80)), 100), hold, LIMITS, later(1), accepted=hold.paths)
+    assert verdict.held == paths(range(30, 80))
+    few_more = hold_back(loss(gone(range(35)), 100), hold, LIMITS, later(1), accepted=hold.paths)
+    assert few_more == Verdict(frozenset(), None)
+
+
+def test_believed_directories_do_not_make_the_root_look_smaller() -> None:
+    """45 of 50 files are gone; that 40 folders went before, and were believed, changes nothing."""
+    folders = gone(range(40), "directory")
+    hold = replace(held(), paths=frozenset(change.path for change in folders))
+    verdict = hold_back(loss(gone(range(45)) + folders, 50), hold, LIMITS, later(30))
+    assert verdict.held == paths(range(45))
+
+
+# In a whole pass
+
+
+def test_what_moved_out_of_a_folder_whose_deletion_is_held_is_in_one_place(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for number in range(30):
+        world.files.write(at(f"Downloads/pack/f{number:02}"), content(str(number)))
+    world.files.write(at("Downloads/other"), b"1")
+    world.scan()
+    for number in range(5):
+        world.files.rename(at(f"Downloads/pack/f{number:02}"), at(f"ComfyUI/models/f{number:02}"))
+    world.files.remove(at("Downloads/pack"))
+    assert {line[0] for line in world.scan()} == {"moved"}
+    assert world.state(DOWNLOADS) == HELD
+    assert at("Downloads/pack/f00") not in world.project()
+    assert at("Downloads/pack/f05") in world.project()
+    assert {line[0] for line in world.scan()} == {"deleted"}

@@ -1,0 +1,116 @@
+"""Which folder of `scanner` may import which: everything points down this list."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+SCANNER = Path(__file__).resolve().parents[2] / "scanner"
+
+MAY_IMPORT = {
+    "errors": set(),
+    "core": {"errors"},
+    "settings": {"errors", "core"},
+    "disk": {"errors", "core"},
+    "comfyui": {"errors", "core", "settings", "disk"},
+    "output": {"errors", "core", "settings", "disk"},
+    "workers": {"errors", "core", "disk", "comfyui"},
+    "walk": {"errors", "core", "settings", "disk", "comfyui", "workers"},
+    "diff": {"errors", "core", "settings", "comfyui", "walk"},
+    "store": {"errors", "core", "disk", "comfyui", "diff", "output"},
+    "scan": {"errors", "core", "settings", "disk", "workers", "walk", "diff", "store"},
+    "service": {
+        "errors", "core", "settings", "disk", "comfyui", "workers", "walk", "output", "store",
+        "scan",
+    },
+    "console": {"errors", "core", "settings", "disk", "comfyui", "output"},
+    "commands": {
+        "errors", "core", "settings", "disk", "comfyui", "workers", "walk", "diff", "output",
+        "store", "scan", "service", "console",
+    },
+    "cli": {"errors", "console", "commands"},
+    "__main__": {"cli"},
+    "schemas": set(),
+}  # fmt: skip
+"""By folder, or file at the top: what it may import besides itself. Every import counts, also those
+inside functions and those for types alone."""
+
+NO_DISK = ("diff",)
+"""Folders that decide and never look: no file, no clock, no process, no database."""
+
+EFFECTS = {"io", "os.open", "sqlite3", "subprocess", "threading", "time", "socket", "psutil"}
+
+LIGHT = {"contextlib", "collections", "inspect", "logging", "os", "sys", "time", "typing", "typer"}
+"""What a `command.py` imports at the top besides `scanner.console`, so that help feels instant."""
+
+
+def _folder(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def _imports(path: Path, *, top_only: bool = False) -> set[str]:
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    nodes = tree.body if top_only else ast.walk(tree)
+    found: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module == "scanner":
+            found |= {f"scanner.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports name their whole module"
+            found.add(node.module or "")
+            found |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return found - {"scanner.__version__"}
+
+
+FILES = sorted(SCANNER.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SCANNER)))
+def test_folders_import_downwards(path: Path) -> None:
+    own = path.relative_to(SCANNER).parts[0].removesuffix(".py")
+    if own == "__init__":
+        return
+    ours = {_folder(name) for name in _imports(path) if name.startswith("scanner.")}
+    assert ours - {own} <= MAY_IMPORT[own]
+
+
+def test_no_files_import_each_other_in_a_circle() -> None:
+    modules = {
+        ".".join(("scanner", *path.relative_to(SCANNER).with_suffix("").parts)).removesuffix(
+            ".__init__"
+        ): path
+        for path in FILES
+    }
+    graph = {name: _imports(path) & modules.keys() for name, path in modules.items()}
+    done: set[str] = set()
+
+    def visit(name: str, above: tuple[str, ...]) -> None:
+        assert name not in above, " -> ".join((*above, name))
+        if name not in done:
+            for other in sorted(graph[name]):
+                visit(other, (*above, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("folder", NO_DISK)
+def test_deciding_has_no_effects(folder: str) -> None:
+    for path in sorted((SCANNER / folder).rglob("*.py")):
+        assert not _imports(path) & EFFECTS, path.name
+
+
+@pytest.mark.parametrize(
+    "path", sorted(SCANNER.glob("commands/*/command.py")), ids=lambda path: path.parent.name
+)
+def test_commands_are_declared_without_their_engines(path: Path) -> None:
+    heavy = {
+        name
+        for name in _imports(path, top_only=True)
+        if name.split(".")[0] not in LIGHT | {"__future__", "scanner"}
+        or (name.startswith("scanner.") and _folder(name) not in ("console", "errors"))
+    }
+    assert not heavy

@@ -1,0 +1,92 @@
+"""Makes the tables of `docs/network.md` from what `tests/whole/test_network.py` observed.
+
+All faults on all mounts are observed, and written down, by
+
+    COMFY_NETWORK=all COMFY_NETWORK_REPORT=report.json python -m pytest tests/whole/test_network.py
+    python -m tests.support.network_table report.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+Observed = Mapping[str, Any]
+Columns = Mapping[str, Callable[[Observed], str]]
+
+
+def _inventory(one: Observed) -> str:
+    return f"{one['entries_during']} of {one['entries_before']} entries, `{one['header']}`"
+
+
+def _status(one: Observed) -> str:
+    reason = f": {one['reason']}" if one["reason"] else ""
+    return f"`{one['states'][-1]}`{reason}"
+
+
+def _lines(changes: Sequence[str]) -> str:
+    return "<br>".join(changes) if changes else "nothing"
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds:.1f} s" if seconds else "-"
+
+
+FAULTS: Columns = {
+    "Fault": lambda one: str(one["fault"]),
+    "Mount": lambda one: str(one["share"]),
+    "Inventory": _inventory,
+    "Change list": lambda one: _lines(one["changes_during"]),
+    "Status": _status,
+    "`scan` exits with": lambda one: str(one["exit_code"]),
+    "Local change told after": lambda one: _seconds(one["local_seconds"]),
+    "Online again after": lambda one: _seconds(one["recovery_seconds"]),
+    "Change list then": lambda one: _lines(one["changes_after"]),
+}
+CHANGES: Columns = {
+    "Mount": lambda one: str(one["share"]),
+    "Inventory": lambda one: f"`{one['header']}`",
+    "`scan` exits with": lambda one: str(one["exit_code"]),
+    "Told after": lambda one: _seconds(one["recovery_seconds"]),
+    "Change list": lambda one: _lines(one["changes_after"]),
+}
+ENDS: Columns = {
+    "Mount": lambda one: str(one["share"]),
+    "Gone after": lambda one: _seconds(one["recovery_seconds"]),
+    "`run` exits with": lambda one: str(one["exit_code"]),
+    "Local change told after a new start": lambda one: _seconds(one["local_seconds"]),
+    "Inventory of the new start": _inventory,
+    "Change list": lambda one: _lines([*one["changes_during"], *one["changes_after"]]),
+}
+APART = {"changed on the server": CHANGES, "SIGTERM while the server is stopped": ENDS}
+"""Faults that are no faults of the mount: tables of their own."""
+
+
+def tables(observed: Sequence[Observed]) -> str:
+    """Markdown: all faults on all mounts, then the tables apart, each below its name."""
+    texts = [table([one for one in observed if one["fault"] not in APART], FAULTS)]
+    for fault, columns in APART.items():
+        own = [one for one in observed if one["fault"] == fault]
+        texts += [f"{fault[0].upper()}{fault[1:]}:", table(own, columns)]
+    return "\n\n".join(texts)
+
+
+def table(observed: Sequence[Observed], columns: Columns) -> str:
+    """A Markdown table, one row for each."""
+    rows = [list(columns), ["---" for _ in columns]]
+    rows += [[cell(one) for cell in columns.values()] for one in observed]
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("report", type=Path, help="as named by COMFY_NETWORK_REPORT")
+    print(tables(json.loads(parser.parse_args().report.read_text(encoding="utf-8"))))
+
+
+if __name__ == "__main__":
+    main()

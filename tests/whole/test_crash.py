@@ -1,0 +1,348 @@
+"""Kill -9 at any moment: the inventory is whole, every change stands once in the change list."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+
+import orjson
+import pytest
+
+from scanner.diff.replay import replay
+from scanner.output.journal_reader import read
+from tests.support.machine import (
+    PATIENCE,
+    Machine,
+    Projection,
+    assert_valid,
+    told,
+    walked,
+    write,
+)
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="there is no SIGKILL"),
+]
+
+ROUNDS = int(os.environ.get("COMFY_TORTURE", "12"))
+SEED = int(os.environ.get("COMFY_TORTURE_SEED", "20260701"))
+
+ARGUMENTS = ("--comfy-root", "ComfyUI", "--downloads", "Downloads")
+
+
+def installation(folder: Path, files: int) -> Machine:
+    """A small installation that has been scanned once; the change list rotates all the time."""
+    machine = Machine(
+        folder,
+        COMFY_INVENTORY_JOURNAL_SIZE="3kB",
+        COMFY_INVENTORY_JOURNAL_FILES="1000",
+    )
+    for kind in ("custom_nodes", "input", "output"):
+        (machine.work / "ComfyUI" / kind).mkdir(parents=True)
+    (machine.work / "Downloads" / "moved").mkdir(parents=True)
+    for number in range(files):
+        name = f"{'abcde'[number % 5]}/f{number}.safetensors"
+        write(machine.work / "ComfyUI" / "models" / "loras" / name, f"lora {number} " * 50)
+    machine.run("scan", *ARGUMENTS)
+    return machine
+
+
+def tree(machine: Machine) -> Projection:
+    """What stands below the roots, by os.walk alone."""
+    found = walked(machine.work / "Downloads")
+    for kind in ("models", "custom_nodes", "input", "output"):
+        found |= walked(machine.work / "ComfyUI" / kind)
+    return found
+
+
+def assert_exact(machine: Machine, first: Projection) -> None:
+    """The files after the last scan: whole, each change once, replaying to what is there."""
+    lines = list(read(machine.journal))
+    numbers = [(line["scan"], line["n"], line["of"]) for line in lines]
+    scans = {scan: of for scan, _, of in numbers}
+    assert list(scans) == sorted(scans)
+    assert numbers == [(scan, n, of) for scan, of in scans.items() for n in range(1, of + 1)]
+    assert len(machine.baselines()) == 5, "there was another baseline"
+    there = tree(machine)
+    assert replay(first, lines, str(machine.work)) == there
+    assert machine.inventory() == there
+    assert list(machine.work.glob("*.tmp")) == list(machine.work.glob(".*.tmp")) == []
+    assert_valid(machine)
+
+
+# At random moments
+
+
+class Edits:
+    """Random edits, each of files that no other edit touches, with the lines that they ask for."""
+
+    def __init__(self, machine: Machine, dice: random.Random) -> None:
+        self._dice = dice
+        self._work = machine.work
+        self._outside = machine.home / "outside"
+        self._outside.mkdir()
+        models = machine.work / "ComfyUI" / "models"
+        self._untouched = sorted(path for path in models.rglob("*") if path.is_file())
+        self._count = 0
+        self.expected: Counter[tuple[str, ...]] = Counter()
+
+    def make(self, count: int) -> None:
+        for _ in range(count):
+            edit = self._dice.choice((self._create, self._delete, self._modify, self._move))
+            edit()
+
+    def _expect(self, kind: str, *paths: Path) -> None:
+        self.expected[kind, *(str(path.relative_to(self._work)) for path in paths)] += 1
+
+    def _new(self) -> Path:
+        self._count += 1
+        return self._work / "Downloads" / f"new{self._count}.safetensors"
+
+    def _take(self) -> Path:
+        return self._untouched.pop(self._dice.randrange(len(self._untouched)))
+
+    def _create(self) -> None:
+        path = self._new()
+        # Written elsewhere first: a scan in between would see half of it.
+        prepared = self._outside / path.name
+        prepared.write_bytes(os.urandom(self._dice.randrange(1, 5000)))
+        prepared.rename(path)
+        self._expect("created", path)
+
+    def _delete(self) -> None:
+        path = self._take()
+        path.unlink()
+        self._expect("deleted", path)
+
+    def _modify(self) -> None:
+        path = self._take()
+        with path.open("ab") as file:
+            file.write(b"more")
+        self._expect("modified", path)
+
+    def _move(self) -> None:
+        path = self._take()
+        target = path.with_name(f"{path.stem}.moved.safetensors")
+        path.rename(target)
+        self._expect("moved", path, target)
+
+
+class Reader(threading.Thread):
+    """Another program that reads the inventory and the status over and over."""
+
+    def __init__(self, machine: Machine) -> None:
+        super().__init__()
+        self.torn: list[str] = []
+        self.times = 0
+        self._machine = machine
+        self._stop_asked = threading.Event()
+
+    def run(self) -> None:
+        while not self._stop_asked.wait(0.002):
+            try:
+                inventory = orjson.loads(self._machine.output.read_bytes())
+                header_entries = inventory["totals"]["entries"]
+                if header_entries != len(inventory["entries"]):
+                    self.torn.append(f"{header_entries} != {len(inventory['entries'])}")
+                orjson.loads(self._machine.status_file.read_bytes())
+                self.times += 1
+            except (OSError, ValueError, KeyError) as error:
+                self.torn.append(repr(error))
+
+    def __enter__(self) -> Reader:
+        self.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._stop_asked.set()
+        self.join()
+
+
+def kill_over_and_over(machine: Machine, edits: Edits, dice: random.Random) -> None:
+    """Start the loop and kill it, `ROUNDS` times, with edits made before and while it runs."""
+    for _ in range(ROUNDS):
+        edits.make(dice.randrange(3))
+        with machine.running("run", *ARGUMENTS, "--every", "1s") as running:
+            scanning = dice.random() < 0.75
+            if scanning:  # else it may be killed before its first scan
+                running.wait_for(running.scan, "the first scan")
+            end = time.monotonic() + dice.random() * (1.3 if scanning else 0.8)
+            while time.monotonic() < end:
+                if dice.random() < 0.1:
+                    edits.make(1)
+                time.sleep(0.03)
+            running.process.kill()
+            running.process.wait()
+            assert "ERROR" not in running.log(), running.log()
+            assert "damaged" not in running.log(), running.log()
+
+
+@pytest.mark.timeout(120 + 10 * ROUNDS)
+def test_kill_at_random_moments_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    dice = random.Random(SEED)
+    machine = installation(tmp_path, files=60 + 40 * ROUNDS)
+    edits = Edits(machine, dice)
+    first = machine.inventory()
+    assert first == tree(machine)
+    with Reader(machine) as reader:
+        kill_over_and_over(machine, edits, dice)
+        with machine.running("run", *ARGUMENTS, "--every", "1s") as running:
+            running.scans(2)
+            assert running.stop() == 0, running.log()
+    assert reader.torn == []
+    assert reader.times > ROUNDS
+    assert_exact(machine, first)
+    found = Counter(told(machine.changes()))
+    # A file that moves while its folders are listed is seen at both places or at none: then the
+    # first line is `created` or `deleted`, and the one that completes the pair is `moved`.
+    moves = [names[1:] for names in edits.expected if names[0] == "moved"]
+    first_halves: Counter[tuple[str, ...]] = Counter(
+        line for source, target in moves for line in (("deleted", source), ("created", target))
+    )
+    assert found - first_halves == edits.expected
+    assert not (found & first_halves) - Counter(dict.fromkeys(first_halves, 1))
+    assert len(list(machine.work.glob("*.changes.*.jsonl"))) > 1, "the change list never rotated"
+
+
+# At chosen points
+
+
+DIE = """
+import os, sys
+
+import scanner.cli, scanner.output.atomic, scanner.output.inventory_writer
+import scanner.output.journal, scanner.store.state, scanner.store.store
+from scanner.output.journal import Journal
+from scanner.store.state import State
+from scanner.store.store import Store
+
+
+def die(*_, **__):
+    os._exit(137)
+
+
+def at_the_end_of_opening(arm):
+    opening = Store.open
+    def open(self):
+        opening(self)
+        arm()
+    Store.open = open
+
+
+def half(file, data):
+    data = bytes(data)
+    file.write(data[: data.index(b"\\n") + 100])
+    die()
+
+
+def rotate_one(source, target):
+    os.replace(source, target)
+    die()
+
+
+def write_some(body, *_):
+    body.lines(["{" * 1_000_000])
+    die()
+
+
+assert all(map(callable, (Store._deliver, State.save_memory, State.clear_outbox, Journal.append,
+    scanner.output.journal._write_all, scanner.output.journal._replace,
+    scanner.output.journal.sync_file, scanner.output.inventory_writer._write_folders,
+    scanner.output.inventory_writer.InventoryWriter.write,
+    scanner.output.atomic.patiently)))
+points = {
+    "in the transaction": lambda: setattr(State, "save_memory", die),
+    "between commit and change list": lambda: setattr(Store, "_deliver", die),
+    "in the middle of the append": lambda: setattr(scanner.output.journal, "_write_all", half),
+    "before the change list is forced to the disk":
+        lambda: setattr(scanner.output.journal, "sync_file", die),
+    "after the append": lambda: setattr(State, "clear_outbox", die),
+    "in the rotation": lambda: setattr(scanner.output.journal, "_replace", rotate_one),
+    "between change list and inventory":
+        lambda: setattr(scanner.output.inventory_writer.InventoryWriter, "write", die),
+    "in the middle of the inventory":
+        lambda: setattr(scanner.output.inventory_writer, "_write_folders", write_some),
+    "before the inventory is put in its place":
+        lambda: setattr(scanner.output.atomic, "patiently", die),
+}
+at_the_end_of_opening(points[sys.argv.pop(1)])
+sys.exit(scanner.cli.main(sys.argv[1:]))
+"""
+"""Runs the command line until the point that its first argument names, and dies there."""
+
+POINTS = (
+    "in the transaction",
+    "between commit and change list",
+    "in the middle of the append",
+    "before the change list is forced to the disk",
+    "after the append",
+    "in the rotation",
+    "between change list and inventory",
+    "in the middle of the inventory",
+    "before the inventory is put in its place",
+)
+
+
+def die_at(machine: Machine, point: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", DIE, point, "scan", *ARGUMENTS],
+        cwd=machine.work,
+        env=machine.environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 137, done.stderr
+
+
+EXPECTED = [
+    ("created", "Downloads/new.safetensors"),
+    ("deleted", "ComfyUI/models/loras/a/f0.safetensors"),
+    ("modified", "ComfyUI/models/loras/b/f1.safetensors"),
+    ("moved", "ComfyUI/models/loras/c", "Downloads/moved/c"),
+    (
+        "moved",
+        "ComfyUI/models/loras/d/f3.safetensors",
+        "ComfyUI/models/loras/d/renamed.safetensors",
+    ),
+]
+
+
+def edit(machine: Machine) -> None:
+    loras = machine.work / "ComfyUI" / "models" / "loras"
+    write(machine.work / "Downloads" / "new.safetensors", "new")
+    (loras / "a" / "f0.safetensors").unlink()
+    write(loras / "b" / "f1.safetensors", "other")
+    (loras / "c").rename(machine.work / "Downloads" / "moved" / "c")
+    (loras / "d" / "f3.safetensors").rename(loras / "d" / "renamed.safetensors")
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_next_start_repairs_a_crash(tmp_path: Path, point: str) -> None:
+    machine = installation(tmp_path, files=30)
+    start = machine.inventory()
+    if point == "in the rotation":  # which comes when the list is large enough
+        for number in range(20):
+            write(machine.work / "Downloads" / f"older{number}", f"{number}")
+        machine.run("scan", *ARGUMENTS)
+        older = [("created", f"Downloads/older{number}") for number in range(20)]
+    else:
+        older = []
+    before = machine.output.read_bytes()
+    edit(machine)
+    die_at(machine, point)
+    assert machine.output.read_bytes() == before
+    if point == "in the middle of the append":
+        assert not machine.journal.read_bytes().endswith(b"\n")
+    done = machine.run("scan", *ARGUMENTS)
+    assert "damaged" not in done.stderr
+    assert told(machine.changes()) == sorted([*older, *EXPECTED])
+    assert_exact(machine, start)

@@ -1,0 +1,757 @@
+"""Random trees, edits and faults: what cannot be seen is kept, and all is well when faults end."""
+
+# mypy: disable-error-code="arg-type,union-attr,var-annotated,redundant-expr"
+from __future__ import annotations
+
+import errno
+import posixpath
+import tempfile
+from collections import defaultdict
+from pathlib import Path
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from scanner.core.paths import is_below
+from scanner.core.roots import Root
+from scanner.core.serialize import native
+from scanner.diff.replay import replay
+from scanner.disk.mounts import Mount
+from tests.support.fakes import FakeFileSystem, Node
+from tests.support.world import BASE, DOWNLOADS, MODELS, Projection, World
+
+A, B = MODELS.path + "/a", MODELS.path + "/b"
+NAS, DISK = "/mnt/nas", "/mnt/disk"
+EXTRA = Root("extra", A)
+INNER = Root("extra", B)
+ROOTS = [
+    (MODELS, DOWNLOADS),
+    (MODELS, DOWNLOADS),
+    (MODELS,),
+    (MODELS, DOWNLOADS, EXTRA),
+    (MODELS, DOWNLOADS, INNER),
+]
+RULES = [(), ("Z",), ("c/",), ("Z", "c")]
+TYPES = ["ext4", "cifs", "exfat", "fuse.sshfs"]
+
+NAMES = st.sampled_from(["a", "b", "c", "a.b", "é", "Z", "\udcff"])
+FOLDERS = st.lists(NAMES, max_size=2).map("/".join)
+TOPS = st.sampled_from([MODELS.path, DOWNLOADS.path, B, NAS, DISK, MODELS.path])
+CONTENTS = st.sampled_from([b"", b"1", b"2", b"same", b"same size", b"size same"])
+PATHS = st.builds(posixpath.join, TOPS, FOLDERS, NAMES)
+TARGETS = st.one_of(PATHS, st.sampled_from([NAS, DISK, NAS + "/a", DISK + "/a", DOWNLOADS.path, B]))
+N = st.integers(0, 40)
+DRIVES = st.sampled_from([B, NAS, DISK, DOWNLOADS.path])
+ERRORS = st.sampled_from([errno.EIO, errno.EACCES, errno.ESTALE, errno.ENOENT, errno.ENOTDIR])
+
+EDITS = st.one_of(
+    st.tuples(st.just("write"), PATHS, CONTENTS),
+    st.tuples(st.just("write"), PATHS, CONTENTS),
+    st.tuples(st.just("touch"), N),
+    st.tuples(st.just("remove"), N),
+    st.tuples(st.just("rename"), N, PATHS),
+    st.tuples(st.just("copy"), N, PATHS),
+    st.tuples(st.just("rename folder"), N, PATHS),
+    st.tuples(st.just("remove folder"), N),
+    st.tuples(st.just("swap"), N, N),
+    st.tuples(st.just("swap folders"), N, N),
+    st.tuples(st.just("link"), PATHS, TARGETS),
+    st.tuples(st.just("unlink"), N),
+    st.tuples(st.just("grow"), N),
+    st.tuples(st.just("fill"), PATHS),
+    st.tuples(st.just("wipe"), N),
+)
+EVENTS = st.one_of(
+    EDITS,
+    EDITS,
+    st.tuples(st.just("unmount"), DRIVES, st.booleans()),
+    st.tuples(st.just("mount"), DRIVES),
+    st.tuples(st.just("mount other"), DRIVES, st.booleans()),
+    st.tuples(st.just("fault"), st.sampled_from(["list", "stat"]), N, ERRORS),
+    st.tuples(st.just("no faults")),
+    st.tuples(st.just("restart")),
+    st.tuples(st.just("lost")),
+    st.tuples(st.just("rules"), st.integers(0, 3)),
+    st.tuples(st.just("follow"), st.booleans()),
+    st.tuples(st.just("roots"), st.integers(0, 4)),
+    st.tuples(st.just("accept")),
+)
+ROUNDS = st.tuples(
+    st.lists(EVENTS, max_size=5),
+    st.sampled_from([30.0, 30.0, 10.0, 700.0, 1000.0]),
+    st.one_of(
+        st.none(),
+        st.tuples(st.integers(1, 5), EDITS),
+        st.tuples(st.integers(1, 5), st.tuples(st.just("unmount"), DRIVES, st.booleans())),
+    ),
+)
+
+
+class Drive:
+    """What can be mounted at one folder, and what lies below it while it is not."""
+
+    def __init__(self, files: FakeFileSystem, mount: Mount) -> None:
+        self.files, self.mount = files, mount
+        self.own = files._node("directory")
+        self.cover: Node | None = None
+        self.other: Node | None = None
+        self.now: Mount | None = None
+        self.known = ""
+        self.forgotten = False
+        files.makedirs(mount.point)
+
+    def _place(self, node: Node) -> Node:
+        parent = self.files._resolve(posixpath.dirname(self.mount.point))
+        name = posixpath.basename(self.mount.point)
+        before = parent.children.get(name) or self.files._node("directory")
+        parent.children[name] = node
+        return before
+
+    def attach(self, *, other: bool = False, empty: bool = False) -> None:
+        if self.now:
+            self.detach()
+        node = self.own
+        mount = self.mount
+        if other:
+            node = self.other = self.other or self.files._node("directory")
+            mount = mount._replace(source=mount.source + "-other")
+        self.cover = self._place(node)
+        self.files.mount_table.append(mount)
+        self.now = mount
+        self.forgotten = False
+
+    def detach(self, *, removes: bool = False) -> None:
+        if self.now:
+            self.files.mount_table.remove(self.now)
+            self.now = None
+            self._place(self.cover)
+        if removes and not self.cover.children:
+            parent = self.files._resolve(posixpath.dirname(self.mount.point))
+            if parent.children.pop(posixpath.basename(self.mount.point), None):
+                self.files._change(parent)
+
+
+class Fuzz:
+    def __init__(self, folder: Path, types, present, slow, moves_mtimes, granularity, shuffles):
+        self.files = files = FakeFileSystem()
+        for root in (MODELS, DOWNLOADS):
+            files.makedirs(root.path)
+        self.drives = {}
+        files.mount_table = [Mount("/", types[0], "/dev/fake1")]
+        for index, point in enumerate((B, NAS, DISK, DOWNLOADS.path)):
+            if index in present:
+                type_ = "ext4" if point == DISK else types[1 + index % 3]
+                self.drives[point] = Drive(files, Mount(point, type_, f"src{index}"))
+            else:
+                files.makedirs(point)
+        for drive in self.drives.values():
+            drive.attach()
+            files.write(drive.mount.point + "/keep", b"keep" + drive.mount.source.encode())
+        files.write(MODELS.path + "/keep", b"keep")
+        files.latency = 1.0 if slow else 0.0
+        self.slow = slow
+        files.moves_directory_mtimes = moves_mtimes
+        files.granularity = granularity
+        files.shuffles_inodes = shuffles
+        self.world = World(folder, files)
+        self.excused: list[str] = []
+        self.last = 0
+        self.rules: tuple[str, ...] = ()
+        self.follow = True
+
+    # what edits may touch
+
+    def tops(self):
+        return [MODELS.path, DOWNLOADS.path, NAS, DISK]
+
+    def nodes(self):
+        found = {}
+
+        def below(path, node):
+            for name, child in node.children.items():
+                child_path = posixpath.join(path, name)
+                found[child_path] = child
+                if child.kind == "directory":
+                    below(child_path, child)
+
+        for top in self.tops():
+            try:
+                below(top, self.files._resolve(top))
+            except OSError:
+                pass
+        return {p: n for p, n in found.items() if not p.endswith("/keep")}
+
+    def fixed(self, path):
+        """At or above a mount point: cannot be removed."""
+        return any(is_below(drive.mount.point, path) for drive in self.drives.values())
+
+    def free(self, path, nodes):
+        if any(path == d.mount.point for d in self.drives.values()):
+            return False
+        above = posixpath.dirname(path)
+        while above not in ("/", "/mnt", "/home/u"):
+            if above in nodes and nodes[above].kind != "directory":
+                return False
+            above = posixpath.dirname(above)
+        try:
+            for top in self.tops():
+                if is_below(path, top):
+                    self.files._resolve(top)
+        except OSError:
+            return False
+        for d in self.drives.values():
+            if is_below(path, d.mount.point):
+                try:
+                    self.files._resolve(d.mount.point)
+                except OSError:
+                    return False
+        return path not in nodes or nodes[path].kind != "directory"
+
+    def edit(self, edit):
+        files = self.files
+        kind, *args = edit
+        nodes = self.nodes()
+
+        def pick(index, what):
+            some = sorted(
+                p
+                for p, n in nodes.items()
+                if n.kind == what and not (what == "directory" and self.fixed(p))
+            )
+            return some[index % len(some)] if some else None
+
+        def drop_replaced(path):
+            if path in nodes and nodes[path].kind == "link":
+                files.remove(path)
+
+        if kind == "write":
+            if self.free(args[0], nodes):
+                drop_replaced(args[0])
+                files.write(args[0], args[1])
+        elif kind == "fill":
+            if self.free(args[0], nodes) and args[0] not in nodes:
+                for number in range(30):
+                    files.write(f"{args[0]}/f{number}", b"%d" % number)
+        elif kind == "wipe":
+            path = pick(args[0], "directory")
+            if path:
+                node = files._resolve(path)
+                for name, _child in list(node.children.items()):
+                    if not self.fixed(posixpath.join(path, name)):
+                        del node.children[name]
+                files._change(node)
+        elif kind == "link":
+            if self.free(args[0], nodes) and args[0] not in nodes and not is_below(args[0], NAS):
+                files.symlink(args[1], args[0])
+        elif kind == "unlink":
+            path = pick(args[0], "link")
+            if path:
+                files.remove(path)
+        elif kind in ("touch", "remove", "grow"):
+            path = pick(args[0], "file")
+            if path and kind == "touch":
+                files.touch(path)
+            elif path and kind == "remove":
+                files.remove(path)
+            elif path:
+                files.write(path, nodes[path].content + b"+")
+        elif kind in ("rename", "copy"):
+            path = pick(args[0], "file")
+            if path and self.free(args[1], nodes) and path != args[1]:
+                drop_replaced(args[1])
+                if kind == "rename":
+                    files.rename(path, args[1])
+                else:
+                    files.write(args[1], nodes[path].content, nodes[path].mtime)
+        elif kind == "remove folder":
+            path = pick(args[0], "directory")
+            if path:
+                files.remove(path)
+        elif kind == "rename folder":
+            path = pick(args[0], "directory")
+            if (
+                path
+                and self.free(args[1], nodes)
+                and args[1] not in nodes
+                and not is_below(args[1], path)
+            ):
+                files.rename(path, args[1])
+        elif kind in ("swap", "swap folders"):
+            what = "file" if kind == "swap" else "directory"
+            one, two = pick(args[0], what), pick(args[1], what)
+            if one and two and not is_below(one, two) and not is_below(two, one):
+                files.rename(one, "/swap")
+                files.rename(two, one)
+                files.rename("/swap", two)
+        elif kind == "unmount":
+            if args[0] in self.drives:
+                self.drives[args[0]].detach(removes=args[1])
+        else:
+            return False
+        return True
+
+    def event(self, event):
+        world, files = self.world, self.files
+        if self.edit(event):
+            return
+        kind, *args = event
+        if kind == "mount" and args[0] in self.drives:
+            self.drives[args[0]].attach()
+        elif kind == "mount other" and args[0] in self.drives:
+            self.drives[args[0]].attach(other=True)
+        elif kind == "fault":
+            what, index, number = args
+            if self.changed_rules:
+                return
+            some = sorted(p for p in world.project())
+            dirs = sorted(world.store.snapshot)
+            some = dirs if what == "list" else some + [r.path for r in world.roots]
+            if some:
+                files.faults[what, some[index % len(some)]] = number
+        elif kind == "no faults":
+            files.faults.clear()
+        elif kind == "restart":
+            world.restart()
+        elif kind == "lost":
+            self.was_lost = True
+            world.store.close()
+            for ending in ("", "-wal", "-shm"):
+                Path(world.outputs.state + ending).unlink(missing_ok=True)
+            world.open()
+        elif kind == "rules":
+            self.changed_rules = True
+            files.faults.clear()  # what cannot be read when rules change keeps its old ones
+            self.rules = RULES[args[0]]
+            world.restart(ignore=self.rules)
+        elif kind == "follow":
+            self.follow = args[0]
+            world.restart(follow_links=self.follow)
+        elif kind == "roots":
+            for drive in self.drives.values():
+                if drive.now != drive.mount:
+                    return  # open: a new root at a held place does not inherit its identity
+            world.store.close()
+            world.roots = ROOTS[args[0]]
+            world.open()
+        elif kind == "accept":
+            self.accept(everything=True)
+
+    def accept(self, *, everything=False):
+        memory = self.world.store.memory
+        state = self.world.store.state
+        for id_, record in memory.roots.items():
+            if id_ in memory.holds:
+                state.ask(0, id_, "", memory.holds[id_].paths)
+            elif record.state == "held":
+                state.ask(0, id_, "", frozenset())
+                for drive in self.drives.values():
+                    lives = record.target or record.path
+                    if is_below(lives, drive.mount.point) and drive.now:
+                        drive.known = drive.now.identity
+                        self.believed.add(drive.now.identity)
+            elif everything and record.state in ("offline", "missing"):
+                state.ask(0, "", record.path, frozenset())
+                self.excused.append(record.path)
+                for drive in self.drives.values():
+                    if is_below(record.target or record.path, drive.mount.point):
+                        drive.forgotten = True
+        if everything:
+            for path in memory.unreachable:
+                state.ask(0, "", path, frozenset())
+                self.excused.append(path)
+
+    believed: set[str]
+    was_lost = False
+    changed_rules = False
+
+    # the oracle
+
+    def lost_drive(self, path):
+        """Whether `path` (by words) lies on a drive that is away or another one."""
+        best = None
+        for drive in self.drives.values():
+            if is_below(path, drive.mount.point) and (
+                best is None or len(drive.mount.point) > len(best.mount.point)
+            ):
+                best = drive
+        if best is None or best.forgotten or best.mount.point not in self.walked_drives:
+            return False
+        if best.now is None:
+            return True
+        return best.now.identity not in self.walked_drives[best.mount.point] | self.believed
+
+    def note_drives(self):
+        """Which identities the memory knows, per drive."""
+        self.walked_drives = defaultdict(set)
+        for record in self.world.store.memory.roots.values():
+            for point, drive in self.drives.items():
+                if (
+                    record.walked
+                    and record.mount_identity
+                    and record.mount_identity.split(" ")[1].startswith(drive.mount.source)
+                ):
+                    self.walked_drives[point].add(record.mount_identity)
+
+    def owner(self, path):
+        best = None
+        for root in self.world.roots:
+            if (
+                is_below(path, root.path)
+                and path != root.path
+                and (best is None or len(root.path) > len(best.path))
+            ):
+                best = root
+        return best
+
+    def ignored(self, name, child):
+        for rule in self.rules:
+            if rule == name or (
+                rule.endswith("/") and rule[:-1] == name and child.kind == "directory"
+            ):
+                return True
+        return False
+
+    def walk(self):
+        """(entries, unknown): the projection, and tops of which nothing can be said."""
+        files = self.files
+        found: Projection = {}
+        unknown: set[str] = set()
+        self.broken = set()
+        self.mixed = set()
+        root_paths = {root.path for root in self.world.roots}
+
+        def below(path, ancestors, linked=0):
+            if (("list", path) in files.faults and (not self.slow or path in root_paths)) or (
+                ("stat", path) in files.faults and path in root_paths
+            ):
+                unknown.add(path)
+                return
+            if (
+                path in {d.mount.point for d in self.drives.values()}
+                and ("stat", path) in files.faults
+            ):
+                unknown.add(path)
+                return
+            if self.lost_drive(path):
+                unknown.add(path)
+                return
+            try:
+                node = files._resolve(path)
+            except OSError:
+                unknown.add(path)
+                return
+            if node.kind != "directory":
+                unknown.add(path)
+                return
+            for d in self.drives.values():
+                p = d.mount.point
+                if (
+                    posixpath.dirname(p) == path
+                    and posixpath.basename(p) not in node.children
+                    and self.lost_drive(p)
+                ):
+                    unknown.add(p)
+            for name, child in node.children.items():
+                child_path = posixpath.join(path, name)
+                if child_path in root_paths:
+                    continue
+                if self.ignored(name, child):
+                    continue
+                if ("stat", child_path) in files.faults and child.kind != "directory":
+                    unknown.add(child_path)
+                    continue
+                if child.kind == "directory":
+                    found[child_path] = ("directory", 0, 0)
+                    if linked and child.inode in ancestors:
+                        continue
+                    below(child_path, (*ancestors, child.inode), linked)
+                elif child.kind == "file":
+                    found[child_path] = ("file", len(child.content), child.mtime)
+                else:
+                    if self.lost_drive(child.target):
+                        unknown.add(child_path)
+                        continue
+                    try:
+                        target = files._resolve(child_path)
+                    except OSError:
+                        found[child_path] = ("symlink", 0, child.mtime)
+                        self.broken.add(child_path)
+                        continue
+                    if target.kind == "file":
+                        found[child_path] = ("symlink", len(target.content), target.mtime)
+                    else:
+                        found[child_path] = ("symlink", 0, child.mtime)
+                        if linked:
+                            self.mixed.add(child_path)
+                            unknown.add(child_path)
+                            continue
+                        if self.follow and target.inode not in ancestors:
+                            below(child_path, (*ancestors, target.inode), linked + 1)
+
+        for root in self.world.roots:
+            chain = ["/"]
+            for part in root.path.strip("/").split("/"):
+                chain.append(posixpath.join(chain[-1], part))
+            try:
+                inodes = tuple(files._resolve(path).inode for path in chain)
+            except OSError:
+                unknown.add(root.path)
+                continue
+            below(root.path, inodes)
+        return found, unknown
+
+    def scan(self, advance, during=None):
+        world, files = self.world, self.files
+        files.advance(advance)
+        self.changed_rules = False
+        self.note_drives()
+        before = world.project()
+        tree0, unknown0 = self.walk()
+        if during is not None:
+            count, edit = during
+            left = [count]
+
+            def hook(path):
+                left[0] -= 1
+                if left[0] == 0:
+                    self.edit(edit)
+
+            files.on_list = hook
+        try:
+            world.scan(advance=0)
+        finally:
+            files.on_list = None
+        tree1, unknown1 = self.walk()
+        assert world.result.scan > self.last or self.was_lost
+        self.was_lost = False
+        self.last = world.result.scan
+        lines = world.lines
+        by_path = defaultdict(list)
+        for line in lines:
+            if line["kind"] != "baseline":
+                by_path[native(line, BASE)].append(line["kind"])
+        for path, kinds in by_path.items():
+            rest = [kind for kind in kinds if kind != "deleted"]
+            assert len(kinds) - len(rest) <= 1 and len(rest) <= 1, (path, kinds)
+            assert len(kinds) == 1 or rest in (["created"], ["moved"]), (path, kinds)
+        after = world.project()
+
+        def kept(path, tree, unknown):
+            if path in tree:
+                return True
+            drives = [p for p in self.drives if is_below(path, p) and path != p]
+            return any(
+                is_below(path, top) and not any(is_below(d, top) and d != top for d in drives)
+                for top in unknown
+            )
+
+        changed = {
+            native(line, BASE): line["reason"] for line in lines if line["kind"] == "baseline"
+        }
+        for path in before.keys() - after.keys():
+            owner = self.owner(path)
+            if owner is None or path in {r.path for r in world.roots}:
+                continue
+            if any(is_below(path, top) for top in self.excused):
+                continue
+            if self.is_ignored_path(path):
+                continue
+            if not self.follow:
+                continue
+            if kept(path, tree0, unknown0) and kept(path, tree1, unknown1):
+                raise AssertionError(f"lost {path!r}: {lines}")
+        if changed and before:
+            replayed = replay(before, lines, BASE)
+
+            def outside(p):
+                return not any(
+                    is_below(p, top) and reason != "state lost" for top, reason in changed.items()
+                )
+
+            one = {p: v for p, v in replayed.items() if outside(p)}
+            two = {p: v for p, v in after.items() if outside(p)}
+            if set(changed.values()) <= {"state lost", "mounted"} and not self.rules:
+                assert one == two, ("replay", changed)
+        if not world.store.state.requests():
+            self.excused.clear()
+        return lines
+
+    def is_ignored_path(self, path):
+        return any(part == rule.rstrip("/") for rule in self.rules for part in path.split("/"))
+
+    def settle(self):
+        files, world = self.files, self.world
+        files.faults.clear()
+        for drive in self.drives.values():
+            if drive.now is None:
+                drive.attach()
+        if self.slow or not files.moves_directory_mtimes:
+            world.restart()
+        for _ in range(7):
+            self.accept()
+            self.scan(700.0)
+        tree, unknown = self.walk()
+        shown = world.project()
+        doubt = self.broken | unknown
+        certain = {p for p in tree.keys() | shown.keys() if not any(is_below(p, d) for d in doubt)}
+        one = {p: shown.get(p) for p in certain}
+        two = {p: tree.get(p) for p in certain}
+        assert one == two, {p: (one[p], two[p]) for p in certain if one[p] != two[p]}
+        for _ in range(2):
+            assert list(self.scan(30.0)) == []
+        for id_, record in world.store.memory.roots.items():
+            is_absent = record.reason == "No such file or directory"
+            assert is_absent or record.state in ("online", "missing"), (id_, record)
+        assert not world.store.state.requests()
+
+
+EXAMPLES = 100
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=list(HealthCheck),
+)
+@given(
+    types=st.tuples(*[st.sampled_from(TYPES)] * 4),
+    present=st.sets(st.integers(0, 3)),
+    start=st.lists(EDITS, max_size=8),
+    rounds=st.lists(ROUNDS, min_size=1, max_size=6),
+    slow=st.booleans(),
+    moves_mtimes=st.booleans(),
+    granularity=st.sampled_from([1, 1, 2_000_000_000]),
+    shuffles=st.booleans(),
+)
+def test_faults(types, present, start, rounds, slow, moves_mtimes, granularity, shuffles) -> None:
+    run(types, present, start, rounds, slow, moves_mtimes, granularity, shuffles)
+
+
+def run(
+    types, present, start, rounds, slow=False, moves_mtimes=True, granularity=1, shuffles=False
+):
+    with tempfile.TemporaryDirectory() as folder:
+        fuzz = Fuzz(
+            Path(folder),
+            types,
+            present,
+            slow,
+            moves_mtimes,
+            granularity,
+            shuffles and types[0] == "exfat",
+        )
+        fuzz.believed = set()
+        try:
+            for edit in start:
+                fuzz.edit(edit)
+            fuzz.scan(30.0)
+            for events, advance, during in rounds:
+                for event in events:
+                    fuzz.files.advance(0.01)
+                    fuzz.event(event)
+                fuzz.scan(advance, during)
+            fuzz.settle()
+        finally:
+            fuzz.world.store.close()
+
+
+def lose_state(world: World) -> None:
+    world.store.close()
+    for ending in ("", "-wal", "-shm"):
+        Path(world.outputs.state + ending).unlink(missing_ok=True)
+
+
+def test_lost_state_is_one_baseline_and_not_one_in_every_scan(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.scan()
+    lose_state(world)
+    world.open()
+    world.scan()
+    assert {reason for _, reason in world.baselines()} == {"state lost"}
+    world.scan()
+    assert world.lines == []
+
+
+def test_rules_that_change_with_a_lost_state_are_applied(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.files.write(MODELS.path + "/x/Z", b"1")
+    world.scan()
+    lose_state(world)
+    world.open()
+    world.restart(ignore=("Z",))
+    world.scan()
+    assert MODELS.path + "/x/Z" not in world.project()
+
+
+def test_new_rules_reach_a_mount_that_is_walked_in_a_later_pass(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.files.mount_table.append(Mount(B, "cifs", "//nas/m"))
+    world.files.write(B + "/Z", b"1")
+    world.files.write(MODELS.path + "/keep", b"1")
+    world.scan()
+    world.restart(ignore=("Z",))
+    places = world.scanner.zones().all
+    world.scanner.scan([place for place in places if place.path != B], interval=30)
+    world.scanner.scan([place for place in places if place.path == B], interval=30)
+    assert world.scan() == []
+    assert B + "/Z" not in world.project()
+
+
+def test_links_to_a_share_are_left_when_links_are_not_followed_any_more(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.files.mount_table.append(Mount(NAS, "cifs", "//nas/m"))
+    world.files.write(NAS + "/x", b"1")
+    world.files.symlink(NAS, A)
+    world.scan()
+    world.scan()
+    world.restart(follow_links=False)
+    for _ in range(3):
+        world.scan()
+    assert A in world.project()
+    assert A + "/x" not in world.project()
+
+
+def test_accepted_root_that_cannot_be_listed_comes_back_with_a_baseline(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.files.write(DOWNLOADS.path + "/x", b"1")
+    world.scan()
+    world.files.faults["list", DOWNLOADS.path] = errno.EACCES
+    world.scan()
+    world.store.state.ask(0, "", DOWNLOADS.path, frozenset())
+    assert world.scan() == [("deleted", "Downloads/x")]
+    world.files.faults.clear()
+    world.scan()
+    assert world.baselines() == [("Downloads", "added")]
+
+
+def test_hold_of_losses_does_not_hide_that_the_file_system_is_another(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    mount = Mount(DOWNLOADS.path, "ext4", "one")
+    world.files.mount_table.append(mount)
+    world.files.write(DOWNLOADS.path + "/x", b"1")
+    world.scan()
+    world.files.remove(DOWNLOADS.path + "/x")
+    world.scan()
+    assert DOWNLOADS.id in world.store.memory.holds
+    world.files.mount_table[-1] = mount._replace(source="two")
+    world.scan(advance=1)
+    assert world.state(DOWNLOADS) == "held"
+    assert DOWNLOADS.id not in world.store.memory.holds  # `accept` would ask for that one only
+
+
+def test_mount_that_becomes_a_root_is_no_place_below_another_any_more(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    mount = Mount(B, "ext4", "one")
+    world.files.mount_table.append(mount)
+    world.files.write(B + "/x", b"1")
+    world.scan()
+    world.files.faults["stat", B] = errno.EIO
+    world.scan()
+    world.store.close()
+    world.roots = (MODELS, DOWNLOADS, INNER)
+    world.open()
+    world.files.faults.clear()
+    world.scan()
+    assert {record.state for record in world.store.memory.roots.values()} == {"online"}
