@@ -1,4 +1,7 @@
-"""Which folder of `scanner` may import which: everything points down this list."""
+"""The wings of `scanner` import each other in one direction only, and keep apart what each may do.
+
+A wing is a folder of `scanner`, or a file beside the folders.
+"""
 
 import ast
 from pathlib import Path
@@ -32,19 +35,19 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "schemas": set(),
 }  # fmt: skip
-"""By folder, or file at the top: what it may import besides itself. Every import counts, also those
-inside functions and those for types alone."""
+"""The wings that each wing may import besides itself. Wings stand in the order in which they build on
+each other. Imports inside functions and imports for types alone count too."""
 
-NO_DISK = ("diff",)
-"""Folders that decide and never look: no file, no clock, no process, no database."""
+WITHOUT_EFFECTS = ("diff",)
+"""Wings of pure functions: they use no file, clock, process or database."""
 
 EFFECTS = {"io", "os.open", "sqlite3", "subprocess", "threading", "time", "socket", "psutil"}
 
 LIGHT = {"contextlib", "collections", "inspect", "logging", "os", "sys", "time", "typing", "typer"}
-"""What a `command.py` imports at the top besides `scanner.console`, so that help feels instant."""
+"""A `command.py` may import these at the top, and `scanner.console`: help has to appear at once."""
 
 
-def _folder(module: str) -> str:
+def _wing(module: str) -> str:
     return module.split(".")[1] if "." in module else ""
 
 
@@ -58,7 +61,7 @@ def _imports(path: Path, *, top_only: bool = False) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and node.module == "scanner":
             found |= {f"scanner.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{path}: imports name their whole module"
+            assert node.level == 0, f"{path}: relative imports are not used"
             found.add(node.module or "")
             found |= {f"{node.module}.{alias.name}" for alias in node.names}
     return found - {"scanner.__version__"}
@@ -68,15 +71,15 @@ FILES = sorted(SCANNER.rglob("*.py"))
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SCANNER)))
-def test_folders_import_downwards(path: Path) -> None:
+def test_wings_import_only_those_below(path: Path) -> None:
     own = path.relative_to(SCANNER).parts[0].removesuffix(".py")
     if own == "__init__":
         return
-    ours = {_folder(name) for name in _imports(path) if name.startswith("scanner.")}
+    ours = {_wing(name) for name in _imports(path) if name.startswith("scanner.")}
     assert ours - {own} <= MAY_IMPORT[own]
 
 
-def test_no_files_import_each_other_in_a_circle() -> None:
+def test_no_modules_import_each_other_in_a_circle() -> None:
     modules = {
         ".".join(("scanner", *path.relative_to(SCANNER).with_suffix("").parts)).removesuffix(
             ".__init__"
@@ -97,20 +100,20 @@ def test_no_files_import_each_other_in_a_circle() -> None:
         visit(name, ())
 
 
-@pytest.mark.parametrize("folder", NO_DISK)
-def test_deciding_has_no_effects(folder: str) -> None:
-    for path in sorted((SCANNER / folder).rglob("*.py")):
+@pytest.mark.parametrize("wing", WITHOUT_EFFECTS)
+def test_pure_wings_import_nothing_with_effects(wing: str) -> None:
+    for path in sorted((SCANNER / wing).rglob("*.py")):
         assert not _imports(path) & EFFECTS, path.name
 
 
 @pytest.mark.parametrize(
     "path", sorted(SCANNER.glob("commands/*/command.py")), ids=lambda path: path.parent.name
 )
-def test_commands_are_declared_without_their_engines(path: Path) -> None:
+def test_command_modules_import_their_engines_late(path: Path) -> None:
     heavy = {
         name
         for name in _imports(path, top_only=True)
         if name.split(".")[0] not in LIGHT | {"__future__", "scanner"}
-        or (name.startswith("scanner.") and _folder(name) not in ("console", "errors"))
+        or (name.startswith("scanner.") and _wing(name) not in ("console", "errors"))
     }
     assert not heavy
