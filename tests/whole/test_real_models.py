@@ -7,7 +7,7 @@ from typing import Any
 
 from scanner.output.inventory_reader import read_entries
 from scripts.build_sample import build
-from tests.comfyui.test_headers import package
+from tests.support.headers import package
 from tests.support.machine import Machine, assert_valid
 
 LORA = "ComfyUI/models/loras/style.safetensors"
