@@ -7,13 +7,13 @@ SAMPLE := .sample
 SAMPLE_BUILT := $(SAMPLE)/.built
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint bench network netbench torture fuzz clean
+.PHONY: help install run test test-all lint bench bench-full network netbench torture fuzz clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  Variables: PYTHON=python3.12 (default python3), COMFY_ROOT=... for run,"
-	@echo "  ARGS='...' is added to the command of run, test and bench."
+	@echo "  ARGS='...' is added to the command of run, test, test-all and bench."
 
 install: $(INSTALLED) ## Set up .venv with comfy-inventory and the tools for development
 
@@ -57,8 +57,14 @@ $(SAMPLE_BUILT): scripts/build_sample.py tests/data/comfyui_install.tsv
 	$(VENV_PYTHON) scripts/build_sample.py $(SAMPLE)
 	@touch $@
 
-test: install ## Run the tests
-	$(VENV_PYTHON) -m pytest $(ARGS)
+# One worker a processor. Tests that share something expensive form a group and stay together.
+PYTEST := $(VENV_PYTHON) -m pytest -n logical --dist loadgroup
+
+test: install ## Run the quick tests, in two minutes or so
+	$(PYTEST) -m 'not slow' $(ARGS)
+
+test-all: install ## Run all tests: also those of clocks, kills, real mounts and packages
+	$(PYTEST) $(ARGS)
 
 lint: install ## Check style, formatting and types
 	$(VENV_PYTHON) -m ruff check
@@ -79,7 +85,6 @@ bench: $(if $(ROOT),install,$(BENCH_INSTALLED)) ## Measure against others, in mi
 	    exec $(VENV_PYTHON) -m benchmarks $(ARGS); \
 	fi
 
-.PHONY: bench-full
 bench-full: $(BENCH_INSTALLED) ## The same up to a million files; writes benchmarks/RESULTS.md
 	$(VENV_PYTHON) -m benchmarks --full $(ARGS)
 
@@ -95,6 +100,6 @@ torture: install ## Kill the program a hundred times and see that nothing is los
 fuzz: install ## Read a million damaged headers of models and see that nothing breaks
 	$(VENV_PYTHON) -m tests.support.fuzz_headers 1000000
 
-clean: ## Remove .venv, the sample, caches and builds
-	rm -rf $(VENV) $(SAMPLE) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+clean: ## Remove virtual environments, the sample, caches and builds
+	rm -rf $(VENV) .venv-* $(SAMPLE) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find scanner scripts benchmarks tests -name __pycache__ -prune -exec rm -rf {} +

@@ -171,6 +171,7 @@ def test_root_that_is_not_there_is_3(scanned: Machine) -> None:
     assert told(scanned.changes()) == [("created", "ComfyUI/input/new.png")]
 
 
+@pytest.mark.slow
 def test_second_instance_is_4_and_readers_are_let_in(machine: Machine) -> None:
     with machine.running("run", "--every", "1s") as running:
         running.scans(1)
@@ -183,6 +184,7 @@ def test_second_instance_is_4_and_readers_are_let_in(machine: Machine) -> None:
         assert running.stop() == 0
 
 
+@pytest.mark.slow
 def test_loop_may_find_its_interval_itself(machine: Machine) -> None:
     """Before anything is measured it is half a minute, and the greeting says what decides."""
     with machine.running("run", "--every", "auto") as running:
@@ -195,6 +197,7 @@ def test_loop_may_find_its_interval_itself(machine: Machine) -> None:
     assert "as often as 2.0 % of the time allows" in running.log()
 
 
+@pytest.mark.slow
 def test_killed_instance_leaves_no_lock_behind(machine: Machine) -> None:
     with machine.running("run", "--every", "1s") as running:
         running.scans(1)
@@ -506,6 +509,7 @@ def test_accepted_loss_is_committed_by_the_next_scan(scanned: Machine) -> None:
     scanned.run("accept", expect=2)
 
 
+@pytest.mark.slow
 def test_loss_in_the_loop_is_held_for_one_interval(machine: Machine) -> None:
     with machine.running("run", "--every", "1s") as running:
         running.scans()
@@ -519,6 +523,7 @@ def test_loss_in_the_loop_is_held_for_one_interval(machine: Machine) -> None:
         assert running.stop() == 0
 
 
+@pytest.mark.slow
 def test_running_scanner_applies_what_is_accepted(machine: Machine) -> None:
     """The entries of a root that went away are kept until a person says that it is gone."""
     models = machine.work / "ComfyUI" / "models"
@@ -745,6 +750,7 @@ def test_scan_imports_no_scheduler(scanned: Machine) -> None:
     assert "yaml" in imported(scanned, "roots")
 
 
+@pytest.mark.slow
 def test_loop_imports_no_event_watcher(machine: Machine) -> None:
     machine.environ["PYTHONPROFILEIMPORTTIME"] = "1"
     with machine.running("run", "--every", "1s") as running:

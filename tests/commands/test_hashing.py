@@ -78,6 +78,7 @@ def test_verify_finds_what_rotted(machine: Machine) -> None:
     assert not [c for c in read(machine.work / "comfy_inventory.changes.jsonl") if c["scan"] > 1]
 
 
+@pytest.mark.slow
 def test_hash_beside_run_reaches_the_inventory_through_it(machine: Machine) -> None:
     with machine.running("run", "--every", "1s") as running:
         running.scans(2)
@@ -86,6 +87,7 @@ def test_hash_beside_run_reaches_the_inventory_through_it(machine: Machine) -> N
     assert "hash" in entry(machine, LORA)
 
 
+@pytest.mark.slow
 def test_the_setting_hashes_between_scans(machine: Machine) -> None:
     (machine.work / "comfy_inventory.toml").write_text('hash = ["sha256"]\n')
     with machine.running("run", "--every", "1s") as running:
@@ -96,6 +98,7 @@ def test_the_setting_hashes_between_scans(machine: Machine) -> None:
     assert "hash" not in entry(machine, LORA)
 
 
+@pytest.mark.slow
 def test_what_was_hashed_before_a_kill_is_not_read_again(machine: Machine) -> None:
     large = machine.work / "ComfyUI/models/loras/large.safetensors"
     large.write_bytes(os.urandom(3 << 20))

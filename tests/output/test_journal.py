@@ -252,6 +252,7 @@ def test_a_folder_in_its_place_is_an_output_error(path):
 # Recovering
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [10**6, 1])
 @pytest.mark.parametrize("is_pending", [True, False])
 def test_killed_at_any_byte_of_the_last_scan(tmp_path, limit, is_pending):
@@ -421,6 +422,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")
 def test_kill_minus_nine(path):
     scan = 1

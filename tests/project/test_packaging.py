@@ -17,7 +17,11 @@ import scanner
 CHECKOUT = Path(__file__).resolve().parents[2]
 CANNOT_REACH_INDEX = ("No matching distribution found", "Connection", "Temporary failure")
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.xdist_group("packaging"),
+    pytest.mark.timeout(300),
+]
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from tests.support.machine import (
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("end to end"),
     pytest.mark.skipif(sys.platform == "win32", reason="signals and a POSIX shell are used"),
 ]
 
