@@ -35,8 +35,8 @@ MAY_IMPORT = {
     "__main__": {"cli"},
     "schemas": set(),
 }  # fmt: skip
-"""The wings that each wing may import besides itself. Wings stand in the order in which they build on
-each other. Imports inside functions and imports for types alone count too."""
+"""The wings that each wing may import besides itself, from the ground up. Imports inside functions
+and imports for types alone count too."""
 
 WITHOUT_EFFECTS = ("diff",)
 """Wings of pure functions: they use no file, clock, process or database."""
