@@ -583,6 +583,7 @@ class TmpfsMount(Mount):
 
     def __init__(self, source: Path, point: Path) -> None:
         require_root()
+        require("mount", "umount")
         super().__init__(source, point)
         self._tmpfs = source
 
@@ -604,7 +605,7 @@ class ImageMount(Mount):
 
     def __init__(self, kind: Literal["exfat", "vfat", "ext4"], source: Path, point: Path) -> None:
         require_root()
-        self._mkfs, self._losetup = require(f"mkfs.{kind}", "losetup")
+        self._mkfs, self._losetup, *_ = require(f"mkfs.{kind}", "losetup", "mount", "umount")
         if _kernel_has(kind):
             self._driver = ["mount", "-t", kind]
         elif kind == "exfat":
