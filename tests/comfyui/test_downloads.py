@@ -22,6 +22,7 @@ from scanner.core.snapshot import (
     Row,
     listing_of,
 )
+from tests.support.build import file_row, folder_row
 
 HUB = "/models/.cache/huggingface/download"
 
@@ -124,7 +125,7 @@ def test_file_beside_that_of_aria2_is_the_unfinished_one() -> None:
 
 
 def test_folder_beside_the_file_of_aria2_is_none() -> None:
-    rows = [Row("x", DIRECTORY, 0, 0, 0), Row("x.aria2", FILE, 9, 0, 0)]
+    rows = [folder_row("x"), file_row("x.aria2", 9)]
     assert set(unfinished(listing_of(rows), "/models")) == {"x.aria2"}
 
 
@@ -132,9 +133,9 @@ def test_folder_beside_the_file_of_aria2_is_none() -> None:
     "part", ["x.st.part", "x.st.crdownload", "x.Zr8kq2Xs.st.part", "x.st.3f9a1c.part"]
 )
 def test_final_name_is_unfinished_only_while_it_is_empty(part: str) -> None:
-    rows = [Row("x.st", FILE, 0, 0, 0), Row(part, FILE, 9, 0, 0), Row("x", FILE, 9, 0, 0)]
+    rows = [file_row("x.st", 0), file_row(part, 9), file_row("x", 9)]
     assert set(unfinished(listing_of(rows), "/models")) == {"x.st", part}
-    rows[0] = Row("x.st", FILE, 9, 0, 0)
+    rows[0] = file_row("x.st", 9)
     assert set(unfinished(listing_of(rows), "/models")) == {part}
 
 

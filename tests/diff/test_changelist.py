@@ -5,30 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from scanner.core.changes import Change
-from scanner.core.snapshot import DIRECTORY, FILE, Directory, Entry, Row, Snapshot, listing_of
+from scanner.core.snapshot import Entry, Snapshot
 from scanner.diff.changelist import carry_fingerprints, compose
 from scanner.diff.compare import Delta
 from scanner.diff.moves import FINGERPRINT, Move, Moves
-
-MARK = b"0123456789abcdef"
-
-
-def file(path: str, size: int = 10, mtime: int = 1, mark: bytes = b"") -> Entry:
-    return Entry(path, FILE, size, mtime, fingerprint=mark)
-
-
-def folder(path: str) -> Entry:
-    return Entry(path, DIRECTORY, 0, 0)
-
-
-def by_path(*entries: Entry) -> dict[str, Entry]:
-    return {entry.path: entry for entry in entries}
-
-
-def directory(*entries: Entry) -> Directory:
-    rows = [Row(e.path.rpartition("/")[2], e.type, e.size, e.mtime, e.inode) for e in entries]
-    marks = {e.path.rpartition("/")[2]: e.fingerprint for e in entries if e.fingerprint}
-    return Directory(listing_of(rows)).with_fingerprints(marks)
+from tests.support.build import by_path, directory_of_entries, fingerprint_of
+from tests.support.build import file_entry as file
+from tests.support.build import folder_entry as folder
 
 
 def lines(delta: Delta, snapshot: Snapshot | None = None, **moves: Any) -> list[Change]:
@@ -43,7 +26,7 @@ def test_lines_come_in_the_order_in_which_they_are_replayed_then_by_path() -> No
     delta = Delta(
         created=by_path(file("/r/c2"), file("/r/c1"), file("/r/t")),
         deleted=by_path(file("/r/d2"), file("/r/d1"), file("/r/s")),
-        modified={"/r/m": (file("/r/m"), file("/r/m", 11))},
+        modified={"/r/m": (file("/r/m"), file("/r/m", size=11))},
     )
     moved = Move(file("/r/s"), file("/r/t"), FINGERPRINT)
     assert told(lines(delta, files=[moved])) == [
@@ -58,12 +41,12 @@ def test_lines_come_in_the_order_in_which_they_are_replayed_then_by_path() -> No
 
 def test_each_line_says_what_readers_need() -> None:
     delta = Delta(
-        created=by_path(file("/new/c", 3, 4)),
-        deleted=by_path(file("/old/s", 5, 6), file("/old/d", 1, 2)),
-        modified={"/r/m": (file("/r/m"), file("/r/m", 7, 8))},
+        created=by_path(file("/new/c", size=3, mtime=4)),
+        deleted=by_path(file("/old/s", size=5, mtime=6), file("/old/d", size=1, mtime=2)),
+        modified={"/r/m": (file("/r/m"), file("/r/m", size=7, mtime=8))},
     )
-    delta.created |= by_path(file("/new/t", 5, 9))
-    moved = Move(file("/old/s", 5, 6), file("/new/t", 5, 9), FINGERPRINT)
+    delta.created |= by_path(file("/new/t", size=5, mtime=9))
+    moved = Move(file("/old/s", size=5, mtime=6), file("/new/t", size=5, mtime=9), FINGERPRINT)
     assert lines(delta, files=[moved]) == [
         Change("deleted", "file", "/old/d", "old", 1, 2),
         Change("moved", "file", "/new/t", "new", 5, 9, "/old/s", FINGERPRINT),
@@ -77,7 +60,7 @@ def moved_pack(*there: Entry) -> tuple[Delta, list[Move]]:
     delta = Delta(
         created=by_path(folder("/r/new"), *there),
         deleted=by_path(folder("/r/old"), file("/r/old/a"), file("/r/old/b")),
-        directories={"/r/new": directory(*there)},
+        directories={"/r/new": directory_of_entries(*there)},
         gone={"/r/old"},
     )
     return delta, [Move(folder("/r/old"), folder("/r/new"), FINGERPRINT)]
@@ -91,7 +74,7 @@ def test_moved_folder_stands_for_what_lies_below_it() -> None:
 
 
 def test_what_differs_inside_a_moved_folder_has_its_own_line() -> None:
-    delta, moves = moved_pack(file("/r/new/a", 11), file("/r/new/c"))
+    delta, moves = moved_pack(file("/r/new/a", size=11), file("/r/new/c"))
     assert told(lines(delta, directories=moves)) == [
         ("deleted", "/r/old/b"),
         ("moved", "/r/old", "/r/new"),
@@ -101,7 +84,7 @@ def test_what_differs_inside_a_moved_folder_has_its_own_line() -> None:
 
 
 def test_touched_file_of_a_moved_folder_has_its_own_line() -> None:
-    delta, moves = moved_pack(file("/r/new/a", 10, 2), file("/r/new/b"))
+    delta, moves = moved_pack(file("/r/new/a", size=10, mtime=2), file("/r/new/b"))
     assert told(lines(delta, directories=moves)) == [
         ("moved", "/r/old", "/r/new"),
         ("modified", "/r/new/a"),
@@ -119,7 +102,7 @@ def test_folder_in_the_place_of_a_file_of_a_moved_folder_is_created() -> None:
 
 def test_files_reported_by_earlier_scans_are_not_created_again_by_the_folders_move() -> None:
     delta, moves = moved_pack()
-    before = by_path(folder("/r/new"), file("/r/new/a"), file("/r/new/b", 10, 2))
+    before = by_path(folder("/r/new"), file("/r/new/a"), file("/r/new/b", size=10, mtime=2))
     delta.created = {}
     assert told(lines(delta, directories=moves, arrived_before=before)) == [
         ("moved", "/r/old", "/r/new"),
@@ -131,17 +114,17 @@ def test_files_reported_by_earlier_scans_are_not_created_again_by_the_folders_mo
 
 
 def test_moved_file_takes_its_fingerprint_along() -> None:
-    source, target = file("/r/s", mark=MARK), file("/r/n/t")
-    delta = Delta(directories={"/r/n": directory(target, file("/r/n/u"))})
+    source, target = file("/r/s", "content"), file("/r/n/t")
+    delta = Delta(directories={"/r/n": directory_of_entries(target, file("/r/n/u"))})
     carry_fingerprints(delta, Moves(files=[Move(source, target, "inode")]), {})
     now = delta.directories["/r/n"]
-    assert [now.fingerprint(0), now.fingerprint(1)] == [MARK, b""]
+    assert [now.fingerprint(0), now.fingerprint(1)] == [fingerprint_of("content"), b""]
 
 
 def test_files_of_a_moved_folder_take_theirs_along_unless_they_changed() -> None:
-    old = [file(f"/r/old/{name}", mark=MARK) for name in "ab"]
-    delta, moves = moved_pack(file("/r/new/a"), file("/r/new/b", 10, 2))
-    snapshot = {"/r/old": directory(*old)}
+    old = [file(f"/r/old/{name}", "content") for name in "ab"]
+    delta, moves = moved_pack(file("/r/new/a"), file("/r/new/b", size=10, mtime=2))
+    snapshot = {"/r/old": directory_of_entries(*old)}
     carry_fingerprints(delta, Moves(directories=moves), snapshot)
     now = delta.directories["/r/new"]
-    assert [now.fingerprint(0), now.fingerprint(1)] == [MARK, b""]
+    assert [now.fingerprint(0), now.fingerprint(1)] == [fingerprint_of("content"), b""]

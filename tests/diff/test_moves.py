@@ -11,9 +11,7 @@ import pytest
 from scanner.core.paths import nearest_above
 from scanner.core.snapshot import (
     BROKEN_LINK,
-    DIRECTORY,
     DIRECTORY_LINK,
-    FILE,
     FILE_LINK,
     OTHER,
     Entry,
@@ -21,26 +19,11 @@ from scanner.core.snapshot import (
 from scanner.diff.compare import Delta
 from scanner.diff.moves import FINGERPRINT, INODE, PROOFS, Moves, Window, find_moves
 from scanner.disk.mounts import Mount
+from tests.support.build import by_path
+from tests.support.build import file_entry as file
+from tests.support.build import fingerprint_of as mark
+from tests.support.build import folder_entry as folder
 from tests.support.world import World, at, content
-
-
-def mark(content: str) -> bytes:
-    """A fingerprint that stands for `content`."""
-    return content.encode().ljust(16, b".")
-
-
-def file(path: str, content: str = "", *, size: int = 10, inode: int = 0, mtime: int = 1) -> Entry:
-    """`content` empty: never fingerprinted."""
-    known = mark(content) if content else b""
-    return Entry(path, FILE, size, mtime, inode, 1, known)
-
-
-def folder(path: str) -> Entry:
-    return Entry(path, DIRECTORY, 0, 0)
-
-
-def by_path(entries: Iterable[Entry]) -> dict[str, Entry]:
-    return {entry.path: entry for entry in entries}
 
 
 class Disk:
@@ -69,11 +52,11 @@ def found(
     disk: Callable[[Sequence[Entry]], Mapping[str, bytes]] | None = None,
 ) -> Moves:
     delta = Delta(
-        created=by_path(arrived),
-        deleted=by_path(gone),
+        created=by_path(*arrived),
+        deleted=by_path(*gone),
         modified={new.path: (old, new) for old, new in modified},
     )
-    window = Window(by_path(gone_before), by_path(arrived_before))
+    window = Window(by_path(*gone_before), by_path(*arrived_before))
     return find_moves(delta, window, disk or Disk())
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -40,6 +41,8 @@ from scanner.output.inventory_reader import (
 from scanner.output.inventory_view import InventoryView, RootView, Unreachable
 from scanner.output.inventory_writer import InventoryWriter, write_inventory
 from scanner.schemas import NAMES, load_schema
+from tests.support.build import directory_of, file_row
+from tests.support.build import folder_row as folder
 from tests.support.names import TOP, names
 
 NOW = 1_790_000_000_123_456_789
@@ -51,17 +54,8 @@ def at(path: str) -> str:
     return os.path.join(TOP, *path.strip("/").split("/")) if path.strip("/") else TOP
 
 
-def directory(*rows: Row, mtime: int = NOW, inode: int = 0, **more) -> Directory:
-    targets = more.pop("targets", ())
-    return Directory(listing_of(rows, targets=targets), mtime, 1, inode, **more)
-
-
-def file(name: str, size: int = 10, mtime: int = NOW) -> Row:
-    return Row(name, FILE, size, mtime, 0)
-
-
-def folder(name: str) -> Row:
-    return Row(name, DIRECTORY, 0, 0, 0)
+directory = partial(directory_of, mtime=NOW, device=1)
+file = partial(file_row, mtime=NOW)
 
 
 def link_to_folder(name: str) -> Row:
@@ -137,7 +131,7 @@ def test_every_kind_of_entry(tmp_path):
             targets=[("a_link", "/mnt/x"), ("b_link", "/mnt/y"), ("broken", "gone"), ("loop", ".")],
         ),
         join(models.path, "loras"): directory(
-            file("old", 5, -(2**63)),
+            file("old", 5, mtime=-(2**63)),
             file("x", 7),
             mtime=NOW + 1,
             fingerprints=bytes(16) + bytes(range(16)),
