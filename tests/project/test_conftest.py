@@ -1,4 +1,4 @@
-"""A failing test is reported as one failure, whatever its report holds."""
+"""Each test is reported by itself, whatever its report quotes."""
 
 import subprocess
 import sys
@@ -6,8 +6,12 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
-FAILING = r"""
+TESTS = r"""
+import logging
 import pytest
+
+def test_that_passes():
+    logging.getLogger("test").warning("logged \udcff")
 
 @pytest.mark.parametrize("name", ["name \udcff"])
 def test_assertion(name):
@@ -27,8 +31,8 @@ def test_skipped():
 
 
 def test_reports_of_names_that_are_not_utf8_reach_the_parent_process(tmp_path: Path) -> None:
-    file = tmp_path / "test_failing.py"
-    file.write_text(FAILING, encoding="utf-8")
+    file = tmp_path / "test_names.py"
+    file.write_text(TESTS, encoding="utf-8")
     options = ["-p", "tests.conftest", "-p", "no:cacheprovider", "-rA", "--rootdir", str(tmp_path)]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-n", "1", *options, str(file)],
@@ -38,7 +42,7 @@ def test_reports_of_names_that_are_not_utf8_reach_the_parent_process(tmp_path: P
         encoding="utf-8",
         check=False,
     )
-    assert "1 failed, 1 skipped, 1 error" in done.stdout, done.stdout + done.stderr
-    for text in ("message name", "fixture", "skipped"):
+    assert "1 failed, 1 passed, 1 skipped, 1 error" in done.stdout, done.stdout + done.stderr
+    for text in ("logged", "message name", "fixture", "skipped"):
         assert f"{text} \\udcff" in done.stdout
     assert done.returncode == 1
