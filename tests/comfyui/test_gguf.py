@@ -12,10 +12,7 @@ import pytest
 from scanner.comfyui import gguf as gguf_header
 from scanner.comfyui.gguf import FILE_TYPES, TYPES
 from scanner.comfyui.model_facts import Facts, facts_of
-from tests.support.fuzz_headers import (
-    Counted,
-    gguf_file,
-)
+from tests.support.fuzz_headers import Counted, gguf_file
 from tests.support.headers import MIB, facts, gguf_end, package, pairs
 
 # GGUF, by its own package

@@ -8,12 +8,7 @@ import pytest
 
 from scanner.comfyui.git_config import git_remotes, without_credentials
 from tests.support.fakes import FakeFileSystem
-from tests.support.packs import (
-    ONE,
-    pack_at,
-    project,
-    write,
-)
+from tests.support.packs import ONE, pack_at, project, write
 
 pytestmark = pytest.mark.skipif(os.sep != "/", reason="POSIX paths")
 

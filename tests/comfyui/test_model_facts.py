@@ -17,13 +17,7 @@ from scanner.comfyui import safetensors as safetensors_header
 from scanner.comfyui.model_facts import TEXT, FactsRead, facts_of, read_facts, wants_facts
 from scanner.disk.filesystem import DiskFileSystem
 from tests.support.fakes import FakeFileSystem
-from tests.support.fuzz_headers import (
-    CORPUS,
-    LFS,
-    checked,
-    fuzz,
-    zip_file,
-)
+from tests.support.fuzz_headers import CORPUS, LFS, checked, fuzz, zip_file
 from tests.support.headers import facts, gguf_end, named, said
 
 # Names

@@ -17,12 +17,7 @@ from hypothesis import strategies as st
 from scanner.comfyui import safetensors as safetensors_header
 from scanner.comfyui.model_facts import Facts, facts_of
 from scanner.comfyui.safetensors import BITS, LONGEST_HEADER
-from tests.support.fuzz_headers import (
-    CORPUS,
-    mutant,
-    safetensors_file,
-    tensor,
-)
+from tests.support.fuzz_headers import CORPUS, mutant, safetensors_file, tensor
 from tests.support.headers import MIB, facts, model, package
 
 # safetensors, by its own package

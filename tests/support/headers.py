@@ -10,13 +10,7 @@ import pytest
 
 from scanner.comfyui import gguf as gguf_header
 from scanner.comfyui.model_facts import Facts
-from tests.support.fuzz_headers import (
-    Counted,
-    checked,
-    gguf_file,
-    safetensors_file,
-    tensor,
-)
+from tests.support.fuzz_headers import Counted, checked, gguf_file, safetensors_file, tensor
 
 MIB = 1024 * 1024
 
