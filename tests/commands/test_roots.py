@@ -1,0 +1,27 @@
+"""`comfy-inventory roots` before and after the first scan."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from tests.support.installation import KINDS, parsed
+from tests.support.machine import Machine
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX")
+
+
+def test_roots_are_told_before_and_after_the_first_scan(machine: Machine) -> None:
+    before = parsed(machine.run("roots", "--downloads", "Downloads", "--json"))
+    assert before["base"] == str(machine.work)
+    paths = [str(machine.work / "ComfyUI" / kind) for kind in KINDS]
+    paths.append(str(machine.work / "Downloads"))
+    found = {(root["path"], root["state"]) for root in before["roots"]}
+    assert found == {(path, None) for path in paths}
+    machine.run("scan", "--downloads", "Downloads", expect=3)
+    after = parsed(machine.run("roots", "--downloads", "Downloads", "--json"))
+    states = {root["path"]: root["state"] for root in after["roots"]}
+    assert states == dict.fromkeys(paths, "online") | {paths[-1]: "missing"}
+    text = machine.run("roots", "--downloads", "Downloads").stdout
+    assert all(path in text for path in paths)

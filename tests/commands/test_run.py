@@ -1,0 +1,76 @@
+"""`comfy-inventory run`: the loop, its lock, and what it imports."""
+
+from __future__ import annotations
+
+import re
+import signal
+import sys
+
+import pytest
+
+from tests.support.installation import EVENT_WATCHERS, lose, parsed, sentence
+from tests.support.machine import Machine, assert_valid
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX")
+
+
+@pytest.mark.slow
+def test_second_instance_is_4_and_readers_are_let_in(machine: Machine) -> None:
+    with machine.running("run", "--every", "1s") as running:
+        running.scans(1)
+        for command in ("scan", "run"):
+            told = sentence(machine.run(command, expect=4))
+            assert str(machine.output) in told
+        machine.run("scan", "--output", "other.json")
+        assert parsed(machine.run("status", "--json"))["alive"] is True
+        machine.run("changes")
+        assert running.stop() == 0
+
+
+@pytest.mark.slow
+def test_loop_may_find_its_interval_itself(machine: Machine) -> None:
+    """Before anything is measured it is half a minute, and the greeting says what decides."""
+    with machine.running("run", "--every", "auto") as running:
+        running.scans(1)
+        status = parsed(machine.run("status", "--json"))
+        assert_valid(machine)
+        assert [lane["every_seconds"] for lane in status["lanes"]] == [30]
+        assert "then every 30s" in machine.run("status").stdout
+        assert running.stop() == 0
+    assert "as often as 2.0 % of the time allows" in running.log()
+
+
+@pytest.mark.slow
+def test_killed_instance_leaves_no_lock_behind(machine: Machine) -> None:
+    with machine.running("run", "--every", "1s") as running:
+        running.scans(1)
+        running.stop(signal.SIGKILL)
+        assert machine.status()["state"] == "running"
+        status = machine.run("status")
+        assert "not running" in status.stdout
+        machine.run("scan", "--exit-code")
+        assert machine.status()["state"] == "stopped"
+
+
+@pytest.mark.slow
+def test_loss_in_the_loop_is_held_for_one_interval(machine: Machine) -> None:
+    with machine.running("run", "--every", "1s") as running:
+        running.scans()
+        lose(machine)
+        running.wait_for(lambda: "held" in machine.states().values(), "the hold")
+        assert machine.changes() == []
+        running.wait_for(machine.changes, "the deletions")
+        running.scans(2)
+        assert len(machine.changes()) == 20
+        assert set(machine.states().values()) == {"online"}
+        assert running.stop() == 0
+
+
+@pytest.mark.slow
+def test_loop_imports_no_event_watcher(machine: Machine) -> None:
+    machine.environ["PYTHONPROFILEIMPORTTIME"] = "1"
+    with machine.running("run", "--every", "1s") as running:
+        running.scans()
+        lines = set(re.findall(r"^import time: .*\| +(\S+)$", running.log(), re.MULTILINE))
+    assert "apscheduler" in lines
+    assert not lines & EVENT_WATCHERS

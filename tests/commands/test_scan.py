@@ -1,0 +1,225 @@
+"""`comfy-inventory scan`: exit codes, held losses, and what it finds."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scanner.core.serialize import native
+from scanner.output.inventory_reader import read_entries, read_header
+from tests.support.installation import (
+    EVENT_WATCHERS,
+    HARD_NAMES,
+    LORAS,
+    imported,
+    lose,
+    parsed,
+    sentence,
+)
+from tests.support.machine import Machine, assert_valid, told, write
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX")
+
+
+def test_scan_exits_with_1_where_something_changed_and_it_was_asked(scanned: Machine) -> None:
+    scanned.run("scan", "--exit-code")
+    write(scanned.work / LORAS / "new.safetensors", "new")
+    scanned.run("scan", "--exit-code", expect=1)
+    write(scanned.work / LORAS / "newer.safetensors", "newer")
+    scanned.run("scan")
+
+
+def test_root_that_is_not_there_is_3(scanned: Machine) -> None:
+    (scanned.work / "ComfyUI" / "input").rmdir()
+    done = scanned.run("scan", "--extra", "assets", "--json", expect=3)
+    assert parsed(done)["incomplete_roots"] == {
+        f"input:{scanned.work}/ComfyUI/input": "offline",
+        f"extra:{scanned.work}/assets": "missing",
+    }
+    scanned.run("status", expect=3)
+    assert_valid(scanned)
+    write(scanned.work / "ComfyUI" / "input" / "new.png", "new")
+    scanned.run("scan", "--exit-code", expect=1)
+    assert told(scanned.changes()) == [("created", "ComfyUI/input/new.png")]
+
+
+def test_output_that_cannot_be_written_is_5(machine: Machine) -> None:
+    (machine.work / "file").touch()
+    (machine.work / "folder").mkdir()
+    for output in ("nowhere/out.json", "file/out.json", "folder"):
+        done = machine.run("scan", "--output", output, expect=5)
+        assert str((machine.work / output).parent) in sentence(done)
+    sentence(machine.run("run", "--output", "nowhere/out.json", expect=5))
+
+
+LIMIT = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+os.execv(sys.argv[2], sys.argv[2:])
+"""
+
+
+@pytest.mark.parametrize("size", [5_000, 120_000])
+def test_full_disk_is_5_and_nothing_is_lost(scanned: Machine, size: int) -> None:
+    """A limit on the size of files does what a full disk does: what is written breaks off."""
+    inventory, journal = scanned.output.read_bytes(), scanned.journal.read_bytes()
+    for number in range(800):
+        write(scanned.work / LORAS / f"new{number:03}.safetensors", f"new {number}")
+    limited = (sys.executable, "-c", LIMIT, str(size))
+    done = scanned.run("scan", expect=5, through=limited)
+    assert done.stdout == ""
+    assert [line for line in done.stderr.splitlines() if line.startswith("comfy-inventory: ")]
+    assert json.loads(scanned.output.read_bytes())
+    assert scanned.output.read_bytes() == inventory
+    assert scanned.journal.read_bytes().startswith(journal)
+    scanned.run("scan")
+    assert told(scanned.changes()) == [
+        ("created", f"{LORAS}/new{number:03}.safetensors") for number in range(800)
+    ]
+    assert_valid(scanned)
+
+
+def test_output_folder_without_the_right_to_write_is_5(
+    machine: Machine, unprivileged: tuple[str, ...], closing: list[Path]
+) -> None:
+    folder = machine.work / "closed"
+    folder.mkdir(0o555)
+    closing.append(folder)
+    done = machine.run("scan", "--output", "closed/out.json", expect=5, through=unprivileged)
+    assert str(folder) in sentence(done)
+    assert list(folder.iterdir()) == []
+
+
+def test_scan_tells_programs_what_it_did(scanned: Machine) -> None:
+    write(scanned.work / LORAS / "new.safetensors", "new")
+    done = scanned.run("scan", "--json")
+    summary = parsed(done)
+    assert set(summary) == {
+        "schema", "scan", "complete", "seconds", "files", "directories", "bytes", "changes",
+        "kinds", "incomplete_roots", "backlog", "unhashed", "inventory",
+    }  # fmt: skip
+    assert (summary["scan"], summary["complete"], summary["files"]) == (2, True, 25)
+    assert (summary["changes"], summary["kinds"]) == (1, {"created": 1})
+    assert summary["inventory"] == str(scanned.output)
+    assert "created" in done.stderr
+
+
+def test_loss_is_held_and_committed_when_it_lasts(scanned: Machine) -> None:
+    lose(scanned)
+    done = scanned.run("scan", "--hold-wait", "1s", "--json")
+    assert parsed(done)["kinds"] == {"deleted": 20}
+    lines = scanned.changes()
+    assert told(lines) == [("deleted", f"{LORAS}/{number:02}.safetensors") for number in range(20)]
+    assert {line["scan"] for line in lines} == {3}
+
+
+def test_loss_that_comes_back_was_never_a_change(scanned: Machine) -> None:
+    known = scanned.inventory()
+    folder = scanned.work / LORAS
+    folder.rename(scanned.work / "away")
+    folder.mkdir()
+    scanned.run("scan", "--hold-wait", "0", expect=3)
+    assert scanned.inventory() == known
+    held = scanned.status()["holds"]
+    assert [(hold["files"], hold["needs_accept"]) for hold in held] == [(24, False)]
+    assert_valid(scanned)
+    folder.rmdir()
+    (scanned.work / "away").rename(folder)
+    scanned.run("scan", "--exit-code", "--hold-wait", "0")
+    assert scanned.changes() == []
+    assert scanned.inventory() == known
+
+
+def test_workspace_of_comfy_cli_is_used_and_told(machine: Machine) -> None:
+    workspace = machine.home / "comfy" / "ComfyUI"
+    workspace.parent.mkdir()
+    (machine.work / "ComfyUI").rename(workspace)
+    base = machine.home
+    folder = ("Library", "Application Support") if sys.platform == "darwin" else (".config",)
+    write(
+        base.joinpath(*folder, "comfy-cli", "config.ini"),
+        f"[DEFAULT]\ndefault_workspace = {workspace}\n",
+    )
+    for command in ("scan", "roots"):
+        done = machine.run(command)
+        said = [line for line in done.stderr.splitlines() if "comfy-cli" in line]
+        assert len(said) == 1
+        assert str(workspace) in said[0]
+    header = read_header(machine.output)
+    assert header is not None
+    assert header["base"] == str(workspace.parent)
+    assert f"{LORAS}/00.safetensors" in machine.output.read_text()
+    # Where another root is given, a missing ./ComfyUI is not mentioned.
+    (machine.home / ".config").rename(machine.home / ".other")
+    (machine.work / "mine").mkdir()
+    done = machine.run("scan", "--extra", "mine", "--output", "mine.json")
+    assert "ComfyUI" not in done.stderr
+
+
+def test_bare_models_folder_needs_no_comfyui(machine: Machine) -> None:
+    done = machine.run("scan", "--models", LORAS.rpartition("/")[0], "--output", "nas.json")
+    assert "warning" not in done.stderr.lower()
+
+
+def test_everything_that_is_hard_to_list_is_listed(
+    hard: Machine, unprivileged: tuple[str, ...], closing: list[Path]
+) -> None:
+    loras = hard.work / LORAS
+    write(loras / "closed" / "inside", "inside")
+    (loras / "closed").chmod(0o000)
+    closing.append(loras / "closed")
+    output = loras / "comfy_inventory.json"
+    arguments = ("scan", "--output", output)
+    hard.output = output
+    hard.run(*arguments, expect=3, through=unprivileged)
+    assert_valid(hard)
+    entries = {os.fsencode(native(e, str(hard.work))): e for e in read_entries(output)}
+    top = os.fsencode(loras)
+    # Everything but our own files, what is closed, and what is below links.
+    expected = {os.path.join(top, os.fsencode(name)) for name in os.listdir(loras)}
+    expected -= {path for path in expected if b"comfy_inventory" in path}
+    direct = {path for path in entries if os.path.dirname(path) == top}
+    assert direct == expected
+    assert not [path for path in entries if b"comfy_inventory." in path]
+    names = [name for name in HARD_NAMES if os.path.join(top, name) in expected]
+    for name in names:
+        entry = entries[os.path.join(top, name)]
+        assert entry["type"] == "file"
+        assert entries[os.path.join(top, name + b".d", b"inner")]["type"] == "file"
+        try:
+            name.decode()
+        except UnicodeDecodeError:
+            assert base64.b64decode(entry["path_b64"]) == os.fsencode(LORAS) + b"/" + name
+            assert "\ufffd" in entry["path"]
+        else:
+            assert entry["path"] == f"{LORAS}/{name.decode()}"
+            assert "path_b64" not in entry
+
+    def seen(name: str) -> dict[str, Any]:
+        return entries[os.path.join(top, os.fsencode(name))]
+
+    assert seen("pipe")["type"] == "other"
+    for link in ("loop", "loop above", "link 1", "link 2"):
+        assert (seen(link)["type"], seen(link)["leads_to"]) == ("symlink", "directory")
+    for link, target in (("broken", "nowhere"), ("circle", "circle")):
+        assert (seen(link)["type"], seen(link)["target"]) == ("symlink", target)
+        assert "leads_to" not in seen(link)
+    assert seen("link to a file")["size"] == len("shared")
+    assert seen("link 1/deep/one.safetensors").get("alias_of") is None
+    assert seen("link 2/deep/one.safetensors")["alias_of"] == f"{LORAS}/link 1/deep/one.safetensors"
+    assert not [path for path in entries if path.startswith(os.path.join(top, b"loop"))][2:]
+    assert seen("00.safetensors")["mtime"] == "1969-12-31T23:59:58.500000000Z"
+    assert seen("01.safetensors")["mtime"] == "2242-03-16T12:56:32.000000001Z"
+
+
+def test_scan_imports_no_scheduler(scanned: Machine) -> None:
+    heavy = {"apscheduler", "tzlocal", "psutil", "yaml", "jsonschema"}
+    assert not imported(scanned, "scan") & (heavy | EVENT_WATCHERS)
+    write(scanned.work / "ComfyUI" / "extra_model_paths.yaml", "mine:\n  loras: /nowhere/loras\n")
+    assert "yaml" in imported(scanned, "roots")

@@ -1,0 +1,72 @@
+"""A small installation for tests of commands, and readers of what they print."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from typing import Any
+
+from tests.support.machine import PATIENCE, Machine
+
+LORAS = "ComfyUI/models/loras"
+KINDS = ("models", "custom_nodes", "input", "output")
+
+
+def lose(machine: Machine, count: int = 20) -> None:
+    for number in range(count):
+        (machine.work / LORAS / f"{number:02}.safetensors").unlink()
+
+
+def sentence(done: subprocess.CompletedProcess[str]) -> str:
+    """The one sentence on stderr; there is nothing else."""
+    assert done.stdout == ""
+    lines = done.stderr.splitlines()
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("comfy-inventory: ")
+    return lines[0].removeprefix("comfy-inventory: ")
+
+
+def parsed(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
+    """The one line of JSON on stdout."""
+    assert done.stdout.count("\n") == 1
+    result: dict[str, Any] = json.loads(done.stdout)
+    assert result["schema"] == 1
+    return result
+
+
+HARD_NAMES = (
+    b"caf\xe9.safetensors",
+    b"\xff\xfe",
+    b"new\nline.bin",
+    b"carriage\rreturn",
+    b"tab\tand \x1b[31mcolour",
+    "🎨 painting.png".encode(),
+    "e\u0301 and é".encode(),
+    b'"quoted" \\ and back\\slashed',
+    b" spaces ",
+    b"-rf",
+    b"%s{}$HOME",
+    "\u2028 separators \u2029".encode(),
+)
+
+
+def imported(machine: Machine, *arguments: str) -> set[str]:
+    """Names of the modules that a run imports."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "scanner", *arguments],
+        cwd=machine.work,
+        env=machine.environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = re.findall(r"^import time: .*\| +(\S+)$", done.stderr, re.MULTILINE)
+    assert "scanner.cli" in lines
+    return set(lines)
+
+
+EVENT_WATCHERS = {"watchdog", "watchfiles", "inotify", "inotify_simple", "pyinotify"}
