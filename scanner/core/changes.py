@@ -40,3 +40,8 @@ class Change(NamedTuple):
     bytes: int = -1
     reason: str = ""
     pack: PackChange | None = None
+
+
+def baseline(root: str, path: str, files: int, bytes_: int, reason: str) -> Change:
+    """The one line that stands for all entries of a zone, in place of a line each (rule 9)."""
+    return Change(BASELINE, "directory", path, root, files=files, bytes=bytes_, reason=reason)

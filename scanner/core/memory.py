@@ -5,9 +5,7 @@ Plain values. `scanner.store.state` saves and loads them.
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
-from copy import copy
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -123,12 +121,3 @@ class Memory:
     unreachable: dict[str, UnreachableFolder] = field(default_factory=dict)
     packs: dict[str, Pack] = field(default_factory=dict)
     """Node packs by the path of their folder or file."""
-
-
-def copy_memory(memory: Memory) -> Memory:
-    """A copy whose tables can be changed without changing the original's."""
-    duplicate = Memory(
-        **{item.name: dict(getattr(memory, item.name)) for item in dataclasses.fields(memory)}
-    )
-    duplicate.roots = {id_: copy(record) for id_, record in memory.roots.items()}
-    return duplicate

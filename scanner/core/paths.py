@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container
 
 
 def tail(path: str, top: str) -> str:
@@ -11,9 +11,9 @@ def tail(path: str, top: str) -> str:
     return path[len(top) :].lstrip(os.sep)
 
 
-def nearest_above(path: str, moved: Mapping[str, str]) -> str | None:
-    """The nearest directory at or above `path` that is a key of `moved`."""
-    while path not in moved:
+def nearest_above(path: str, tops: Container[str]) -> str | None:
+    """The nearest path at or above `path` that is in `tops`; None if there is none."""
+    while path not in tops:
         parent = os.path.dirname(path)
         if parent == path:
             return None

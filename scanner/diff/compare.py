@@ -8,6 +8,7 @@ failed or was never reached says nothing and changes nothing.
 from __future__ import annotations
 
 import os
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from scanner.core.paths import join
@@ -104,7 +105,7 @@ class _Comparison:
 
     def _add(self, entry: Entry) -> None:
         is_directory = entry.type == DIRECTORY
-        if not self._scope.owns(entry.path, is_directory):
+        if not self._scope.owns(entry.path):
             return
         if self._scope.agrees(entry.path, is_directory):
             self._delta.created[entry.path] = entry
@@ -121,7 +122,7 @@ class _Comparison:
 
     def _remove(self, entry: Entry) -> None:
         is_directory = entry.type == DIRECTORY
-        if not self._scope.owns(entry.path, is_directory):
+        if not self._scope.owns(entry.path):
             return
         if self._scope.agrees(entry.path, is_directory):
             self._delta.deleted[entry.path] = entry
@@ -130,14 +131,12 @@ class _Comparison:
 
     def _remove_below(self, top: str) -> None:
         for path, directory in directories_below(self._snapshot, top):
-            if not self._scope.owns(path, True):
+            if not self._scope.owns(path):
                 continue
             self._delta.gone.add(path)
             for entry in entries_of(path, directory):
                 is_directory = entry.type == DIRECTORY
-                if self._scope.owns(entry.path, is_directory) and self._scope.agrees(
-                    entry.path, is_directory
-                ):
+                if self._scope.owns(entry.path) and self._scope.agrees(entry.path, is_directory):
                     self._delta.deleted[entry.path] = entry
 
 
@@ -146,7 +145,7 @@ def _project(entry: Entry) -> tuple[str, int, int]:
     return entry.type, entry.size, entry.mtime
 
 
-def keep_entries(delta: Delta, snapshot: Snapshot, paths: set[str]) -> None:
+def keep_entries(delta: Delta, snapshot: Snapshot, paths: AbstractSet[str]) -> None:
     """Undo in `delta` what it says of `paths`: their last known rows and listings stay.
 
     Used for deletions that are held back (rule 2) and for files that are still growing (rule 10).
@@ -170,7 +169,7 @@ def keep_entries(delta: Delta, snapshot: Snapshot, paths: set[str]) -> None:
                 delta.directories[path] = left
 
 
-def _keep_folder(path: str, old: Directory, kept: set[str]) -> Directory:
+def _keep_folder(path: str, old: Directory, kept: AbstractSet[str]) -> Directory:
     """A folder that is kept although it is gone, without what has moved out of it."""
     rows = [row for row in old.listing.rows() if join(path, row.name) in kept]
     names = {row.name for row in rows}

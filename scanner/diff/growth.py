@@ -7,10 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from scanner.comfyui.downloads import Signs
 from scanner.core.memory import Unsettled
-from scanner.core.paths import join
-from scanner.core.snapshot import FILE, FILE_LINK, Directory
+from scanner.core.paths import is_below, join
+from scanner.core.snapshot import FILE, FILE_LINK, Directory, Snapshot
 from scanner.diff.compare import Delta
+from scanner.diff.moves import Moves
+from scanner.walk.zone_scan import Collected
 
 
 class Growth(NamedTuple):
@@ -19,6 +22,36 @@ class Growth(NamedTuple):
 
     growing: frozenset[str]
     unsettled: dict[str, Unsettled]
+
+
+def settle_growth(
+    delta: Delta,
+    moves: Moves,
+    before: Mapping[str, Unsettled],
+    snapshot: Snapshot,
+    collected: Collected,
+    every: int,
+) -> Growth:
+    """Files that are still growing, given the moves of a scan: see `find_growing`."""
+
+    def listed_now(folder: str) -> Directory | None:
+        last = None if folder in delta.gone else snapshot.get(folder)
+        return delta.directories.get(folder, last)
+
+    moved = {move.target.path for move in moves.files}
+    for move in moves.directories:
+        # Their line is the folder's: whatever they were before, it says what they are now.
+        moved.update(path for path in delta.modified if is_below(path, move.target.path))
+    return find_growing(
+        delta,
+        before,
+        unfinished=Signs(listed_now),
+        was_unfinished=Signs(snapshot.get),
+        moved=moved,
+        was_walked=collected.was_walked,
+        now=collected.moment.wall,
+        every=every,
+    )
 
 
 def find_growing(

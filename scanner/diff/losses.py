@@ -1,4 +1,4 @@
-"""Deletions that look like a lost mount are held back (rule 2 (a lost mount deletes nothing)). Pure.
+"""Deletions that look like a lost mount are held back (rule 2). Pure.
 
 A hold lives through three questions. `is_due`: may the hold be lifted now? `suspicious`: which of
 the deletions that no hold covers look like a lost mount? `covering`: which hold keeps them?

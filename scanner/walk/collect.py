@@ -5,27 +5,28 @@ from __future__ import annotations
 import logging
 import os
 from collections import ChainMap, defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Protocol
 
 from scanner.comfyui.packs import KIND, Attention, is_believable, pack_around, pack_places
-from scanner.core.memory import OFFLINE, STALLED, AcceptRequest, Memory
+from scanner.core.memory import OFFLINE, ONLINE, STALLED, AcceptRequest, Memory
 from scanner.core.packs import Pack
 from scanner.core.progress import Progress
-from scanner.core.roots import Root, owner_of
+from scanner.core.roots import Root
 from scanner.core.snapshot import Entry, Snapshot
 from scanner.disk.filesystem import FileSystem, Stat
 from scanner.disk.links import leads_to
-from scanner.disk.mounts import Mount, mount_of
+from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
 from scanner.settings.schema import Settings
-from scanner.walk.health import Health, KnownMount, Moment, examine
-from scanner.walk.rules import ListingRules, OwnFiles
+from scanner.walk.health import Health, KnownMount, Moment, examine, stayed_healthy
+from scanner.walk.rules import ListingRules, OwnFiles, has_new_rules
 from scanner.walk.verification import Terms, Verification
 from scanner.walk.walk import LookAt, Walk
 from scanner.walk.walked import Walked
+from scanner.walk.zone_scan import Collected, ZoneScan
 from scanner.walk.zones import Zones
 from scanner.workers.pool import Workers
 from scanner.workers.remote import LostWorkerError
@@ -81,6 +82,42 @@ class Collector:
         self._verifications: dict[str, Verification] = defaultdict(Verification)
         self._attentions: dict[str, Attention] = defaultdict(Attention)
 
+    def collect(
+        self,
+        roots: Iterable[Root],
+        zones: Zones,
+        requests: Sequence[AcceptRequest],
+        moment: Moment,
+        *,
+        stopped: Callable[[], bool],
+        progress: Callable[[Progress], None] | None,
+    ) -> Collected | None:
+        """Guard, walk, read packs, guard again: all that a scan of `roots` has to know.
+
+        None if it was `stopped`. A walk is left out if its worker was lost, or if the zone was not
+        healthy before and after it (rule 2 (a lost mount deletes nothing)).
+        """
+        records, snapshot = self._store.memory.roots, self._store.snapshot
+        before = self.examine(roots, zones, requests)
+        scans: dict[Root, ZoneScan] = {}
+        for zone in roots:
+            root = zones.root_of(zone)
+            scan = ZoneScan(zone, root, before[zone.id])
+            if scan.health.state == ONLINE:
+                rematch = has_new_rules(zone, root, self._rules, records, snapshot)
+                walked = self.walk(scan, zones, moment, rematch, stopped, progress)
+                scan = replace(scan, walked=walked, has_new_rules=rematch)
+            scans[zone] = scan
+        for zone, scan in scans.items():
+            scans[zone] = replace(scan, packs=self.read_packs(scan, zones, moment, stopped))
+        if stopped():
+            return None
+        after = self.examine(roots, zones, requests)
+        for zone, scan in scans.items():
+            walked = scan.walked if stayed_healthy(scan.health, after[zone.id]) else None
+            scans[zone] = replace(scan, health=after[zone.id], walked=walked)
+        return Collected(zones, moment, requests, scans)
+
     def examine(
         self, roots: Iterable[Root], zones: Zones, requests: Iterable[AcceptRequest]
     ) -> dict[str, Health]:
@@ -116,24 +153,21 @@ class Collector:
 
     def walk(
         self,
-        root: Root,
+        scan: ZoneScan,
         zones: Zones,
-        health: Health,
         moment: Moment,
-        *,
         rematch: bool,
         stopped: Callable[[], bool],
         progress: Callable[[Progress], None] | None,
     ) -> Walked | None:
-        """What is below `root`; None where its worker was lost on the way.
+        """Walk the zone of `scan`; None if its worker was lost on the way.
 
         `rematch`: the ignore rules have changed since the last walk.
         """
 
         def look_at(path: str, where: str) -> Stat | Failed | None:
-            owner = owner_of(where, zones.all)
-            mount = zones.mount_of(owner, mounts) if owner else mount_of(where, mounts)
-            is_own = mount == health.mount
+            mount = zones.mount_at(where, mounts)
+            is_own = mount == scan.health.mount
             if mount in silent:
                 return None
             try:
@@ -146,44 +180,42 @@ class Collector:
         mounts = self._files.mounts()
         started = self._files.monotonic()
         try:
-            walk = self._make_walk(root, zones, health, moment, look_at, rematch)
+            walk = self._make_walk(scan, zones, moment, look_at, rematch)
             walked = walk.run(stopped, progress)
         except LostWorkerError as lost:
-            log.debug("%s: %s", root.id, lost)
+            log.debug("%s: %s", scan.zone.id, lost)
             return None
         if not stopped():
-            self._learn(root, health.mount, walked, started)
+            self._learn(scan.zone, scan.health.mount, walked, started)
         return walked
 
     def read_packs(
         self,
-        zone: Root,
+        scan: ZoneScan,
         zones: Zones,
-        health: Health,
-        walked: Walked,
         moment: Moment,
         stopped: Callable[[], bool],
     ) -> dict[str, Pack]:
-        """What the node packs in `zone` are that `walked` gives reason to read, by path.
+        """The node packs of a zone that its walk gives reason to read, by path.
 
         Those that could not be read, or not be believed, are left out.
         """
-        if zone.kind != KIND or zone.path in walked.failed:
+        zone, walked, top = scan.zone, scan.walked, scan.root.path
+        if zone.kind != KIND or walked is None or zone.path in walked.failed:
             return {}
-        top = zones.root_of(zone).path
         snapshot = ChainMap(walked.observed, self._store.snapshot)
         packs = [
             path
             for path, is_directory in pack_places(snapshot, top)
-            if is_directory and path not in walked.foreign and owner_of(path, zones.all) == zone
+            if is_directory and path not in walked.foreign and zones.owner(path) == zone
         ]
-        attention, settle = self._attentions[zone.id], health.mount.settle
+        attention, settle = self._attentions[zone.id], scan.health.mount.settle
         changed = {around for path in walked.observed if (around := pack_around(path, top))}
         started, verify_within = moment.monotonic, self._settings.verify_within
         due = attention.due(packs, changed, started=started, verify_within=verify_within)
         found: dict[str, Pack] = {}
         try:
-            worker = self._workers.of(health.mount)
+            worker = self._workers.of(scan.health.mount)
             for path in reversed(due):  # last in, first out
                 worker.ask(ReadPack(path, is_directory=True))
             while not stopped() and (answer := worker.answer()) is not None:
@@ -238,23 +270,22 @@ class Collector:
 
     def _make_walk(
         self,
-        root: Root,
+        scan: ZoneScan,
         zones: Zones,
-        health: Health,
         moment: Moment,
         look_at: LookAt,
         rematch: bool,
     ) -> Walk:
         mounts = self._files.mounts()
         return Walk(
-            self._workers.of(health.mount),
-            root.path,
+            self._workers.of(scan.health.mount),
+            scan.zone.path,
             self._store.snapshot,
-            self._rules.of_walk(root, zones, self._store.outputs),
-            has_inodes=health.mount.has_stable_inodes,
+            self._rules.of_walk(scan.zone, zones, self._store.outputs),
+            has_inodes=scan.health.mount.has_stable_inodes,
             rematch=rematch,
             look_at=look_at,
-            spared=self._spared(root, health.mount, moment),
+            spared=self._spared(scan.zone, scan.health.mount, moment),
             leads_to=lambda path: leads_to(path, mounts),
         )
 
@@ -273,9 +304,7 @@ class Collector:
         mounts = self._files.mounts()
         by_mount: dict[Mount, dict[str, Entry]] = {}
         for entry in entries:
-            owner = owner_of(entry.path, zones.all)
-            mount = zones.mount_of(owner, mounts) if owner else mount_of(entry.path, mounts)
-            by_mount.setdefault(mount, {})[entry.path] = entry
+            by_mount.setdefault(zones.mount_at(entry.path, mounts), {})[entry.path] = entry
         found: dict[str, bytes] = {}
         ours = {zones.mount_of(zone, mounts) for zone in (zones.all if own is None else own)}
         for mount, expected in by_mount.items():

@@ -11,12 +11,17 @@ from typing import NamedTuple, Protocol
 from scanner.core.memory import RootRecord
 from scanner.core.paths import is_below
 from scanner.core.roots import Root, owner_of
+from scanner.core.snapshot import Snapshot
 from scanner.walk.ignore import Edges, IgnoreRules
 from scanner.walk.walked import Walked
 from scanner.walk.zones import Zones
 
 
-def _always(path: str, is_directory: bool) -> bool:
+def _agrees(path: str, is_directory: bool) -> bool:
+    return True
+
+
+def _owns(path: str) -> bool:
     return True
 
 
@@ -25,11 +30,11 @@ class Scope:
     """Where old and new membership rules agree (rule 9), so that differences are changes.
 
     `agrees(path, is_directory)` is False for entries that only a change of the ignore rules or of
-    link following brought or took; `owns(path, is_directory)` is False for what another root owns.
+    link following brought or took; `owns(path)` is False for what another root owns.
     """
 
-    agrees: Callable[[str, bool], bool] = _always
-    owns: Callable[[str, bool], bool] = _always
+    agrees: Callable[[str, bool], bool] = _agrees
+    owns: Callable[[str], bool] = _owns
 
 
 class OwnFiles(Protocol):
@@ -72,6 +77,11 @@ class ListingRules:
         relative = os.path.relpath(path, owner.path).replace(os.sep, "/")
         return not self.rules[owner.id].ignores_within(relative, is_directory)
 
+    def root_id(self, path: str) -> str:
+        """Id of the root that owns `path`; empty if none does."""
+        owner = owner_of(path, self.roots)
+        return owner.id if owner else ""
+
     def of_walk(self, zone: Root, zones: Zones, own: OwnFiles) -> WalkRules:
         """What a walk of `zone` leaves out."""
         root = zones.root_of(zone)
@@ -109,6 +119,27 @@ class ListingRules:
         )
 
 
+def has_new_rules(
+    zone: Root,
+    root: Root,
+    rules: ListingRules,
+    records: Mapping[str, RootRecord],
+    snapshot: Snapshot,
+) -> bool:
+    """True if a walk of `zone`, which lies in `root`, must match all names anew (rule 9).
+
+    `records` are those of the last scan, by id.
+    """
+    record = records.get(root.id)
+    if record is None or not record.walked:
+        # A root that is new inside or around others takes over what they have walked.
+        return root.path in snapshot
+    if record.patterns is None:
+        return True  # the inventory does not say by which rules it was made
+    own = records.get(zone.id)
+    return rules.differs_from(root, own if own is not None and own.walked else record)
+
+
 def rules_of(records: Iterable[RootRecord]) -> ListingRules:
     """The members of an earlier scan."""
     walked = [record for record in records if record.walked and not record.is_inner]
@@ -127,9 +158,7 @@ def scope_of(
     `old` is None where no rule changed: then all are, but for what belongs to other zones.
     """
 
-    def owns(path: str, is_directory: bool) -> bool:
-        return zones.owns(zone, path)
-
+    owns = zones.owned_by(zone)
     if old is None:
         is_alone = not zones.below(zone) and not new.inner_roots(zone)
         return Scope() if is_alone else Scope(owns=owns)
