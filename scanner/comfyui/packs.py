@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from scanner.core.packs import Pack
 from scanner.core.paths import is_below, join
+from scanner.core.racy import Racy
 from scanner.core.snapshot import CONTAINERS, FILE, FILE_LINK, Directory
 
 KIND = "custom_nodes"
@@ -94,7 +95,7 @@ class Attention:
 
     def __init__(self) -> None:
         self._read: dict[str, float] = {}
-        self._racy: dict[str, float] = {}
+        self._racy = Racy()
 
     def due(
         self,
@@ -106,10 +107,10 @@ class Attention:
     ) -> list[str]:
         """Those of `packs` that the scan which started at `started` has to read. In `changed` it
         has seen something change."""
-        for table in (self._read, self._racy):
-            for path in table.keys() - set(packs):
-                del table[path]
-        self._racy.update(dict.fromkeys(set(packs).intersection(changed), started))
+        for path in self._read.keys() - set(packs):
+            del self._read[path]
+        self._racy.keep_only(packs)
+        self._racy.changed(set(packs).intersection(changed), started)
         return [
             path
             for path in packs
@@ -119,11 +120,9 @@ class Attention:
         ]
 
     def has_read(self, path: str, *, started: float, settle: float) -> bool:
-        """Note that a pack was read; whether it was at rest then."""
+        """Note that a pack was read. True if it was at rest then. `settle` in seconds."""
         self._read[path] = started
-        if path in self._racy and started - self._racy[path] >= settle:
-            del self._racy[path]
-        return path not in self._racy
+        return self._racy.settle(path, started, settle)
 
 
 def is_believable(pack: Pack, known: Pack | None, *, is_at_rest: bool) -> bool:
