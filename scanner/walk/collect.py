@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-from collections import ChainMap, defaultdict
+from collections import ChainMap
 from collections.abc import Callable, Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Protocol
 
-from scanner.comfyui.packs import KIND, Attention, is_believable, pack_around, pack_places
+from scanner.comfyui.packs import KIND, is_believable, pack_around, pack_places
 from scanner.core.memory import OFFLINE, ONLINE, STALLED, AcceptRequest, Memory
 from scanner.core.packs import Pack
 from scanner.core.progress import Progress
@@ -22,8 +22,9 @@ from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
 from scanner.settings.schema import Settings
 from scanner.walk.health import Health, KnownMount, Moment, examine, stayed_healthy
+from scanner.walk.history import History
 from scanner.walk.rules import ListingRules, OwnFiles, has_new_rules
-from scanner.walk.verification import Terms, Verification
+from scanner.walk.verification import Terms
 from scanner.walk.walk import LookAt, Walk
 from scanner.walk.walked import Walked
 from scanner.walk.zone_scan import Collected, ZoneScan
@@ -79,8 +80,7 @@ class Collector:
         self._store = store
         self._settings = settings
         self._rules = rules
-        self._verifications: dict[str, Verification] = defaultdict(Verification)
-        self._attentions: dict[str, Attention] = defaultdict(Attention)
+        self._history = History()
 
     def collect(
         self,
@@ -186,7 +186,7 @@ class Collector:
             log.debug("%s: %s", scan.zone.id, lost)
             return None
         if not stopped():
-            self._learn(scan.zone, scan.health.mount, walked, started)
+            self._learn(scan, walked, started)
         return walked
 
     def read_packs(
@@ -209,10 +209,12 @@ class Collector:
             for path, is_directory in pack_places(snapshot, top)
             if is_directory and path not in walked.foreign and zones.owner(path) == zone
         ]
-        attention, settle = self._attentions[zone.id], scan.health.mount.settle
+        history, settle = self._history, scan.health.mount.settle
         changed = {around for path in walked.observed if (around := pack_around(path, top))}
         started, verify_within = moment.monotonic, self._settings.verify_within
-        due = attention.due(packs, changed, started=started, verify_within=verify_within)
+        due = history.packs_due(
+            zone.id, packs, changed, started=started, verify_within=verify_within
+        )
         found: dict[str, Pack] = {}
         try:
             worker = self._workers.of(scan.health.mount)
@@ -222,7 +224,9 @@ class Collector:
                 pack = answer.pack if isinstance(answer, PackRead) else None
                 if pack is None:
                     continue
-                is_at_rest = attention.has_read(answer.path, started=started, settle=settle)
+                is_at_rest = history.has_read_pack(
+                    zone.id, answer.path, started=started, settle=settle
+                )
                 known = self._store.memory.packs.get(answer.path)
                 if is_believable(pack, known, is_at_rest=is_at_rest):
                     found[answer.path] = pack
@@ -230,43 +234,37 @@ class Collector:
             log.debug("packs of %s: %s", zone.id, lost)
         return found
 
-    def _learn(self, root: Root, mount: Mount, walked: Walked, started: float) -> None:
-        """What a walk says of the mount's directory mtimes, and of its own cost (rule 5)."""
-        verification = self._verifications[root.id]
-        trust, settle = self._store.trust_of(mount), mount.settle
-        for path in walked.listed:
-            new = walked.observed.get(path)
-            was_at_rest = verification.saw(path, started, settle, has_changed=new is not None)
-            old = self._store.snapshot.get(path) if new and was_at_rest else None
-            if new and old and old.listing.names != new.listing.names:
-                trust.learn(mount, path, has_moved=old.mtime != new.mtime)
-        for path in walked.failed:
-            verification.lost(path)
-        verification.measured(
-            self._files.monotonic() - started, len(walked.listed), walked.directories
+    def _learn(self, scan: ZoneScan, walked: Walked, started: float) -> None:
+        """Note what a walk says of the mount's directory mtimes, and of its own cost (rule 5)."""
+        mount, snapshot = scan.health.mount, self._store.snapshot
+        seconds = self._files.monotonic() - started
+        rested = self._history.learn(
+            scan.zone.id, walked, started=started, seconds=seconds, settle=mount.settle
         )
+        trust = self._store.trust_of(mount)
+        for path in rested:
+            old, new = snapshot.get(path), walked.observed[path]
+            if old is not None and old.listing.names != new.listing.names:
+                trust.learn(mount, path, has_moved=old.mtime != new.mtime)
 
-    def _spared(self, root: Root, mount: Mount, moment: Moment) -> AbstractSet[str]:
-        """Which known directories a walk of `root` does not list while their mtime stays."""
-        memory = self._store.memory
-        hot = {os.path.dirname(path) for path in memory.unsettled} | memory.unreachable.keys()
-        terms = Terms(moment.interval, self._settings.verify_within, self._settings.duty)
-        return self._verifications[root.id].plan(
-            terms,
+    def _spared(self, scan: ZoneScan, moment: Moment) -> AbstractSet[str]:
+        """Known directories that a walk does not list while their mtime stays."""
+        memory, mount = self._store.memory, scan.health.mount
+        return self._history.plan(
+            scan.zone.id,
+            Terms(moment.interval, self._settings.verify_within, self._settings.duty),
             moment.monotonic,
             is_trusted=self._store.trust_of(mount).is_earned(mount),
-            hot=hot,
+            hot={os.path.dirname(path) for path in memory.unsettled} | memory.unreachable.keys(),
         )
 
     def forget(self, paths: Iterable[str]) -> None:
         """Note that directories are gone."""
-        for path in paths:
-            for verification in self._verifications.values():
-                verification.lost(path)
+        self._history.forget(paths)
 
     def verification_period(self, root: Root) -> float:
         """Seconds within which every file of `root` is read again, as things stand."""
-        return self._verifications[root.id].period
+        return self._history.period(root.id)
 
     def _make_walk(
         self,
@@ -285,7 +283,7 @@ class Collector:
             has_inodes=scan.health.mount.has_stable_inodes,
             rematch=rematch,
             look_at=look_at,
-            spared=self._spared(scan.zone, scan.health.mount, moment),
+            spared=self._spared(scan, moment),
             leads_to=lambda path: leads_to(path, mounts),
         )
 
