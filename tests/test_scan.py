@@ -762,3 +762,21 @@ def test_new_form_of_the_same_name_is_one_move(
             ("moved", f"Downloads/{old}.d", f"Downloads/{new}.d"),
         ]
     )
+
+
+def test_root_of_everything_is_scanned_with_a_mount_below(tmp_path: Path) -> None:
+    everything = Root("extra", "/")
+    world = World(tmp_path, roots=(everything,))
+    world.files.mount_table = [Mount("/", "nfs", "nas:/"), Mount("/mnt/nas", "cifs", "//nas/x")]
+    for number in range(30):
+        world.files.write(f"/data/{number:02}", b"1")
+    world.files.write("/mnt/nas/keep", b"1")
+    assert world.scan() == []
+    assert {path for path in world.project() if path.startswith("/mnt/")} == {
+        "/mnt/nas",
+        "/mnt/nas/keep",
+    }
+    for number in range(29):
+        world.files.remove(f"/data/{number:02}")
+    assert world.scan() == []
+    assert world.state(everything) == "held"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container
+from collections.abc import Container, Iterator
 
 
 def tail(path: str, top: str) -> str:
@@ -21,11 +21,20 @@ def nearest_above(path: str, tops: Container[str]) -> str | None:
     return path
 
 
+def folders_above(path: str, top: str) -> Iterator[str]:
+    """The directories that hold `path`, from the innermost up to `top`; none if it is not below
+    `top`."""
+    folder = os.path.dirname(path)
+    while folder != path and is_below(folder, top):
+        yield folder
+        path, folder = folder, os.path.dirname(folder)
+
+
 def join(directory: str, name: str) -> str:
     """Path of `name` in `directory`; os.path.join without its special cases, and faster."""
     return directory + name if directory.endswith(os.sep) else directory + os.sep + name
 
 
 def is_below(path: str, top: str) -> bool:
-    """Whether `path` is `top` or lies below it, by components."""
+    """True if `path` is `top` or lies below it, by components."""
     return path == top or path.startswith(top if top.endswith(os.sep) else top + os.sep)

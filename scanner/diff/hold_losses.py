@@ -5,14 +5,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from scanner.core.changes import DELETED, Change
 from scanner.core.memory import Hold
-from scanner.core.paths import is_below, nearest_above
+from scanner.core.paths import folders_above, nearest_above
 from scanner.core.roots import Root
 from scanner.core.snapshot import FILE, Directory, Snapshot, directories_below
 from scanner.diff.compare import Delta
@@ -130,11 +129,9 @@ def _folder_losses(
     """Losses of the folders at or below `top` that are still there."""
     lost: defaultdict[str, int] = defaultdict(int)
     for change in deletions:
-        folder = os.path.dirname(change.path)
-        while change.type == "file" and is_below(folder, top):
+        for folder in folders_above(change.path, top) if change.type == "file" else ():
             if folder not in delta.gone:
                 lost[folder] += 1
-            folder = os.path.dirname(folder)
     losses = []
     for folder, count in lost.items():
         now = delta.directories.get(folder) or snapshot.get(folder)
