@@ -29,7 +29,10 @@ from scanner.workers.pool import LocalWorkers, Workers
 
 @dataclass
 class ScanResult:
-    """What one pass did. `started` in nanoseconds, `seconds` of elapsed time; states by root id."""
+    """The result of one scan.
+
+    `started` in nanoseconds of wall time, `seconds` of elapsed time, `states` by root id.
+    """
 
     scan: int
     started: int
@@ -39,14 +42,14 @@ class ScanResult:
     bytes: int = 0
     changes: list[Change] = field(default_factory=list)
     zones: frozenset[str] = frozenset()
-    """Ids of what was walked, mounts below roots among them."""
+    """Ids of the zones that were asked for."""
     states: dict[str, str] = field(default_factory=dict)
     new_holds: list[Hold] = field(default_factory=list)
     is_complete: bool = True
-    """False where the pass was abandoned, and nothing committed."""
+    """False if the scan was abandoned, and nothing was committed."""
 
     def merge(self, other: ScanResult) -> None:
-        """Add what a pass over further zones did."""
+        """Add the result of a scan of further zones."""
         self.scan, self.states = other.scan, other.states
         self.seconds += other.seconds
         self.directories += other.directories
@@ -59,7 +62,10 @@ class ScanResult:
 
 
 class Scanner:
-    """Scans the roots of one output. Passes over different roots may run in several threads."""
+    """Scans the roots of one output. Scans of different zones may run in several threads.
+
+    `commit_lock` guards the store while a scan decides and commits, or the inventory is written.
+    """
 
     def __init__(
         self,
@@ -91,7 +97,7 @@ class Scanner:
         self._collector = Collector(files, self.workers, store, settings, self._rules)
 
     def zones(self) -> Zones:
-        """Roots, and the mounts that begin below them, as they are now."""
+        """The roots, and the mounts that begin below them, as they are now."""
         return find_zones(
             self.roots,
             self.files.mounts(),
@@ -204,7 +210,7 @@ class Scanner:
         return scan
 
     def publish(self, *, is_last: bool) -> bool:
-        """Replace the inventory where readers lack something. Raises OutputError."""
+        """Replace the inventory if readers lack something. Raises OutputError."""
         with self.commit_lock:
             if not self._counted:
                 self.unfinished, self._counted = len(unfinished_files(self.store)), True

@@ -20,7 +20,7 @@ KINDS = (CREATED, DELETED, MODIFIED, MOVED, BASELINE)
 
 
 class Change(NamedTuple):
-    """What happened to one path.
+    """One line of the change list: an event at one path.
 
     `type` is a word of `snapshot.TYPE_NAMES`; `size` in bytes, `mtime` in nanoseconds (the last
     known ones for what was deleted). `source` is where a moved entry came from. `files` and

@@ -1,6 +1,6 @@
-"""What one scan hands to the next besides the snapshot: roots, holds, recent changes.
+"""The values that one scan leaves to the next besides the snapshot: roots, holds, recent changes.
 
-Plain values. `scanner.store.state` saves and loads them.
+`scanner.store.state` saves and loads them.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ LOSS = "loss"
 class Hold:
     """Deletions of one root kept back. `since` in nanoseconds of wall time.
 
-    `started` is in seconds of this process's monotonic clock, None where another process began the
-    hold. `needs_accept`: only a person lifts it.
+    `started` is in seconds of this process's monotonic clock, None if another process began the
+    hold. `needs_accept` is True if only a person lifts it.
     """
 
     root: str
@@ -76,7 +76,7 @@ class UnreachableFolder(NamedTuple):
 
 
 class AcceptRequest(NamedTuple):
-    """What `accept` asked for: of a held root the paths held at that moment, or a place to drop."""
+    """A request of `accept`: the paths that a root held at that moment, or a path to drop."""
 
     id: int
     root: str
@@ -86,7 +86,10 @@ class AcceptRequest(NamedTuple):
 
 @dataclass
 class RootRecord:
-    """What is known of a root between scans. `since` in nanoseconds: when its state began."""
+    """State of a zone between scans, and the rules of its last walk.
+
+    `since` in nanoseconds: when its state began.
+    """
 
     id: str
     kind: str
@@ -97,14 +100,14 @@ class RootRecord:
     since: int = 0
     walked: bool = False
     is_inner: bool = False
-    """Whether it is a mount below a root of the settings, and no root itself."""
+    """True if it is a mount below a root of the settings, and no root itself."""
     target: str = ""
-    """Where it leads, for an inner place that is a link."""
+    """The target, for an inner zone that is a link."""
     mount_point: str = ""
     mount_identity: str = ""
     filesystem: str = ""
     patterns: tuple[str, ...] | None = None
-    """Ignore patterns of the last walk; None where they are not known."""
+    """Ignore patterns of the last walk; None if they are not known."""
     follow_links: bool = True
     inner_roots: tuple[str, ...] = ()
 

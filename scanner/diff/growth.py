@@ -1,4 +1,4 @@
-"""Files that grow in scan after scan are reported when they rest (design rule 10). Pure."""
+"""Report files that grow in scan after scan when they rest (rule 10). Pure."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def settle_growth(
 
     moved = {move.target.path for move in moves.files}
     for move in moves.directories:
-        # Their line is the folder's: whatever they were before, it says what they are now.
+        # Their line is the folder's, and it says what they are now.
         moved.update(path for path in delta.modified if is_below(path, move.target.path))
     return find_growing(
         delta,
@@ -65,7 +65,7 @@ def find_growing(
     now: int,
     every: int,
 ) -> Growth:
-    """Tell growth from single changes.
+    """Distinguish growth from single changes.
 
     A file that changed in the last scan and is larger again is still growing: it keeps the size
     and mtime last reported, until it rests or `every` nanoseconds have passed since its last line.
@@ -103,7 +103,7 @@ def find_growing(
                 unsettled[path] = Unsettled(new.size, new.mtime, seen.reported)
                 continue
             if path not in unfinished and (new.size, new.mtime) == (seen.size, seen.mtime):
-                continue  # at rest, and told with what it has become
+                continue  # at rest, and reported as it is now
         unsettled[path] = Unsettled(new.size, new.mtime, now)
     for path, entry in delta.created.items():
         if entry.type in (FILE, FILE_LINK):

@@ -15,7 +15,7 @@ from scanner.core.memory import Hold, Memory
 from scanner.core.roots import Root
 from scanner.core.snapshot import Directory, Entry, Snapshot
 from scanner.diff.carry_over import carry_holds, carry_recent, carry_records, carry_unreachable
-from scanner.diff.changelist import carry_fingerprints, compose, tell_packs
+from scanner.diff.changelist import annotate_packs, carry_fingerprints, compose
 from scanner.diff.compare import Delta, keep_entries
 from scanner.diff.compare_zones import compare_zones, trust_walks
 from scanner.diff.drop import drop_accepted, drop_removed_roots
@@ -113,7 +113,7 @@ def reconcile(
 
     followed = follow_packs(old.packs, collected.packs, delta, moves, snapshot, rules.roots)
     view = ChainMap(delta.directories, snapshot)
-    changes = tell_packs(changes, followed.news, view, rules.root_id)
+    changes = annotate_packs(changes, followed.news, view, rules.root_id)
 
     carry_fingerprints(delta, moves, snapshot)
     gone, arrived = carry_recent(memory, old.arrived, delta, moves, now)

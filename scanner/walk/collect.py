@@ -1,4 +1,4 @@
-"""All that a pass asks of workers: the health of zones, walks over them, fingerprints."""
+"""Ask the workers for all that a scan needs: health of zones, walks, node packs, fingerprints."""
 
 from __future__ import annotations
 
@@ -44,28 +44,31 @@ from scanner.workers.requests import (
 log = logging.getLogger(__name__)
 
 PATIENCE = 2.0
-"""Seconds without an answer for which a lane waits for the mount of another (rule 3): for the proof
-of a move between the two, or to see what a link leads to."""
+"""A lane waits for so many seconds without an answer from the mount of another lane (rule 3): for
+the proof of a move between the two, or to see what a link leads to."""
 
 
 class Known(Protocol):
-    """What earlier scans have left, as far as looking needs it."""
+    """The part of the store that collecting needs: what earlier scans have left."""
 
     snapshot: Snapshot
     memory: Memory
 
     @property
     def outputs(self) -> OwnFiles:
-        """Which files are this program's own."""
+        """The names of this program's own files."""
         ...
 
     def trust_of(self, mount: Mount) -> Trust:
-        """What is known of directory mtimes on `mount`."""
+        """How far directory mtimes are trusted on `mount`."""
         ...
 
 
 class Collector:
-    """Asks about the zones of one output, each through the worker of its mount."""
+    """Asks about the zones of one output, each through the worker of its mount.
+
+    Lanes call it at once, each for its own zones. `History` has the only state that they share.
+    """
 
     def __init__(
         self,
@@ -121,10 +124,10 @@ class Collector:
     def examine(
         self, roots: Iterable[Root], zones: Zones, requests: Iterable[AcceptRequest]
     ) -> dict[str, Health]:
-        """Health of each root, by id. A mount that a person accepted is not held against it."""
+        """Health of each root, by id. A mount accepted by the user counts as the known one."""
         mounts = self._files.mounts()
         accepted = {request.root for request in requests if not request.paths}
-        found = {}
+        health: dict[str, Health] = {}
         for root in roots:
             record = self._store.memory.roots.get(root.id)
             known = None
@@ -137,11 +140,11 @@ class Collector:
                 stat = self._stat(root.path, mount)
             except LostWorkerError as lost:
                 state = STALLED if lost.is_stalled else OFFLINE
-                found[root.id] = Health(state, str(lost), mount)
+                health[root.id] = Health(state, str(lost), mount)
             else:
                 lives = replace(root, path=zones.targets.get(root.path, root.path))
-                found[root.id] = examine(lives, stat, mounts, known)
-        return found
+                health[root.id] = examine(lives, stat, mounts, known)
+        return health
 
     def _stat(self, path: str, mount: Mount, patience: float | None = None) -> Stat | Failed:
         worker = self._workers.of(mount, patience)
@@ -162,7 +165,7 @@ class Collector:
     ) -> Walked | None:
         """Walk the zone of `scan`; None if its worker was lost on the way.
 
-        `rematch`: the ignore rules have changed since the last walk.
+        `rematch` is True if the ignore rules have changed since the last walk.
         """
 
         def look_at(path: str, where: str) -> Stat | Failed | None:
@@ -198,7 +201,7 @@ class Collector:
     ) -> dict[str, Pack]:
         """The node packs of a zone that its walk gives reason to read, by path.
 
-        Those that could not be read, or not be believed, are left out.
+        A pack that could not be read is left out, and so is one in the middle of an update.
         """
         zone, walked, top = scan.zone, scan.walked, scan.root.path
         if zone.kind != KIND or walked is None or zone.path in walked.failed:
@@ -215,7 +218,7 @@ class Collector:
         due = history.packs_due(
             zone.id, packs, changed, started=started, verify_within=verify_within
         )
-        found: dict[str, Pack] = {}
+        read: dict[str, Pack] = {}
         try:
             worker = self._workers.of(scan.health.mount)
             for path in reversed(due):  # last in, first out
@@ -227,12 +230,12 @@ class Collector:
                 is_at_rest = history.has_read_pack(
                     zone.id, answer.path, started=started, settle=settle
                 )
-                known = self._store.memory.packs.get(answer.path)
-                if is_believable(pack, known, is_at_rest=is_at_rest):
-                    found[answer.path] = pack
+                previous = self._store.memory.packs.get(answer.path)
+                if is_believable(pack, previous, is_at_rest=is_at_rest):
+                    read[answer.path] = pack
         except LostWorkerError as lost:
             log.debug("packs of %s: %s", zone.id, lost)
-        return found
+        return read
 
     def _learn(self, scan: ZoneScan, walked: Walked, started: float) -> None:
         """Note what a walk says of the mount's directory mtimes, and of its own cost (rule 5)."""

@@ -1,4 +1,4 @@
-"""What earlier scans of this process looked at, and when: directories and node packs by zone."""
+"""The history of each zone in this process: when directories and node packs were looked at."""
 
 from __future__ import annotations
 

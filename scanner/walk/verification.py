@@ -19,13 +19,13 @@ CHEAP = 1.0
 """Seconds: where listing everything takes less, everything is listed in every walk."""
 
 SMOOTHING = 4
-"""Of so many measurements the last one counts for one."""
+"""The last measurement counts for one of this many."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What a walk must keep to: seconds between walks, the period within which every file is read
-    again, and the share of the time that listing may take."""
+    """Limits of a walk: seconds between walks, seconds within which every file is re-read, and the
+    share of the time (0 to 1) that listing may take."""
 
     interval: float
     verify_within: float
@@ -76,8 +76,8 @@ class Verification:
         return self._listed.keys() - due - self._racy.paths - hot
 
     def _due(self, terms: Terms, oldest: float) -> frozenset[str]:
-        """As many of the longest unlisted as this walk's turn, and those that were listed before
-        `oldest`: when the next walk comes, it would be too late for them. Never above the duty."""
+        """The longest unlisted directories, as many as this walk's turn, and those listed before
+        `oldest`: the next walk would be too late for them. Never above the duty."""
         count = len(self._listed)
         share = share_of(count, terms, self._seconds_per_listing)
         self.period = count / share * terms.interval

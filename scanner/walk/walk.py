@@ -35,14 +35,17 @@ VANISHED = frozenset((errno.ENOENT, errno.ENOTDIR))
 """Errors of a directory that has just gone, and also of some that have not."""
 
 LookAt = Callable[[str, str], Stat | Failed | None]
-"""Stats the first path, which lives on the mount of the second; None where that mount does not
+"""Stats the first path, which lives on the mount of the second. None if that mount does not
 answer."""
 
 
 class Walk:
-    """A walk of one root. `rematch` forgets earlier decisions of the ignore rules (rule 9);
-    `spared` are the known directories that are not listed while their mtime stays;
-    `look_at` stats a path on whatever mount; `leads_to` follows links on local disks."""
+    """A walk of one zone.
+
+    `rematch` forgets earlier decisions of the ignore rules (rule 9). `spared` are the known
+    directories that are not listed while their mtime stays. `look_at` stats a path on any mount.
+    `leads_to` follows links on local disks.
+    """
 
     def __init__(
         self,
@@ -107,14 +110,14 @@ class Walk:
     def _ask(self, path: str) -> None:
         self._asked.add(path)
         known = self._snapshot.get(path) if path in self._spared else None
-        # What could not be read in it may be readable now, and no mtime tells.
+        # Entries that could not be read may be readable now, and the mtime does not say so.
         if known is not None and not known.listing.unstatted and path not in self._linked:
             self._worker.ask(StatPath(path))
         else:
             self._ask_listing(path)
 
     def _compare_mtime(self, path: str, found: Stat) -> None:
-        """Take a known directory for unchanged if its mtime is: the cheap half of rule 5."""
+        """Count a known directory as unchanged if its mtime is: the cheap half of rule 5."""
         old = self._snapshot[path]
         if found.is_directory and found.mtime == old.mtime:
             self._count(old.listing)
@@ -170,7 +173,7 @@ class Walk:
                 self._ask(child)
 
     def _settle_failures(self, path: str, listing: Listing) -> None:
-        """What did not answer and is not listed in `path` any more is simply gone."""
+        """Forget failures of directories that `path` does not list any more: they are gone."""
         present = dict(listing.named_containers())
         for failed in [p for p in self._walked.failed if os.path.dirname(p) == path]:
             if os.path.basename(failed) not in present:
@@ -200,7 +203,7 @@ class Walk:
             self._ask_listing(parent)
 
     def _is_own_ancestor(self, path: str, found: Directory) -> bool:
-        """Whether `found` is one of the directories that `path` was reached through (rule 11)."""
+        """True if `found` is one of the directories that `path` was reached through (rule 11)."""
         if not found.inode:
             return False
         identity = (found.device, found.inode)

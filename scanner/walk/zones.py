@@ -1,4 +1,4 @@
-"""Roots, and the mounts that begin below them: each is walked, guarded and held by itself.
+"""Zones: roots, and the mounts that begin below them, each walked, guarded and held by itself.
 
 A `models` folder may have a NAS mounted at `loras`. What is below belongs to the root for every
 reader, but health, mount identity, holds and the worker are the mount's own (design rule 2): an
@@ -24,12 +24,12 @@ class Zones:
     the root it lies in."""
 
     roots: tuple[Root, ...]
-    """Those of the settings."""
+    """The roots of the settings."""
     inner: tuple[Root, ...] = ()
     """Mounts below them, mounted now or known from before."""
 
     targets: Mapping[str, str] = field(default_factory=dict)
-    """Where those inner zones that are links lead, by path."""
+    """Targets of the inner zones that are links, by path."""
 
     @cached_property
     def all(self) -> tuple[Root, ...]:
@@ -64,10 +64,10 @@ class Zones:
         )
 
     def is_loop(self, path: str, target: str) -> bool:
-        """Whether a link at `path` leads to a folder that it was reached through (rule 11).
+        """True if a link at `path` leads to a folder that it was reached through (rule 11).
 
-        By the words of the paths: the folder that holds the link, and the one that holds each
-        link on the way to it, as they really are, must not lie at or below the target.
+        This follows the words of the paths: the folder that holds the link, and the one that holds
+        each link on the way to it, as they really are, must not lie at or below the target.
         """
         above = os.path.dirname(path)
         while True:
