@@ -9,15 +9,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
 from scanner.workers.remote import LostWorkerError, _Process, _Session
 from scanner.workers.worker import LocalWorker, Worker
 
+if TYPE_CHECKING:
+    from scanner.settings.schema import Settings
+
 LONGEST_PAUSE = 300.0
 """Seconds after which even a mount that has stalled many times in a row is asked again."""
+
+
+def _never() -> bool:
+    return False
 
 
 class Workers(Protocol):
@@ -26,8 +33,8 @@ class Workers(Protocol):
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         """A worker for `mount`, with nothing asked yet. Raises LostWorkerError.
 
-        `patience`: seconds without an answer after which the worker counts as lost for the one who
-        asks, though not for the mount's own lane.
+        `patience`: raise LostWorkerError for this caller after so many seconds without an answer.
+        The mount itself is not marked as stalled.
         """
         ...
 
@@ -65,9 +72,11 @@ class WorkersByMount:
         *,
         stall_after: float,
         most_workers: int,
-        stopped: Callable[[], bool],
+        stopped: Callable[[], bool] = _never,
         most_per_second: float = 0.0,
     ) -> None:
+        """`stall_after` in seconds, `most_workers` threads in each process, `most_per_second`
+        requests to each mount (0 for no limit)."""
         self._files = files
         self._most_per_second = most_per_second
         self._stall_after = stall_after
@@ -78,6 +87,19 @@ class WorkersByMount:
         self._stalls: dict[str, int] = {}
         """How often in a row the worker of a mount was abandoned, by mount point."""
         self._not_before: dict[str, float] = {}
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, files: FileSystem, stopped: Callable[[], bool] = _never
+    ) -> Self:
+        """Workers with the limits of `settings`, which give up waiting once `stopped`."""
+        return cls(
+            files,
+            stall_after=settings.stall_after,
+            most_workers=settings.workers,
+            stopped=stopped,
+            most_per_second=settings.requests_per_second,
+        )
 
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         return self.apart(mount, patience) if mount.is_remote else LocalWorker(self._files)

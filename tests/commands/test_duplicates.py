@@ -1071,8 +1071,8 @@ def other_version(path: Path) -> None:
         (lambda path: path.mkdir(), "No scan has written"),
         (empty_state, "No scan has ended yet"),
         (text_file, "cannot be read .*file is not a database"),
-        (Path.touch, "cannot be read .*no such table"),
-        (foreign_database, "cannot be read .*no such table"),
+        (Path.touch, "cannot be read .*not a state of this program"),
+        (foreign_database, "cannot be read .*not a state of this program"),
         (other_version, "cannot be read .*another version"),
     ],
 )
@@ -1113,7 +1113,7 @@ def test_a_scanner_that_starts_meanwhile_is_noticed(
             made.files.write(at("Downloads/late"), b"same" * 100)
             made.scan()
             if is_torn:
-                raise DamagedStateError("half of it is of another moment")
+                raise DamagedStateError(state.path, "half of it is of another moment")
         return found
 
     monkeypatch.setattr(State, "load_snapshot", starting)
