@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -14,6 +12,7 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import BinaryIO
 
+from scanner.disk.child import start_child
 from scanner.workers.process import CallCost, WorkerResult, WorkerTask, read_frame, write_frame
 from scanner.workers.requests import Answer, Request
 
@@ -38,18 +37,8 @@ class _Process:
     """One worker process and what its answers say of its mount."""
 
     def __init__(self, most_workers: int, most_per_second: float) -> None:
-        package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        known = os.environ.get("PYTHONPATH")
-        self._child = subprocess.Popen(
-            # Not with -m: there the messages' classes would be those of __main__.
-            [sys.executable, "-c", _SERVE, str(most_workers)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=os.path.abspath(os.sep),  # no working directory on a mount that may go
-            env={**os.environ, "PYTHONPATH": package + (os.pathsep + known if known else "")},
-            start_new_session=True,  # Ctrl-C is for us; the end of the pipe is for the worker
-        )
+        # Ctrl-C does not end the worker, the end of this pipe does.
+        self._child = start_child(_SERVE, str(most_workers), stdin=subprocess.PIPE)
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._to_child: BinaryIO = self._child.stdin  # type: ignore[assignment]
