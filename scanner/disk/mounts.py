@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from scanner.core.paths import is_below
 from scanner.disk.mount_types import (
     ATTRIBUTE_CACHES,
     DIRECTORY_MTIME_TYPES,
@@ -143,28 +144,31 @@ UNKNOWN = Mount("", "unknown", "")
 def read_mounts() -> list[Mount]:
     """The mount table; empty where the platform gives none."""
     try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-            return [mount for line in table if (mount := _parse_mountinfo(line))]
+        with open("/proc/self/mountinfo", "rb") as table:
+            # Only a newline ends a line: a carriage return in a name stands there as it is.
+            lines = table.read().split(b"\n")
+        return [mount for line in lines if (mount := _parse_mountinfo(line))]
     except OSError:
         return _read_with_psutil()
 
 
-def _parse_mountinfo(line: str) -> Mount | None:
+def _parse_mountinfo(line: bytes) -> Mount | None:
     """One line of Linux's mountinfo (proc(5)): ... root point options [tags] - type source ..."""
-    before, dash, after = line.partition(" - ")
-    left, right = before.split(" "), after.split(" ")
+    before, dash, after = line.partition(b" - ")
+    left = [_decoded(field) for field in before.split(b" ")]
+    right = [_decoded(field) for field in after.split(b" ")]
     if not dash or len(left) < 5 or len(right) < 2:
         return None
     options = ",".join((left[5] if len(left) > 5 else "", *right[2:3]))
-    type_, source = right[0], _unescape(right[1])
+    type_, source = right[:2]
     if type_ == "fuse" and source.startswith(("http://", "https://")):
         type_ = "davfs"  # what davfs2 is to mount(8), the kernel does not know
-    return Mount(_unescape(left[4]), type_, source, _unescape(left[3]), options)
+    return Mount(left[4], type_, source, left[3], options)
 
 
-def _unescape(text: str) -> str:
-    """Undo the octal escapes of the mount table."""
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
+def _decoded(field: bytes) -> str:
+    """A field of the mount table without its octal escapes, decoded as every path is."""
+    return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda escape: bytes([int(escape[1], 8)]), field))
 
 
 def _read_with_psutil() -> list[Mount]:
@@ -192,10 +196,7 @@ def mount_of(path: str, mounts: Iterable[Mount]) -> Mount:
     best = UNKNOWN
     path = os.path.normcase(path)
     for mount in mounts:
-        point = os.path.normcase(mount.point)
-        if len(point) >= len(best.point) and (
-            path == point or path.startswith(point if point.endswith(os.sep) else point + os.sep)
-        ):
+        if len(mount.point) >= len(best.point) and is_below(path, os.path.normcase(mount.point)):
             best = mount
     return best
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from scanner.core.memory import Gone, Hold, RootRecord, UnreachableFolder, Unsettled
 from scanner.core.packs import Pack
+from scanner.core.serialize import readable
 from scanner.core.snapshot import FINGERPRINT_BYTES, Directory, Entry, Listing
 
 Row = tuple[object, ...]
@@ -110,7 +111,7 @@ def unsettled_row(path: str, seen: Unsettled) -> Row:
 
 def unreachable_row(path: str, folder: UnreachableFolder) -> Row:
     """The row of a folder that answers with an error."""
-    return (os.fsencode(path), *folder)
+    return os.fsencode(path), readable(folder.error), folder.since
 
 
 def hold_row(root: str, hold: Hold) -> Row:

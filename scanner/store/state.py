@@ -15,6 +15,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from scanner.core.memory import AcceptRequest, Memory, UnreachableFolder, Unsettled
+from scanner.core.serialize import readable
 from scanner.core.snapshot import Directory, Snapshot
 from scanner.errors import OutputError
 from scanner.store.database import CLOSE_PATIENCE, connect, damaged
@@ -277,10 +278,11 @@ class State:
         ]
 
     def answer_request(self, number: int, text: str) -> None:
-        """Say what became of a request; call inside a transaction."""
-        self._db.execute("UPDATE request SET answer = ? WHERE id = ?", (text, number))
+        """Store what became of a request; call inside a transaction. Bytes in `text` that are not
+        UTF-8 become U+FFFD, since no TEXT can hold them."""
+        self._db.execute("UPDATE request SET answer = ? WHERE id = ?", (readable(text), number))
 
     def answer_of(self, number: int) -> str | None:
-        """What became of a request; None while nothing did."""
+        """The answer to a request; None while there is none."""
         rows = self._rows("SELECT answer FROM request WHERE id = ?", number)
         return str(rows[0][0]) if rows and rows[0][0] is not None else None

@@ -444,6 +444,16 @@ def test_request_of_another_process_is_seen_and_answered_once(path: str, state: 
     asking.close()
 
 
+def test_texts_that_are_not_utf8_are_kept_readable(state: State) -> None:
+    number = state.ask(1, "", "/m/\udce9", frozenset())
+    memory = Memory(unreachable={"/m/\udce9": UnreachableFolder("no /m/\udce9", 1)})
+    with state.transaction():
+        state.answer_request(number, "/m/\udce9 dropped")
+        state.save_memory(Memory(), memory)
+    assert state.answer_of(number) == "/m/\ufffd dropped"
+    assert state.load_memory().unreachable["/m/\udce9"].error == "no /m/\ufffd"
+
+
 def test_answer_goes_in_with_the_scan_or_not_at_all(state: State) -> None:
     number = state.ask(1, "r", "", frozenset())
     with pytest.raises(RuntimeError), state.transaction():
