@@ -485,7 +485,7 @@ def _with_known_roots(found: Found, records: Iterable[RootRecord]) -> Found:
     """`found` and the roots of earlier scans that only ComfyUI's own file may have named."""
     paths = {root.path for root in found.roots}
     known = tuple(
-        Root(record.kind, record.path, record.category)
+        record.root
         for record in records
         if record.kind in ("models", "custom_nodes")
         and not record.is_inner

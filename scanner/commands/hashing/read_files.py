@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from scanner.core.memory import ONLINE, PARTIAL, Memory
+from scanner.core.memory import ONLINE, PARTIAL, Memory, roots_of
 from scanner.core.paths import is_below
 from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import KINDS, Root, owner_of
@@ -226,12 +226,11 @@ def _together(told: Iterable[Progressed]) -> Progressed:
 
 def known_roots(memory: Memory) -> tuple[Root, ...]:
     """The roots that scans have seen, in the order of their kinds."""
-    found = [
-        Root(record.kind, record.path, record.category)
-        for record in memory.roots.values()
-        if not record.is_inner
-    ]
-    return tuple(sorted(found, key=lambda root: (KINDS.index(root.kind), root.path)))
+    return tuple(
+        sorted(
+            roots_of(memory.roots.values()), key=lambda root: (KINDS.index(root.kind), root.path)
+        )
+    )
 
 
 def show_in_inventory(outputs: Outputs, settings: Settings) -> bool:
