@@ -14,6 +14,7 @@ import sys
 import tracemalloc
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -1038,9 +1039,8 @@ def test_unsettled_files_are_told(tmp_path: Path) -> None:
 def test_a_state_of_an_older_version_lacks_tables(tmp_path: Path) -> None:
     made = stored(tmp_path)
     made.store.close()
-    with sqlite3.connect(made.outputs.state) as database:
+    with closing(sqlite3.connect(made.outputs.state)) as database, database:
         database.execute("DROP TABLE unsettled")
-    database.close()
     assert load(made.outputs.state).unsettled == frozenset()
 
 
@@ -1053,9 +1053,8 @@ def text_file(path: Path) -> None:
 
 
 def foreign_database(path: Path) -> None:
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute("CREATE TABLE x (y)")
-    database.close()
 
 
 def other_version(path: Path) -> None:
@@ -1089,9 +1088,8 @@ def test_a_state_that_cannot_be_read_is_one_sentence(
 def test_a_damaged_page_is_one_sentence(tmp_path: Path) -> None:
     made = stored(tmp_path)
     made.store.close()
-    with sqlite3.connect(made.outputs.state) as database:
+    with closing(sqlite3.connect(made.outputs.state)) as database, database:
         database.execute("UPDATE directory SET sizes = x'00'")
-    database.close()
     with pytest.raises(InventoryError, match="cannot be read"):
         load(made.outputs.state)
 

@@ -281,7 +281,6 @@ def test_values_of_another_kind_are_noticed(
         state.close()
 
 
-@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 @pytest.mark.parametrize(
     "content", [b"no database at all" * 500, b"SQLite format 3\0" + b"\1" * 5000]
 )
@@ -307,7 +306,6 @@ def test_truncated_database_is_noticed(path: str) -> None:
             state.close()
 
 
-@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 def test_state_of_another_version_is_not_read(path: str) -> None:
     State(path).close()
     sql(path, "UPDATE meta SET value = '999' WHERE key = 'version'")
@@ -473,7 +471,6 @@ def test_columns_are_arrays_again(state: State) -> None:
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks at descriptors in /proc")
-@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 def test_damaged_file_is_let_go_of_so_that_it_can_be_moved_aside(path: str) -> None:
     """Windows moves no file that is open."""
     State(path).close()
