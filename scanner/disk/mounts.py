@@ -1,4 +1,4 @@
-"""What file system a path lives on, read from the mount table without touching any mount."""
+"""The mount that a path lives on, by the mount table, without touching any mount."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from scanner.disk.mount_types import (
 )
 
 Locality = Literal["disk", "network", "host", "unknown"]
-"""Where files are: on a disk of this computer, on another computer, on the computer that this
-system runs on (WSL, a virtual machine), or who knows."""
+"""The location of files: on a disk of this computer, on the network, on the computer that this
+system runs on (WSL, a virtual machine), or unknown."""
 
 Events = Literal["all", "own", "unknown"]
-"""Which changes file events (inotify and its kin) tell of: all, or only those made here."""
+"""The changes that file events (inotify and its kin) report: all, or only those made here."""
 
 
 class Mount(NamedTuple):
@@ -47,7 +47,8 @@ class Mount(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """What must not change behind a root's back (rule 2): type, source and path within it.
+        """The identity of the mount, which must not change unnoticed (rule 2): type, source and
+        path within the source.
 
         Never st_dev: it changes over reboots and reconnections.
         """
@@ -60,7 +61,7 @@ class Mount(NamedTuple):
 
     @property
     def locality(self) -> Locality:
-        """Where its files are. A disk may still be `is_remote`, where its driver may hang."""
+        """The location of its files. A disk may still be `is_remote`, if its driver may hang."""
         type_ = self.type.lower()
         if type_ in LOCAL_TYPES or type_ in DISK_TYPES:
             return "disk"
@@ -70,7 +71,7 @@ class Mount(NamedTuple):
 
     @property
     def events(self) -> Events:
-        """Which changes file events would tell of, if this program waited for them.
+        """The changes that file events would report, if this program waited for them.
 
         inotify reports what goes through this computer's kernel: nothing that a server, the host
         of a virtual machine, Windows around WSL or the branches below a union change by themselves.
@@ -81,22 +82,22 @@ class Mount(NamedTuple):
 
     @property
     def moves_directory_mtimes(self) -> bool:
-        """Whether a directory's mtime is known to move with every change of its names."""
+        """True if a directory's mtime is known to move with every change of its names."""
         return self.type.lower() in DIRECTORY_MTIME_TYPES
 
     @property
     def never_moves_directory_mtimes(self) -> bool:
-        """Whether a directory's mtime is known to stay behind (FAT, unions, object stores)."""
+        """True if a directory's mtime is known to stay behind (FAT, unions, object stores)."""
         return self.type.lower() in STALE_DIRECTORY_TYPES
 
     @property
     def known_granularity(self) -> float | None:
-        """Steps of its mtimes, seconds; None where the type does not tell."""
+        """Its mtime granularity in seconds; None if the type does not say."""
         return GRANULARITIES.get(self.type.lower())
 
     @property
     def granularity(self) -> float:
-        """Steps of its mtimes, seconds; 0 where the type does not tell."""
+        """Its mtime granularity in seconds; 0 if the type does not say."""
         return self.known_granularity or 0.0
 
     @property
@@ -118,13 +119,13 @@ class Mount(NamedTuple):
             for name, _, value in [option.partition("=")]
             if value.isdigit()
         }
-        # What the table does not show has its default: acregmax=5 alone leaves acdirmax at 60.
+        # An option that the table does not show has its default: acregmax=5 leaves acdirmax at 60.
         both = given.get("actimeo", default)
         return max(given.get("acregmax", both), given.get("acdirmax", both))
 
     @property
     def has_stable_inodes(self) -> bool:
-        """Whether an inode number names the same file for as long as the file exists."""
+        """True if an inode number names the same file for as long as the file exists."""
         return self.type.lower() in STABLE_INODE_TYPES
 
     @property
@@ -134,7 +135,7 @@ class Mount(NamedTuple):
 
     @property
     def is_windows_drive(self) -> bool:
-        """Whether it is a drive of Windows, seen from WSL."""
+        """True for a drive of Windows, seen from WSL."""
         return self.type.lower() == "drvfs" or "drvfs" in self.options
 
 
@@ -142,7 +143,7 @@ UNKNOWN = Mount("", "unknown", "")
 
 
 def read_mounts() -> list[Mount]:
-    """The mount table; empty where the platform gives none."""
+    """The mount table; empty if the platform gives none."""
     try:
         with open("/proc/self/mountinfo", "rb") as table:
             # Only a newline ends a line: a carriage return in a name stands there as it is.

@@ -71,8 +71,8 @@ def _add_missing_tables(database: sqlite3.Connection, schema: str) -> None:
 
 
 def _uri(path: str, readonly: bool) -> str:
-    """A database that nobody has open is whole without its log, and is then read as a plain file:
-    opening it the usual way would leave new files beside it."""
+    """A database that nobody has open is whole without its log. It is then read as a plain file,
+    since opening it the usual way would leave new files next to it."""
     mode = "rwc"
     if readonly:
         mode = "ro" if os.path.exists(path + "-wal") else "ro&immutable=1"

@@ -1,4 +1,4 @@
-"""What was read of files beyond size and mtime: content hashes and model facts.
+"""Metadata of files beyond size and mtime: content hashes and model facts.
 
 It is a table of the state with its own connection: `hash` and `verify` write here while `run` holds
 the lock, a few rows at a time, and a scan never waits for them longer than for one small

@@ -1,4 +1,4 @@
-"""How values stand in rows of the database: directories, memory, node packs.
+"""Rows of the database, and the values that they hold: directories, memory, node packs.
 
 Paths and names are BLOBs, since they may hold bytes that are not UTF-8. The functions that decode
 raise ValueError, TypeError or AttributeError if a row contradicts itself.

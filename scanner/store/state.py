@@ -70,8 +70,8 @@ T = TypeVar("T")
 
 
 class State:
-    """The database of one output. Every method raises DamagedStateError if what it reads cannot be
-    believed, and OutputError if it cannot write.
+    """The database of one output. Every method raises DamagedStateError if it reads damaged values,
+    and OutputError if it cannot write.
 
     `_lock` guards the connection, which all lanes share: a lane waits while another one is inside
     a transaction, and neither sees nor ends half of it.
@@ -179,7 +179,7 @@ class State:
     # Memory
 
     def load_memory(self) -> Memory:
-        """What scans hand to the next one besides the snapshot."""
+        """Everything but the snapshot that a scan knows from earlier scans."""
         with self._reading():
             return Memory(
                 roots=self._load_table("id, record FROM root", lambda _, text: root_from(text)),

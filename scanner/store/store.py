@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Commit:
-    """What one scan changes: everything goes into one transaction."""
+    """The changes of one scan. Everything goes into one transaction."""
 
     directories: Mapping[str, Directory] = field(default_factory=dict)
     gone: Sequence[str] = ()

@@ -1,7 +1,8 @@
-"""Which worker answers for which mount: this process for local disks, one of its own for others.
+"""Workers by mount: this process answers for local disks, a separate process for each other mount.
 
-The main process makes no call on a remote or unknown mount, not even stat: a process that hangs
-there cannot be ended and would take the lock and the outputs with it (design rule 3).
+The main process makes no call on a remote or unknown mount, not even stat. A process that hangs
+there cannot be ended and would take the lock and the outputs with it (rule 3, a hang stops
+nothing).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from scanner.settings.schema import Settings
 
 LONGEST_PAUSE = 300.0
-"""Seconds after which even a mount that has stalled many times in a row is asked again."""
+"""Longest pause, in seconds, before a mount that stalls again and again is asked again."""
 
 
 def _never() -> bool:
@@ -39,11 +40,12 @@ class Workers(Protocol):
         ...
 
     def apart(self, mount: Mount) -> Worker:
-        """The same in a process of its own, even on a local disk. Raises LostWorkerError."""
+        """A worker for `mount` in a separate process, even on a local disk. Raises
+        LostWorkerError."""
         ...
 
     def requests_at_once(self, mount: Mount) -> int:
-        """How many requests are under way at a time on `mount`."""
+        """The number of requests that are under way at a time on `mount`."""
         ...
 
 
@@ -64,7 +66,7 @@ class LocalWorkers:
 
 
 class WorkersByMount:
-    """Local disks in this process, every other mount in a process of its own."""
+    """Answers for local disks in this process, for every other mount in a separate process."""
 
     def __init__(
         self,
@@ -85,7 +87,7 @@ class WorkersByMount:
         self._lock = threading.Lock()
         self._processes: dict[str, _Process] = {}
         self._stalls: dict[str, int] = {}
-        """How often in a row the worker of a mount was abandoned, by mount point."""
+        """The number of times in a row that the worker of a mount was abandoned, by mount point."""
         self._not_before: dict[str, float] = {}
 
     @classmethod
@@ -128,18 +130,17 @@ class WorkersByMount:
         return _Session(process, self._stall_after, self._stopped, patience)
 
     def _back_off(self, point: str) -> None:
-        """A mount that stalls again and again is asked ever less: at once after the first time,
-        then after one, three, seven ... times `stall_after`."""
+        """Ask a mount that stalls again and again ever less: at once after the first time, then
+        after one, three, seven ... times `stall_after`."""
         count = self._stalls[point] = self._stalls.get(point, 0) + 1
         pause = min(LONGEST_PAUSE, self._stall_after * (2 ** (count - 1) - 1))
         self._not_before[point] = time.monotonic() + pause
 
     def requests_at_once(self, mount: Mount) -> int:
-        """How many requests are under way at a time on `mount`."""
         process = self._processes.get(mount.point)
         return 1 if process is None else process.requests_at_once
 
     def close(self) -> None:
-        """Let all processes end; those that hang are left behind."""
+        """Let all processes end. Processes that hang are left behind."""
         for process in self._processes.values():
             process.end()
