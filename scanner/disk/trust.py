@@ -56,8 +56,8 @@ class Trust:
         elif not self.is_lost:
             self.is_lost = True
             log.warning(
-                "%s changed and its mtime did not: directory mtimes on %s (%s) are no longer trusted,"
-                " every folder is listed in every scan.",
+                "%s changed and its mtime did not: directory mtimes on %s (%s) are no longer"
+                " trusted, every folder is listed in every scan.",
                 path,
                 mount.point,
                 mount.type,

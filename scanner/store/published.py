@@ -6,7 +6,7 @@ import os
 
 from scanner.core.serialize import time_ns
 from scanner.disk.filesystem import FileSystem
-from scanner.errors import OutputError
+from scanner.output.atomic import cannot
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import read_header
 from scanner.output.inventory_view import InventoryView
@@ -97,4 +97,4 @@ def _size(path: str) -> int:
     try:
         return os.path.getsize(path)
     except OSError as error:
-        raise OutputError(f"The inventory cannot be read: {error.strerror or error}.") from None
+        raise cannot("read", path, error) from error

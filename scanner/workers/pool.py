@@ -66,7 +66,10 @@ class LocalWorkers:
 
 
 class WorkersByMount:
-    """Answers for local disks in this process, for every other mount in a separate process."""
+    """Answers for local disks in this process, for every other mount in a separate process.
+
+    `_lock` guards the tables of processes and pauses, which all lanes use.
+    """
 
     def __init__(
         self,
@@ -142,5 +145,7 @@ class WorkersByMount:
 
     def close(self) -> None:
         """Let all processes end. Processes that hang are left behind."""
-        for process in self._processes.values():
+        with self._lock:
+            processes = list(self._processes.values())
+        for process in processes:
             process.end()
