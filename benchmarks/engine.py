@@ -75,20 +75,8 @@ class Engine:
         self._files = files
         self._settings = settings
         self._roots = roots
-        self.store = Store(
-            outputs,
-            base,
-            journal_bytes=settings.journal_size,
-            journal_files=settings.journal_files,
-            annotations_every=settings.annotations_every,
-        )
-        self.store.open()
-        self.workers = WorkersByMount(
-            files,
-            stall_after=settings.stall_after,
-            most_workers=settings.workers,
-            stopped=lambda: False,
-        )
+        self.store = Store.open(settings, outputs, base, files)
+        self.workers = WorkersByMount.from_settings(settings, files)
         self.restart()
 
     def restart(self) -> None:

@@ -217,5 +217,4 @@ class Scanner:
             return self.store.publish(
                 lambda: view_of(self.store, self.roots, self.files.now()),
                 is_last=is_last,
-                monotonic=self.files.monotonic(),
             )

@@ -536,6 +536,18 @@ def test_accept_drops_an_offline_root(world: World) -> None:
     assert world.state(DOWNLOADS) == "missing"
 
 
+def test_accept_drops_a_folder_whose_name_is_not_utf8(world: World) -> None:
+    """The answer names it, and has to fit into the state."""
+    folder = at("Downloads/caf\udce9")
+    world.files.write(folder + "/a", content("a"))
+    world.scan()
+    world.files.faults["list", folder] = errno.EIO
+    world.scan()
+    number = world.store.state.ask(0, "", folder, frozenset())
+    world.scan()
+    assert "caf\ufffd" in str(world.store.state.answer_of(number))
+
+
 # Links
 
 

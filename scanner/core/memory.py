@@ -13,13 +13,6 @@ from scanner.core.packs import Pack
 from scanner.core.roots import Root
 from scanner.core.snapshot import Entry
 
-
-def _roots_of(records: Iterable[RootRecord]) -> list[Root]:
-    return [
-        Root(record.kind, record.path, record.category) for record in records if not record.is_inner
-    ]
-
-
 ONLINE = "online"
 
 PARTIAL = "partial"
@@ -110,6 +103,16 @@ class RootRecord:
     """Ignore patterns of the last walk; None if they are not known."""
     follow_links: bool = True
     inner_roots: tuple[str, ...] = ()
+
+    @property
+    def root(self) -> Root:
+        """The root, or the mount below one, that this record is of."""
+        return Root(self.kind, self.path, self.category)
+
+
+def roots_of(records: Iterable[RootRecord]) -> list[Root]:
+    """The roots among `records`, without the mounts below them."""
+    return [record.root for record in records if not record.is_inner]
 
 
 @dataclass

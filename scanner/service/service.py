@@ -67,23 +67,10 @@ class Service:
         self._status_lock = threading.Lock()
         self._lanes: dict[str, _Lane] = {}
         self._assigning = threading.Lock()
-        store = Store(
-            outputs,
-            found.base,
-            journal_bytes=settings.journal_size,
-            journal_files=settings.journal_files,
-            annotations_every=settings.annotations_every,
-        )
-        store.open()
+        store = Store.open(settings, outputs, found.base, files)
         if not found.is_complete:
             self.found = found = _with_known_roots(found, store.memory.roots.values())
-        self._workers = WorkersByMount(
-            files,
-            stall_after=settings.stall_after,
-            most_workers=settings.workers,
-            stopped=self._stop.is_set,
-            most_per_second=settings.requests_per_second,
-        )
+        self._workers = WorkersByMount.from_settings(settings, files, self._stop.is_set)
         self.scanner = Scanner(files, store, _paced(settings), found.roots, self._workers)
         self._assign()
 
@@ -498,7 +485,7 @@ def _with_known_roots(found: Found, records: Iterable[RootRecord]) -> Found:
     """`found` and the roots of earlier scans that only ComfyUI's own file may have named."""
     paths = {root.path for root in found.roots}
     known = tuple(
-        Root(record.kind, record.path, record.category)
+        record.root
         for record in records
         if record.kind in ("models", "custom_nodes")
         and not record.is_inner

@@ -144,7 +144,7 @@ def rules_of(records: Iterable[RootRecord]) -> ListingRules:
     """The rules of an earlier scan."""
     walked = [record for record in records if record.walked and not record.is_inner]
     return ListingRules(
-        tuple(Root(record.kind, record.path, record.category) for record in walked),
+        tuple(record.root for record in walked),
         {record.id: IgnoreRules(record.patterns or ()) for record in walked},
         all(record.follow_links for record in walked),
     )

@@ -26,7 +26,7 @@ from scanner.disk.probe import NAME_PREFIX, observe
 from scanner.disk.trust import NEVER, PROOFS_WANTED, Trust
 from scanner.settings.load import load
 from scanner.settings.schema import Settings
-from scanner.store.store import read_trust
+from scanner.store.mount_trust import read_trust
 from scanner.walk.verification import Terms
 from scanner.workers.latency import STATS
 from scanner.workers.pool import LocalWorkers

@@ -14,6 +14,7 @@ import sys
 import tracemalloc
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -1038,9 +1039,8 @@ def test_unsettled_files_are_told(tmp_path: Path) -> None:
 def test_a_state_of_an_older_version_lacks_tables(tmp_path: Path) -> None:
     made = stored(tmp_path)
     made.store.close()
-    with sqlite3.connect(made.outputs.state) as database:
+    with closing(sqlite3.connect(made.outputs.state)) as database, database:
         database.execute("DROP TABLE unsettled")
-    database.close()
     assert load(made.outputs.state).unsettled == frozenset()
 
 
@@ -1053,9 +1053,8 @@ def text_file(path: Path) -> None:
 
 
 def foreign_database(path: Path) -> None:
-    with sqlite3.connect(path) as database:
+    with closing(sqlite3.connect(path)) as database, database:
         database.execute("CREATE TABLE x (y)")
-    database.close()
 
 
 def other_version(path: Path) -> None:
@@ -1071,8 +1070,8 @@ def other_version(path: Path) -> None:
         (lambda path: path.mkdir(), "No scan has written"),
         (empty_state, "No scan has ended yet"),
         (text_file, "cannot be read .*file is not a database"),
-        (Path.touch, "cannot be read .*no such table"),
-        (foreign_database, "cannot be read .*no such table"),
+        (Path.touch, "cannot be read .*not a state of this program"),
+        (foreign_database, "cannot be read .*not a state of this program"),
         (other_version, "cannot be read .*another version"),
     ],
 )
@@ -1089,9 +1088,8 @@ def test_a_state_that_cannot_be_read_is_one_sentence(
 def test_a_damaged_page_is_one_sentence(tmp_path: Path) -> None:
     made = stored(tmp_path)
     made.store.close()
-    with sqlite3.connect(made.outputs.state) as database:
+    with closing(sqlite3.connect(made.outputs.state)) as database, database:
         database.execute("UPDATE directory SET sizes = x'00'")
-    database.close()
     with pytest.raises(InventoryError, match="cannot be read"):
         load(made.outputs.state)
 
@@ -1113,7 +1111,7 @@ def test_a_scanner_that_starts_meanwhile_is_noticed(
             made.files.write(at("Downloads/late"), b"same" * 100)
             made.scan()
             if is_torn:
-                raise DamagedStateError("half of it is of another moment")
+                raise DamagedStateError(state.path, "half of it is of another moment")
         return found
 
     monkeypatch.setattr(State, "load_snapshot", starting)

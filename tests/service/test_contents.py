@@ -17,7 +17,7 @@ from scanner.disk.content_hash import BLOCK, hash_piece
 from scanner.errors import OutputError
 from scanner.output.inventory_reader import read_entries
 from scanner.output.inventory_view import InventoryView
-from scanner.output.inventory_writer import Written, write_inventory
+from scanner.output.inventory_writer import write_inventory
 from scanner.service.contents import HEADERS, ContentReader, sight_of
 from scanner.store.projection import view_of
 from tests.support.fakes import FakeFileSystem
@@ -357,10 +357,9 @@ def test_what_another_lane_learns_while_the_inventory_is_written_is_shown_later(
     world.files.advance(700)
     write = world.store._inventory.write
 
-    def slowly(view: InventoryView) -> Written:
-        done = write(view)
+    def slowly(view: InventoryView) -> None:
+        write(view)
         reader(world, within=[C]).work(never)
-        return done
 
     world.store._inventory.write = slowly  # type: ignore[method-assign]
     assert world.scanner.publish(is_last=False)

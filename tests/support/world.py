@@ -24,6 +24,8 @@ BASE = "/home/u"
 MODELS = Root("models", "/home/u/ComfyUI/models")
 DOWNLOADS = Root("downloads", "/home/u/Downloads")
 
+_OPENED: list[Store] = []
+
 Projection = dict[str, tuple[str, int, int]]
 
 
@@ -49,10 +51,8 @@ class World:
         self.open()
 
     def open(self) -> None:
-        self.store = Store(
-            self.outputs, BASE, journal_bytes=10_000_000, journal_files=5, annotations_every=600
-        )
-        self.store.open()
+        self.store = Store.open(self.settings, self.outputs, BASE, self.files)
+        _OPENED.append(self.store)
         self.scanner = Scanner(self.files, self.store, self.settings, self.roots)
         self.backlog = FingerprintReader(self.scanner)
 
@@ -115,6 +115,12 @@ class World:
 
     def state(self, root: Root) -> str:
         return self.states()[root.id]
+
+
+def close_worlds() -> None:
+    """Close the stores of all worlds; after each test, and between the examples of one."""
+    while _OPENED:
+        _OPENED.pop().close()
 
 
 def at(relative: str) -> str:

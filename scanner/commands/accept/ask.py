@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from typing import NamedTuple
 
 from scanner.core.memory import HELD, MISSING, OFFLINE, Memory
 from scanner.core.paths import is_below
 from scanner.core.serialize import readable
-from scanner.errors import DamagedStateError, InventoryError, SettingsError
+from scanner.errors import InventoryError, SettingsError
 from scanner.output.file_names import Outputs
 from scanner.output.status_file import is_alive, read_status
 from scanner.store.state import State
@@ -44,25 +45,19 @@ def accept_places(
     """Leave requests for `places` (all that is held without any) and wait for their answers.
 
     Waits up to `timeout` seconds, and only while a scanner runs. Raises InventoryError where there
-    is nothing to accept.
+    is nothing to accept, or the state is damaged.
     """
     if not os.path.exists(outputs.state):
         raise InventoryError(f"No scan has written {outputs.inventory} yet.")
-    try:
-        state = State(outputs.state)
-        try:
-            memory = state.load_memory()
-            wishes = _all_held(memory)
-            if places:
-                wishes = [_wish(place, cwd, memory) for place in places]
-            if not wishes:
-                raise InventoryError("Nothing is held.")
-            asked = [state.ask(time.time_ns(), wish.root, wish.path, wish.paths) for wish in wishes]
-            return _wait(state, outputs, list(zip(wishes, asked, strict=True)), timeout)
-        finally:
-            state.close()
-    except DamagedStateError as error:
-        raise InventoryError(f"The state cannot be read: {error}.") from None
+    with closing(State(outputs.state)) as state:
+        memory = state.load_memory()
+        wishes = _all_held(memory)
+        if places:
+            wishes = [_wish(place, cwd, memory) for place in places]
+        if not wishes:
+            raise InventoryError("Nothing is held.")
+        asked = [state.ask(time.time_ns(), wish.root, wish.path, wish.paths) for wish in wishes]
+        return _wait(state, outputs, list(zip(wishes, asked, strict=True)), timeout)
 
 
 def _all_held(memory: Memory) -> list[_Wish]:

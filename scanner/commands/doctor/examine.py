@@ -24,7 +24,6 @@ from scanner.commands.doctor.finding import (
 )
 from scanner.commands.doctor.sample import TIMES_WANTED, _Sampling, estimate, steps_of
 from scanner.core.roots import Root
-from scanner.core.serialize import readable
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
 from scanner.disk.links import leads_to
 from scanner.disk.mounts import Mount, mount_of
@@ -33,7 +32,7 @@ from scanner.disk.trust import Trust
 from scanner.output.file_names import Outputs
 from scanner.service.pace import STEPS, fitting, verification_duty
 from scanner.settings.schema import Settings
-from scanner.store.store import read_trust
+from scanner.store.mount_trust import read_trust
 from scanner.walk.ignore import IgnoreRules, rules_for
 from scanner.walk.verification import Terms
 from scanner.workers.latency import _answer, _new_names, _Pool, latency
@@ -86,7 +85,7 @@ class Doctor:
         mounts = self._files.mounts()
         target = leads_to(path, mounts)
         mount = mount_of(target, mounts)
-        trust = self._known.get(readable(mount.identity), Trust())
+        trust = self._known.get(mount.identity, Trust())
         return Finding(path, target, mount, trust)
 
     def _meet(self, finding: Finding) -> bool:
@@ -204,8 +203,6 @@ def open_doctor(settings: Settings, outputs: Outputs, *, limit: float) -> Iterat
     On Ctrl-C its workers are left to end by themselves, which removes a probe's file.
     """
     files = DiskFileSystem()
-    workers = WorkersByMount(
-        files, stall_after=limit, most_workers=settings.workers, stopped=lambda: False
-    )
+    workers = WorkersByMount(files, stall_after=limit, most_workers=settings.workers)
     yield Doctor(files, workers, settings, read_trust(outputs.state), limit=limit)
     workers.close()

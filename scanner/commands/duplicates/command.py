@@ -62,7 +62,7 @@ def duplicates(
     choice = choice_of(
         known.roots, paths=within, roots=wanted, categories=category or (), only_proven=proven
     )
-    with contextlib.closing(MetadataTable(outputs.state, is_readonly=True)) as metadata:
+    with contextlib.closing(MetadataTable(outputs.state, readonly=True)) as metadata:
         report = find_duplicates(
             known.snapshot,
             known.roots,

@@ -12,7 +12,7 @@ from operator import and_, eq, gt
 
 from scanner.commands.duplicates.real_paths import RealPaths
 from scanner.commands.duplicates.sets import Copy
-from scanner.core.memory import RootRecord, _roots_of
+from scanner.core.memory import RootRecord, roots_of
 from scanner.core.paths import is_below, join
 from scanner.core.roots import KINDS, Root, category_in, owner_of
 from scanner.core.snapshot import FILE, FILE_LINK, FINGERPRINT_BYTES, UNKNOWN_FINGERPRINT, Directory
@@ -47,7 +47,7 @@ class _Files:
         self._links: dict[int, list[int]] = {}
         """Further rows of the same file, by the one that stands for it; of the present group."""
         self._snapshot = snapshot
-        self._tops = _roots_of(roots)
+        self._tops = roots_of(roots)
         self._places = RealPaths(snapshot, roots)
         self._fill(least, skip)
         self._shared = self._shared_places()

@@ -43,13 +43,10 @@ def load(path: str, mounts: Iterable[Mount] = ()) -> Scanned:
         before = _marks(path)
         try:
             scanned = _read(path, list(mounts))
-        except DamagedStateError as error:
+        except DamagedStateError:
             if before != _marks(path):
                 continue
-            raise InventoryError(
-                f"The state cannot be read ({printable(str(error))}); "
-                "where it is damaged, the next scan rebuilds it."
-            ) from None
+            raise
         # A log says what is whole. Without one the file was read as one that nobody writes, and
         # that must have stayed true.
         if before.has_log or before == _marks(path):
@@ -72,7 +69,7 @@ def _marks(path: str) -> _Marks:
 
 
 def _read(path: str, mounts: Sequence[Mount]) -> Scanned:
-    state = State.open_readonly(path)
+    state = State(path, readonly=True)
     try:
         snapshot, memory = state.load_snapshot(), state.load_memory()
     finally:

@@ -9,7 +9,7 @@ from functools import cached_property
 from itertools import combinations
 from typing import NamedTuple
 
-from scanner.core.memory import RootRecord, _roots_of
+from scanner.core.memory import RootRecord, roots_of
 from scanner.core.paths import is_below
 from scanner.core.serialize import printable
 from scanner.errors import SettingsError
@@ -205,7 +205,7 @@ def choice_of(
     Raises SettingsError for a place that was not scanned: that nothing is found there would else
     be taken for good news.
     """
-    known = _roots_of(records)
+    known = roots_of(records)
     within = tuple(paths)
     for path in within:
         if not any(is_below(path, root.path) or is_below(root.path, path) for root in known):

@@ -12,11 +12,12 @@ import threading
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from scanner.core.memory import ONLINE, PARTIAL, Memory
+from scanner.core.memory import ONLINE, PARTIAL, Memory, roots_of
 from scanner.core.paths import is_below
 from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import KINDS, Root, owner_of
@@ -24,7 +25,7 @@ from scanner.core.serialize import path_fields, readable, shown, time_text
 from scanner.core.snapshot import Snapshot
 from scanner.disk.filesystem import DiskFileSystem
 from scanner.disk.mounts import Mount
-from scanner.errors import DamagedStateError, InventoryError, SettingsError
+from scanner.errors import InventoryError, SettingsError
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import base_of, read_header
 from scanner.service.contents import ContentReader, Damage, ReadContext, ReadTask
@@ -79,15 +80,9 @@ class Hashing:
         self._stop = threading.Event()
         if not os.path.exists(outputs.state):
             raise InventoryError(f"No scan has written {outputs.inventory} yet.")
-        try:
-            state = State(outputs.state)
-            try:
-                self._snapshot: Snapshot = state.load_snapshot()
-                self._memory: Memory = state.load_memory()
-            finally:
-                state.close()
-        except DamagedStateError as error:
-            raise InventoryError(f"The state cannot be read: {error}.") from None
+        with closing(State(outputs.state)) as state:
+            self._snapshot: Snapshot = state.load_snapshot()
+            self._memory: Memory = state.load_memory()
         self._roots = known_roots(self._memory)
         self._within = [os.path.abspath(path) for path in within]
         for path in self._within:
@@ -99,13 +94,7 @@ class Hashing:
             if not is_listed and not any(is_below(other, path) for other in self._snapshot):
                 raise SettingsError(f"No scan has seen {readable(path)}.")
         self._metadata = MetadataTable(outputs.state)
-        self._workers = WorkersByMount(
-            self._files,
-            stall_after=settings.stall_after,
-            most_workers=settings.workers,
-            stopped=self._stop.is_set,
-            most_per_second=settings.requests_per_second,
-        )
+        self._workers = WorkersByMount.from_settings(settings, self._files, self._stop.is_set)
 
     def stop(self) -> None:
         """Ask for the end; safe in a signal handler."""
@@ -237,12 +226,11 @@ def _together(told: Iterable[Progressed]) -> Progressed:
 
 def known_roots(memory: Memory) -> tuple[Root, ...]:
     """The roots that scans have seen, in the order of their kinds."""
-    found = [
-        Root(record.kind, record.path, record.category)
-        for record in memory.roots.values()
-        if not record.is_inner
-    ]
-    return tuple(sorted(found, key=lambda root: (KINDS.index(root.kind), root.path)))
+    return tuple(
+        sorted(
+            roots_of(memory.roots.values()), key=lambda root: (KINDS.index(root.kind), root.path)
+        )
+    )
 
 
 def show_in_inventory(outputs: Outputs, settings: Settings) -> bool:
@@ -257,22 +245,11 @@ def show_in_inventory(outputs: Outputs, settings: Settings) -> bool:
         return False
     try:
         header = read_header(outputs.inventory)
-        store = Store(
-            outputs,
-            base_of(header) if header else None,
-            journal_bytes=settings.journal_size,
-            journal_files=settings.journal_files,
-            annotations_every=settings.annotations_every,
-        )
+        base = base_of(header) if header else None
         files = DiskFileSystem()
-        try:
-            store.open()
+        with closing(Store.open(settings, outputs, base, files)) as store:
             return store.publish(
-                lambda: view_of(store, known_roots(store.memory), files.now()),
-                is_last=True,
-                monotonic=files.monotonic(),
+                lambda: view_of(store, known_roots(store.memory), files.now()), is_last=True
             )
-        finally:
-            store.close()
     finally:
         lock.release()

@@ -41,7 +41,7 @@ def tune(
     from scanner.commands.tune.costs import Budget, advise
     from scanner.commands.tune.measure import open_tuner
     from scanner.console.progress import display
-    from scanner.store.store import read_trust
+    from scanner.store.mount_trust import read_trust
 
     budget = Budget(budget_share, settings.verify_within, settings.duty)
     with open_tuner(

@@ -142,14 +142,8 @@ class Tuner:
         self._roots = tuple(roots)
         self._tell = tell
         self._display = display or Display()
-        self._store = Store(
-            Outputs(os.path.join(folder, "comfy_inventory.json"), folder),
-            None,
-            journal_bytes=settings.journal_size,
-            journal_files=settings.journal_files,
-            annotations_every=settings.annotations_every,
-        )
-        self._store.open()
+        outputs = Outputs(os.path.join(folder, "comfy_inventory.json"), folder)
+        self._store = Store.open(settings, outputs, None, files)
         self._scanner = Scanner(files, self._store, settings, self._roots, self._workers)
 
     def __enter__(self) -> Self:
@@ -259,7 +253,7 @@ class Tuner:
         return trust_state(mount, self._known_trust(mount))
 
     def _known_trust(self, mount: Mount) -> Trust:
-        return self._known.get(readable(mount.identity), Trust())
+        return self._known.get(mount.identity, Trust())
 
     def _rely(self, mount: Mount, state: str) -> bool:
         """Have the engine rely on folder times on `mount` where it does already, or may come to;
@@ -333,13 +327,7 @@ def open_tuner(
     # A link to a share is the share's: its own worker must ask.
     targets = dict.fromkeys(leads_to(os.path.abspath(path), mounts) for path in paths)
     roots = [Root("extra", target) for target in targets]
-    workers = WorkersByMount(
-        files,
-        stall_after=settings.stall_after,
-        most_workers=settings.workers,
-        stopped=lambda: False,
-        most_per_second=settings.requests_per_second,
-    )
+    workers = WorkersByMount.from_settings(settings, files)
     with tempfile.TemporaryDirectory(
         prefix="comfy-inventory-", dir=_folder_outside(roots, files), ignore_cleanup_errors=True
     ) as folder:
