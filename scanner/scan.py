@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from scanner.core.changes import Change
 from scanner.core.memory import ONLINE, Hold, copy_memory
+from scanner.core.pending import PendingFolders
 from scanner.core.progress import Progress
 from scanner.core.roots import Root
 from scanner.core.snapshot import Entry
@@ -41,10 +42,16 @@ class ScanResult:
     states: dict[str, str] = field(default_factory=dict)
     new_holds: list[Hold] = field(default_factory=list)
     is_complete: bool = True
-    """False where the pass was abandoned, and nothing committed."""
+    """False if the pass was abandoned."""
+    is_committed: bool = False
+    """True if something of it was committed: of several passes, the first may be and a later one
+    be abandoned."""
 
     def merge(self, other: ScanResult) -> None:
-        """Add what a pass over further zones did."""
+        """Add what a pass over further zones did; an abandoned one adds nothing."""
+        if not other.is_complete:
+            self.is_complete = False
+            return
         self.scan, self.states = other.scan, other.states
         self.seconds += other.seconds
         self.directories += other.directories
@@ -53,7 +60,6 @@ class ScanResult:
         self.changes += other.changes
         self.new_holds += other.new_holds
         self.zones |= other.zones
-        self.is_complete = other.is_complete
 
 
 class Scanner:
@@ -71,14 +77,10 @@ class Scanner:
         self.store = store
         self.roots = tuple(roots)
         self.commit_lock = threading.RLock()
-        self.unfingerprinted = dict.fromkeys(store.snapshot, float("-inf"))
-        """Directories that may hold files without a fingerprint, and when their listing was last
-        seen to change, by the monotonic clock."""
+        self._pending: list[PendingFolders] = []
         self.unfinished = 0
         """Files that are not whole yet, as of the last `publish`."""
         self._counted = False
-        self.unhashed_folders = dict(self.unfingerprinted)
-        """The same of what `Reader` reads: models' headers and whole files."""
         self._rules = ListingRules(
             self.roots,
             {root.id: rules_for(settings, root) for root in roots},
@@ -96,6 +98,14 @@ class Scanner:
             list(self.store.memory.roots.values()),
             self._rules.has,
         )
+
+    def pending_folders(self) -> PendingFolders:
+        """All folders of now, for a reader that has yet to look at each; every later commit adds
+        those that it changes and removes those that are gone."""
+        with self.commit_lock:
+            pending = PendingFolders(self.store.snapshot)
+            self._pending.append(pending)
+        return pending
 
     def scan(
         self,
@@ -163,7 +173,7 @@ class Scanner:
                 except FingerprintsWantedError as wanted:
                     entries = wanted.entries
                 else:
-                    result.scan = self._commit(context)
+                    result.scan, result.is_committed = self._commit(context), True
                     break
             taken = self._collector.take_fingerprints(entries, zones, stopped, roots)
             if stopped():
@@ -224,12 +234,10 @@ class Scanner:
         if directories or context.delta.gone or context.memory.unsettled != context.old.unsettled:
             self._counted = False
         now = self.files.monotonic()
-        self.unfingerprinted.update(dict.fromkeys(directories, now))
-        self.unhashed_folders.update(dict.fromkeys(directories, now))
         gone = context.delta.gone - directories.keys()
-        for path in gone:
-            self.unfingerprinted.pop(path, None)
-            self.unhashed_folders.pop(path, None)
+        for pending in self._pending:
+            pending.changed(directories, now)
+            pending.gone(gone)
         self._collector.forget(gone)
         return scan
 
