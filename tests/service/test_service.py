@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 
 from scanner.comfyui.installation import Found
+from scanner.commands.scan.page import summary_text
 from scanner.core.progress import Display
 from scanner.core.roots import Root
 from scanner.disk.mounts import Mount
 from scanner.output.file_names import Outputs
+from scanner.output.inventory_reader import read_entries
 from scanner.output.status_file import read_status
 from scanner.scan import Scanner
 from scanner.service.lanes import LOCAL
@@ -184,6 +186,19 @@ def test_status_is_written_while_another_lane_is_added(
 # One-shot scans
 
 
+class StopIn(Display):
+    """Asks for the end when the scan after `passes` others lists the top folder."""
+
+    def __init__(self, loop: Loop, passes: int) -> None:
+        self._loop = loop
+        self._left = passes
+
+    def idle(self) -> None:
+        self._left -= 1
+        if not self._left:
+            self._loop.files.on_list = lambda path: self._loop.service.stop()
+
+
 def losing(make: Make) -> Loop:
     """A loop whose one-shot scan finds something new and a loss that is held at first."""
     loop = make(every="auto", loss_files=5, hold_wait=0.01, backlog_time=0)
@@ -201,3 +216,35 @@ def test_one_shot_scan_looks_again_at_what_is_held(make: Make) -> None:
     summary = loop.service.summary(loop.service.scan_once(Display()))
     assert summary["kinds"] == {"created": 1, "deleted": FOLDERS}
     assert (summary["complete"], summary["committed"]) == (True, True)
+
+
+def test_interrupted_second_look_says_what_was_committed(make: Make) -> None:
+    loop = losing(make)
+    summary = loop.service.summary(loop.service.scan_once(StopIn(loop, 1)))
+    assert (summary["complete"], summary["committed"]) == (False, True)
+    assert summary["kinds"] == {"created": 1}
+    # The numbers are those of the scan that was committed.
+    assert (summary["scan"], summary["directories"]) == (2, FOLDERS + 1)
+    assert summary_text(summary) == (
+        f"interrupted; scan 2 was committed before that: 1 created; {loop.outputs.inventory}"
+    )
+    assert f"{TOP}/new" in [entry["path"] for entry in read_entries(loop.outputs.inventory)]
+
+
+def test_interrupted_walk_of_a_mount_behind_a_link_says_what_was_committed(make: Make) -> None:
+    loop = make(backlog_time=0)
+    loop.files.mount_table.append(Mount("/elsewhere", "ext4", "/dev/fake2"))
+    loop.files.write("/elsewhere/b", b"y")
+    loop.files.symlink("/elsewhere", f"{TOP}/link")
+    summary = loop.service.summary(loop.service.scan_once(StopIn(loop, 1)))
+    assert (summary["complete"], summary["committed"], summary["scan"]) == (False, True, 1)
+    assert summary["directories"] == FOLDERS + 1
+    assert "scan 1 was committed" in summary_text(summary)
+
+
+def test_interrupted_first_look_changed_nothing(make: Make) -> None:
+    loop = losing(make)
+    loop.files.on_list = lambda path: loop.service.stop()
+    summary = loop.service.summary(loop.service.scan_once(Display()))
+    assert (summary["complete"], summary["committed"]) == (False, False)
+    assert summary_text(summary) == "interrupted; nothing was changed"
