@@ -98,7 +98,13 @@ class FileHasher:
             self._under_way = task, next(_JOBS)
         job = self._under_way[1]
         while not self._rests(ends):
-            piece = self._read(task, job, mount)
+            try:
+                piece = self._read(task, job, mount)
+            except LostWorkerError:
+                if ends():
+                    return  # the worker was told to stop, which says nothing of the file
+                self.attempts.silent.add(mount)
+                piece = None
             if piece is None or piece.digests is not None:
                 self._under_way = None
                 queue.popleft()
@@ -123,19 +129,15 @@ class FileHasher:
         return True
 
     def _read(self, task: HashTask, job: int, mount: Mount) -> Piece | None:
-        """Read the next piece of the file. None if the file or its mount does not answer, or the
-        file has changed since it was listed."""
+        """Read the next piece of the file. None if the file does not answer or has changed since
+        it was listed. Raises LostWorkerError."""
         started = self._source.files.monotonic()
         most = max(1, int(self._rate * PIECE_SECONDS)) if self._rate else 1 << 62
         request = HashPiece(task.path, job, task.algorithms, most, PIECE_SECONDS)
-        try:
-            worker = self._source.workers.of(mount)
-            worker.ask(request)
-            answer = worker.answer()
-            worker.answer()
-        except LostWorkerError:
-            self.attempts.silent.add(mount)
-            return None
+        worker = self._source.workers.of(mount)
+        worker.ask(request)
+        answer = worker.answer()
+        worker.answer()
         assert isinstance(answer, PieceHashed | Failed)
         piece = answer.piece if isinstance(answer, PieceHashed) else None
         if piece is None or piece.has_changed or (piece.size, piece.mtime) != task[1:3]:

@@ -201,6 +201,34 @@ def test_a_failing_display_has_nothing_read_twice(world: World) -> None:
     assert known(world, A) == digests(content("a"))
 
 
+def test_a_file_that_the_end_cut_off_is_left_and_not_unreadable(world: World) -> None:
+    """A worker that is to stop answers no longer: that says nothing of the file."""
+    world.files.write(A, content("a"))
+    world.settle()
+    world.workers.hanging.add("/")
+    one = reader(world)
+    left = one.work(lambda: bool(world.workers.lost))
+    assert (left.files, left.bytes) == (1, len(content("a")))
+    assert one.hasher.attempts.unreadable == []
+    world.workers.hanging.clear()
+    one.work(never)
+    assert known(world, A) == digests(content("a"))
+
+
+def test_a_mount_that_does_not_answer_is_asked_once(world: World) -> None:
+    for path in (A, B):
+        world.files.write(path, content(path))
+    world.settle()
+    world.workers.hanging.add("/")
+    one = reader(world)
+    one.work(never)
+    assert len(world.workers.lost) == 1
+    assert sorted(one.hasher.attempts.unreadable) == [A, B]
+    world.workers.hanging.clear()
+    one.work(never)
+    assert known(world, A) and known(world, B)
+
+
 def test_more_than_one_reader_reads_the_same_file_by_itself(world: World) -> None:
     world.files.write(A, bytes(3 * BLOCK))
     world.settle()

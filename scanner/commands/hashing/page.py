@@ -81,8 +81,8 @@ def print_verified(console: Console, errors: Console, result: Result) -> None:
     read = result.read
     sound = read.files - len(result.damaged)
     errors.print(
-        f"{count_text(read.files, 'file')} read, {size_text(read.bytes)}: {sound:,} as they were, "
-        f"{len(result.damaged):,} not.",
+        f"{count_text(read.files, 'file')} read, {size_text(read.bytes)}: {sound:,} unchanged, "
+        f"{len(result.damaged):,} damaged.",
         highlight=False,
     )
     _print_unread(errors, result.unread, result.away)
