@@ -86,13 +86,12 @@ class FingerprintReader:
                 self._scanner.files.sleep(NAP)
                 continue
             for batch in _batches(chosen):
-                if stopped():
+                taken = None if stopped() else self._take(batch, stopped)
+                if taken is None:
                     return left
-                self._take(batch, stopped)
-                files += len(batch)
-                done = sum(entry.size for entry in batch)
-                bytes_ += done
-                left = Remaining(max(0, left.files - len(batch)), max(0, left.bytes - done))
+                files, bytes_ = files + len(taken), bytes_ + sum(entry.size for entry in taken)
+                read = sum(entry.size for entry in batch)
+                left = Remaining(max(0, left.files - len(batch)), max(0, left.bytes - read))
                 if progress is not None:
                     progress(Progressed(files, bytes_, left))
             left = self.size()
@@ -158,11 +157,14 @@ class FingerprintReader:
         if is_complete:
             self._pending.done(folder.path, folder.changed)
 
-    def _take(self, batch: list[Entry], stopped: Callable[[], bool]) -> None:
-        """Take the fingerprints of the files in `batch` and save them."""
+    def _take(self, batch: list[Entry], stopped: Callable[[], bool]) -> list[Entry] | None:
+        """Take the fingerprints of the files in `batch` and save them.
+
+        Returns the files that have one now; None if it `stopped`, and nothing is saved.
+        """
         taken = self._scanner.take_fingerprints(batch, stopped)
         if stopped():
-            return
+            return None
         now = self._scanner.files.monotonic()
         names: defaultdict[str, dict[str, Entry]] = defaultdict(dict)
         for entry in batch:
@@ -183,6 +185,7 @@ class FingerprintReader:
                     if folder in snapshot
                 }
             )
+        return [entry for entry in batch if taken.get(entry.path)]
 
 
 def _with_fingerprints(

@@ -171,8 +171,8 @@ class Lane:
         if not self._settings.hash:
             return
 
-        def note(left: Remaining) -> None:
-            self.unhashed = left
+        def note(done: Progressed) -> None:
+            self.unhashed = done.left
 
         try:
             progress = _progress(display, "hashes", note, heartbeat)
@@ -187,17 +187,19 @@ class Lane:
         display: Display,
         heartbeat: Callable[[], None],
     ) -> None:
-        def note(left: Remaining) -> None:
-            self.unfingerprinted = left
+        taken = 0
+
+        def note(done: Progressed) -> None:
+            nonlocal taken
+            taken, self.unfingerprinted = done.files, done.left
 
         started = time.monotonic()
-        before = self._fingerprints.size()
         progress = _progress(display, "fingerprints", note, heartbeat)
         self.unfingerprinted = left = self._fingerprints.work(ends, progress, seconds_left)
-        if before.files - left.files >= WORTH_LOGGING:
+        if taken >= WORTH_LOGGING:
             log.info(
                 "fingerprints of %s taken in %s, %s left",
-                count_text(before.files - left.files, "file"),
+                count_text(taken, "file"),
                 format_duration(round(time.monotonic() - started, 1)),
                 f"{left.files:,}",
             )
@@ -222,7 +224,7 @@ class Lane:
 def _progress(
     display: Display,
     what: str,
-    note: Callable[[Remaining], None],
+    note: Callable[[Progressed], None],
     heartbeat: Callable[[], None],
 ) -> Callable[[Progressed], None]:
     """Make a function that notes and displays progress, and calls `heartbeat` now and then."""
@@ -230,7 +232,7 @@ def _progress(
 
     def progress(done: Progressed) -> None:
         nonlocal last
-        note(done.left)
+        note(done)
         display.reading(done, what)
         if time.monotonic() - last >= HEARTBEAT:
             last = time.monotonic()

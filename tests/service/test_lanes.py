@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scanner.core.progress import Display
+from scanner.disk.mounts import Mount
 from scanner.service.lanes import LOCAL, Lane, lane_context
 from tests.support.world import MODELS, World, at
 
@@ -51,3 +53,23 @@ def test_lane_whose_roots_another_has_taken_has_a_status(tmp_path: Path) -> None
     lane = lane_of(World(tmp_path))
     lane.roots = ()
     assert (lane.status().roots, lane.status().verify) == ((), 0.0)
+
+
+def test_log_counts_the_fingerprints_that_were_taken(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Not those of files on a mount that did not answer."""
+    world = World(tmp_path)
+    for number in range(200):
+        world.files.write(at(f"ComfyUI/models/{number}"), b"x")
+        world.files.write(at(f"Downloads/{number}"), b"x")
+    world.files.mount_table.append(Mount(at("Downloads"), "cifs", "//nas/share"))
+    lane = lane_of(world)
+    for _ in range(2):
+        world.scan(reads=False)
+    world.files.advance(60)
+    world.workers.hanging.add(at("Downloads"))
+    with caplog.at_level(logging.INFO, "scanner"):
+        lane.read(lambda: 60.0, Display(), lambda: None)
+    (message,) = [r.getMessage() for r in caplog.records if "fingerprints of" in r.getMessage()]
+    assert message.startswith("fingerprints of 200 files taken in")
