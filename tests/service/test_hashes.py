@@ -1,3 +1,5 @@
+"""Content hashes taken between scans or by `hash`: of which files, in which order, and when."""
+
 from __future__ import annotations
 
 import errno
@@ -51,7 +53,7 @@ def to_verify(world: World, *within: str, before: int = 1 << 62) -> list[HashTas
 
 
 def verified(world: World, tasks: Sequence[HashTask]) -> FileHasher:
-    """What has read `tasks` again."""
+    """Read `tasks` again."""
     hasher = FileHasher(world.scanner)
     hasher.verify(tasks, never)
     return hasher
