@@ -82,6 +82,7 @@ class Engine:
     def restart(self) -> None:
         """Forget what was listed when, so that the next scan reads everything again."""
         self.scanner = Scanner(self._files, self.store, self._settings, self._roots, self.workers)
+        self._pending = self.scanner.pending_folders()
 
     def scan(self) -> ScanResult:
         """One pass with all that belongs to it: walk, commit, journal, inventory."""
@@ -93,7 +94,7 @@ class Engine:
 
     def fingerprint(self) -> int:
         """Take the fingerprints that are missing; how many files still lack theirs."""
-        return FingerprintReader(self.scanner).work(lambda: False).files
+        return FingerprintReader(self.scanner, self._pending).work(lambda: False).files
 
     def close(self) -> None:
         self.workers.close()

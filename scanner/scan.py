@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from scanner.core.changes import Change
 from scanner.core.memory import Hold
+from scanner.core.pending import PendingFolders
 from scanner.core.progress import Progress
 from scanner.core.roots import Root
 from scanner.core.snapshot import Entry
@@ -46,10 +47,16 @@ class ScanResult:
     states: dict[str, str] = field(default_factory=dict)
     new_holds: list[Hold] = field(default_factory=list)
     is_complete: bool = True
-    """False if the scan was abandoned, and nothing was committed."""
+    """False if the scan was abandoned."""
+    is_committed: bool = False
+    """True if something of it was committed: of several scans, the first may be and a later one
+    be abandoned."""
 
     def merge(self, other: ScanResult) -> None:
-        """Add the result of a scan of further zones."""
+        """Add the result of a scan of further zones; an abandoned one adds nothing."""
+        if not other.is_complete:
+            self.is_complete = False
+            return
         self.scan, self.states = other.scan, other.states
         self.seconds += other.seconds
         self.directories += other.directories
@@ -58,7 +65,6 @@ class ScanResult:
         self.changes += other.changes
         self.new_holds += other.new_holds
         self.zones |= other.zones
-        self.is_complete = other.is_complete
 
 
 class Scanner:
@@ -80,14 +86,10 @@ class Scanner:
         self._settings = settings
         self.roots = tuple(roots)
         self.commit_lock = threading.RLock()
-        self.unfingerprinted = dict.fromkeys(store.snapshot, float("-inf"))
-        """Directories that may hold files without a fingerprint, and when their listing was last
-        seen to change, by the monotonic clock."""
+        self._pending: list[PendingFolders] = []
         self.unfinished = 0
         """Files that are not whole yet, as of the last `publish`."""
         self._counted = False
-        self.unhashed_folders = dict(self.unfingerprinted)
-        """The same of what `Reader` reads: models' headers and whole files."""
         self._rules = ListingRules(
             self.roots,
             {root.id: rules_for(settings, root) for root in roots},
@@ -104,6 +106,14 @@ class Scanner:
             list(self.store.memory.roots.values()),
             self._rules.has,
         )
+
+    def pending_folders(self) -> PendingFolders:
+        """All folders of now, for a reader that has yet to look at each; every later commit adds
+        those that it changes and removes those that are gone."""
+        with self.commit_lock:
+            pending = PendingFolders(self.store.snapshot)
+            self._pending.append(pending)
+        return pending
 
     def scan(
         self,
@@ -143,6 +153,7 @@ class Scanner:
             zones=frozenset(root.id for root in roots),
             states={root.id: state.state for root, state in root_states(self.store, self.roots)},
             new_holds=list(decision.new_holds),
+            is_committed=True,
         )
 
     def _decide(
@@ -200,12 +211,10 @@ class Scanner:
         if directories or decision.gone or decision.memory.unsettled != old_unsettled:
             self._counted = False
         now = self.files.monotonic()
-        self.unfingerprinted.update(dict.fromkeys(directories, now))
-        self.unhashed_folders.update(dict.fromkeys(directories, now))
         gone = decision.gone - directories.keys()
-        for path in gone:
-            self.unfingerprinted.pop(path, None)
-            self.unhashed_folders.pop(path, None)
+        for pending in self._pending:
+            pending.changed(directories, now)
+            pending.gone(gone)
         self._collector.forget(gone)
         return scan
 

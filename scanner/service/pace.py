@@ -1,6 +1,6 @@
-"""How often to scan, from what a scan takes and the share of the time that it may take.
+"""Choose how often to scan, from the duration of scans and the share of the time they may take.
 
-No clock and no I/O: seconds come in, and an interval goes out.
+Nothing here does I/O or asks a clock: seconds come in, and an interval goes out.
 """
 
 from __future__ import annotations
@@ -11,39 +11,38 @@ from statistics import median_low
 
 STEPS = (5.0, 10.0, 15.0, 20.0, 30.0, 45.0, 60.0, 90.0, 120.0, 180.0, 300.0, 600.0, 900.0, 1200.0,
          1800.0, 2700.0, 3600.0)  # fmt: skip
-"""Seconds between scans that a lane may choose: round ones, about half as much again each."""
+"""Seconds between scans that a lane may choose. Each is about half as much again as the last."""
 
 KEPT = 3
-"""Scans that count. Their median passes over a single slow one."""
+"""Number of recent scans whose median counts, so that a single slow scan changes nothing."""
 
 WANTED = 2
-"""Scans to measure before anything is concluded: one alone may be the slow one."""
+"""Scans to measure before the interval changes: one alone may be the slow one."""
 
 SPARE = 0.75
-"""Part of its share of the time that a scan must fit into before it comes more often: else an
-interval whose limit it is at would come and go with every scan."""
+"""Hysteresis: shorten the interval only if a scan needs less than this fraction of its share of the
+time. Without it, a lane at the limit of an interval would change it with every scan."""
 
 
 def fitting(
     seconds: Callable[[float], float], duty: float, intervals: Sequence[float] = STEPS
 ) -> float | None:
-    """The shortest of `intervals` at which a scan takes at most `duty` of the time; None where
-    there is none. `seconds` says what a scan takes at an interval."""
+    """Choose the shortest of `intervals` at which a scan takes at most `duty` of the time; None if
+    there is none. `seconds` gives the duration of a scan at an interval."""
     return next((every for every in intervals if seconds(every) <= duty * every), None)
 
 
 def verification_duty(duty: float, of: float) -> float:
-    """The share of the time for verification where all of a scan has the share `of`: `duty`, but
-    at most half.
+    """Limit the share of the time for verification, `duty`, to half of the share `of` whole scans.
 
-    More, and there might be no interval that fits: what is verified in a scan grows with the
-    interval, and so does what the scan takes.
+    With more, no interval might fit: a scan verifies more the longer the interval is, and so
+    takes longer.
     """
     return min(duty, of / 2)
 
 
 class Pace:
-    """The interval of one lane, kept so that its scans take at most `duty` of the time."""
+    """Keeps the interval of one lane such that its scans take at most `duty` of the time."""
 
     def __init__(self, duty: float, first: float) -> None:
         self.every = first
@@ -54,13 +53,13 @@ class Pace:
 
     @property
     def typical(self) -> float:
-        """Seconds that a scan takes as a rule."""
+        """Seconds that a scan takes: the median of the recent ones."""
         return median_low(self._recent)
 
     def measured(self, seconds: float) -> bool:
-        """Note what a scan took; whether that has changed the interval.
+        """Record the duration of a scan. True if the interval changed.
 
-        The first one does not count: it lists everything, into a cold cache.
+        The first scan does not count: it lists everything, into a cold cache.
         """
         if not self._has_begun:
             self._has_begun = True

@@ -37,12 +37,12 @@ def run(
     found = _find_roots(loaded)
     from scanner.console.progress import display
     from scanner.service.opening import open_service, stopping_on_signals
-    from scanner.service.schedule import trigger_of
+    from scanner.service.schedule import Schedule, trigger_of
 
     trigger = trigger_of(loaded.settings.first_every, loaded.settings.cron)
     with open_service(loaded.settings, found, os.getcwd()) as service, stopping_on_signals(service):
         _greet(loaded, found, service.outputs)
-        has_ended = service.run(trigger, display())
+        has_ended = service.run(Schedule(trigger), display())
         log.info("stopping")
     if not has_ended:
         # A pass is stuck in the kernel on a mount that hangs: it holds no lock and nothing that
