@@ -10,8 +10,9 @@ from scanner.core.roots import Root
 from scanner.disk.mounts import Mount
 from scanner.scan import ScanResult
 from scanner.service.fingerprints import FingerprintReader
-from scanner.service.pace import Pace, verification_duty
+from scanner.service.pace import Pace
 from scanner.settings.schema import Settings
+from scanner.walk.cost import verification_duty
 
 if TYPE_CHECKING:
     from scanner.service.contents import ContentReader

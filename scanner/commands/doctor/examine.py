@@ -9,33 +9,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
 
+from scanner.commands.advice import Advice, reduced_duty
 from scanner.commands.doctor.finding import (
     MISSING,
     OK,
-    SHORTEST,
     STALLED,
     UNREACHABLE,
     UNREADABLE,
-    DoctorAdvice,
     Finding,
     Note,
-    ScanCost,
     _notes,
 )
-from scanner.commands.doctor.sample import TIMES_WANTED, _Sampling, estimate, steps_of
+from scanner.commands.doctor.sample import TIMES_WANTED, _Sampling, cost_of, estimate, steps_of
 from scanner.core.roots import Root
 from scanner.core.serialize import readable
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
 from scanner.disk.links import leads_to
 from scanner.disk.mounts import Mount, mount_of
 from scanner.disk.probe import NAME_PREFIX
-from scanner.disk.trust import Trust
+from scanner.disk.trust import TO_BE_EARNED, Trust
 from scanner.output.file_names import Outputs
-from scanner.service.pace import STEPS, fitting, verification_duty
 from scanner.settings.schema import Settings
 from scanner.store.store import read_trust
+from scanner.walk.cost import INTERVALS, Budget, choose, verification_duty
 from scanner.walk.ignore import IgnoreRules, rules_for
-from scanner.walk.verification import Terms
 from scanner.workers.latency import _answer, _new_names, _Pool, latency
 from scanner.workers.pool import Workers, WorkersByMount
 from scanner.workers.remote import LostWorkerError
@@ -115,7 +112,8 @@ class Doctor:
         finding.sample = sample
         finding.listing = median(sample.alone)
         finding.workers = self._workers.requests_at_once(mount)
-        finding.cost = ScanCost(estimate(sample), self._burst(sample.folders, mount))
+        finding.size = estimate(sample)
+        finding.cost = cost_of(finding.size, self._burst(sample.folders, mount))
         if mount.known_granularity is not None:
             finding.granularity, finding.granularity_from = mount.known_granularity, "type"
         elif len(sample.mtimes) >= TIMES_WANTED:
@@ -159,36 +157,29 @@ class Doctor:
     # Conclusions
 
     def _conclude(self, finding: Finding) -> None:
-        settings, cost = self._settings, finding.cost
-        if finding.state != OK or cost is None:
+        settings, cost, trusted = self._settings, finding.present_cost, finding.cost
+        if finding.state != OK or cost is None or trusted is None:
             return
+        budget = Budget.of(settings)
+        choice = choose(cost, budget)
+        every = choice.every or INTERVALS[-1]
+        finding.advice = Advice(
+            every,
+            reduced_duty([choice], budget.duty),
+            _profile(finding.mount),
+            finding.workers if finding.mount.is_remote else None,
+        )
+        if finding.trust_state == TO_BE_EARNED:
+            later = choose(trusted, budget).every
+            finding.trusted_every = later if later is not None and later < every else None
         duty = settings.duty
         if settings.is_paced:
             duty = verification_duty(duty, settings.auto_duty)
-            finding.interval = _own_interval(finding, settings)
+            finding.interval = every
         elif not settings.cron:
             finding.interval = settings.first_every
-        trusted = finding.will_be_trusted
-        finding.advice = DoctorAdvice(
-            _profile(finding.mount),
-            cost.interval(settings.duty, SHORTEST[finding.mount.is_remote], is_trusted=trusted),
-            finding.workers if finding.mount.is_remote else None,
-        )
-        interval = finding.interval or finding.advice.every
-        finding.terms = Terms(interval, settings.verify_within, duty)
+        finding.terms = budget.terms(finding.interval or every, duty)
         finding.notes += _notes(finding, settings)
-
-
-def _own_interval(finding: Finding, settings: Settings) -> float:
-    """Seconds between scans that the folder's lane finds by itself, if it is alone in it."""
-    cost, duty = finding.cost, verification_duty(settings.duty, settings.auto_duty)
-    assert cost is not None
-
-    def seconds(every: float) -> float:
-        terms = Terms(every, settings.verify_within, duty)
-        return cost.unchanged(terms, is_trusted=finding.is_trusted)
-
-    return fitting(seconds, settings.auto_duty) or STEPS[-1]
 
 
 def _profile(mount: Mount) -> str:

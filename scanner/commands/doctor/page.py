@@ -164,7 +164,9 @@ def _scan_sentences(scan: Mapping[str, Any]) -> Iterator[str]:
         )
     yield told + "."
     if trusted is not None and trusted < unchanged:
-        yield f"Once folder times are relied on, such a scan takes {seconds_text(trusted)}."
+        every = scan["trusted_every"]
+        fits = "" if every is None else f', and every = "{every}" fits'
+        yield f"Once directory mtimes are trusted, such a scan takes {seconds_text(trusted)}{fits}."
 
 
 def _elsewhere_sentence(paths: Sequence[str]) -> str:

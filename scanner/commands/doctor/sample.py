@@ -13,7 +13,9 @@ from scanner.core.paths import is_below, join
 from scanner.core.snapshot import DIRECTORY, DIRECTORY_LINK, FILE, FOREIGN_LINK, Directory
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
+from scanner.walk.cost import ScanCost
 from scanner.walk.ignore import IgnoreRules
+from scanner.walk.verification import CHEAP
 from scanner.workers.latency import _Pool
 from scanner.workers.pool import Workers
 from scanner.workers.requests import Failed, ListDirectory, Listed, Timed, Took
@@ -100,6 +102,16 @@ def estimate(sample: Sample) -> Size:
     # Several listings were under way at a time, as they are in a scan.
     together = sample.wall / sample.worked if sample.worked else 1.0
     return Size(round(directories), round(files), seconds * together)
+
+
+def cost_of(size: Size, stat: float) -> ScanCost:
+    """Estimated cost of scans that trust directory mtimes.
+
+    `stat` is the seconds of one directory's stat, with as many requests under way as in a scan.
+    """
+    if size.seconds <= CHEAP:
+        return ScanCost(size.directories, size.seconds, None)
+    return ScanCost(size.directories, size.seconds, min(size.directories * stat, size.seconds))
 
 
 def steps_of(mtimes: Sequence[int]) -> float:

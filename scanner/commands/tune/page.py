@@ -143,7 +143,7 @@ def _print_intervals(
 def _print_advice(console: Console, told: Mapping[str, Any]) -> None:
     from rich.text import Text
 
-    advice, share = told["advice"], share_text(told["duty"])
+    advice, share = told["advice"], share_text(told["auto_duty"])
     if advice["every"] is None:
         print_indented(console, _nothing_fits(told), "yellow")
         return
@@ -171,19 +171,18 @@ def _further_advice(told: Mapping[str, Any]) -> Iterator[str]:
     if len(lanes) == 1 and shorter - {told["advice"]["every"]}:
         yield f'Once folder times are relied on: every = "{shorter.pop()}".'
     yield (
-        f'Or every = "auto" and auto_duty = {told["duty"]:g}: then each mount is scanned as often '
-        "as that allows, whatever a scan takes there later."
+        f'Or every = "auto" and auto_duty = {told["auto_duty"]:g}: then each mount is scanned as '
+        "often as that allows, even if scans take more or less time later."
     )
 
 
 def _nothing_fits(told: Mapping[str, Any]) -> str:
     slowest = max(told["lanes"], key=lambda lane: lane["now"]["intervals"][-1]["busy_share"])
     last = slowest["now"]["intervals"][-1]
-    share = max(last["busy_share"], last["cpu_share"])
     return (
-        f"No interval up to {last['every']} keeps scans below {share_text(told['duty'])} of the "
-        f"time: even then one takes {seconds_text(last['scan_seconds'])}, which is "
-        f"{share_text(share)}. Allow more (--duty), or scan when nobody works: "
+        f"No interval up to {last['every']} keeps scans below {share_text(told['auto_duty'])} of "
+        f"the time: even then one takes {seconds_text(last['scan_seconds'])}, which is "
+        f"{share_text(last['busy_share'])}. Allow more (--auto-duty), or scan when nobody works: "
         'cron = "0 4 * * *".'
     )
 
