@@ -401,6 +401,7 @@ def test_real_mount_has_both_costs_and_is_only_read(sshfs: SshfsMount) -> None:
     others = worker_processes()  # of other tests
     with open_tuner([str(sshfs.point)], Settings(), {}, files=Hurried()) as tuner:
         (lane,) = tuner.run()
+        assert worker_processes() > others  # or the search below could find nothing
     wait_for(lambda: worker_processes() <= others, "the end of its worker")
     requests = sshfs.requests - asked
     assert (lane.id, lane.is_remote) == (f"fuse.sshfs {sshfs.point}", True)
