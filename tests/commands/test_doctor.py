@@ -17,7 +17,7 @@ import pytest
 
 from scanner.commands.doctor.examine import BURST, Doctor
 from scanner.commands.doctor.finding import Finding, combined, exit_code
-from scanner.commands.doctor.sample import SAMPLE, Sample, Size, cost_of, estimate, steps_of
+from scanner.commands.doctor.sample import SAMPLE, Sample, Size, cost_of, estimate, granularity_of
 from scanner.core.roots import Root
 from scanner.disk import probe
 from scanner.disk.filesystem import DiskFileSystem, Stat
@@ -68,7 +68,7 @@ def codes(finding: Finding) -> list[str]:
     return [note.code for note in finding.notes]
 
 
-# Steps of times
+# Granularity of mtimes
 
 
 @pytest.mark.parametrize(
@@ -82,19 +82,19 @@ def codes(finding: Finding) -> list[str]:
         ([-SECOND], 1.0),
     ],
 )
-def test_steps_are_read_off_times(mtimes: list[int], seconds: float) -> None:
-    assert steps_of(mtimes) == pytest.approx(seconds)
+def test_granularity_is_read_off_mtimes(mtimes: list[int], seconds: float) -> None:
+    assert granularity_of(mtimes) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(("granularity", "seconds"), [(1, 1e-9), (SECOND, 1.0), (2 * SECOND, 2.0)])
-def test_steps_are_inferred_where_the_type_does_not_tell(granularity: int, seconds: float) -> None:
+def test_granularity_is_inferred_from_mtimes(granularity: int, seconds: float) -> None:
     finding = examine(disk("cifs", granularity=granularity))
     assert finding.granularity == pytest.approx(seconds)
     assert finding.granularity_from == "sample"
     assert ("coarse_times" in codes(finding)) == (seconds >= 1)
 
 
-def test_few_times_prove_no_steps() -> None:
+def test_few_mtimes_prove_no_granularity() -> None:
     files = FakeFileSystem()
     files.mount_table = [Mount("/", "cifs", "nas")]
     files.granularity = SECOND
@@ -427,14 +427,14 @@ def test_probe_tells_what_it_saw_and_leaves_nothing(folder: Path) -> None:
     seen = observe(DiskFileSystem(), str(folder), NAME)
     assert (seen.is_listed, seen.creation_moved, seen.removal_moved) == (True, True, True)
     assert abs(seen.clock_offset) < 0.5
-    assert steps_of(seen.mtimes) < 0.1
+    assert granularity_of(seen.mtimes) < 0.1
     assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("step", [1, 2])
-def test_probe_shows_steps_of_times(folder: Path, step: int) -> None:
+def test_probe_shows_the_granularity(folder: Path, step: int) -> None:
     seen = observe(Lying(step * SECOND, ahead=7200), str(folder), NAME)
-    assert steps_of(seen.mtimes) == step
+    assert granularity_of(seen.mtimes) == step
     assert seen.clock_offset == pytest.approx(7200, abs=step + 0.5)
     assert seen.removal_moved
 

@@ -1,4 +1,4 @@
-"""Examines one folder through its worker, with a short limit (design rule 3)."""
+"""Examine one folder through its worker, with a short limit (rule 3, a hang stops nothing)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,13 @@ from scanner.commands.doctor.finding import (
     Note,
     _notes,
 )
-from scanner.commands.doctor.sample import TIMES_WANTED, _Sampling, cost_of, estimate, steps_of
+from scanner.commands.doctor.sample import (
+    TIMES_WANTED,
+    _Sampling,
+    cost_of,
+    estimate,
+    granularity_of,
+)
 from scanner.core.roots import Root
 from scanner.core.serialize import readable
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
@@ -39,14 +45,17 @@ from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import Failed, Probe, Probed, Stated, StatPath, Timed, Took
 
 BURST = 300
-"""Most stats under way together that an unchanged scan is estimated from, within BURST_SECONDS."""
+"""Most concurrent stats from which an unchanged scan is estimated, within BURST_SECONDS."""
 
 BURST_SECONDS = 2.0
 
 
 class Doctor:
-    """Examines folders. `known` is what scans have learned of mounts, by `Mount.identity`;
-    `limit` the seconds without any answer after which a mount counts as hung."""
+    """Examines folders.
+
+    `known` is the trust in mounts that scans have recorded, by `Mount.identity`. A mount counts as
+    hung after `limit` seconds without an answer.
+    """
 
     def __init__(
         self,
@@ -64,7 +73,7 @@ class Doctor:
         self._limit = limit
 
     def examine(self, root: Root, *, probe: bool) -> Finding:
-        """Everything about `root.path`, which is absolute. `probe`: with a file of our own."""
+        """Examine the absolute `root.path`. With `probe`, also create and remove a file there."""
         finding = self._begin(root.path)
         try:
             if self._meet(finding):
@@ -87,7 +96,7 @@ class Doctor:
         return Finding(path, target, mount, trust)
 
     def _meet(self, finding: Finding) -> bool:
-        """Whether the folder is there and can be listed."""
+        """Record the first answer. Returns True if the folder exists and can be listed."""
         contact = _answer(self._workers.of(finding.mount), Timed(StatPath(finding.target)))
         assert isinstance(contact, Took)
         finding.first_contact = contact.seconds
@@ -117,13 +126,14 @@ class Doctor:
         if mount.known_granularity is not None:
             finding.granularity, finding.granularity_from = mount.known_granularity, "type"
         elif len(sample.mtimes) >= TIMES_WANTED:
-            finding.granularity = steps_of(list(sample.mtimes))
+            finding.granularity = granularity_of(list(sample.mtimes))
             finding.granularity_from = "sample"
 
     def _burst(self, folders: Sequence[str], mount: Mount) -> float:
-        """Seconds per stat with as many under way as in a scan.
+        """Seconds per stat with as many concurrent requests as in a scan.
 
-        In many folders: the kernel may let only one look up new names in a folder at a time.
+        The stats are spread over many folders, because the kernel may let only one request at a
+        time look up new names in a folder.
         """
         chosen = random.Random(0).choices(folders, k=BURST)
         started = self._files.monotonic()
@@ -139,16 +149,16 @@ class Doctor:
     def _probe(self, finding: Finding) -> None:
         name = f"{NAME_PREFIX}{secrets.token_hex(4)}"
         try:
-            # In a process of its own everywhere: it outlives us, whatever ends us, by the file.
+            # A separate process on every mount: it outlives this one and removes the file.
             answer = _answer(self._workers.apart(finding.mount), Probe(finding.target, name))
         except LostWorkerError:
-            text = f"The mount went away during the probe; remove {name} there if you find it."
+            text = f"The mount went away during the probe. Remove {name} there if you find it."
             finding.notes.append(Note("probe_left", text))
             raise
         if isinstance(answer, Probed):
             finding.probe = answer.observed
             if finding.granularity_from != "type":
-                finding.granularity = steps_of(answer.observed.mtimes)
+                finding.granularity = granularity_of(answer.observed.mtimes)
                 finding.granularity_from = "probe"
         elif isinstance(answer, Failed):
             text = f"The probe was not possible: {answer.error}."
@@ -190,9 +200,9 @@ def _profile(mount: Mount) -> str:
 
 @contextmanager
 def open_doctor(settings: Settings, outputs: Outputs, *, limit: float) -> Iterator[Doctor]:
-    """A doctor on this computer, with what the scans of `outputs` have learned.
+    """A doctor for this computer, with the trust that the scans of `outputs` have recorded.
 
-    On Ctrl-C its workers are left to end by themselves, which removes a probe's file.
+    On Ctrl-C its workers end by themselves, which removes the file of a probe.
     """
     files = DiskFileSystem()
     workers = WorkersByMount(

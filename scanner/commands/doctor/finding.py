@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from scanner.commands.advice import Advice
-from scanner.commands.doctor.sample import Sample, Size, steps_of
+from scanner.commands.doctor.sample import Sample, Size, granularity_of
 from scanner.core.serialize import path_fields, readable
 from scanner.core.wording import share_text
 from scanner.disk.mounts import Mount
@@ -151,7 +151,7 @@ class Finding:
 
 def _probe_json(probe: Observed) -> dict[str, Any]:
     return {
-        "granularity_seconds": steps_of(probe.mtimes),
+        "granularity_seconds": granularity_of(probe.mtimes),
         "clock_offset_seconds": round(probe.clock_offset, 2),
         "is_listed": probe.is_listed,
         "creation_moved_folder_time": probe.creation_moved,

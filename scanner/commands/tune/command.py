@@ -1,4 +1,4 @@
-"""`comfy-inventory tune`: measure what scans cost and recommend an interval."""
+"""`comfy-inventory tune`: measure the cost of scans and recommend an interval."""
 
 from __future__ import annotations
 

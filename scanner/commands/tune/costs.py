@@ -1,4 +1,4 @@
-"""From measured scans to the cost of each interval. No I/O."""
+"""The cost of each interval, from measured scans. No I/O."""
 
 from __future__ import annotations
 
@@ -16,36 +16,39 @@ from scanner.walk.verification import Terms
 
 
 class Spent(NamedTuple):
-    """What a scan, or a mean of scans, cost. `cpu` in seconds of one core, of all processes."""
+    """The cost of one scan, or the median of several.
+
+    `cpu` is in seconds of one core, summed over all processes.
+    """
 
     seconds: float = 0.0
     cpu: float = 0.0
     folders: float = 0
-    """Folders that the scan covered."""
+    """Folders covered by the scan."""
     listings: float = 0
-    """Folders that were listed."""
+    """Listed folders."""
     entries: float = 0
-    """Entries whose size and time were read, in folders that were listed."""
+    """Entries of listed folders whose size and mtime were read."""
     stats: float = 0
-    """Folders that were asked for their time alone, roots for their health."""
+    """Stats of folders for their mtime, and of roots for their health."""
     samples: float = 0
-    """Files that were read from, for fingerprints."""
+    """Files read for fingerprints."""
 
     @property
     def calls(self) -> float:
-        """All that was asked of the file system."""
+        """All requests to the file system."""
         return self.listings + self.entries + self.stats + self.samples
 
     def plus(self, other: Spent) -> Spent:
-        """Both together."""
+        """The sum of both."""
         return Spent(*(a + b for a, b in zip(self, other, strict=True)))
 
     def towards(self, other: Spent, part: float) -> Spent:
-        """What lies between this (0) and `other` (1)."""
+        """Interpolate between this cost (`part` 0) and `other` (`part` 1)."""
         return Spent(*(a + (b - a) * part for a, b in zip(self, other, strict=True)))
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The JSON form."""
         return {
             "seconds": _rounded(self.seconds),
             "cpu_seconds": _rounded(self.cpu),
@@ -58,28 +61,28 @@ class Spent(NamedTuple):
 
 
 def typical(scans: Sequence[Spent]) -> Spent:
-    """The medians of several."""
+    """The median of each figure over several scans."""
     return Spent(*(median(column) for column in zip(*scans, strict=True)))
 
 
 class Row(NamedTuple):
-    """What scanning every so many seconds costs, and brings."""
+    """The cost of one interval, and how soon changes are seen with it."""
 
     every: float
     seconds: float
-    """Of one scan, with its turn of verification."""
+    """Duration of one scan with its part of the re-verification."""
     cpu_share: float
-    """Of one core."""
+    """Share of one core."""
     busy_share: float
-    """Of the time, in which the disk or the mount is asked something."""
+    """Share of the time in which a request to the disk or mount is under way."""
     calls_per_second: float
     seen_within: float
-    """Seconds until a new, removed or renamed file is seen, at worst."""
+    """Seconds until a new, removed or renamed file is seen, at most."""
     verified_within: float
-    """Seconds until a file that was rewritten in place is seen, at worst."""
+    """Seconds until a file that was rewritten in place is seen, at most."""
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The JSON form."""
         return {
             "every": format_duration(self.every),
             "every_seconds": self.every,
@@ -140,7 +143,7 @@ def table(cost: Cost, budget: Budget, duty: float) -> list[Row]:
 
 
 class Holding(NamedTuple):
-    """What one of the folders holds, and what it lives on."""
+    """The content of one measured folder, and its mount."""
 
     path: str
     mount: Mount
@@ -148,27 +151,28 @@ class Holding(NamedTuple):
     folders: int
     bytes: int
     folder_times: str
-    """What they are worth, in the words of `doctor`."""
+    """The trust in directory mtimes, in the words of `disk.trust`."""
 
 
 @dataclass(frozen=True)
 class Measured:
-    """Folders that are scanned together, and what that costs."""
+    """Folders that are scanned together, and the cost of their scans."""
 
     id: str
     is_remote: bool
     holdings: tuple[Holding, ...]
     latency: float
-    """Seconds of one call."""
+    """Seconds of one request."""
     workers: int
-    """Requests under way at a time."""
+    """Number of concurrent requests."""
     first: Spent
     now: Cost
     later: Cost | None
-    """Once folder times are trusted; None where they are, never will be, or spare nothing."""
+    """The cost once directory mtimes are trusted; None if they already are, never will be, or spare
+    nothing."""
 
     def as_json(self, budget: Budget) -> dict[str, Any]:
-        """For programs."""
+        """The JSON form."""
         return {
             "id": readable(self.id),
             "remote": self.is_remote,
