@@ -53,7 +53,7 @@ from scanner.output.inventory_layout import (
     order,
     shared_names,
 )
-from scanner.output.inventory_reader import _END, _HEADER_END, SCHEMA
+from scanner.output.inventory_reader import END, HEADER_END, SCHEMA
 from scanner.output.inventory_view import InventoryView, RootView
 
 TOOL = {"name": "comfy-inventory", "version": scanner.__version__}
@@ -171,7 +171,7 @@ class _Body:
 
     def end(self) -> None:
         """Append what ends the file."""
-        ending = (b"\n" if self.position else b"") + _END
+        ending = (b"\n" if self.position else b"") + END
         self._file.write(ending)
         self.bytes += len(ending)
 
@@ -377,7 +377,7 @@ def _proofs(folder: Folder) -> Iterator[str]:
 
 
 def _header_line(view: InventoryView, layout: Layout) -> bytes:
-    return orjson.dumps(_header(view, layout))[:-1] + b"," + _HEADER_END
+    return orjson.dumps(_header(view, layout))[:-1] + b"," + HEADER_END
 
 
 def _header(view: InventoryView, layout: Layout) -> dict[str, Any]:

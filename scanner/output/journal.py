@@ -18,7 +18,12 @@ from scanner.core.changes import Change
 from scanner.core.serialize import mtime_fields, path_fields, readable, time_text
 from scanner.errors import OutputError
 from scanner.output.atomic import cannot, patiently, sync_file, sync_folder
-from scanner.output.journal_reader import _generation, _generations, _open, _parse
+from scanner.output.journal_files import (
+    generation_path,
+    generations,
+    open_existing,
+    parse_line,
+)
 
 _CHUNK = 1 << 20
 """Bytes gathered before a write."""
@@ -166,13 +171,13 @@ class Journal:
     def _rotate_where_due(self) -> None:
         if self.position < self._limit or self.position == 0:
             return
-        names = [_generation(self.path, number) for number in range(self._keep + 1)]
+        names = [generation_path(self.path, number) for number in range(self._keep + 1)]
         # A crash in between leaves a gap: moving files up to the first gap closes it.
         free = next((i for i in range(1, self._keep + 1) if not os.path.exists(names[i])), None)
         try:
             for number in range(free or self._keep, 0, -1):
                 _replace(names[number - 1], names[number])
-            for number, path in _generations(self.path):
+            for number, path in generations(self.path):
                 if number > self._keep:
                     os.unlink(path)
         except OSError:
@@ -189,7 +194,7 @@ class Journal:
         A scan is complete if it ends with its last line. Of a pending one every line is looked
         at: in a power cut the disk may have kept the last block and lost one before it.
         """
-        file = _open(self.path, "r+b")
+        file = open_existing(self.path, "r+b")
         if file is None:
             return
         with file:
@@ -227,13 +232,13 @@ class Journal:
 
     def _backwards(self) -> Iterator[tuple[int, dict[str, Any]]]:
         """The whole lines of all files, newest first, each with its offset in its file."""
-        for _, path in sorted(_generations(self.path)):
-            file = _open(path)
+        for _, path in sorted(generations(self.path)):
+            file = open_existing(path)
             if file is None:
                 continue
             with file:
                 for offset, line in _lines_backwards(file, file.seek(0, os.SEEK_END)):
-                    fields = _parse(line)
+                    fields = parse_line(line)
                     if fields is not None:
                         yield offset, fields
 
@@ -245,7 +250,7 @@ def _end_of_complete(file: BinaryIO, size: int, pending: Mapping[int, int]) -> i
     expected = complete_end = 0
     found: set[int] = set()
     for offset, line in _lines_backwards(file, size):
-        fields = _parse(line)
+        fields = parse_line(line)
         if fields is None:
             if tail is None:
                 end = offset

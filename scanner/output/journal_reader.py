@@ -3,54 +3,21 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
-from typing import Any, BinaryIO, NamedTuple, Protocol, cast
-
-import orjson
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from scanner.core.serialize import time_text
 from scanner.output.atomic import cannot
+from scanner.output.journal_files import (
+    generation_path,
+    generations,
+    open_existing,
+    parse_line,
+)
 
 _HEAD = 64
 """Bytes at a file's start that tell it from its successors: scan, n, of, and part of the time."""
-
-
-def _generation(path: str, number: int) -> str:
-    stem, extension = os.path.splitext(path)
-    return f"{stem}.{number}{extension}" if number else path
-
-
-def _generations(path: str) -> list[tuple[int, str]]:
-    """(number, path) of the journal's files that exist, newest first; the newest has number 0."""
-    folder, name = os.path.split(path)
-    stem, extension = os.path.splitext(name)
-    pattern = re.compile(rf"{re.escape(stem)}(?:\.([1-9]\d*))?{re.escape(extension)}")
-    try:
-        names = os.listdir(folder or os.curdir)
-    except FileNotFoundError:
-        return []
-    matches = (pattern.fullmatch(name) for name in names)
-    return sorted(
-        (int(match[1] or 0), os.path.join(folder, match[0])) for match in matches if match
-    )
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    """The fields of a whole line; None for one that is torn, damaged or not of a journal."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        fields = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(fields, dict):
-        return None
-    numbers = (fields.get("scan"), fields.get("n"), fields.get("of"))
-    texts = (fields.get("kind"), fields.get("path"), fields.get("time"))
-    known = all(type(value) is int for value in numbers) and all(type(t) is str for t in texts)
-    return fields if known else None
 
 
 class Stop(Protocol):
@@ -79,7 +46,7 @@ def read(
         with ExitStack() as stack:
             for file in _open_all(path, stack):
                 for line in file:
-                    fields = _parse(line)
+                    fields = parse_line(line)
                     if fields is None or (since_scan is not None and fields["scan"] <= since_scan):
                         continue
                     if wanted(fields):
@@ -143,7 +110,7 @@ class _Tail:
                             break  # being written: read again, from its start, the next time
                         if index == len(files):
                             self._offset += len(line)
-                        fields = _parse(line)
+                        fields = parse_line(line)
                         if fields is not None and _Mark(fields["scan"], fields["n"]) > self.last:
                             self.last = _Mark(fields["scan"], fields["n"])
                             yield fields
@@ -152,17 +119,17 @@ class _Tail:
 
     def _files(self, stack: ExitStack) -> list[BinaryIO]:
         """What there is to read: the newest file from where we were, if it is still the same."""
-        newest = _open(self._path)
+        newest = open_existing(self._path)
         if newest is None:
             # Between a rotation and the append after it: there is nothing new yet. If no file is
             # left at all, someone began anew, and numbers may begin at 1 again.
-            if not _generations(self._path):
+            if not generations(self._path):
                 self.last, self._head, self._offset = _Mark(0, 0), b"", 0
             return []
         stack.enter_context(newest)
         head = newest.read(_HEAD)
         same = head.startswith(self._head) and newest.seek(0, os.SEEK_END) >= self._offset
-        if same and (self._head or not _generations(self._path)[1:]):
+        if same and (self._head or not generations(self._path)[1:]):
             self._head = head if len(head) == _HEAD else b""
             newest.seek(self._offset)
             return [newest]
@@ -189,24 +156,16 @@ def _open_all(path: str | os.PathLike[str], stack: ExitStack) -> list[BinaryIO]:
     """
     files: list[BinaryIO] = []
     number = 0
-    highest = max((number for number, _ in _generations(os.fspath(path))), default=0)
+    highest = max((number for number, _ in generations(os.fspath(path))), default=0)
     while number <= highest + 1:
         # None: a gap that a crash in a rotation left, or the end.
-        file = _open(_generation(os.fspath(path), number))
+        file = open_existing(generation_path(os.fspath(path), number))
         if file is not None:
             stack.enter_context(file)
             if not any(_same(file, other) for other in files):
                 files.append(file)
         number += 1
     return files[::-1]
-
-
-def _open(path: str, mode: str = "rb") -> BinaryIO | None:
-    """The open file, or None where there is none; the caller closes it."""
-    try:
-        return cast(BinaryIO, open(path, mode))
-    except FileNotFoundError:
-        return None
 
 
 def _same(one: BinaryIO, other: BinaryIO) -> bool:

@@ -19,7 +19,7 @@ from scanner.core.changes import BASELINE, CREATED, DELETED, KINDS, MODIFIED, MO
 from scanner.core.serialize import mtime_of, native
 from scanner.errors import OutputError
 from scanner.output import journal as room
-from scanner.output import journal_reader
+from scanner.output import journal_files, journal_reader
 from scanner.output.journal import Journal, encode
 from scanner.output.journal_reader import follow, read
 from scanner.schemas import load_schema
@@ -494,7 +494,7 @@ def test_a_rotation_while_reading_hides_nothing_and_repeats_nothing(path, monkey
     for scan in range(1, 5):
         one.append(scan_lines(scan, 1))
     opened: list[str] = []
-    real = journal_reader._open
+    real = journal_files.open_existing
 
     def open_and_rotate(name, mode="rb"):
         file = real(name, mode)
@@ -503,7 +503,7 @@ def test_a_rotation_while_reading_hides_nothing_and_repeats_nothing(path, monkey
             one.append(scan_lines(5, 1))
         return file
 
-    monkeypatch.setattr(journal_reader, "_open", open_and_rotate)
+    monkeypatch.setattr(journal_reader, "open_existing", open_and_rotate)
     found = marks(path)
     assert len(opened) == 5
     assert found == expected(*((scan, 1) for scan in range(1, 5)))
