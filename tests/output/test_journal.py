@@ -386,7 +386,7 @@ def test_a_block_lost_before_the_last_line_in_a_power_cut(path, lost):
 
 def test_a_foreign_file_is_not_emptied(path):
     path.write_text('{"my":"data"}\n')
-    with pytest.raises(OutputError, match="is not a list of changes"):
+    with pytest.raises(OutputError, match="is not a change list"):
         journal(path).recover([(1, scan_lines(1, 1))])
     assert path.read_text() == '{"my":"data"}\n'
 
