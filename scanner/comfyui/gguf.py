@@ -11,6 +11,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Generator, Iterator, Mapping
 
+from scanner.comfyui.tensors import LARGEST, add_once, data_end, elements_of, quoted
+
 MAGIC = b"GGUF"
 
 CHUNK = 256 * 1024
@@ -24,9 +26,6 @@ MOST_ITEMS = 100_000
 
 MOST_LENGTH = 2**30
 """Bytes of a text and members of an array that ggml accepts."""
-
-LARGEST = 2**62
-"""Bytes and elements beyond which a number is no size of anything."""
 
 DEEPEST = 8
 """Arrays in arrays, and dimensions of a tensor. ggml knows no arrays in arrays and 4 dimensions."""
@@ -115,7 +114,7 @@ class GgufHeader:
         self._read_pairs(reader.count("pairs"))
         spans = yield from self._tensors(tensors)
         begin = -(-reader.position // self._alignment) * self._alignment
-        data = _data_end(spans)
+        data = data_end(spans)
         # Where no data follow, no padding need.
         self.end = begin + data if data else reader.position
 
@@ -123,7 +122,7 @@ class GgufHeader:
         seen: set[int] = set()
         for _ in range(_readable(count, "pairs")):
             key = self._reader.name()
-            _add_once(seen, key)
+            add_once(seen, key, MOST_ITEMS)
             kind = self._reader.number("I")
             limit = self._wanted.get(key, 0)
             if kind == _STRING and limit:
@@ -146,15 +145,15 @@ class GgufHeader:
         spans: list[int] = []
         for _ in range(_readable(count, "tensors")):
             name = reader.name()
-            _add_once(seen, name)
+            add_once(seen, name, MOST_ITEMS)
             dimensions = reader.number("I")
             if dimensions > DEEPEST:
-                raise ValueError(f"Tensor {_shown(name)} has {dimensions} dimensions.")
+                raise ValueError(f"Tensor {quoted(name)} has {dimensions} dimensions.")
             shape = [reader.number(reader.length) for _ in range(dimensions)]
             kind, offset = reader.number("I"), reader.number("Q")
             dtype, elements, size = _size(name, shape, kind)
             if offset + size > LARGEST or offset % self._alignment:
-                raise ValueError(f"Tensor {_shown(name)} has data at the improper place {offset}.")
+                raise ValueError(f"Tensor {quoted(name)} has data at the improper place {offset}.")
             spans.append(offset << 64 | offset + size)
             yield name, dtype, elements
         return spans
@@ -162,48 +161,21 @@ class GgufHeader:
 
 def _size(name: bytes, shape: list[int], kind: int) -> tuple[str, int, int]:
     """Type, elements and bytes of a tensor; 0 bytes where the type is not known."""
-    elements = 1
-    for length in shape:
-        elements *= length
-        if elements > LARGEST or length > LARGEST:
-            raise ValueError(f"Tensor {_shown(name)} has more elements than any file.")
+    elements = elements_of(name, shape)
     if kind not in TYPES:
         if kind >= PLAUSIBLE:
-            raise ValueError(f"Tensor {_shown(name)} has the unknown type {kind}.")
+            raise ValueError(f"Tensor {quoted(name)} has the unknown type {kind}.")
         return f"type {kind}", elements, 0
     dtype, block, width = TYPES[kind]
     if (shape[0] if shape else 1) % block:
-        raise ValueError(f"Tensor {_shown(name)} has rows that are no blocks of {dtype}.")
+        raise ValueError(f"Tensor {quoted(name)} has rows that are no blocks of {dtype}.")
     return dtype, elements, elements // block * width
-
-
-def _data_end(spans: list[int]) -> int:
-    """Bytes of data; ValueError where tensors overlap."""
-    spans.sort()
-    end = 0
-    for span in spans:
-        if span >> 64 < end:
-            raise ValueError(f"The data of two tensors overlap at byte {span >> 64} of the data.")
-        end = span & (2**64 - 1)
-    return end
 
 
 def _readable(count: int, what: str) -> int:
     if count > MOST_ITEMS:
         raise OverflowError(f"The header has {count} {what}, more than the {MOST_ITEMS} read.")
     return count
-
-
-def _add_once(seen: set[int], name: bytes) -> None:
-    # Hashes of 64 bits, for a name may have 65535 bytes.
-    mark = hash(name)
-    if mark in seen:
-        raise ValueError(f"The header has the name {_shown(name)} twice.")
-    seen.add(mark)
-
-
-def _shown(name: bytes) -> str:
-    return repr(name[:80].decode("utf-8", "ignore"))
 
 
 class _Reader:

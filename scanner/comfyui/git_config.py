@@ -9,7 +9,7 @@ LONGEST_TEXT = 500
 """Characters kept of what a pack says of itself."""
 
 
-def _text(value: object) -> str:
+def one_line(value: object) -> str:
     """One line of what a file says; empty for anything but texts and numbers."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
@@ -19,9 +19,9 @@ def _text(value: object) -> str:
 _URL = re.compile(r"((?:.*::)?([A-Za-z][A-Za-z0-9+.-]*)://)([^/?#]*)(.*)", re.DOTALL)
 
 
-def _url(text: str) -> str:
+def stored_url(text: str) -> str:
     """A URL as it is kept. Cut to length only when nothing is left in it that must not stay."""
-    return _text(without_credentials(text))
+    return one_line(without_credentials(text))
 
 
 def without_credentials(url: str) -> str:
@@ -59,7 +59,7 @@ def git_remotes(config: str) -> dict[str, str]:
             remote = _remote_name(section[1], section[2])
         variable = _VARIABLE.match(line, section.end() if section is not None else 0)
         if remote and variable is not None and variable[1].lower() == "url":
-            url = _url(_value(variable[2]))
+            url = stored_url(_value(variable[2]))
             if url:
                 remotes.setdefault(remote, url)
     return remotes

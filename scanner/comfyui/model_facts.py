@@ -16,7 +16,8 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from scanner.comfyui.gguf import FILE_TYPES, MAGIC, GgufHeader
-from scanner.comfyui.safetensors import LARGEST, LONGEST_HEADER, SafetensorsHeader
+from scanner.comfyui.safetensors import LONGEST_HEADER, SafetensorsHeader
+from scanner.comfyui.tensors import LARGEST
 from scanner.disk.filesystem import FileSystem
 
 SUFFIXES = (

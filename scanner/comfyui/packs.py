@@ -69,7 +69,7 @@ _SPEC = re.compile(r"(.+)@(?:nightly|unknown|(\d[\w.+-]*))")
 """Folder names of ComfyUI-Manager: `pack@nightly`, or `pack@1_0_2` with the dots of the version."""
 
 
-def _folder_name(path: str) -> tuple[str, str]:
+def name_and_version(path: str) -> tuple[str, str]:
     """(name, version) that a pack's folder says, without the marks of its state."""
     name = os.path.basename(path).removesuffix(DISABLED)
     spec = _SPEC.fullmatch(name)

@@ -13,6 +13,8 @@ import json
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 
+from scanner.comfyui.tensors import LARGEST, add_once, data_end, elements_of, end_of, quoted
+
 LONGEST_HEADER = 100_000_000
 """Bytes that the format allows a header."""
 
@@ -25,9 +27,6 @@ MOST_TENSORS = 100_000
 
 LONGEST_NAME = 65535
 """Bytes of a name, as GGUF has it; safetensors knows no limit."""
-
-LARGEST = 2**62
-"""Bytes and elements beyond which a number is no size of anything."""
 
 BITS = {
     "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
@@ -113,7 +112,7 @@ class SafetensorsHeader:
             if key is None:
                 raise ValueError(f"The header is no JSON object of tensors at byte {8 + at}.")
             name = _name(key, 1)
-            _add_once(seen, name)
+            add_once(seen, name, MOST_TENSORS)
             if name == b"__metadata__":
                 at = self._take_metadata(text, key.end())
             else:
@@ -142,7 +141,7 @@ class SafetensorsHeader:
             if member is None or member[1] != separator:
                 raise ValueError("The metadata are no JSON object of texts.")
             key = _name(member, 2)
-            _add_once(seen, key)
+            add_once(seen, key, MOST_TENSORS)
             limit = self._wanted.get(key)
             if limit is not None:
                 self.metadata[key.decode()] = _string_start(text, member.start(3), limit)
@@ -227,20 +226,6 @@ def _string_start(text: bytes, at: int, limit: int) -> str:
         raise ValueError("A text in the metadata is no JSON string.") from None
 
 
-def _add_once(seen: set[int], name: bytes) -> None:
-    # Hashes of 64 bits, for the names themselves may be as large as the header.
-    mark = hash(name)
-    if mark in seen:
-        raise ValueError(f"The header has the name {_shown(name)} twice.")
-    if len(seen) >= MOST_TENSORS:
-        raise OverflowError(f"The header has more than the {MOST_TENSORS} names that are read.")
-    seen.add(mark)
-
-
-def _shown(name: bytes) -> str:
-    return repr(name[:80].decode("utf-8", "ignore"))
-
-
 def _tensor(name: bytes, text: bytes, at: int) -> tuple[str, int, int, int]:
     """dtype, elements, place (begin << 64 | end) of the tensor at `at`, and the byte behind it."""
     match = _TENSOR.match(text, at)
@@ -248,21 +233,17 @@ def _tensor(name: bytes, text: bytes, at: int) -> tuple[str, int, int, int]:
     fields = {found[0]: found[1:3], found[3]: found[4:6], found[6]: found[7:9]}
     dtype, shape, offsets = (fields.get(key, (None, None))[form] for key, form in _FORMS)
     if match is None or dtype is None or shape is None or offsets is None:
-        raise ValueError(f"Tensor {_shown(name)} has no proper dtype, shape and data_offsets.")
+        raise ValueError(f"Tensor {quoted(name)} has no proper dtype, shape and data_offsets.")
     bits = BITS.get(dtype.decode())
     if bits is None:
-        raise ValueError(f"Tensor {_shown(name)} has the unknown dtype {_shown(dtype)}.")
-    elements = 1
-    for length in _numbers(shape):
-        elements *= length
-        if elements > LARGEST or length > LARGEST:
-            raise ValueError(f"Tensor {_shown(name)} has more elements than any file.")
+        raise ValueError(f"Tensor {quoted(name)} has the unknown dtype {quoted(dtype)}.")
+    elements = elements_of(name, _numbers(shape))
     place = _numbers(offsets)
     if len(place) != 2 or not place[0] <= place[1] <= LARGEST:
-        raise ValueError(f"Tensor {_shown(name)} has data_offsets that are no begin and end.")
+        raise ValueError(f"Tensor {quoted(name)} has data_offsets that are no begin and end.")
     if (place[1] - place[0]) * 8 != elements * bits:
         raise ValueError(
-            f"Tensor {_shown(name)} has {place[1] - place[0]} bytes, "
+            f"Tensor {quoted(name)} has {place[1] - place[0]} bytes, "
             f"but {elements} elements of {bits} bits."
         )
     return dtype.decode(), elements, place[0] << 64 | place[1], match.end()
@@ -273,14 +254,13 @@ def _numbers(text: bytes) -> list[int]:
 
 
 def _data_end(spans: list[int]) -> int:
-    """Bytes of data; ValueError where tensors overlap or leave a hole."""
-    spans.sort()
-    end = 0
+    """Bytes of data. Raises ValueError if tensors overlap or leave a hole."""
+    end = data_end(spans)
+    position = 0
     for span in spans:
-        begin = span >> 64
-        if begin < end:
-            raise ValueError(f"The data of two tensors overlap at byte {begin} of the data.")
-        if begin > end:
-            raise ValueError(f"No tensor has the bytes from {end} to {begin} of the data.")
-        end = span & (2**64 - 1)
+        if span >> 64 > position:
+            raise ValueError(
+                f"No tensor has the bytes from {position} to {span >> 64} of the data."
+            )
+        position = end_of(span)
     return end
