@@ -18,10 +18,10 @@ from scanner.disk.filesystem import DiskFileSystem, FileSystem
 from scanner.errors import BusyError, OutputError
 from scanner.output.file_names import Outputs, outputs_of
 from scanner.scan import Scanner
-from scanner.service.pace import verification_duty
 from scanner.service.service import Service
 from scanner.settings.schema import Settings
 from scanner.store.store import Store
+from scanner.walk.cost import verification_duty
 from scanner.workers.pool import WorkersByMount
 
 log = logging.getLogger(__name__)

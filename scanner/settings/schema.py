@@ -135,8 +135,9 @@ class Settings(BaseSettings):
     )
     auto_duty: Fraction = Field(
         default=0.02,
-        description="The most of the time that scans may take where `every` is auto; at most "
-        "half of it re-reads files (see `verify_within`).",
+        description="The most of the time that scans may take: where `every` is auto, and for the "
+        "interval that doctor and tune recommend. At most half of it re-reads files (see "
+        "`verify_within`).",
     )
     cron: Annotated[str, PlainValidator(_read_cron)] = Field(
         default="",

@@ -17,13 +17,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from scanner.comfyui.git_config import git_remotes, without_credentials
-from scanner.comfyui.pack_reader import (
-    MOST_REFS,
-    PACKED_REFS_LIMIT,
-    PROJECT_LIMIT,
-    normal_version,
-    read_pack,
-)
+from scanner.comfyui.git_repository import MOST_REFS, PACKED_REFS_LIMIT
+from scanner.comfyui.pack_reader import PROJECT_LIMIT, normal_version, read_pack
 from scanner.comfyui.packs import Attention, differs, pack_around, pack_places, record_of
 from scanner.core.changes import Change
 from scanner.core.packs import Pack, PackChange

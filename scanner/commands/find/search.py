@@ -22,7 +22,7 @@ from scanner.commands.find.criteria import (
     texts_of,
 )
 from scanner.core.serialize import mtime_of
-from scanner.output.inventory_reader import _damage_told, is_file, read_entries
+from scanner.output.inventory_reader import damage_reported, is_file, read_entries
 
 _COMPANIONS = (
     *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".mp4", ".webm"),
@@ -194,7 +194,7 @@ def find_entries(
     youngest; reversed the other way round; those without a size or time last in any case.
     Raises as `read_entries` does.
     """
-    with _damage_told(path):
+    with damage_reported(path):
         found = (entry for entry in read_entries(path) if matches(entry, wanted, now_ns))
         if not wanted.sort:
             yield from islice(found, wanted.limit)

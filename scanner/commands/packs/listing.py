@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from scanner.commands.find.criteria import PACK, _folded, _name
-from scanner.output.inventory_reader import _damage_told, is_file, read_entries
+from scanner.output.inventory_reader import damage_reported, is_file, read_entries
 
 
 def packs_of(
@@ -22,7 +22,7 @@ def packs_of(
     packs: list[dict[str, Any]] = []
     open_packs: list[tuple[str, dict[str, Any]]] = []
     """Those that the current entry may lie in: what lies below a folder follows it at once."""
-    with _damage_told(path):
+    with damage_reported(path):
         for entry in read_entries(path):
             shown = entry["path"]
             while open_packs and not shown.startswith(open_packs[-1][0]):
