@@ -7,8 +7,10 @@ import textwrap
 
 from pydantic.fields import FieldInfo
 
-from scanner.settings.load import CONFIG_NAME, Loaded, _shape
-from scanner.settings.schema import RootSettings, Settings
+from scanner.settings.load import Loaded
+from scanner.settings.schema import RootSettings, Settings, type_of
+from scanner.settings.sources import CONFIG_NAME
+from scanner.settings.types import PathType
 
 
 def describe(loaded: Loaded) -> list[tuple[str, str, str]]:
@@ -36,7 +38,7 @@ def default_toml() -> str:
         if name == "per_root":
             continue  # a table takes all lines below it: it must stand last
         value = defaults[name]
-        mark = "# " if value is None or _shape(name) == "path" else ""
+        mark = "# " if value is None or isinstance(type_of(name), PathType) else ""
         shown = _toml(_example(field) if value is None else value)
         blocks.append(f"{_comment(field)}\n{mark}{name} = {shown}")
     per_root = Settings.model_fields["per_root"]

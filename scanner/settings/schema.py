@@ -2,54 +2,34 @@
 
 from __future__ import annotations
 
-import difflib
-import os
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
-from scanner.core.roots import KINDS, Root
-from scanner.settings.values import (
-    AUTO,
-    Algorithms,
-    Count,
-    Duration,
-    Every,
-    Flag,
-    Fraction,
-    LogLevel,
-    OnePath,
-    OptionalPath,
-    Paths,
-    Patterns,
-    Size,
-    _at_least,
-    _read_count,
-    _read_cron,
-    _read_level,
-    _read_name,
-    _read_optional_patterns,
-    _read_rate,
-    format_duration,
-    format_size,
-    parse_fraction,
+from scanner.core.roots import Root
+from scanner.settings.types import (
+    ALGORITHMS,
+    COUNT,
+    CRON,
+    DURATION,
+    EVERY,
+    FLAG,
+    FRACTION,
+    LEVEL,
+    NUMBER,
+    PATH,
+    PATHS,
+    PATTERNS,
+    PROFILE,
+    ROOT_TABLE,
+    SIZE,
+    SettingType,
 )
+from scanner.settings.values import AUTO, LogLevel
 
 FIRST_EVERY = 30.0
 """Seconds between scans where none are given, or none are measured yet."""
-
-
-def _one_of_kinds_or_a_path(per_root: dict[str, RootSettings]) -> dict[str, RootSettings]:
-    for key in per_root:
-        if key not in KINDS and not _is_path(key.removeprefix(_kind_prefix(key))):
-            raise ValueError(
-                f"expected a kind of root ({', '.join(KINDS)}), a root's id or its path, "
-                f"not {key!r}{_suggestion(key, KINDS)}"
-            )
-    return per_root
 
 
 class RootSettings(BaseModel):
@@ -57,21 +37,21 @@ class RootSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    ignore: Annotated[tuple[str, ...] | None, PlainValidator(_read_optional_patterns)] = Field(
+    ignore: Annotated[tuple[str, ...] | None, PATTERNS.optional()] = Field(
         default=None,
         description="Gitignore patterns of names to leave out there, added to the general ones.",
         examples=[["*.bak"]],
     )
-    loss_fraction: Annotated[
-        float | None, PlainValidator(lambda value: None if value is None else parse_fraction(value))
-    ] = Field(default=None, description="As the general setting of this name.", examples=[0.9])
-    loss_files: Annotated[
-        int | None, PlainValidator(lambda value: None if value is None else _read_count(value))
-    ] = Field(default=None, description="As the general setting of this name.", examples=[100])
+    loss_fraction: Annotated[float | None, FRACTION.optional()] = Field(
+        default=None, description="As the general setting of this name.", examples=[0.9]
+    )
+    loss_files: Annotated[int | None, COUNT.optional()] = Field(
+        default=None, description="As the general setting of this name.", examples=[100]
+    )
 
 
 class RootRules(NamedTuple):
-    """What holds for one root when general and per-root settings are put together."""
+    """The rules of one root, after general and per-root settings are put together."""
 
     ignore: tuple[str, ...]
     """The user's gitignore patterns, general ones first; the default ones are not among them."""
@@ -79,196 +59,188 @@ class RootRules(NamedTuple):
     loss_files: int
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """All settings, checked. Durations are in seconds, sizes in bytes; `load` reads them."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid")
 
-    comfy_root: OptionalPath = Field(
+    comfy_root: Annotated[Path | None, PATH.optional()] = Field(
         default=None,
         description="ComfyUI's folder; without it ./ComfyUI, then the workspace of comfy-cli.",
         examples=["./ComfyUI"],
     )
-    models: Paths = Field(
+    models: Annotated[tuple[Path, ...], PATHS] = Field(
         default=(),
         description="Bare models folders, as on a NAS without ComfyUI; their folders are "
         "categories.",
     )
-    downloads: Paths = Field(default=(), description="Folders that models are downloaded to.")
-    extra: Paths = Field(default=(), description="Any other folders to keep an inventory of.")
-    extra_model_paths_config: Paths = Field(
+    downloads: Annotated[tuple[Path, ...], PATHS] = Field(
+        default=(), description="Folders that models are downloaded to."
+    )
+    extra: Annotated[tuple[Path, ...], PATHS] = Field(
+        default=(), description="Any other folders to keep an inventory of."
+    )
+    extra_model_paths_config: Annotated[tuple[Path, ...], PATHS] = Field(
         default=(),
         description="Files to read besides the extra_model_paths.yaml next to ComfyUI's main.py "
         "(ComfyUI's option of the same name).",
     )
-    base_directory: OptionalPath = Field(
+    base_directory: Annotated[Path | None, PATH.optional()] = Field(
         default=None,
         description="Folder that holds models, custom_nodes, input and output where it is not "
         "ComfyUI's own (ComfyUI's option of the same name).",
         examples=["/data/comfy"],
     )
-    output_directory: OptionalPath = Field(
+    output_directory: Annotated[Path | None, PATH.optional()] = Field(
         default=None,
         description="ComfyUI's output folder where it lies elsewhere (ComfyUI's option of the "
         "same name).",
         examples=["/data/comfy/output"],
     )
-    input_directory: OptionalPath = Field(
+    input_directory: Annotated[Path | None, PATH.optional()] = Field(
         default=None,
         description="ComfyUI's input folder where it lies elsewhere (ComfyUI's option of the "
         "same name).",
         examples=["/data/comfy/input"],
     )
-    output: OnePath = Field(
+    output: Annotated[Path, PATH] = Field(
         default=Path("comfy_inventory.json"),
         description="The inventory; change list, status and lock are written beside it.",
     )
-    profile: Annotated[str | None, PlainValidator(_read_name)] = Field(
+    profile: Annotated[str | None, PROFILE.optional()] = Field(
         default=None,
         description="Ready-made settings to start from: local, nas or wsl.",
         examples=["nas"],
     )
-    every: Every = Field(
+    every: Annotated[float | Literal["auto"], EVERY] = Field(
         default=FIRST_EVERY,
         description="Time from the start of one scan to the start of the next, at least 1s; or "
         "auto: as often as `auto_duty` allows, from 5s to 1h, each network mount for itself.",
     )
-    auto_duty: Fraction = Field(
+    auto_duty: Annotated[float, FRACTION] = Field(
         default=0.02,
         description="The most of the time that scans may take where `every` is auto; at most "
         "half of it re-reads files (see `verify_within`).",
     )
-    cron: Annotated[str, PlainValidator(_read_cron)] = Field(
+    cron: Annotated[str, CRON] = Field(
         default="",
         description="When to scan, as five crontab fields in local time; empty takes `every`.",
     )
-    ignore: Patterns = Field(
+    ignore: Annotated[tuple[str, ...], PATTERNS] = Field(
         default=(),
         description="Gitignore patterns of names to leave out, added to the default ones.",
     )
-    default_ignore: Flag = Field(
+    default_ignore: Annotated[bool, FLAG] = Field(
         default=True,
         description="Whether to leave out what systems and tools litter: .DS_Store, .git, "
         "__pycache__, @eaDir and the like.",
     )
-    follow_links: Flag = Field(
+    follow_links: Annotated[bool, FLAG] = Field(
         default=True, description="Whether to enter linked folders, as ComfyUI does."
     )
-    move_window: Duration = Field(
+    move_window: Annotated[float, DURATION] = Field(
         default=900.0,
         description="How long after a file arrived or went its other half still makes it a move: "
         "a move to a NAS is a copy of minutes and then a deletion.",
     )
-    hold_wait: Duration = Field(
+    hold_wait: Annotated[float, DURATION] = Field(
         default=30.0,
         description="How long a one-shot `scan` waits before it looks again at deletions that "
         "look like a lost mount; 0 leaves them held.",
     )
-    loss_fraction: Fraction = Field(
+    loss_fraction: Annotated[float, FRACTION] = Field(
         default=0.5,
         description="A root that loses more than this fraction of its files in one scan is held "
         "as a possibly lost mount.",
     )
-    loss_files: Count = Field(
+    loss_files: Annotated[int, COUNT] = Field(
         default=20, description="Roots with fewer files than this are not held by `loss_fraction`."
     )
-    unsettled_every: Duration = Field(
+    unsettled_every: Annotated[float, DURATION] = Field(
         default=600.0, description="How often a file that keeps growing is reported as modified."
     )
-    annotations_every: Duration = Field(
+    annotations_every: Annotated[float, DURATION] = Field(
         default=600.0,
         description="How often new fingerprints alone, without any change, cause the inventory "
         "to be written.",
     )
-    backlog_time: Duration = Field(
+    backlog_time: Annotated[float, DURATION] = Field(
         default=60.0,
         description="How long a one-shot `scan` takes fingerprints that are still missing; 0 "
         "takes none.",
     )
-    facts: Flag = Field(
+    facts: Annotated[bool, FLAG] = Field(
         default=True,
         description="Whether to read the headers of model files: what they are, and whether they "
         "are whole. Nothing is read of them but that.",
     )
-    hash: Algorithms = Field(
+    hash: Annotated[tuple[str, ...], ALGORITHMS] = Field(
         default=(),
         description="Hashes to take of the whole content of models, in one reading, between "
         'scans: a list of xxh3 and sha256, or "off". `comfy-inventory hash` does it once.',
         examples=[["xxh3", "sha256"]],
     )
-    hash_rate: Size = Field(
+    hash_rate: Annotated[int, SIZE] = Field(
         default=0,
         description="Bytes per second that may be read for that, on each mount; 0 for no limit.",
         examples=["50MB"],
     )
-    verify_within: Annotated[Duration, _at_least(1.0, format_duration)] = Field(
+    verify_within: Annotated[float, DURATION.at_least(1.0)] = Field(
         default=600.0,
         description="Size and time of every file are read again at least this often, even where "
         "the times of folders spare listing them.",
     )
-    duty: Fraction = Field(
+    duty: Annotated[float, FRACTION] = Field(
         default=0.05,
         description="The most of the time that this re-reading may take; where it does not "
         "suffice, `verify_within` takes longer and status says so.",
     )
-    stall_after: Annotated[Duration, _at_least(1.0, format_duration)] = Field(
+    stall_after: Annotated[float, DURATION.at_least(1.0)] = Field(
         default=60.0,
         description="A network mount on which no call has returned for so long is stalled: its "
         "worker is left behind and the others go on.",
     )
-    workers: Annotated[Count, _at_least(1, str)] = Field(
+    workers: Annotated[int, COUNT.at_least(1)] = Field(
         default=16,
         description="The most requests under way at a time on one network mount; how many there "
         "are follows from how slowly it answers.",
     )
-    requests_per_second: Annotated[float, PlainValidator(_read_rate)] = Field(
+    requests_per_second: Annotated[float, NUMBER] = Field(
         default=0.0,
         description="The most folders looked at and files sampled per second on one network "
         "mount; 0 sets no limit.",
     )
-    journal_size: Annotated[Size, _at_least(1, format_size)] = Field(
+    journal_size: Annotated[int, SIZE.at_least(1)] = Field(
         default=10_000_000, description="Size at which the change list is rotated."
     )
-    journal_files: Annotated[Count, _at_least(1, str)] = Field(
+    journal_files: Annotated[int, COUNT.at_least(1)] = Field(
         default=5, description="How many rotated change lists are kept."
     )
-    log_file: OptionalPath = Field(
+    log_file: Annotated[Path | None, PATH.optional()] = Field(
         default=None, description="File to log to besides stderr.", examples=["comfy_inventory.log"]
     )
-    log_level: Annotated[LogLevel, PlainValidator(_read_level)] = Field(
+    log_level: Annotated[LogLevel, LEVEL] = Field(
         default="info", description="The least that is logged: debug, info, warning or error."
     )
-    per_root: Annotated[dict[str, RootSettings], AfterValidator(_one_of_kinds_or_a_path)] = Field(
+    per_root: Annotated[dict[str, RootSettings], ROOT_TABLE] = Field(
         default={},
         description="Settings of single roots, by kind, path or id (kind:path); id overrides "
         "path, path overrides kind.",
         examples=["downloads"],
     )
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is passed in: `load` reads the sources, since it must say which one spoke."""
-        return (init_settings,)
-
     @property
     def is_paced(self) -> bool:
-        """Whether lanes find their intervals themselves: a crontab line overrules that."""
+        """True if each lane finds its interval itself. A crontab line overrules that."""
         return self.every == AUTO and not self.cron
 
     @property
     def first_every(self) -> float:
-        """Seconds between scans as long as none is measured."""
+        """Seconds between scans until one has been measured."""
         return FIRST_EVERY if self.every == AUTO else self.every
 
     def for_root(self, root: Root) -> RootRules:
-        """General settings with those of the root's kind, its path and its id laid over them."""
+        """The rules of `root`. Its id overrides its path, its path its kind, its kind the rest."""
         rules = RootRules(self.ignore, self.loss_fraction, self.loss_files)
         for key in (root.kind, root.path, root.id):
             own = self.per_root.get(key)
@@ -281,16 +253,7 @@ class Settings(BaseSettings):
         return rules
 
 
-def _kind_prefix(key: str) -> str:
-    """The `kind:` that a key of `per_root` starts with if it is a root's id."""
-    kind, colon, _ = key.partition(":")
-    return kind + colon if colon and kind in KINDS else ""
-
-
-def _is_path(key: str) -> bool:
-    return key.startswith(("~", ".")) or "/" in key or os.sep in key
-
-
-def _suggestion(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+def type_of(name: str) -> SettingType[Any]:
+    """The type of the setting called `name`. Raises KeyError."""
+    metadata = Settings.model_fields[name].metadata
+    return next(item for item in metadata if isinstance(item, SettingType))
