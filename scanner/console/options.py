@@ -219,10 +219,9 @@ def _fraction(option: str, text: str) -> float:
 
 
 def _rate(text: str) -> int:
-    """Bytes per second, with or without "/s"."""
-    from scanner.settings.values import parse_size
+    from scanner.settings.values import parse_rate
 
-    return _checked("--rate", parse_size, text.strip().removesuffix("/s"))
+    return _checked("--rate", parse_rate, text)
 
 
 def _find_roots(loaded: Loaded, tell: Any = None) -> Found:

@@ -22,6 +22,7 @@ from scanner.settings.types import (
     PATHS,
     PATTERNS,
     PROFILE,
+    RATE,
     ROOT_TABLE,
     SIZE,
     SettingType,
@@ -180,10 +181,10 @@ class Settings(BaseModel):
         'scans: a list of xxh3 and sha256, or "off". `comfy-inventory hash` does it once.',
         examples=[["xxh3", "sha256"]],
     )
-    hash_rate: Annotated[int, SIZE] = Field(
+    hash_rate: Annotated[int, RATE] = Field(
         default=0,
-        description="Bytes per second that may be read for that, on each mount; 0 for no limit.",
-        examples=["50MB"],
+        description="Limit for this reading on each mount, such as 50MB/s; 0 sets no limit.",
+        examples=["50MB/s"],
     )
     verify_within: Annotated[float, DURATION.at_least(1.0)] = Field(
         default=600.0,

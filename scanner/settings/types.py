@@ -35,6 +35,7 @@ from scanner.settings.values import (
     parse_paths,
     parse_patterns,
     parse_profile,
+    parse_rate,
     parse_size,
     suggestion,
 )
@@ -220,6 +221,8 @@ def _path_text(path: Path) -> str:
 DURATION = SettingType(parse_duration, format_duration)
 
 SIZE = SettingType(parse_size, format_size)
+
+RATE = SettingType(parse_rate, format_size)
 
 FLAG = SettingType(parse_flag)
 

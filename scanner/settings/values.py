@@ -140,6 +140,20 @@ def format_size(size: int) -> str:
     return str(size)
 
 
+def parse_rate(value: object) -> int:
+    """Bytes per second: a size as `parse_size` reads it, with or without "/s" after it.
+
+    Raises ValueError, whose text says what was expected, for anything else.
+    """
+    rate = _bytes(value.strip().removesuffix("/s") if isinstance(value, str) else value)
+    if rate is None:
+        raise ValueError(
+            "expected a rate such as 50MB/s or 64KiB/s, or a number of bytes per second, "
+            f"not {value!r}"
+        )
+    return rate
+
+
 def _bytes(value: object) -> int | None:
     number, unit = _quantity(value)
     size = number * _BYTES.get(unit, math.nan)

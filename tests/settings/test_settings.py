@@ -140,6 +140,16 @@ def test_what_is_no_fraction_is_refused(text) -> None:
     assert "expected a fraction above 0 and up to 1" in refusal({"auto_duty": text})
 
 
+@pytest.mark.parametrize("text", ["50MB/s", "50MB", " 50 mb/s", 50_000_000])
+def test_rate_is_written_in_settings_as_in_the_option(nobody, text) -> None:
+    assert load({"hash_rate": text}, environ={}).settings.hash_rate == 50_000_000
+
+
+@pytest.mark.parametrize("text", ["fast", "50MB/min", "/s", -1, True])
+def test_what_is_no_rate_is_refused(text) -> None:
+    assert "expected a rate such as 50MB/s" in refusal({"hash_rate": text})
+
+
 # Where values come from.
 
 
