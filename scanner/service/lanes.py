@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from scanner.core.progress import Remaining
@@ -47,4 +47,4 @@ def _paced(settings: Settings) -> Settings:
     if not settings.is_paced:
         return settings
     duty = verification_duty(settings.duty, settings.auto_duty)
-    return settings.model_copy(update={"duty": duty})
+    return replace(settings, duty=duty)

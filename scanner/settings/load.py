@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import NoReturn
-
-from pydantic import ValidationError
+from typing import Any
 
 from scanner.errors import SettingsError
-from scanner.settings.schema import RootSettings, Settings, type_of
+from scanner.settings.schema import TYPES, Settings, WrongValueError
 from scanner.settings.sources import Layer, read_layers
 from scanner.settings.values import suggestion
 
@@ -46,38 +44,24 @@ def load(
     for layer in layers:
         _refuse_unknown(layer)
     source = {name: layer for layer in reversed(layers) for name in layer.values}
-    values = {name: layer.value(name, type_of(name)) for name, layer in source.items()}
+    values: dict[str, Any] = {
+        name: layer.value(name, TYPES[name]) for name, layer in source.items()
+    }
     try:
-        settings = Settings.model_validate(values)
-    except ValidationError as error:
-        _refuse(error, source)
+        settings = Settings(**values)
+    except WrongValueError as error:
+        place = source[error.keys[0]].place_of(error.keys)
+        raise SettingsError(f"{'.'.join(error.keys)} ({place}): {error}") from None
     origins = {
-        name: source[name].origin_of(name) if name in source else "default"
-        for name in Settings.model_fields
+        name: source[name].origin_of(name) if name in source else "default" for name in TYPES
     }
     return Loaded(settings, origins, config)
 
 
 def _refuse_unknown(layer: Layer) -> None:
     for name in layer.values:
-        if name not in Settings.model_fields:
+        if name not in TYPES:
             raise SettingsError(
                 f"{name} ({layer.place_of((name,))}): expected a setting, and there is none of "
-                f"this name{suggestion(name, Settings.model_fields)}"
+                f"this name{suggestion(name, TYPES)}"
             )
-
-
-def _refuse(error: ValidationError, source: Mapping[str, Layer]) -> NoReturn:
-    """Say the first thing that is wrong as one sentence."""
-    first = error.errors(include_url=False)[0]
-    keys = [str(key) for key in first["loc"]]
-    reason = first.get("ctx", {}).get("error")
-    if first["type"] == "extra_forbidden":
-        expected = "expected one of " + ", ".join(RootSettings.model_fields)
-        expected += suggestion(keys[-1], RootSettings.model_fields)
-    elif reason is not None:
-        expected = str(reason)
-    else:
-        expected = f"expected a table of settings, not {first['input']!r}"
-    place = source[keys[0]].place_of(keys)
-    raise SettingsError(f"{'.'.join(keys)} ({place}): {expected}") from None

@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from scanner.core.roots import KINDS
 from scanner.settings.values import (
@@ -37,12 +37,7 @@ from scanner.settings.values import (
     parse_profile,
     parse_rate,
     parse_size,
-    suggestion,
 )
-
-if TYPE_CHECKING:
-    from pydantic import GetCoreSchemaHandler
-    from pydantic_core import CoreSchema
 
 Value = TypeVar("Value")
 
@@ -113,17 +108,6 @@ class SettingType(Generic[Value]):
             format=lambda value: None if value is None else self.format(value),
         )
 
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        """Let pydantic call `parse` and `format` and do nothing of its own."""
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_plain_validator_function(
-            self.parse,
-            serialization=core_schema.plain_serializer_function_ser_schema(self.format),
-        )
-
 
 class PathType(SettingType[Value]):
     """One path."""
@@ -171,19 +155,11 @@ class RootTableType(SettingType[Value]):
 
     @staticmethod
     def _anchored(key: str, anchor: Anchor) -> str:
-        prefix = _kind_prefix(key)
+        prefix = kind_prefix(key)
         path = key.removeprefix(prefix)
-        if not _is_path(path):
+        if not is_path(path):
             return key
         return prefix + os.path.normpath(os.path.join(anchor.cwd, anchor.expanded(path)))
-
-    def __get_pydantic_core_schema__(
-        self, source: Any, handler: GetCoreSchemaHandler
-    ) -> CoreSchema:
-        """Let pydantic check the items, and check the keys afterwards."""
-        from pydantic_core import core_schema
-
-        return core_schema.no_info_after_validator_function(self.parse, handler(source))
 
 
 def _json(text: str) -> object:
@@ -193,24 +169,14 @@ def _json(text: str) -> object:
         raise ValueError(f"expected JSON, but {error}") from None
 
 
-def _named_roots(table: Any) -> Any:
-    """`table`, whose keys are kinds, paths or ids of roots. Raises ValueError for other keys."""
-    for key in table:
-        if key not in KINDS and not _is_path(key.removeprefix(_kind_prefix(key))):
-            raise ValueError(
-                f"expected a kind of root ({', '.join(KINDS)}), a root's id or its path, "
-                f"not {key!r}{suggestion(key, KINDS)}"
-            )
-    return table
-
-
-def _kind_prefix(key: str) -> str:
+def kind_prefix(key: str) -> str:
     """The `kind:` at the start of a root's id; empty for other keys of `per_root`."""
     kind, colon, _ = key.partition(":")
     return kind + colon if colon and kind in KINDS else ""
 
 
-def _is_path(key: str) -> bool:
+def is_path(key: str) -> bool:
+    """True if a key of `per_root` is written as a path."""
     return key.startswith(("~", ".")) or "/" in key or os.sep in key
 
 
@@ -247,5 +213,3 @@ PATTERNS = PatternsType(parse_patterns)
 PATH = PathType(parse_path, _path_text)
 
 PATHS = PathsType(parse_paths, format_paths)
-
-ROOT_TABLE: RootTableType[Mapping[str, Any]] = RootTableType(_named_roots)
