@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -712,12 +712,14 @@ def test_changes_of_hard_names_are_told_to_everyone(
 # What a start imports
 
 
-def imported(machine: Machine, *arguments: str) -> set[str]:
+def imported(
+    machine: Machine, *arguments: str, environ: Mapping[str, str] | None = None
+) -> set[str]:
     """Names of the modules that a run imports."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "scanner", *arguments],
         cwd=machine.work,
-        env=machine.environ,
+        env={**machine.environ, **(environ or {})},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -738,8 +740,34 @@ def test_help_imports_next_to_nothing(machine: Machine) -> None:
     assert not imported(machine, "--help") & (heavy | EVENT_WATCHERS)
 
 
+READING = [
+    ("status",),
+    ("changes", "--root", "models"),
+    ("find", "--category", "loras", "--limit", "3"),
+    ("packs", "--enabled"),
+    ("roots", "--models", "ComfyUI/models"),
+    ("duplicates", "--root", "models"),
+    ("config", "show"),
+]
+
+
+@pytest.mark.parametrize("arguments", READING, ids=lambda arguments: arguments[0])
+@pytest.mark.parametrize("has_settings", [False, True], ids=["default", "file"])
+def test_reading_command_imports_nothing_of_the_engine(
+    untouched: Machine, arguments: tuple[str, ...], has_settings: bool
+) -> None:
+    """A file of settings costs no more: they are checked without pydantic too."""
+    environ = {}
+    if has_settings:
+        (untouched.work / "some.toml").write_text('every = "1m"\nignore = ["*.x"]\n')
+        environ["COMFY_INVENTORY_CONFIG"] = "some.toml"
+    modules = imported(untouched, *arguments, environ=environ)
+    heavy = {"pydantic", "apscheduler", "yaml", "scanner.service", "scanner.scan", "pathspec"}
+    assert not modules & (heavy | EVENT_WATCHERS)
+
+
 def test_scan_imports_no_scheduler(scanned: Machine) -> None:
-    heavy = {"apscheduler", "tzlocal", "psutil", "yaml", "jsonschema"}
+    heavy = {"apscheduler", "tzlocal", "psutil", "yaml", "jsonschema", "pydantic"}
     assert not imported(scanned, "scan") & (heavy | EVENT_WATCHERS)
     write(scanned.work / "ComfyUI" / "extra_model_paths.yaml", "mine:\n  loras: /nowhere/loras\n")
     assert "yaml" in imported(scanned, "roots")

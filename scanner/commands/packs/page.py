@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from scanner.commands.packs.listing import is_pack_enabled, pack_name
 from scanner.console.tables import _Cell, _Column, _print_table, _write_document
+from scanner.core.packs import SHORT
 from scanner.core.serialize import printable
 from scanner.core.wording import count_text, size_text
-from scanner.service.change_lines import SHORT
 
 if TYPE_CHECKING:
     from rich.console import Console
