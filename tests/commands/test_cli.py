@@ -261,13 +261,18 @@ def test_full_disk_behind_stdout_is_5(untouched: Machine, command: tuple[str, ..
     assert "comfy-inventory: " in done.stderr
 
 
-@pytest.mark.parametrize("command", ["changes", "changes --json", "roots"])
-def test_reader_that_goes_away_is_no_error(untouched: Machine, command: str) -> None:
-    """As in `comfy-inventory changes | head -1`."""
+@pytest.mark.parametrize("buffering", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize(
+    "command", ["changes", "changes --json", "roots", "find", "find --json", "--help"]
+)
+def test_reader_that_goes_away_is_no_error(
+    untouched: Machine, command: str, buffering: str
+) -> None:
+    """As in `comfy-inventory changes | head -1`, also in a container with PYTHONUNBUFFERED."""
     done = subprocess.run(
         ["sh", "-c", f'{{ python -m scanner {command}; echo "exit $?" >&2; }} | true'],
         cwd=untouched.work,
-        env=untouched.environ,
+        env={**untouched.environ, "PYTHONUNBUFFERED": buffering},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
