@@ -129,7 +129,10 @@ def test_wrong_use_is_one_sentence_and_2(untouched: Machine, what: str) -> None:
         assert after == before
 
 
-@pytest.mark.parametrize("arguments", [("rescan",), ("scan", "--evry", "5s"), ("scan", "--every")])
+UNKNOWN = [("rescan",), ("scan", "--evry", "5s"), ("scan", "--every"), ("scan", "--verify")]
+
+
+@pytest.mark.parametrize("arguments", UNKNOWN)
 def test_unknown_commands_and_options_are_2(machine: Machine, arguments: tuple[str, ...]) -> None:
     done = machine.run(*arguments, expect=2)
     assert done.stdout == ""

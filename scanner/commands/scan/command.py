@@ -29,14 +29,6 @@ def scan(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if something changed.")
     ] = False,
-    verify: Annotated[
-        bool,
-        typer.Option(
-            "--verify",
-            help="Read size and time of every file, whatever the times of folders say. Every "
-            "one-shot scan does; `run` does it in turn.",
-        ),
-    ] = True,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
