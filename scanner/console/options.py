@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -145,6 +145,17 @@ HoldWait = Annotated[
 
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
 
+Roots = Annotated[
+    list[str] | None, typer.Option("--root", help="Kind, path or id of a root. Repeatable.")
+]
+
+Categories = Annotated[
+    list[str] | None,
+    typer.Option("--category", help="As ComfyUI names it: loras, '*_models'. Repeatable."),
+]
+
+Limit = Annotated[int | None, typer.Option(min=0, help="The most to list; 0 for no limit.")]
+
 # Options that several commands have: settings by name. All are None where they are not given.
 _ROOTS = {
     "comfy_root": ComfyRoot,
@@ -204,6 +215,13 @@ def _checked(option: str, read: Callable[[Any], _Value], value: object) -> _Valu
         return read(value)
     except ValueError as error:
         raise SettingsError(f"{option}: {error}") from None
+
+
+def _one_of(option: str, text: str, choices: Collection[str]) -> str:
+    word = text.strip().lower()
+    if word not in choices:
+        raise SettingsError(f"{option}: expected one of {', '.join(choices)}, not {text!r}.")
+    return word
 
 
 def _seconds(option: str, text: str) -> float:

@@ -87,6 +87,8 @@ def test_scan_exits_with_1_where_something_changed_and_it_was_asked(scanned: Mac
     scanned.run("scan")
 
 
+ROOTS = ("--root", "typo", "models:", "ComfyUI/models", "input:")
+
 WRONG_USE = {
     "a file of settings that is not there": (
         ("scan", "--config", "nowhere.toml"),
@@ -99,6 +101,15 @@ WRONG_USE = {
     "a profile that does not exist": (("scan", "--profile", "nsa"), ("--profile", "nas")),
     "a duration that is none": (("scan", "--hold-wait", "-1s"), ("--hold-wait", "30s")),
     "a kind that does not exist": (("changes", "--kind", "renamed"), ("--kind", "moved")),
+    "a root that is none, for changes": (
+        ("changes", "--root", "typo"),
+        ("--root", "typo", LORAS[:14]),
+    ),
+    "a root that is none, for find": (("find", "--root", "typo"), ("--root", "typo", LORAS[:14])),
+    "a root that is none, for duplicates": (
+        ("duplicates", "--root", "typo"),
+        ("--root", "typo", LORAS[:14]),
+    ),
     "a time that is none": (("changes", "--since", "yesterday"), ("--since", "2h")),
     "nothing to accept": (("accept",), ("held",)),
     "a place that needs no acceptance": (("accept", "nowhere"), ("nowhere", "held")),
@@ -459,6 +470,39 @@ def test_changes_are_filtered_by_time_scan_kind_and_root(scanned: Machine) -> No
     text = scanned.run("changes").stdout.splitlines()
     assert len(text) == len(everything)
     assert f"{LORAS}/00.safetensors -> ComfyUI/input/00.safetensors" in text[-1] + text[-2]
+
+
+def test_changes_of_a_root_that_is_scanned_no_longer_are_found(scanned: Machine) -> None:
+    (scanned.work / "more").mkdir()
+    scanned.run("scan", "--extra", "more")
+    scanned.run("scan")
+    for root in ("extra", "more", f"extra:{scanned.work}/more"):
+        assert "more" in scanned.run("changes", "--root", root).stdout
+    scanned.run("changes", "--root", "downloads", expect=2)
+
+
+def test_duplicates_know_categories_as_find_does(machine: Machine) -> None:
+    encoders = machine.work / "ComfyUI" / "models" / "clip"
+    for name in ("a.safetensors", "b.safetensors"):
+        write(encoders / name, "the same")
+    machine.run("scan")
+    for category in ("clip", "CLIP", "text_encoders", "text*"):
+        assert "clip/a.safetensors" in machine.run("find", "--category", category).stdout
+        done = machine.run("duplicates", "--category", category, expect=1)
+        assert "clip/a.safetensors" in done.stdout
+
+
+def test_limit_0_sets_none(machine: Machine) -> None:
+    for number in range(60):
+        for name in "ab":
+            write(machine.work / LORAS / f"{name}{number}.safetensors", f"same {number:0200}")
+    machine.run("scan")
+    found = parsed(machine.run("duplicates", "--limit", "0", "--json", expect=1))
+    assert (len(found["sets"]), found["sets_left_out"]) == (60, 0)
+    assert "not shown" not in machine.run("duplicates", "--limit", "0", expect=1).stdout
+    assert "not shown" in machine.run("duplicates", expect=1).stdout
+    files = json.loads(machine.run("find", "--limit", "0", "--json").stdout)
+    assert files["count"] == 24 + 120
 
 
 def test_followed_changes_come_as_they_are_written(scanned: Machine) -> None:

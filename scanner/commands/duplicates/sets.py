@@ -9,9 +9,10 @@ from functools import cached_property
 from itertools import combinations
 from typing import NamedTuple
 
+from scanner.console.filters import CategoryFilter, RootFilter
 from scanner.core.memory import RootRecord, _roots_of
 from scanner.core.paths import is_below
-from scanner.core.serialize import printable
+from scanner.core.serialize import printable, readable
 from scanner.errors import SettingsError
 
 FINGERPRINT = "fingerprint"
@@ -173,7 +174,7 @@ class Choice:
     """A path of a copy must be one of these or lie below one; any will do where there are none."""
     roots: frozenset[str] = frozenset()
     """A copy must stand in a root with one of these ids; any will do where there are none."""
-    categories: frozenset[str] = frozenset()
+    categories: CategoryFilter | None = None
     """The same for its category."""
     only_proven: bool = False
     """Whether likely sets are left out."""
@@ -184,7 +185,10 @@ class Choice:
         return (
             (found.proven or not self.only_proven)
             and (not self.roots or any(copy.root in self.roots for copy in copies))
-            and (not self.categories or any(copy.category in self.categories for copy in copies))
+            and (
+                self.categories is None
+                or any(self.categories.selects(copy.category) for copy in copies)
+            )
             and (not self.within or any(map(self._is_within, copies)))
         )
 
@@ -196,28 +200,25 @@ def choice_of(
     records: Iterable[RootRecord],
     *,
     paths: Iterable[str] = (),
-    roots: Iterable[str] = (),
-    categories: Iterable[str] = (),
+    roots: RootFilter | None = None,
+    categories: CategoryFilter | None = None,
     only_proven: bool = False,
 ) -> Choice:
-    """What a user asked for: absolute paths, and roots by id, kind or absolute path.
+    """The choice of a user among sets of the roots in `records`; `paths` are absolute.
 
-    Raises SettingsError for a place that was not scanned: that nothing is found there would else
-    be taken for good news.
+    Raises SettingsError for a place that was not scanned: that nothing is found there would be
+    taken for good news.
     """
-    known = _roots_of(records)
+    scanned = _roots_of(records)
     within = tuple(paths)
     for path in within:
-        if not any(is_below(path, root.path) or is_below(root.path, path) for root in known):
+        if not any(is_below(path, root.path) or is_below(root.path, path) for root in scanned):
             raise SettingsError(f"{printable(path)} lies in none of the folders that were scanned.")
-    ids: set[str] = set()
-    for text in roots:
-        named = {root.id for root in known if text in (root.id, root.kind, root.path)}
-        if not named:
-            there = ", ".join(printable(root.id) for root in known)
-            raise SettingsError(f"--root: expected one of {there}, not {printable(text)!r}.")
-        ids |= named
-    return Choice(within, frozenset(ids), frozenset(categories), only_proven)
+    ids: frozenset[str] = frozenset()
+    if roots is not None:
+        shown = roots.ids(readable(root.id) for root in scanned)
+        ids = frozenset(root.id for root in scanned if readable(root.id) in shown)
+    return Choice(within, ids, categories, only_proven)
 
 
 def chosen(report: Report, choice: Choice, sort: str = "wasted") -> Report:

@@ -9,7 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import _FILES, _OUTPUT, AsJson, _load, _outputs, _taking
+from scanner.console.options import (
+    _FILES,
+    _OUTPUT,
+    AsJson,
+    Categories,
+    Limit,
+    Roots,
+    _load,
+    _outputs,
+    _taking,
+)
 from scanner.console.terminal import _console
 
 
@@ -24,12 +34,8 @@ def find(
             "Capitals do not matter. Default: everything.",
         ),
     ] = None,
-    root: Annotated[
-        list[str] | None, typer.Option(help="Kind, path or id of a root. Repeatable.")
-    ] = None,
-    category: Annotated[
-        list[str] | None, typer.Option(help="As ComfyUI names it: loras, '*_models'. Repeatable.")
-    ] = None,
+    root: Roots = None,
+    category: Categories = None,
     kind: Annotated[
         list[str] | None,
         typer.Option(help="What it is: lora, checkpoint, vae, pack. Repeatable."),
@@ -77,7 +83,7 @@ def find(
     is_reversed: Annotated[
         bool, typer.Option("--reverse", help="Sort the other way round.")
     ] = False,
-    limit: Annotated[int | None, typer.Option(help="So many at most.")] = None,
+    limit: Limit = None,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from scanner.console.filters import CategoryFilter, RootFilter, folded, pattern_of
 from scanner.core.digests import ALGORITHM
-from scanner.core.roots import KINDS, LEGACY_CATEGORIES
+from scanner.core.roots import LEGACY_CATEGORIES
 from scanner.core.serialize import readable
 from scanner.errors import SettingsError
 from scanner.output.inventory_reader import base_of
@@ -99,7 +98,7 @@ class Wanted:
     globs: tuple[Glob, ...] = ()
     roots: frozenset[str] | None = None
     """Ids; None for all."""
-    categories: tuple[re.Pattern[str], ...] = ()
+    categories: CategoryFilter | None = None
     kinds: frozenset[str] = frozenset()
     """As `parse_kind` makes them."""
     base_models: tuple[re.Pattern[str], ...] = ()
@@ -149,14 +148,12 @@ def parse_wanted(
 
     `cwd` is what paths of roots may be relative to. Reversed alone is sorted by path.
     """
-    if limit is not None and limit < 1:
-        raise SettingsError(f"--limit: expected a number of 1 or more, not {limit}.")
     if sort is None and is_reversed:
         sort = "path"
     return Wanted(
         globs=tuple(parse_glob(glob, base_of(header)) for glob in globs),
-        roots=parse_roots(roots, header, cwd) if roots else None,
-        categories=tuple(map(parse_category, categories)),
+        roots=_root_ids(roots, header, cwd) if roots else None,
+        categories=CategoryFilter(categories) if categories else None,
         kinds=frozenset().union(*map(parse_kind, kinds)),
         base_models=tuple(map(parse_base_model, base_models)),
         formats=frozenset(map(parse_format, formats)),
@@ -165,11 +162,15 @@ def parse_wanted(
         statuses=parse_statuses(statuses) if statuses else None,
         types=frozenset(_one_of("--type", word, TYPES) for word in types),
         digests=tuple(map(parse_hash, hashes)),
-        text="" if text is None else _folded(_filled("--text", text, "some text")),
+        text="" if text is None else folded(_filled("--text", text, "some text")),
         sort="" if sort is None else _one_of("--sort", sort, SORTS),
         is_reversed=is_reversed,
-        limit=limit,
+        limit=limit or None,
     )
+
+
+def _root_ids(texts: Sequence[str], header: Mapping[str, Any], cwd: str) -> frozenset[str]:
+    return RootFilter(texts, cwd, base_of(header)).ids(root["id"] for root in header["roots"])
 
 
 def parse_glob(text: str, base: str | None) -> Glob:
@@ -190,41 +191,10 @@ def parse_glob(text: str, base: str | None) -> Glob:
         names.append("*")
     if pattern.startswith("/"):
         names.insert(0, "")
-    parts = tuple(None if name == "**" else _pattern(name) for name in names)
+    parts = tuple(None if name == "**" else pattern_of(name) for name in names)
     if not above or not os.path.isabs(pattern):
         return Glob(parts, ())
-    return Glob(parts, tuple(_folded(above).rstrip("/").split("/")))
-
-
-def parse_roots(texts: Iterable[str], header: Mapping[str, Any], cwd: str) -> frozenset[str]:
-    """Ids of the roots of the inventory that have one of these kinds, paths or ids.
-
-    A kind that the inventory has no root of is no error: there is nothing to find then.
-    """
-    known = [(root["id"], root["kind"], root["path"]) for root in header["roots"]]
-    found: set[str] = set()
-    for text in texts:
-        path = readable(os.path.normpath(os.path.join(cwd, text)))
-        told = readable(text).rstrip("/")
-        ids = {
-            id_
-            for id_, kind, shown in known
-            if told in (id_, kind, shown) or path == id_.removeprefix(f"{kind}:")
-        }
-        if not ids and told not in KINDS:
-            names = ", ".join(id_ for id_, _, _ in known) or "none"
-            raise SettingsError(
-                f"--root: expected a kind ({', '.join(KINDS)}), or a path or id of the roots in "
-                f"the inventory ({names}), not {text!r}."
-            )
-        found |= ids
-    return frozenset(found)
-
-
-def parse_category(text: str) -> re.Pattern[str]:
-    """A pattern of categories; an old name stands for the one of today, as in ComfyUI."""
-    name = _folded(_filled("--category", text, "a category such as loras or *_models"))
-    return _pattern(LEGACY_CATEGORIES.get(name, name))
+    return Glob(parts, tuple(folded(above).rstrip("/").split("/")))
 
 
 def parse_kind(text: str) -> frozenset[str]:
@@ -282,13 +252,13 @@ def _gap(before: str, after: str, is_apart: bool) -> str:
 
 
 def _base_model_form(text: str) -> str:
-    return _STABLE_DIFFUSION.sub("sd", _folded(text))
+    return _STABLE_DIFFUSION.sub("sd", folded(text))
 
 
 def parse_format(text: str) -> str:
     """A format of files: "safetensors", ".gguf"."""
     expected = "a format such as safetensors or gguf"
-    return _folded(_filled("--format", text, expected)).strip().removeprefix(".")
+    return folded(_filled("--format", text, expected)).strip().removeprefix(".")
 
 
 def parse_sizes(text: str) -> Span:
@@ -375,18 +345,8 @@ def _name(path: str) -> str:
     return path[path.rfind("/") + 1 :]
 
 
-def _folded(text: str) -> str:
-    """A form in which what people take for the same text is the same: capitals, and accents as
-    macOS writes them in names."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(fnmatch.translate(_folded(text)))
-
-
 @lru_cache(maxsize=1024)
 def _kind_form(text: str) -> str:
     """A kind or category as one word in the singular: "Upscale Models" is "upscalemodel"."""
-    form = re.sub(r"[\W_]+", "", _folded(text))
+    form = re.sub(r"[\W_]+", "", folded(text))
     return form[:-1] if form.endswith("s") and not form.endswith("ss") else form

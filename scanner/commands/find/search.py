@@ -16,11 +16,11 @@ from scanner.commands.find.criteria import (
     Span,
     Wanted,
     _base_model_form,
-    _folded,
     _kind_form,
     _name,
     texts_of,
 )
+from scanner.console.filters import folded
 from scanner.core.serialize import mtime_of
 from scanner.output.inventory_reader import _damage_told, is_file, read_entries
 
@@ -43,7 +43,7 @@ def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
         and (wanted.roots is None or entry["root"] in wanted.roots)
         and (wanted.statuses is None or _has_status(entry, wanted.statuses))
         and (wanted.sizes is None or ("size" in entry and wanted.sizes.holds(entry["size"])))
-        and (not wanted.categories or _has_category(entry, wanted.categories))
+        and (wanted.categories is None or wanted.categories.selects(entry.get("category", "")))
         and (not wanted.digests or _has_digest(entry, wanted.digests))
         and (not wanted.base_models or _has_base_model(entry, wanted.base_models))
         and (not wanted.formats or _has_format(entry, wanted.formats))
@@ -63,11 +63,6 @@ def _has_type(entry: Mapping[str, Any], wanted: Wanted) -> bool:
 def _has_status(entry: Mapping[str, Any], statuses: frozenset[str]) -> bool:
     status = entry.get("status")
     return status is not None and (not statuses or status in statuses)
-
-
-def _has_category(entry: Mapping[str, Any], categories: Iterable[re.Pattern[str]]) -> bool:
-    category = _folded(entry.get("category", ""))
-    return bool(category) and any(pattern.match(category) for pattern in categories)
 
 
 def _has_digest(entry: Mapping[str, Any], digests: Iterable[Digest]) -> bool:
@@ -109,11 +104,11 @@ def _has_format(entry: Mapping[str, Any], formats: frozenset[str]) -> bool:
     """By a word of what its content says, as "pytorch (pickle in zip)". The ending of its name
     counts where that says nothing, as in broken files, and of pickles: .ckpt, .pt, .pth and .bin
     are all the same."""
-    words = set(re.findall(r"\w+", _folded(entry.get("model", {}).get("format", ""))))
+    words = set(re.findall(r"\w+", folded(entry.get("model", {}).get("format", ""))))
     if not formats.isdisjoint(words):
         return True
     stem, _, ending = _name(entry["path"]).rpartition(".")
-    return (not words or "pickle" in words) and bool(stem) and _folded(ending) in formats
+    return (not words or "pickle" in words) and bool(stem) and folded(ending) in formats
 
 
 def _has_kind(entry: Mapping[str, Any], kinds: frozenset[str]) -> bool:
@@ -131,8 +126,8 @@ def _has_kind(entry: Mapping[str, Any], kinds: frozenset[str]) -> bool:
 
 
 def _has_path(path: str, globs: Iterable[Glob]) -> bool:
-    folded = _folded(path)
-    name = _name(folded)
+    low = folded(path)
+    name = _name(low)
     names: list[str] = []
     for glob in globs:
         last = glob.parts[-1]
@@ -141,7 +136,7 @@ def _has_path(path: str, globs: Iterable[Glob]) -> bool:
             continue
         if len(glob.parts) == 1:
             return True
-        names = names or folded.split("/")
+        names = names or low.split("/")
         above = () if not glob.above or os.path.isabs(path) else glob.above
         if _ends_with([*above, *names], glob.parts):
             return True
@@ -179,10 +174,10 @@ def _has_age(entry: Mapping[str, Any], ages: Span, now_ns: int) -> bool:
 def _has_text(entry: Mapping[str, Any], text: str) -> bool:
     model = entry.get("model", {})
     return any(
-        text in _folded(told)
+        text in folded(told)
         for field in ("title", "trigger_words", "description")
         for told in texts_of(model.get(field))
-    ) or text in _folded(entry["path"])
+    ) or text in folded(entry["path"])
 
 
 def find_entries(
@@ -209,7 +204,7 @@ def find_entries(
 
 def _sort_key(wanted: Wanted) -> Callable[[dict[str, Any]], Any]:
     def by_path(entry: dict[str, Any]) -> list[str]:
-        return _folded(entry["path"]).split("/")
+        return folded(entry["path"]).split("/")
 
     def by_size(entry: dict[str, Any]) -> tuple[bool, int]:
         is_known = "size" in entry

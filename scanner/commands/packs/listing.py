@@ -6,7 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from scanner.commands.find.criteria import PACK, _folded, _name
+from scanner.commands.find.criteria import PACK, _name
+from scanner.console.filters import folded
 from scanner.output.inventory_reader import _damage_told, is_file, read_entries
 
 
@@ -35,7 +36,7 @@ def packs_of(
                     pack["files"] += 1
                     pack["bytes"] += entry["size"]
     wanted = [pack for pack in packs if is_enabled in (None, is_pack_enabled(pack))]
-    return sorted(wanted, key=lambda pack: (_folded(pack_name(pack)), pack["path"]))
+    return sorted(wanted, key=lambda pack: (folded(pack_name(pack)), pack["path"]))
 
 
 def _pack(entry: Mapping[str, Any]) -> dict[str, Any]:
