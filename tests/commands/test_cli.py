@@ -101,15 +101,9 @@ WRONG_USE = {
     "a profile that does not exist": (("scan", "--profile", "nsa"), ("--profile", "nas")),
     "a duration that is none": (("scan", "--hold-wait", "-1s"), ("--hold-wait", "30s")),
     "a kind that does not exist": (("changes", "--kind", "renamed"), ("--kind", "moved")),
-    "a root that is none, for changes": (
-        ("changes", "--root", "typo"),
-        ("--root", "typo", LORAS[:14]),
-    ),
-    "a root that is none, for find": (("find", "--root", "typo"), ("--root", "typo", LORAS[:14])),
-    "a root that is none, for duplicates": (
-        ("duplicates", "--root", "typo"),
-        ("--root", "typo", LORAS[:14]),
-    ),
+    "a root that no change is of": (("changes", "--root", "typo"), ROOTS),
+    "a root that is not in the inventory": (("find", "--root", "typo"), ROOTS),
+    "a root that was not scanned": (("duplicates", "--root", "typo"), ROOTS),
     "a time that is none": (("changes", "--since", "yesterday"), ("--since", "2h")),
     "nothing to accept": (("accept",), ("held",)),
     "a place that needs no acceptance": (("accept", "nowhere"), ("nowhere", "held")),

@@ -25,21 +25,13 @@ def config_show(
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
-    """Every setting, its value, and where the value comes from."""
+    """Print every setting, its value, and where the value comes from."""
     loaded = _load(options)
+    from scanner.commands.config import page
     from scanner.settings.describe import describe
 
     settings = describe(loaded)
     if as_json:
-        _print_json(
-            {
-                "schema": 1,
-                "settings": {
-                    name: {"value": value, "origin": origin} for name, value, origin in settings
-                },
-            }
-        )
+        _print_json(page.as_json(settings))
     else:
-        from scanner.commands.config.page import print_settings
-
-        print_settings(_console(), settings)
+        page.print_settings(_console(), settings)

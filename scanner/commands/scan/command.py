@@ -32,7 +32,7 @@ def scan(
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
-    """Scan once, for cron."""
+    """Scan once and end, for cron."""
     loaded = _load(options)
     _start_log(loaded)
     found = _find_roots(loaded)
