@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import re
 from collections.abc import Callable
@@ -66,19 +67,25 @@ class _App(typer.Typer):
         super().__init__(cls=_Group, **options)
 
     def command(self, *arguments: Any, **options: Any) -> Callable[[Any], Any]:
-        return super().command(*arguments, cls=_Command, **options)
+        def register(function: Any) -> Any:
+            # Typer would keep the line ends of the docstring.
+            text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(function) or "")
+            add = super(_App, self).command
+            return add(*arguments, cls=_Command, help=text, **options)(function)
+
+        return register
 
 
 app = _App(
     name="comfy-inventory",
-    help="Inventory of ComfyUI's folders, by polling: made for NAS, external disks and WSL.",
+    help="Keep an inventory of ComfyUI's folders by polling. Made for NAS, external disks and WSL.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-config_app = _App(help="Settings in effect, and where each comes from.")
+config_app = _App(help="Show the settings and where they come from.")
 
 log = logging.getLogger("scanner")
 

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from scanner.comfyui.installation import Found
     from scanner.output.file_names import Outputs
     from scanner.settings.load import Loaded
-# Paths are taken as texts: typer looks at what it is to make a Path of, and hangs on a mount that
-# hangs (design rule 3).
+
+# Paths are taken as texts: to make a Path, Typer looks at it, and hangs on a mount that hangs
+# (rule 3, a hang stops nothing).
 _ROOTS_PANEL = "Folders"
 
 _TIMES_PANEL = "Times"
@@ -36,7 +37,7 @@ Models = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PATH",
-        help="A bare models folder, as on a NAS without ComfyUI. Repeatable.",
+        help="A models folder without ComfyUI, as on a NAS. Repeatable.",
         rich_help_panel=_ROOTS_PANEL,
     ),
 ]
@@ -60,7 +61,7 @@ ExtraModelPaths = Annotated[
     typer.Option(
         "--extra-model-paths-config",
         metavar="PATH",
-        help="An extra_model_paths.yaml besides ComfyUI's own. Repeatable.",
+        help="Another extra_model_paths.yaml than ComfyUI's own. Repeatable.",
         rich_help_panel=_ROOTS_PANEL,
     ),
 ]
@@ -92,7 +93,8 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="PATH",
-        help="The inventory (default: ./comfy_inventory.json); the rest lies beside it.",
+        help="Path of the inventory (default: ./comfy_inventory.json). Other files are written "
+        "beside it.",
         rich_help_panel=_FILES_PANEL,
     ),
 ]
@@ -120,7 +122,9 @@ LogFile = Annotated[
 
 LogLevel = Annotated[
     str | None,
-    typer.Option(help="debug, info, warning or error.", rich_help_panel=_FILES_PANEL),
+    typer.Option(
+        help="The least to log: debug, info, warning or error.", rich_help_panel=_FILES_PANEL
+    ),
 ]
 
 Every = Annotated[
@@ -138,23 +142,27 @@ Cron = Annotated[
 HoldWait = Annotated[
     str | None,
     typer.Option(
-        help="How long `scan` waits to look again at deletions like those of a lost mount.",
+        help="How long `scan` waits before it looks again at deletions that look like a lost "
+        "mount.",
         rich_help_panel=_TIMES_PANEL,
     ),
 ]
 
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for programs.")]
 
 Roots = Annotated[
-    list[str] | None, typer.Option("--root", help="Kind, path or id of a root. Repeatable.")
+    list[str] | None,
+    typer.Option("--root", help="Only this root, by kind, path or id. Repeatable."),
 ]
 
 Categories = Annotated[
     list[str] | None,
-    typer.Option("--category", help="As ComfyUI names it: loras, '*_models'. Repeatable."),
+    typer.Option(
+        "--category", help="Only this category, by name or pattern: loras, '*_models'. Repeatable."
+    ),
 ]
 
-Limit = Annotated[int | None, typer.Option(min=0, help="The most to list; 0 for no limit.")]
+Limit = Annotated[int | None, typer.Option(min=0, help="List at most this many; 0 sets no limit.")]
 
 # Options that several commands have: settings by name. All are None where they are not given.
 _ROOTS = {
@@ -184,7 +192,7 @@ _Value = TypeVar("_Value")
 
 
 def _taking(*groups: Mapping[str, Any]) -> Callable[[_Command], _Command]:
-    """Give a command these options besides its own; they reach it as `options`."""
+    """Add these options to those of a command, which gets them as `options`."""
 
     def with_them(command: _Command) -> _Command:
         own = inspect.signature(command, eval_str=True)
@@ -204,7 +212,7 @@ def _taking(*groups: Mapping[str, Any]) -> Callable[[_Command], _Command]:
 
 
 def _load(options: Mapping[str, Any]) -> Loaded:
-    """Settings, from the options that were given and everything else."""
+    """The settings, from these options and all other sources."""
     from scanner.settings.load import load
 
     return load(options, environ=os.environ, cwd=os.getcwd())

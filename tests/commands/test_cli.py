@@ -6,6 +6,7 @@ import base64
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -756,6 +757,27 @@ def test_changes_of_hard_names_are_told_to_everyone(
 
 
 # What a start imports
+
+
+def test_installed_command_imports_no_module_of_the_working_folder(machine: Machine) -> None:
+    """Whoever runs it beside a scanner.py, types.py or json.py of his own gets our program."""
+    command = shutil.which("comfy-inventory", path=os.path.dirname(sys.executable))
+    if command is None:
+        pytest.skip("comfy-inventory is not installed beside this Python")
+    for name in ("scanner", "types", "json", "typer"):
+        write(machine.work / f"{name}.py", "raise SystemExit('the wrong module')")
+    del machine.environ["PYTHONPATH"]
+    done = subprocess.run(
+        [command, "scan"],
+        cwd=machine.work,
+        env=machine.environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, "wrong module" in done.stderr) == (0, False), done.stderr
+    assert machine.inventory()
 
 
 def imported(

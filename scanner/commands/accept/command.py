@@ -18,7 +18,7 @@ def accept(
     places: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PLACE]...",
+            metavar="PLACE",
             help="A root (id or path) whose held deletions or changed mount to confirm, or an "
             "offline root or unreachable folder to drop. Default: everything that is held.",
         ),

@@ -19,11 +19,16 @@ from scanner.errors import InventoryError
 def changes(
     since: Annotated[
         str | None,
-        typer.Option(help="A duration (2h), the number of a scan, or a time in ISO format."),
+        typer.Option(
+            help="Only changes since then: a duration (2h), the number of a scan, or a time in ISO "
+            "format."
+        ),
     ] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option(help="created, deleted, modified, moved or baseline. Repeatable."),
+        typer.Option(
+            help="Only this kind: created, deleted, modified, moved or baseline. Repeatable."
+        ),
     ] = None,
     root: Roots = None,
     follow: Annotated[

@@ -29,7 +29,7 @@ from scanner.console.terminal import _console, _print_json
 def duplicates(
     paths: Annotated[
         list[str] | None,
-        typer.Argument(metavar="[PATH]...", help="Only sets with a copy at or below these paths."),
+        typer.Argument(metavar="PATH", help="Only sets with a copy at or below these paths."),
     ] = None,
     least: Annotated[str, typer.Option(help="Only files of at least this size: 100MB.")] = "1B",
     proven: Annotated[
@@ -37,15 +37,17 @@ def duplicates(
     ] = False,
     root: Roots = None,
     category: Categories = None,
-    sort: Annotated[str, typer.Option(help="wasted, count or size.")] = "wasted",
+    sort: Annotated[
+        str, typer.Option(help="Order: wasted, count or size, largest first.")
+    ] = "wasted",
     limit: Limit = None,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
-    """Files of the same content and the space they waste.
+    """List files of the same content and the space that they waste.
 
     Compares fingerprints and hashes that are known already: no file is read and none is deleted.
-    On a terminal the first 50 sets are shown unless --limit says otherwise. Exits with 1 if there
+    Without --limit and --json the first 50 sets are shown. Exits with 1 if there
     are duplicates.
     """
     outputs = _outputs(_load(options))

@@ -1,4 +1,4 @@
-"""`comfy-inventory status`: what the last scans found and cost."""
+"""`comfy-inventory status`: the last scans, and the state of each root."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def status(
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
-    """What the last scan found and when the next is due."""
+    """Show the last scans, the state of each root, and when the next scan is due."""
     outputs = _outputs(_load(options))
     from scanner.output.status_file import is_alive, read_status
 
