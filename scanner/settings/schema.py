@@ -170,14 +170,12 @@ class Settings:
     models: Annotated[
         tuple[Path, ...],
         PATHS,
-        About("Bare models folders, as on a NAS without ComfyUI; their folders are categories."),
+        About("Models folders without ComfyUI, as on a NAS. Their folders are categories."),
     ] = ()
     downloads: Annotated[
         tuple[Path, ...], PATHS, About("Folders that models are downloaded to.")
     ] = ()
-    extra: Annotated[
-        tuple[Path, ...], PATHS, About("Any other folders to keep an inventory of.")
-    ] = ()
+    extra: Annotated[tuple[Path, ...], PATHS, About("Other folders to scan.")] = ()
     extra_model_paths_config: Annotated[
         tuple[Path, ...],
         PATHS,
@@ -212,7 +210,9 @@ class Settings:
         ),
     ] = None
     output: Annotated[
-        Path, PATH, About("The inventory; change list, status and lock are written beside it.")
+        Path,
+        PATH,
+        About("Path of the inventory. Change list, status and lock are written beside it."),
     ] = Path("comfy_inventory.json")
     profile: Annotated[
         str | None,
@@ -223,20 +223,24 @@ class Settings:
         float | Literal["auto"],
         EVERY,
         About(
-            "Time from the start of one scan to the start of the next, at least 1s; or "
-            "auto: as often as `auto_duty` allows, from 5s to 1h, each network mount for itself."
+            "Time from the start of one scan to the start of the next, at least 1s. With auto "
+            "each mount is scanned as often as `auto_duty` allows, from every 5s to every hour."
         ),
     ] = FIRST_EVERY
     auto_duty: Annotated[
         float,
         FRACTION,
         About(
-            "The most of the time that scans may take where `every` is auto; at most "
-            "half of it re-reads files (see `verify_within`)."
+            "The largest share of the time that scans may take where `every` is auto. At most "
+            "half of it goes to re-verification (see `verify_within`)."
         ),
     ] = 0.02
     cron: Annotated[
-        str, CRON, About("When to scan, as five crontab fields in local time; empty takes `every`.")
+        str,
+        CRON,
+        About(
+            "When to scan, as five crontab fields in local time. If it is empty, `every` counts."
+        ),
     ] = ""
     ignore: Annotated[
         tuple[str, ...],
@@ -247,27 +251,25 @@ class Settings:
         bool,
         FLAG,
         About(
-            "Whether to leave out what systems and tools litter: .DS_Store, .git, "
-            "__pycache__, @eaDir and the like."
+            "Ignore files created by operating systems and tools: .DS_Store, .git, __pycache__, "
+            "@eaDir and the like."
         ),
     ] = True
-    follow_links: Annotated[
-        bool, FLAG, About("Whether to enter linked folders, as ComfyUI does.")
-    ] = True
+    follow_links: Annotated[bool, FLAG, About("Enter linked folders, as ComfyUI does.")] = True
     move_window: Annotated[
         float,
         DURATION,
         About(
-            "How long after a file arrived or went its other half still makes it a move: "
-            "a move to a NAS is a copy of minutes and then a deletion."
+            "How long after a file arrived or went its other half still makes it a move. A move "
+            "to a NAS is a copy of minutes and then a deletion."
         ),
     ] = 900.0
     hold_wait: Annotated[
         float,
         DURATION,
         About(
-            "How long a one-shot `scan` waits before it looks again at deletions that "
-            "look like a lost mount; 0 leaves them held."
+            "How long a one-shot `scan` waits before it looks again at deletions that look like a"
+            " lost mount; 0 leaves them held."
         ),
     ] = 30.0
     loss_fraction: Annotated[
@@ -287,32 +289,27 @@ class Settings:
     annotations_every: Annotated[
         float,
         DURATION,
-        About(
-            "How often new fingerprints alone, without any change, cause the inventory "
-            "to be written."
-        ),
+        About("How often the inventory is written for new fingerprints alone, without any change."),
     ] = 600.0
     backlog_time: Annotated[
         float,
         DURATION,
-        About(
-            "How long a one-shot `scan` takes fingerprints that are still missing; 0 takes none."
-        ),
+        About("How long a one-shot `scan` takes missing fingerprints; 0 takes none."),
     ] = 60.0
     facts: Annotated[
         bool,
         FLAG,
         About(
-            "Whether to read the headers of model files: what they are, and whether they "
-            "are whole. Nothing is read of them but that."
+            "Read the headers of model files, to know what they are and if they are complete. "
+            "Nothing else of them is read."
         ),
     ] = True
     hash: Annotated[
         tuple[str, ...],
         ALGORITHMS,
         About(
-            "Hashes to take of the whole content of models, in one reading, between "
-            'scans: a list of xxh3 and sha256, or "off". `comfy-inventory hash` does it once.',
+            "Hashes of the whole content of models, taken in one reading between scans: a list of"
+            ' xxh3 and sha256, or "off". `comfy-inventory hash` takes them once.',
             ["xxh3", "sha256"],
         ),
     ] = ()
@@ -325,40 +322,40 @@ class Settings:
         float,
         DURATION.at_least(1.0),
         About(
-            "Size and time of every file are read again at least this often, even where "
-            "the times of folders spare listing them."
+            "Size and mtime of every file are read again at least this often, even where "
+            "directory mtimes spare listing."
         ),
     ] = 600.0
     duty: Annotated[
         float,
         FRACTION,
         About(
-            "The most of the time that this re-reading may take; where it does not "
-            "suffice, `verify_within` takes longer and status says so."
+            "The largest share of the time that this re-verification may take. Where it is too "
+            "little, `verify_within` takes longer, and status says so."
         ),
     ] = 0.05
     stall_after: Annotated[
         float,
         DURATION.at_least(1.0),
         About(
-            "A network mount on which no call has returned for so long is stalled: its "
-            "worker is left behind and the others go on."
+            "A network mount is stalled if no call on it has returned for this long. Its worker "
+            "is abandoned and other mounts go on."
         ),
     ] = 60.0
     workers: Annotated[
         int,
         COUNT.at_least(1),
         About(
-            "The most requests under way at a time on one network mount; how many there "
-            "are follows from how slowly it answers."
+            "The most requests at a time on one network mount. How many are used depends on how "
+            "slowly it answers."
         ),
     ] = 16
     requests_per_second: Annotated[
         float,
         NUMBER,
         About(
-            "The most folders looked at and files sampled per second on one network "
-            "mount; 0 sets no limit."
+            "The most folders and file samples read per second on one network mount; 0 sets no "
+            "limit."
         ),
     ] = 0.0
     journal_size: Annotated[
@@ -371,7 +368,7 @@ class Settings:
         Path | None, PATH.optional(), About("File to log to besides stderr.", "comfy_inventory.log")
     ] = None
     log_level: Annotated[
-        LogLevel, LEVEL, About("The least that is logged: debug, info, warning or error.")
+        LogLevel, LEVEL, About("The least to log: debug, info, warning or error.")
     ] = "info"
     per_root: Annotated[
         dict[str, RootSettings],

@@ -1,4 +1,4 @@
-"""Where settings come from: options, environment, TOML file and profile."""
+"""The sources of settings: options, environment, TOML file and profile."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Layer:
         return self.origin
 
     def place_of(self, keys: Sequence[str]) -> str:
-        """Where the setting with these keys, outermost first, stands; as precise as known."""
+        """The place of the setting with these keys, outermost first, with its line if known."""
         if self.text:
             return f"{self.origin}, line {_line_of(self.text, keys)}"
         if self.origin == OPTION:

@@ -1177,7 +1177,7 @@ def test_the_page_says_what_was_not_looked_at_and_what_is_away() -> None:
     records = [replace(RECORDS[0], state="offline"), RECORDS[1]]
     text = page(as_json(shelf.find(), records, BASE))
     assert "1 more file has the size of another and was not looked at yet" in text
-    assert f"{MODELS.id} is offline: its files are told as last seen." in text
+    assert f"{MODELS.id} is offline: its files are reported as last seen." in text
 
 
 def test_the_page_says_that_there_is_nothing() -> None:

@@ -67,7 +67,7 @@ class Span(NamedTuple):
     most: int | None
 
     def holds(self, number: int) -> bool:
-        """Whether `number` is one of them."""
+        """True if `number` is one of them."""
         return (self.least is None or number >= self.least) and (
             self.most is None or number <= self.most
         )
@@ -79,7 +79,7 @@ class Glob(NamedTuple):
     parts: tuple[re.Pattern[str] | None, ...]
     """One for each component, None for `**`; the last one is never None."""
     above: tuple[str, ...]
-    """Of an absolute pattern: the components of the base, which relative paths lack."""
+    """The components of the base, for an absolute pattern: relative paths lack them."""
 
 
 class Digest(NamedTuple):
@@ -100,7 +100,7 @@ class Wanted:
     """Ids; None for all."""
     categories: CategoryFilter | None = None
     kinds: frozenset[str] = frozenset()
-    """As `parse_kind` makes them."""
+    """The forms that `parse_kind` makes."""
     base_models: tuple[re.Pattern[str], ...] = ()
     formats: frozenset[str] = frozenset()
     """In lower case, without a dot."""
@@ -109,7 +109,7 @@ class Wanted:
     ages: Span | None = None
     """Nanoseconds."""
     statuses: frozenset[str] | None = None
-    """None whether there is one or not; empty for any."""
+    """None for entries with or without one; empty for any status."""
     types: frozenset[str] = frozenset()
     """Empty for files and links to files, and packs where they are asked for."""
     digests: tuple[Digest, ...] = ()
@@ -144,9 +144,10 @@ def parse_wanted(
     is_reversed: bool = False,
     limit: int | None = None,
 ) -> Wanted:
-    """What the options of `find` ask of the inventory with this header.
+    """The criteria that the options of `find` set for the inventory with this header.
 
-    `cwd` is what paths of roots may be relative to. Reversed alone is sorted by path.
+    Paths of roots may be relative to `cwd`. `is_reversed` alone sorts by path. A `limit` of 0 is
+    none. Raises SettingsError.
     """
     if sort is None and is_reversed:
         sort = "path"
@@ -206,7 +207,7 @@ def parse_kind(text: str) -> frozenset[str]:
 
 
 def parse_base_model(text: str) -> re.Pattern[str]:
-    """What a name of a base model must hold, or be as a whole where there is `*` or `?` in it.
+    """A pattern that names of base models must hold, or match as a whole if `text` has `*` or `?`.
 
     Spaces, dots, dashes and underscores in the name are passed over, and a "v" before a number.
     Where `text` has one of them between two digits there must be one, and a number at either end of
@@ -230,11 +231,11 @@ def parse_base_model(text: str) -> re.Pattern[str]:
         before, is_apart = token, False
     if not pieces:
         raise SettingsError(f"--base-model: expected {expected}, not {text!r}.")
-    told = [token for token in tokens if not _is_gap(token)]
-    if not _WILDCARDS.keys().isdisjoint(told):
+    parts = [token for token in tokens if not _is_gap(token)]
+    if not _WILDCARDS.keys().isdisjoint(parts):
         return re.compile(rf"\A{''.join(pieces)}\Z", re.DOTALL)
-    start = r"(?<!\d)" if told[0].isdecimal() else ""
-    end = r"(?!\d)" if told[-1].isdecimal() else ""
+    start = r"(?<!\d)" if parts[0].isdecimal() else ""
+    end = r"(?!\d)" if parts[-1].isdecimal() else ""
     return re.compile(f"{start}{''.join(pieces)}{end}")
 
 
@@ -243,7 +244,10 @@ def _is_gap(token: str) -> bool:
 
 
 def _gap(before: str, after: str, is_apart: bool) -> str:
-    """What may stand in a name between two characters; `is_apart`: they are not neighbours."""
+    """A pattern of the characters that may stand in a name between two characters of `text`.
+
+    `is_apart`: something stands between them in `text` too.
+    """
     if not after.isdecimal():
         return _OPTIONAL_GAP
     if not before.isdecimal():
@@ -295,18 +299,18 @@ def parse_hash(text: str) -> Digest:
 
 
 def _span(option: str, text: str, parse: Callable[[str], int], expected: str) -> Span:
-    told = text.strip()
+    stripped = text.strip()
     try:
-        if found := _BOUND.fullmatch(told):
-            number = parse(found[2])
+        if match := _BOUND.fullmatch(stripped):
+            number = parse(match[2])
             return {
                 "<": Span(None, number - 1),
                 "<=": Span(None, number),
                 ">": Span(number + 1, None),
                 ">=": Span(number, None),
                 "=": Span(number, number),
-            }[found[1]]
-        least, dots, most = told.partition("..")
+            }[match[1]]
+        least, dots, most = stripped.partition("..")
         if dots and (least or most):
             span = Span(parse(least) if least else None, parse(most) if most else None)
             if span.least is None or span.holds(span.least):
@@ -328,7 +332,7 @@ def _one_of(option: str, text: str, choices: Sequence[str]) -> str:
 
 
 def _filled(option: str, text: str, expected: str) -> str:
-    """`text` as the inventory would show it."""
+    """`text` as the inventory would show it. Raises SettingsError for an empty one."""
     if not text.strip():
         raise SettingsError(f"{option}: expected {expected}, not {text!r}.")
     return readable(text)

@@ -1,4 +1,4 @@
-"""The one line that a one-shot scan ends with."""
+"""The last line of a one-shot scan."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from scanner.core.wording import count_text, size_text
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:
-    """The one line with which a one-shot scan ends."""
+    """The line that sums up a one-shot scan, from its JSON."""
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary["kinds"].items())
-    told = (
+    text = (
         f"{count_text(summary['files'], 'file')} in "
         f"{count_text(summary['directories'], 'folder')}, {size_text(summary['bytes'])}; "
         f"{kinds or 'no changes'}; {summary['seconds']:.2f} s; {summary['inventory']}"
     )
-    return told if summary["complete"] else "interrupted; nothing was changed"
+    return text if summary["complete"] else "interrupted; nothing was changed"

@@ -22,15 +22,15 @@ def status(
     outputs = _outputs(_load(options))
     from scanner.output.status_file import is_alive, read_status
 
-    found = read_status(outputs.status)
-    if found is None:
+    document = read_status(outputs.status)
+    if document is None:
         raise InventoryError(f"No scan has written {outputs.status} yet.")
-    found["alive"] = is_alive(found)
+    document["alive"] = is_alive(document)
     if as_json:
-        _print_json(found)
+        _print_json(document)
     else:
         from scanner.commands.status.page import print_status
 
-        print_status(_console(), found)
-    if any(root["state"] != "online" for root in found["roots"]):
+        print_status(_console(), document)
+    if any(root["state"] != "online" for root in document["roots"]):
         raise typer.Exit(3)
