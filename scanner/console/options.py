@@ -26,127 +26,69 @@ _TIMES_PANEL = "Times"
 
 _FILES_PANEL = "Files"
 
-ComfyRoot = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PATH", help="ComfyUI's folder (default: ./ComfyUI).", rich_help_panel=_ROOTS_PANEL
-    ),
-]
 
-Models = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="PATH",
-        help="A models folder without ComfyUI, as on a NAS. Repeatable.",
-        rich_help_panel=_ROOTS_PANEL,
-    ),
-]
+def _text(panel: str, help_: str, *names: str, metavar: str | None = None) -> Any:
+    option = typer.Option(*names, metavar=metavar, help=help_, rich_help_panel=panel)
+    return Annotated[str | None, option]
 
-Downloads = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="PATH", help="A folder of downloads. Repeatable.", rich_help_panel=_ROOTS_PANEL
-    ),
-]
 
-Extra = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="PATH", help="Any other folder. Repeatable.", rich_help_panel=_ROOTS_PANEL
-    ),
-]
+def _path(panel: str, help_: str, *names: str) -> Any:
+    return _text(panel, help_, *names, metavar="PATH")
 
-ExtraModelPaths = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--extra-model-paths-config",
-        metavar="PATH",
-        help="Another extra_model_paths.yaml than ComfyUI's own. Repeatable.",
-        rich_help_panel=_ROOTS_PANEL,
-    ),
-]
 
-BaseDirectory = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PATH", help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS_PANEL
-    ),
-]
+def _paths(panel: str, help_: str) -> Any:
+    option = typer.Option(metavar="PATH", help=f"{help_} Repeatable.", rich_help_panel=panel)
+    return Annotated[list[str] | None, option]
 
-OutputDirectory = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PATH", help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS_PANEL
-    ),
-]
 
-InputDirectory = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PATH", help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS_PANEL
+# Settings that are options of several commands, by name. All are None if they are not given.
+_ROOTS = {
+    "comfy_root": _path(_ROOTS_PANEL, "ComfyUI's folder (default: ./ComfyUI)."),
+    "models": _paths(_ROOTS_PANEL, "A models folder without ComfyUI, as on a NAS."),
+    "downloads": _paths(_ROOTS_PANEL, "A folder of downloads."),
+    "extra": _paths(_ROOTS_PANEL, "Any other folder."),
+    "extra_model_paths_config": _paths(
+        _ROOTS_PANEL, "Another extra_model_paths.yaml than ComfyUI's own."
     ),
-]
+    "base_directory": _path(_ROOTS_PANEL, "ComfyUI's option of the same name."),
+    "output_directory": _path(_ROOTS_PANEL, "ComfyUI's option of the same name."),
+    "input_directory": _path(_ROOTS_PANEL, "ComfyUI's option of the same name."),
+}
 
-Output = Annotated[
-    str | None,
-    typer.Option(
+_OUTPUT = {
+    "output": _path(
+        _FILES_PANEL,
+        "Path of the inventory (default: ./comfy_inventory.json). Other files are written beside "
+        "it.",
         "--output",
         "-o",
-        metavar="PATH",
-        help="Path of the inventory (default: ./comfy_inventory.json). Other files are written "
-        "beside it.",
-        rich_help_panel=_FILES_PANEL,
-    ),
-]
+    )
+}
 
-Profile = Annotated[
-    str | None,
-    typer.Option(help="Ready-made settings: nas, wsl or local.", rich_help_panel=_FILES_PANEL),
-]
+_FILES = {
+    "profile": _text(_FILES_PANEL, "Ready-made settings: nas, wsl or local."),
+    "config": _path(_FILES_PANEL, "A TOML file of settings.", "--config", "-c"),
+}
 
-Config = Annotated[
-    str | None,
-    typer.Option(
-        "--config",
-        "-c",
-        metavar="PATH",
-        help="A TOML file of settings.",
-        rich_help_panel=_FILES_PANEL,
-    ),
-]
+_LOG = {
+    "log_file": _path(_FILES_PANEL, "Log to this file as well."),
+    "log_level": _text(_FILES_PANEL, "The least to log: debug, info, warning or error."),
+}
 
-LogFile = Annotated[
-    str | None,
-    typer.Option(metavar="PATH", help="Log to this file as well.", rich_help_panel=_FILES_PANEL),
-]
+_TIMES = {
+    "every": _text(_TIMES_PANEL, "Time between scans: 30s, 2m, 1h; or auto."),
+    "cron": _text(_TIMES_PANEL, 'When to scan, as in a crontab: "*/5 * * * *".'),
+}
 
-LogLevel = Annotated[
-    str | None,
-    typer.Option(
-        help="The least to log: debug, info, warning or error.", rich_help_panel=_FILES_PANEL
-    ),
-]
+_HOLD = {
+    "hold_wait": _text(
+        _TIMES_PANEL,
+        "How long `scan` waits before it looks again at deletions that look like a lost mount.",
+    )
+}
 
-Every = Annotated[
-    str | None,
-    typer.Option(help="Time between scans: 30s, 2m, 1h; or auto.", rich_help_panel=_TIMES_PANEL),
-]
-
-Cron = Annotated[
-    str | None,
-    typer.Option(
-        help='When to scan, as in a crontab: "*/5 * * * *".', rich_help_panel=_TIMES_PANEL
-    ),
-]
-
-HoldWait = Annotated[
-    str | None,
-    typer.Option(
-        help="How long `scan` waits before it looks again at deletions that look like a lost "
-        "mount.",
-        rich_help_panel=_TIMES_PANEL,
-    ),
-]
+_SCANNING = _ROOTS | _OUTPUT | _FILES | _LOG
+"""The options of every command that scans, or shows how it would."""
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for programs.")]
 
@@ -163,28 +105,6 @@ Categories = Annotated[
 ]
 
 Limit = Annotated[int | None, typer.Option(min=0, help="List at most this many; 0 sets no limit.")]
-
-# Options that several commands have: settings by name. All are None where they are not given.
-_ROOTS = {
-    "comfy_root": ComfyRoot,
-    "models": Models,
-    "downloads": Downloads,
-    "extra": Extra,
-    "extra_model_paths_config": ExtraModelPaths,
-    "base_directory": BaseDirectory,
-    "output_directory": OutputDirectory,
-    "input_directory": InputDirectory,
-}
-
-_OUTPUT = {"output": Output}
-
-_TIMES = {"every": Every, "cron": Cron}
-
-_HOLD = {"hold_wait": HoldWait}
-
-_FILES = {"profile": Profile, "config": Config}
-
-_LOG = {"log_file": LogFile, "log_level": LogLevel}
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -226,6 +146,7 @@ def _checked(option: str, read: Callable[[Any], _Value], value: object) -> _Valu
 
 
 def _one_of(option: str, text: str, choices: Collection[str]) -> str:
+    """The choice that `text` names; capitals do not matter. Raises SettingsError."""
     word = text.strip().lower()
     if word not in choices:
         raise SettingsError(f"{option}: expected one of {', '.join(choices)}, not {text!r}.")

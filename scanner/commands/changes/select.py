@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from scanner.console.filters import RootFilter
+from scanner.console.options import _one_of
 from scanner.core.changes import KINDS
 from scanner.core.serialize import time_ns
 from scanner.errors import SettingsError
@@ -53,10 +54,7 @@ def parse_since(text: str | None) -> Since:
 
 def parse_kinds(texts: Sequence[str]) -> frozenset[str]:
     """The kinds of changes that values of `--kind` name; all without any. Raises SettingsError."""
-    for text in texts:
-        if text not in KINDS:
-            raise SettingsError(f"--kind: expected one of {', '.join(KINDS)}, not {text!r}.")
-    return frozenset(texts or KINDS)
+    return frozenset(_one_of("--kind", text, KINDS) for text in texts) or frozenset(KINDS)
 
 
 def root_filter(texts: Sequence[str], outputs: Outputs, cwd: str) -> RootFilter:

@@ -6,11 +6,8 @@ from typing import Any
 
 from scanner.console.app import config_app
 from scanner.console.options import (
-    _FILES,
     _HOLD,
-    _LOG,
-    _OUTPUT,
-    _ROOTS,
+    _SCANNING,
     _TIMES,
     AsJson,
     _load,
@@ -20,7 +17,7 @@ from scanner.console.terminal import _console, _print_json
 
 
 @config_app.command("show")
-@_taking(_ROOTS, _OUTPUT, _TIMES, _HOLD, _FILES, _LOG)
+@_taking(_SCANNING, _TIMES, _HOLD)
 def config_show(
     as_json: AsJson = False,
     **options: Any,

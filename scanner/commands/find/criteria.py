@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from scanner.console.filters import CategoryFilter, RootFilter, folded, pattern_of
+from scanner.console.options import _one_of
 from scanner.core.digests import ALGORITHM
 from scanner.core.roots import LEGACY_CATEGORIES
 from scanner.core.serialize import readable
@@ -322,13 +323,6 @@ def _span(option: str, text: str, parse: Callable[[str], int], expected: str) ->
 
 def _duration_ns(text: str) -> int:
     return int(parse_duration(text) * 1e9)
-
-
-def _one_of(option: str, text: str, choices: Sequence[str]) -> str:
-    word = text.strip().lower()
-    if word not in choices:
-        raise SettingsError(f"{option}: expected one of {', '.join(choices)}, not {text!r}.")
-    return word
 
 
 def _filled(option: str, text: str, expected: str) -> str:

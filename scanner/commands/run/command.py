@@ -8,10 +8,7 @@ from typing import Any
 
 from scanner.console.app import app, log
 from scanner.console.options import (
-    _FILES,
-    _LOG,
-    _OUTPUT,
-    _ROOTS,
+    _SCANNING,
     _TIMES,
     _find_roots,
     _load,
@@ -21,7 +18,7 @@ from scanner.console.options import (
 
 
 @app.command()
-@_taking(_ROOTS, _OUTPUT, _TIMES, _FILES, _LOG)
+@_taking(_SCANNING, _TIMES)
 def run(
     **options: Any,
 ) -> None:

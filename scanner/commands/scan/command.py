@@ -9,11 +9,8 @@ import typer
 
 from scanner.console.app import app
 from scanner.console.options import (
-    _FILES,
     _HOLD,
-    _LOG,
-    _OUTPUT,
-    _ROOTS,
+    _SCANNING,
     AsJson,
     _find_roots,
     _load,
@@ -24,7 +21,7 @@ from scanner.console.terminal import _print_json
 
 
 @app.command()
-@_taking(_ROOTS, _OUTPUT, _HOLD, _FILES, _LOG)
+@_taking(_SCANNING, _HOLD)
 def scan(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if something changed.")
