@@ -11,6 +11,10 @@ Source = Literal["registry", "git", "file", "unknown"]
 knows."""
 
 
+SHORT = 7
+"""Digits of a commit in logs and tables, as git prints them."""
+
+
 class Pack(NamedTuple):
     """One pack as its files describe it. Texts are empty where unknown."""
 

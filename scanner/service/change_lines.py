@@ -7,15 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from scanner.core.changes import BASELINE, CREATED, DELETED, MODIFIED, MOVED, Change
-from scanner.core.packs import Pack, PackChange
+from scanner.core.packs import SHORT, Pack, PackChange
 from scanner.core.serialize import printable, shown
 from scanner.core.wording import count_text, size_text
 
 CROWD = 10
 """Number of changes of one kind in one folder from which one line stands for all of them."""
-
-SHORT = 7
-"""Digits of a commit hash that are displayed, as git does."""
 
 _VERBS = {CREATED: "created", DELETED: "deleted", MODIFIED: "modified", MOVED: "moved"}
 

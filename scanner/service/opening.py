@@ -8,6 +8,7 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from scanner.comfyui.installation import Found
@@ -107,7 +108,7 @@ def _paced(settings: Settings) -> Settings:
     if not settings.is_paced:
         return settings
     duty = verification_duty(settings.duty, settings.auto_duty)
-    return settings.model_copy(update={"duty": duty})
+    return replace(settings, duty=duty)
 
 
 class Stoppable(Protocol):

@@ -6,10 +6,11 @@ import base64
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,8 @@ def test_scan_exits_with_1_where_something_changed_and_it_was_asked(scanned: Mac
     scanned.run("scan")
 
 
+ROOTS = ("--root", "typo", "models:", "ComfyUI/models", "input:")
+
 WRONG_USE = {
     "a file of settings that is not there": (
         ("scan", "--config", "nowhere.toml"),
@@ -99,6 +102,9 @@ WRONG_USE = {
     "a profile that does not exist": (("scan", "--profile", "nsa"), ("--profile", "nas")),
     "a duration that is none": (("scan", "--hold-wait", "-1s"), ("--hold-wait", "30s")),
     "a kind that does not exist": (("changes", "--kind", "renamed"), ("--kind", "moved")),
+    "a root that no change is of": (("changes", "--root", "typo"), ROOTS),
+    "a root that is not in the inventory": (("find", "--root", "typo"), ROOTS),
+    "a root that was not scanned": (("duplicates", "--root", "typo"), ROOTS),
     "a time that is none": (("changes", "--since", "yesterday"), ("--since", "2h")),
     "nothing to accept": (("accept",), ("held",)),
     "a place that needs no acceptance": (("accept", "nowhere"), ("nowhere", "held")),
@@ -129,7 +135,10 @@ def test_wrong_use_is_one_sentence_and_2(untouched: Machine, what: str) -> None:
         assert after == before
 
 
-@pytest.mark.parametrize("arguments", [("rescan",), ("scan", "--evry", "5s"), ("scan", "--every")])
+UNKNOWN = [("rescan",), ("scan", "--evry", "5s"), ("scan", "--every"), ("scan", "--verify")]
+
+
+@pytest.mark.parametrize("arguments", UNKNOWN)
 def test_unknown_commands_and_options_are_2(machine: Machine, arguments: tuple[str, ...]) -> None:
     done = machine.run(*arguments, expect=2)
     assert done.stdout == ""
@@ -261,13 +270,18 @@ def test_full_disk_behind_stdout_is_5(untouched: Machine, command: tuple[str, ..
     assert "comfy-inventory: " in done.stderr
 
 
-@pytest.mark.parametrize("command", ["changes", "changes --json", "roots"])
-def test_reader_that_goes_away_is_no_error(untouched: Machine, command: str) -> None:
-    """As in `comfy-inventory changes | head -1`."""
+@pytest.mark.parametrize("buffering", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize(
+    "command", ["changes", "changes --json", "roots", "find", "find --json", "--help"]
+)
+def test_reader_that_goes_away_is_no_error(
+    untouched: Machine, command: str, buffering: str
+) -> None:
+    """As in `comfy-inventory changes | head -1`, also in a container with PYTHONUNBUFFERED."""
     done = subprocess.run(
         ["sh", "-c", f'{{ python -m scanner {command}; echo "exit $?" >&2; }} | true'],
         cwd=untouched.work,
-        env=untouched.environ,
+        env={**untouched.environ, "PYTHONUNBUFFERED": buffering},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -451,6 +465,39 @@ def test_changes_are_filtered_by_time_scan_kind_and_root(scanned: Machine) -> No
     text = scanned.run("changes").stdout.splitlines()
     assert len(text) == len(everything)
     assert f"{LORAS}/00.safetensors -> ComfyUI/input/00.safetensors" in text[-1] + text[-2]
+
+
+def test_changes_of_a_root_that_is_scanned_no_longer_are_found(scanned: Machine) -> None:
+    (scanned.work / "more").mkdir()
+    scanned.run("scan", "--extra", "more")
+    scanned.run("scan")
+    for root in ("extra", "more", f"extra:{scanned.work}/more"):
+        assert "more" in scanned.run("changes", "--root", root).stdout
+    scanned.run("changes", "--root", "downloads", expect=2)
+
+
+def test_duplicates_know_categories_as_find_does(machine: Machine) -> None:
+    encoders = machine.work / "ComfyUI" / "models" / "clip"
+    for name in ("a.safetensors", "b.safetensors"):
+        write(encoders / name, "the same")
+    machine.run("scan")
+    for category in ("clip", "CLIP", "text_encoders", "text*"):
+        assert "clip/a.safetensors" in machine.run("find", "--category", category).stdout
+        done = machine.run("duplicates", "--category", category, expect=1)
+        assert "clip/a.safetensors" in done.stdout
+
+
+def test_limit_0_sets_none(machine: Machine) -> None:
+    for number in range(60):
+        for name in "ab":
+            write(machine.work / LORAS / f"{name}{number}.safetensors", f"same {number:0200}")
+    machine.run("scan")
+    found = parsed(machine.run("duplicates", "--limit", "0", "--json", expect=1))
+    assert (len(found["sets"]), found["sets_left_out"]) == (60, 0)
+    assert "not shown" not in machine.run("duplicates", "--limit", "0", expect=1).stdout
+    assert "not shown" in machine.run("duplicates", expect=1).stdout
+    files = json.loads(machine.run("find", "--limit", "0", "--json").stdout)
+    assert files["count"] == 24 + 120
 
 
 def test_followed_changes_come_as_they_are_written(scanned: Machine) -> None:
@@ -712,12 +759,35 @@ def test_changes_of_hard_names_are_told_to_everyone(
 # What a start imports
 
 
-def imported(machine: Machine, *arguments: str) -> set[str]:
+def test_installed_command_imports_no_module_of_the_working_folder(machine: Machine) -> None:
+    """Whoever runs it beside a scanner.py, types.py or json.py of his own gets our program."""
+    command = shutil.which("comfy-inventory", path=os.path.dirname(sys.executable))
+    if command is None:
+        pytest.skip("comfy-inventory is not installed beside this Python")
+    for name in ("scanner", "types", "json", "typer"):
+        write(machine.work / f"{name}.py", "raise SystemExit('the wrong module')")
+    del machine.environ["PYTHONPATH"]
+    done = subprocess.run(
+        [command, "scan"],
+        cwd=machine.work,
+        env=machine.environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, "wrong module" in done.stderr) == (0, False), done.stderr
+    assert machine.inventory()
+
+
+def imported(
+    machine: Machine, *arguments: str, environ: Mapping[str, str] | None = None
+) -> set[str]:
     """Names of the modules that a run imports."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "scanner", *arguments],
         cwd=machine.work,
-        env=machine.environ,
+        env={**machine.environ, **(environ or {})},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -738,8 +808,34 @@ def test_help_imports_next_to_nothing(machine: Machine) -> None:
     assert not imported(machine, "--help") & (heavy | EVENT_WATCHERS)
 
 
+READING = [
+    ("status",),
+    ("changes", "--root", "models"),
+    ("find", "--category", "loras", "--limit", "3"),
+    ("packs", "--enabled"),
+    ("roots", "--models", "ComfyUI/models"),
+    ("duplicates", "--root", "models"),
+    ("config", "show"),
+]
+
+
+@pytest.mark.parametrize("arguments", READING, ids=lambda arguments: arguments[0])
+@pytest.mark.parametrize("has_settings", [False, True], ids=["default", "file"])
+def test_reading_command_imports_nothing_of_the_engine(
+    untouched: Machine, arguments: tuple[str, ...], has_settings: bool
+) -> None:
+    """A file of settings costs no more: they are checked without pydantic too."""
+    environ = {}
+    if has_settings:
+        (untouched.work / "some.toml").write_text('every = "1m"\nignore = ["*.x"]\n')
+        environ["COMFY_INVENTORY_CONFIG"] = "some.toml"
+    modules = imported(untouched, *arguments, environ=environ)
+    heavy = {"pydantic", "apscheduler", "yaml", "scanner.service", "scanner.scan", "pathspec"}
+    assert not modules & (heavy | EVENT_WATCHERS)
+
+
 def test_scan_imports_no_scheduler(scanned: Machine) -> None:
-    heavy = {"apscheduler", "tzlocal", "psutil", "yaml", "jsonschema"}
+    heavy = {"apscheduler", "tzlocal", "psutil", "yaml", "jsonschema", "pydantic"}
     assert not imported(scanned, "scan") & (heavy | EVENT_WATCHERS)
     write(scanned.work / "ComfyUI" / "extra_model_paths.yaml", "mine:\n  loras: /nowhere/loras\n")
     assert "yaml" in imported(scanned, "roots")

@@ -112,7 +112,7 @@ def test_what_was_hashed_before_a_kill_is_not_read_again(machine: Machine) -> No
     ("arguments", "sentence"),
     [
         (["hash", "--algorithm", "md5"], "--algorithm: expected a list of xxh3 and sha256"),
-        (["hash", "--rate", "fast"], "--rate: expected a size"),
+        (["hash", "--rate", "fast"], "--rate: expected a rate"),
         (["hash", "/elsewhere"], "/elsewhere is in none of the folders that are scanned"),
         (["verify", "--older", "old"], "--older: expected a duration"),
     ],

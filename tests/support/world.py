@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,7 @@ class World:
         """End without a word, and start again, with other settings if given."""
         self.store.close()
         if settings:
-            self.settings = Settings(**{**self.settings.model_dump(), **settings})
+            self.settings = replace(self.settings, **settings)
         self.open()
 
     def scan(self, *, advance: float = 30.0, reads: bool = True) -> list[tuple[str, ...]]:

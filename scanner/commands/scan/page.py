@@ -1,4 +1,4 @@
-"""The one line that a one-shot scan ends with."""
+"""The last line of a one-shot scan."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from scanner.core.wording import count_text, size_text
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:
-    """The one line with which a one-shot scan ends: see `status_report.scan_summary`."""
+    """The line that sums up a one-shot scan, from the JSON of `status_report.scan_summary`."""
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary["kinds"].items())
     kinds = kinds or "no changes"
     if not summary["complete"]:

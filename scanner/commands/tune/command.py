@@ -43,8 +43,10 @@ def tune(
     loaded = _load(options)
     settings = loaded.settings
     if auto_duty is not None:
+        from dataclasses import replace
+
         share = _fraction("--auto-duty", auto_duty)
-        settings = settings.model_copy(update={"auto_duty": share})
+        settings = replace(settings, auto_duty=share)
     from scanner.commands.tune.costs import advise
     from scanner.commands.tune.measure import open_tuner
     from scanner.console.progress import display
