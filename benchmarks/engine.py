@@ -75,25 +75,14 @@ class Engine:
         self._files = files
         self._settings = settings
         self._roots = roots
-        self.store = Store(
-            outputs,
-            base,
-            journal_bytes=settings.journal_size,
-            journal_files=settings.journal_files,
-            annotations_every=settings.annotations_every,
-        )
-        self.store.open()
-        self.workers = WorkersByMount(
-            files,
-            stall_after=settings.stall_after,
-            most_workers=settings.workers,
-            stopped=lambda: False,
-        )
+        self.store = Store.open(settings, outputs, base, files)
+        self.workers = WorkersByMount.from_settings(settings, files)
         self.restart()
 
     def restart(self) -> None:
         """Forget what was listed when, so that the next scan reads everything again."""
         self.scanner = Scanner(self._files, self.store, self._settings, self._roots, self.workers)
+        self._pending = self.scanner.pending_folders()
 
     def scan(self) -> ScanResult:
         """One pass with all that belongs to it: walk, commit, journal, inventory."""
@@ -105,7 +94,7 @@ class Engine:
 
     def fingerprint(self) -> int:
         """Take the fingerprints that are missing; how many files still lack theirs."""
-        return FingerprintReader(self.scanner).work(lambda: False).files
+        return FingerprintReader(self.scanner, self._pending).work(lambda: False).files
 
     def close(self) -> None:
         self.workers.close()

@@ -21,7 +21,7 @@ from collections.abc import Callable
 from scanner.core.digests import SHA256, XXH3
 from scanner.disk.content_hash import BLOCK, hash_piece
 from scanner.disk.filesystem import DiskFileSystem
-from scanner.service.contents import PIECE_SECONDS
+from scanner.service.hasher import PIECE_SECONDS
 from scanner.settings.values import parse_size
 
 FILES = DiskFileSystem()

@@ -26,7 +26,7 @@ def machine(folder: str) -> dict[str, Any]:
 
 
 def _cpu() -> str:
-    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8") as file:
+    with suppress(OSError), open("/proc/cpuinfo", encoding="utf-8", errors="replace") as file:
         for line in file:
             name, _, value = line.partition(":")
             if name.strip() == "model name":

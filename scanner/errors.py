@@ -31,5 +31,13 @@ class RootsIncompleteError(InventoryError):
     exit_code = 3
 
 
-class DamagedStateError(Exception):
-    """The state is not a database, or not one that we wrote: it is rebuilt, and no user's fault."""
+class DamagedStateError(InventoryError):
+    """The state is not a database, or not one that this program wrote. A scan rebuilds it (rule 9,
+    baselines are not changes); a command that only reads it ends with this sentence."""
+
+    def __init__(self, path: str, reason: str) -> None:
+        super().__init__(
+            f"The state {path} cannot be read ({reason}); "
+            "where it is damaged, the next start of run or scan rebuilds it."
+        )
+        self.reason = reason

@@ -1,4 +1,6 @@
-"""One pass: guard, walk, guard, compare, moves, hold or commit, publish."""
+"""One scan: collect (guard, walk, guard), decide, commit, publish.
+
+`walk.collect` asks the disks, `diff.reconcile` decides, `store.store` keeps."""
 
 from __future__ import annotations
 
@@ -7,27 +9,31 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from scanner.core.changes import Change
-from scanner.core.memory import ONLINE, Hold, copy_memory
+from scanner.core.memory import Hold
+from scanner.core.pending import PendingFolders
 from scanner.core.progress import Progress
 from scanner.core.roots import Root
 from scanner.core.snapshot import Entry
-from scanner.diff.reconcile import FingerprintsWantedError, Reconciler
-from scanner.diff.scan_context import ScanContext
+from scanner.diff.reconcile import Decision, FingerprintsWantedError, reconcile
 from scanner.disk.filesystem import FileSystem
 from scanner.settings.schema import Settings
 from scanner.store.projection import root_states, unfinished_files, view_of
 from scanner.store.store import Commit, Store
 from scanner.walk.collect import Collector
-from scanner.walk.health import Moment, stayed_healthy
+from scanner.walk.health import Moment
 from scanner.walk.ignore import rules_for
 from scanner.walk.rules import ListingRules
+from scanner.walk.zone_scan import Collected
 from scanner.walk.zones import Zones, find_zones
 from scanner.workers.pool import LocalWorkers, Workers
 
 
 @dataclass
 class ScanResult:
-    """What one pass did. `started` in nanoseconds, `seconds` of elapsed time; states by root id."""
+    """The result of one scan.
+
+    `started` in nanoseconds of wall time, `seconds` of elapsed time, `states` by root id.
+    """
 
     scan: int
     started: int
@@ -37,14 +43,20 @@ class ScanResult:
     bytes: int = 0
     changes: list[Change] = field(default_factory=list)
     zones: frozenset[str] = frozenset()
-    """Ids of what was walked, mounts below roots among them."""
+    """Ids of the zones that were asked for."""
     states: dict[str, str] = field(default_factory=dict)
     new_holds: list[Hold] = field(default_factory=list)
     is_complete: bool = True
-    """False where the pass was abandoned, and nothing committed."""
+    """False if the scan was abandoned."""
+    is_committed: bool = False
+    """True if something of it was committed: of several scans, the first may be and a later one
+    be abandoned."""
 
     def merge(self, other: ScanResult) -> None:
-        """Add what a pass over further zones did."""
+        """Add the result of a scan of further zones; an abandoned one adds nothing."""
+        if not other.is_complete:
+            self.is_complete = False
+            return
         self.scan, self.states = other.scan, other.states
         self.seconds += other.seconds
         self.directories += other.directories
@@ -53,11 +65,13 @@ class ScanResult:
         self.changes += other.changes
         self.new_holds += other.new_holds
         self.zones |= other.zones
-        self.is_complete = other.is_complete
 
 
 class Scanner:
-    """Scans the roots of one output. Passes over different roots may run in several threads."""
+    """Scans the roots of one output. Scans of different zones may run in several threads.
+
+    `commit_lock` guards the store while a scan decides and commits, or the inventory is written.
+    """
 
     def __init__(
         self,
@@ -69,16 +83,13 @@ class Scanner:
     ) -> None:
         self.files = files
         self.store = store
+        self._settings = settings
         self.roots = tuple(roots)
         self.commit_lock = threading.RLock()
-        self.unfingerprinted = dict.fromkeys(store.snapshot, float("-inf"))
-        """Directories that may hold files without a fingerprint, and when their listing was last
-        seen to change, by the monotonic clock."""
+        self._pending: list[PendingFolders] = []
         self.unfinished = 0
         """Files that are not whole yet, as of the last `publish`."""
         self._counted = False
-        self.unhashed_folders = dict(self.unfingerprinted)
-        """The same of what `Reader` reads: models' headers and whole files."""
         self._rules = ListingRules(
             self.roots,
             {root.id: rules_for(settings, root) for root in roots},
@@ -86,16 +97,23 @@ class Scanner:
         )
         self.workers: Workers = workers or LocalWorkers(files)
         self._collector = Collector(files, self.workers, store, settings, self._rules)
-        self._reconciler = Reconciler(store, settings, self._rules)
 
     def zones(self) -> Zones:
-        """Roots, and the mounts that begin below them, as they are now."""
+        """The roots, and the mounts that begin below them, as they are now."""
         return find_zones(
             self.roots,
             self.files.mounts(),
             list(self.store.memory.roots.values()),
             self._rules.has,
         )
+
+    def pending_folders(self) -> PendingFolders:
+        """All folders of now, for a reader that has yet to look at each; every later commit adds
+        those that it changes and removes those that are gone."""
+        with self.commit_lock:
+            pending = PendingFolders(self.store.snapshot)
+            self._pending.append(pending)
+        return pending
 
     def scan(
         self,
@@ -106,83 +124,63 @@ class Scanner:
         progress: Callable[[Progress], None] | None = None,
     ) -> ScanResult:
         """Walk `roots` (some of `zones().all`) and commit what differs. `interval` in seconds
-        between passes.
+        between scans.
 
-        Raises OutputError; nothing is lost then, the next pass finds the same again.
+        Raises OutputError. Nothing is lost then: the next scan finds the same again.
         """
         moment = Moment(self.files.now(), self.files.monotonic(), interval)
-        zones = self.zones()
-        requests = self.store.state.requests()
-        before = self._collector.examine(roots, zones, requests)
-        found = {
-            root.id: self._collector.walk(
-                root,
-                zones,
-                before[root.id],
-                moment,
-                rematch=self._reconciler.has_new_rules(root, zones),
-                stopped=stopped,
-                progress=progress,
-            )
-            for root in roots
-            if before[root.id].state == ONLINE
-        }
-        packs = {
-            root.id: self._collector.read_packs(root, zones, before[root.id], walk, moment, stopped)
-            for root in roots
-            if (walk := found.get(root.id)) is not None
-        }
-        result = ScanResult(self.store.scan, moment.wall)
-        if stopped():
-            result.is_complete = False
-            return result
-        after = self._collector.examine(roots, zones, requests)
-        walked = {
-            root_id: walk
-            for root_id, walk in found.items()
-            if walk is not None and stayed_healthy(before[root_id], after[root_id])
-        }
+        collected = self._collector.collect(
+            roots,
+            self.zones(),
+            self.store.state.requests(),
+            moment,
+            stopped=stopped,
+            progress=progress,
+        )
+        committed = None if collected is None else self._decide(collected, stopped)
+        if committed is None:
+            return ScanResult(self.store.scan, moment.wall, is_complete=False)
+        number, decision = committed
+        walks = [walked for _, walked in decision.collected.walks]
+        return ScanResult(
+            number,
+            moment.wall,
+            seconds=self.files.monotonic() - moment.monotonic,
+            directories=sum(walked.directories for walked in walks),
+            files=sum(walked.files for walked in walks),
+            bytes=sum(walked.bytes for walked in walks),
+            changes=list(decision.changes),
+            zones=frozenset(root.id for root in roots),
+            states={root.id: state.state for root, state in root_states(self.store, self.roots)},
+            new_holds=list(decision.new_holds),
+            is_committed=True,
+        )
+
+    def _decide(
+        self, collected: Collected, stopped: Callable[[], bool]
+    ) -> tuple[int, Decision] | None:
+        """Decide, take the fingerprints that this needs, and commit; the scan's number too.
+
+        None if it was `stopped`.
+        """
         fingerprints: dict[str, bytes] = {}
         while True:
             # Nothing is read from a disk under the lock: other lanes never wait for this one.
             with self.commit_lock:
-                old = self.store.memory
-                context = ScanContext(
-                    zones,
-                    roots,
-                    moment,
-                    requests,
-                    dict(after),
-                    old,
-                    copy_memory(old),
-                    dict(walked),
-                    {path: pack for id_ in walked for path, pack in packs[id_].items()},
-                )
                 try:
-                    self._reconciler.reconcile(context, fingerprints)
+                    decision = reconcile(
+                        self.store, collected, self._rules, self._settings, fingerprints
+                    )
                 except FingerprintsWantedError as wanted:
                     entries = wanted.entries
                 else:
-                    result.scan = self._commit(context)
-                    break
-            taken = self._collector.take_fingerprints(entries, zones, stopped, roots)
+                    return self._commit(decision, collected.moment), decision
+            taken = self._collector.take_fingerprints(
+                entries, collected.zones, stopped, collected.scans.keys()
+            )
             if stopped():
-                result.is_complete = False
-                return result
+                return None
             fingerprints.update({entry.path: taken.get(entry.path, b"") for entry in entries})
-        result.new_holds = [
-            hold for root_id, hold in context.memory.holds.items() if root_id not in old.holds
-        ]
-        result.changes = [*context.baselines, *context.changes]
-        result.zones = frozenset(root.id for root in roots)
-        result.states = {
-            root.id: state.state for root, state in root_states(self.store, self.roots)
-        }
-        result.directories = sum(walk.directories for walk in context.walked.values())
-        result.files = sum(walk.files for walk in context.walked.values())
-        result.bytes = sum(walk.bytes for walk in context.walked.values())
-        result.seconds = self.files.monotonic() - moment.monotonic
-        return result
 
     def take_fingerprints(
         self, entries: Iterable[Entry], stopped: Callable[[], bool]
@@ -194,52 +192,38 @@ class Scanner:
         """Seconds within which every file of `root` is read again, as things stand."""
         return self._collector.verification_period(root)
 
-    def _commit(self, context: ScanContext) -> int:
-        states = {
-            root_id: (record.state, record.reason)
-            for root_id, record in context.memory.roots.items()
-        }
-        old_states = {
-            root_id: (record.state, record.reason) for root_id, record in context.old.roots.items()
-        }
-        directories = {
-            path: directory
-            for path, directory in context.delta.directories.items()
-            if self.store.snapshot.get(path) != directory
-        }
-        changes = [*context.baselines, *context.changes]
+    def _commit(self, decision: Decision, moment: Moment) -> int:
+        if decision.has_annotations:
+            self.store.note_annotations()
+        old_unsettled = self.store.memory.unsettled
+        directories = decision.directories
         scan = self.store.commit(
             Commit(
                 directories,
-                sorted(context.delta.gone),
-                changes,
-                context.memory,
-                list(context.answers.items()),
-                is_visible=bool(changes)
-                or states != old_states
-                or context.memory.unreachable.keys() != context.old.unreachable.keys(),
+                sorted(decision.gone),
+                decision.changes,
+                decision.memory,
+                list(decision.answers.items()),
+                is_visible=decision.is_visible,
             ),
-            context.moment.wall,
+            moment.wall,
         )
-        if directories or context.delta.gone or context.memory.unsettled != context.old.unsettled:
+        if directories or decision.gone or decision.memory.unsettled != old_unsettled:
             self._counted = False
         now = self.files.monotonic()
-        self.unfingerprinted.update(dict.fromkeys(directories, now))
-        self.unhashed_folders.update(dict.fromkeys(directories, now))
-        gone = context.delta.gone - directories.keys()
-        for path in gone:
-            self.unfingerprinted.pop(path, None)
-            self.unhashed_folders.pop(path, None)
+        gone = decision.gone - directories.keys()
+        for pending in self._pending:
+            pending.changed(directories, now)
+            pending.gone(gone)
         self._collector.forget(gone)
         return scan
 
     def publish(self, *, is_last: bool) -> bool:
-        """Replace the inventory where readers lack something. Raises OutputError."""
+        """Replace the inventory if readers lack something. Raises OutputError."""
         with self.commit_lock:
             if not self._counted:
                 self.unfinished, self._counted = len(unfinished_files(self.store)), True
             return self.store.publish(
                 lambda: view_of(self.store, self.roots, self.files.now()),
                 is_last=is_last,
-                monotonic=self.files.monotonic(),
             )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from typing import Any
 
 import pytest
 from hypothesis import settings
+
+from tests.support.world import close_worlds
 
 # How long an example takes depends more on the machine's other work than on the code.
 settings.register_profile("untimed", deadline=None)
@@ -33,3 +35,10 @@ def _without_surrogates(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return type(value)(_without_surrogates(item) for item in value)
     return value
+
+
+@pytest.fixture(autouse=True)
+def worlds_are_closed() -> Iterator[None]:
+    """Whoever opens closes: a test opens worlds, and this closes them."""
+    yield
+    close_worlds()

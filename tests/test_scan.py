@@ -536,6 +536,18 @@ def test_accept_drops_an_offline_root(world: World) -> None:
     assert world.state(DOWNLOADS) == "missing"
 
 
+def test_accept_drops_a_folder_whose_name_is_not_utf8(world: World) -> None:
+    """The answer names it, and has to fit into the state."""
+    folder = at("Downloads/caf\udce9")
+    world.files.write(folder + "/a", content("a"))
+    world.scan()
+    world.files.faults["list", folder] = errno.EIO
+    world.scan()
+    number = world.store.state.ask(0, "", folder, frozenset())
+    world.scan()
+    assert "caf\ufffd" in str(world.store.state.answer_of(number))
+
+
 # Links
 
 
@@ -762,3 +774,21 @@ def test_new_form_of_the_same_name_is_one_move(
             ("moved", f"Downloads/{old}.d", f"Downloads/{new}.d"),
         ]
     )
+
+
+def test_root_of_everything_is_scanned_with_a_mount_below(tmp_path: Path) -> None:
+    everything = Root("extra", "/")
+    world = World(tmp_path, roots=(everything,))
+    world.files.mount_table = [Mount("/", "nfs", "nas:/"), Mount("/mnt/nas", "cifs", "//nas/x")]
+    for number in range(30):
+        world.files.write(f"/data/{number:02}", b"1")
+    world.files.write("/mnt/nas/keep", b"1")
+    assert world.scan() == []
+    assert {path for path in world.project() if path.startswith("/mnt/")} == {
+        "/mnt/nas",
+        "/mnt/nas/keep",
+    }
+    for number in range(29):
+        world.files.remove(f"/data/{number:02}")
+    assert world.scan() == []
+    assert world.state(everything) == "held"

@@ -1,8 +1,10 @@
-"""Which files are unfinished downloads, told by their names and those beside them. Pure.
+"""Unfinished downloads, recognised by their names and the names next to them. Pure.
 
-Programs that download mark what they have not got whole yet, each in its own way. Their signs are
-collected in `research/comfyui.md`, section 7. wget, curl and ComfyUI-Manager write to the final
-name and leave no sign: that such a file grows is all that tells (see `growth`).
+Each program that downloads has its own mark for unfinished files. `SUFFIXES` names the programs.
+Sources: aria2's manual ("Control File"), `huggingface_hub/file_download.py`, comfy-cli's
+`transfer.py`, Lora Manager's `downloader.py`, rsync(1) (`--partial`), and the browsers themselves.
+wget, curl and ComfyUI-Manager write to the final name without a mark. Only the growth of such a
+file shows that it is unfinished (see `diff/growth.py`).
 """
 
 from __future__ import annotations
@@ -31,24 +33,24 @@ SUFFIXES = {
     ".partial": "a partial file",
     ".tmp": "a temporary file",
 }
-"""How names of unfinished files end, in lower case, and whose they are.
+"""Suffixes of unfinished files in lower case, and the programs that use them.
 
-Compared without regard to case. A suffix is the whole last part of a name, so `x.part1.rar` has
-none. `~x` is not among the signs: office programs mark the owner of an open document so.
+Case does not matter. A suffix is the whole last part of a name, so `x.part1.rar` has none. `~x` is
+not a sign, because office programs mark the owner of an open document with it.
 """
 
 ARIA2 = (".aria2", ".aria2__temp")
-"""aria2 writes to the final name at once, and what it has got so far to a file beside it, anew each
-time and under the second name until that is whole."""
+"""aria2 writes to the final name at once. It writes its progress to a control file next to it,
+under the second name until the control file is complete."""
 
 HUGGINGFACE = "/.cache/huggingface/download/"
 
 BLOBS = "/blobs/"
-"""Where huggingface_hub keeps its `.incomplete` files: below the folder that was asked for, or in
-the cache. Elsewhere the word may mean anything."""
+"""Folders in which huggingface_hub keeps its `.incomplete` files: below the target folder, or in
+the cache. Elsewhere the suffix may mean anything."""
 
 BUNDLE = ".download"
-"""Safari's download is a folder of this suffix; the file grows in it under its final name."""
+"""Suffix of the folder in which Safari downloads; the file grows in it under its final name."""
 
 _LAST_LETTERS = "".join(sorted({suffix[-1] for suffix in SUFFIXES}))
 
@@ -59,21 +61,21 @@ _HIDDEN = r"\.[^\0]+\.[0-9a-z]{6}(?=\0)"
 _SUSPECT = re.compile(
     rf"\0(?:(?P<ends>(?<=[{_LAST_LETTERS}]\0)(?:{_ENDS}))(?:{_HIDDEN})?|{_HIDDEN})", re.IGNORECASE
 )
-"""The NUL after a name that ends as one of an unfinished file does, or a NUL and the hidden name of
-mkstemp's form after it, or both. A million names without one take 0.05 s so, and 0.25 s where the
-suffixes are looked for by themselves: nearly every name is done with at its last letter."""
+"""Matches the NUL after a name with a suffix of an unfinished file, or a NUL and a hidden name in
+the form of mkstemp after it, or both. A million names without a match take 0.05 s, and 0.25 s if
+the suffixes are searched alone: nearly every name is rejected by its last letter."""
 
 _MKSTEMP = re.compile(r"\.[^\0]+\.(?=.*[a-z])(?=.*[A-Z])(?![A-Z][a-z]{5}$)[0-9A-Za-z]{6}")
-"""A dot, a name, a dot and six random letters or digits, as rsync and Chromium name what they write
-to. Six letters are many an ordinary ending (`.backup`, `.sha256`, `.SQLITE`, `.Backup`); of six
-random ones 92 % are of no such form."""
+"""A dot, a name, a dot and six random letters or digits: the temporary names of rsync and Chromium.
+Many ordinary suffixes have six letters (`.backup`, `.sha256`, `.SQLITE`, `.Backup`); of six random
+ones 92 % have no such form."""
 
 
 def unfinished(listing: Listing, folder: str) -> dict[str, str]:
-    """Names of the files in `listing` that are unfinished downloads, each with its sign in words.
+    """Names of the unfinished downloads in `listing`, each with its sign in words.
 
-    `folder` is the path of the folder that lists them. Only files and links to files are meant:
-    folders may be called what they like.
+    `folder` is the path of the listed folder. Only files and links to files count, because folders
+    may have any name.
     """
     suspects = _suspects(listing.names)
     bundle = os.path.basename(folder)
@@ -81,30 +83,33 @@ def unfinished(listing: Listing, folder: str) -> dict[str, str]:
     if not suspects and not in_bundle:
         return {}
     size_of = _sizes_of_files(listing)
-    found: dict[str, str] = {}
+    signs: dict[str, str] = {}
     if size_of(in_bundle) is not None:
-        found[in_bundle] = f"in the folder {bundle} (Safari)"
+        signs[in_bundle] = f"in the folder {bundle} (Safari)"
     for name in suspects:
         suffix = _suffix(name)
         if size_of(name) is None or (suffix == ".incomplete" and not _is_huggingface(folder)):
             continue
         if not suffix:
             if _MKSTEMP.fullmatch(name):
-                found[name] = "hidden, with a random ending (rsync, Chrome)"
+                signs[name] = "hidden, with a random ending (rsync, Chrome)"
             continue
-        found[name] = f"ends with {name[-len(suffix) :]} ({SUFFIXES[suffix]})"
+        signs[name] = f"ends with {name[-len(suffix) :]} ({SUFFIXES[suffix]})"
         for final in _finals(name[: -len(suffix)], suffix):
-            # A browser reserves the final name by an empty file. One with content is whole: an
-            # older version, which is replaced at the end.
+            # A browser reserves the final name with an empty file. A file with content is complete:
+            # an older version, which is replaced at the end.
             size = size_of(final)
             if size == 0 or (size is not None and suffix in ARIA2):
-                found.setdefault(final, f"{name} is beside it")
-    return found
+                signs.setdefault(final, f"{name} is next to it")
+    return signs
 
 
 class Signs:
-    """Which paths are unfinished downloads. Each folder is looked through once, when it is asked
-    for: `directory_of` gives what is known of it, None where it is gone."""
+    """The set of paths that are unfinished downloads.
+
+    Each folder is searched once, when it is needed. `directory_of` returns the directory at a path,
+    None if it is gone.
+    """
 
     def __init__(self, directory_of: Callable[[str], Directory | None]) -> None:
         self._directory_of = directory_of
@@ -121,10 +126,10 @@ class Signs:
 
 
 class Downloads:
-    """The unfinished downloads of a snapshot, kept from one look at it to the next.
+    """The unfinished downloads of a snapshot, cached between calls.
 
-    Directories of a snapshot are never changed, only replaced: one that is the same object as
-    before is not looked through again. For 50,000 that are all the same this takes 8 ms.
+    Directories of a snapshot are replaced and never modified, so the same object is not searched
+    again. For 50,000 unchanged directories this takes 8 ms.
     """
 
     def __init__(self) -> None:
@@ -132,7 +137,7 @@ class Downloads:
         self._found: dict[str, dict[str, str]] = {}
 
     def look(self, snapshot: Mapping[str, Directory]) -> dict[str, str]:
-        """Their paths, each with its sign in words."""
+        """The paths of the unfinished downloads, each with its sign in words."""
         seen = self._seen
         renewed = list(compress(snapshot, map(is_not, snapshot.values(), map(seen.get, snapshot))))
         for folder in renewed:
@@ -155,20 +160,20 @@ class Downloads:
 
 
 def _suspects(names: str) -> list[str]:
-    """Those of the NUL-joined `names` that may have a sign."""
+    """The names among the NUL-joined `names` that may have a sign."""
     text = f"\0{names}\0"
-    found = []
+    suspects = []
     for match in _SUSPECT.finditer(text):
         nul = match.start()
         if match["ends"] is not None:
-            found.append(text[text.rfind("\0", 0, nul) + 1 : nul])
+            suspects.append(text[text.rfind("\0", 0, nul) + 1 : nul])
         if match.end() > nul + 1:
-            found.append(text[nul + 1 : match.end()])
-    return found
+            suspects.append(text[nul + 1 : match.end()])
+    return suspects
 
 
 def _sizes_of_files(listing: Listing) -> Callable[[str], int | None]:
-    """Sizes by name; None for what is not listed, or is no file and no link to one."""
+    """A function from name to size; None for names that are not a file or a link to one."""
     names = listing.split_names()
 
     def size_of(name: str) -> int | None:
@@ -181,15 +186,13 @@ def _sizes_of_files(listing: Listing) -> Callable[[str], int | None]:
 
 
 def final_names(name: str) -> tuple[str, ...]:
-    """What a file of this name is called once it is whole; nothing where it has no suffix of an
-    unfinished download."""
+    """Possible names of the finished file; none without the suffix of an unfinished download."""
     suffix = _suffix(name)
     return tuple(_finals(name[: -len(suffix)], suffix)) if suffix else ()
 
 
 def _suffix(name: str) -> str:
-    """The suffix of an unfinished file, in lower case; empty where it is none, or all of the
-    name."""
+    """The suffix of an unfinished file in lower case; empty if none, or if it is the whole name."""
     lower = name.lower()
     for suffix in SUFFIXES:
         if lower.endswith(suffix) and len(name) > len(suffix):
@@ -198,8 +201,10 @@ def _suffix(name: str) -> str:
 
 
 def _finals(stem: str, suffix: str) -> Iterator[str]:
-    """What a file may be called once it is whole. comfy-cli puts something random behind the final
-    name, Firefox before its last suffix."""
+    """Possible names of the finished file.
+
+    comfy-cli adds random characters after the final name, Firefox before its last suffix.
+    """
     yield stem
     parts = stem.rsplit(".", 2)
     if suffix == ".part" and len(parts) > 1:

@@ -1,8 +1,8 @@
-"""ComfyUI's extra_model_paths.yaml: which further folders it names, for which category.
+"""ComfyUI's extra_model_paths.yaml: further folders and their categories.
 
-The grammar is that of ComfyUI's utils/extra_config.py. Whatever stops ComfyUI there (lists, empty
-values, keys outside a section, tabs, backslashes in double quotes) is read as it was meant, with
-a warning: a scan that skips half of the models over a stray tab helps nobody.
+The grammar is that of ComfyUI's utils/extra_config.py. Errors that stop ComfyUI there (lists, empty
+values, keys outside a section, tabs, backslashes in double quotes) are read as intended, with a
+warning: a scan that skips half of the models because of one tab helps nobody.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from scanner.errors import SettingsError
 
 if TYPE_CHECKING:
     from yaml import MappingNode, Node
+
 _TEXT = "tag:yaml.org,2002:str"
 
 _NULL = "tag:yaml.org,2002:null"
@@ -36,9 +37,9 @@ _WINDOWS_VARIABLE = re.compile(r"%(\w+)%()", re.ASCII)
 class ExtraPath(NamedTuple):
     """A folder that extra_model_paths.yaml names.
 
-    `category` is today's name of a category, or one of the two names that are none:
-    `custom_nodes`, and ComfyUI-Manager's `download_model_base`, a folder with one folder per
-    category. `path` is absolute and lexical; `line` counts from 1.
+    `category` is the present name of a category, or one of two other names: `custom_nodes`, and
+    ComfyUI-Manager's `download_model_base`, a folder with one folder per category. `path` is
+    absolute and lexical. `line` counts from 1.
     """
 
     category: str
@@ -54,9 +55,9 @@ def read_extra_paths(
 ) -> tuple[list[ExtraPath], list[str]]:
     """The folders that the file names, in its order, and warnings that name file and line.
 
-    `~` and variables are expanded in `base_path` only, with `home` and `environ`; relative paths
-    start at the folder of the file. No path is looked at on the disk. A file that is not YAML
-    gives no folders and a warning.
+    `~` and variables are expanded in `base_path` only, with `home` and `environ`. Relative paths
+    start at the folder of the file. No named path is accessed. A file that is not YAML gives no
+    folders and a warning.
 
     Raises SettingsError if the file cannot be read.
     """
@@ -82,7 +83,7 @@ _PROBLEMS = {
 
 
 class _NotYamlError(Exception):
-    """`line` and `problem` of a text that the YAML parser refused."""
+    """The YAML parser refused the text because of `problem` at `line`."""
 
     def __init__(self, line: int, problem: str) -> None:
         super().__init__(problem)
@@ -91,7 +92,7 @@ class _NotYamlError(Exception):
 
 
 class _Reader:
-    """Collects the folders of one file, and what had to be forgiven."""
+    """Collects the folders of one file, and warnings about repaired errors."""
 
     def __init__(self, path: str, home: str, environ: Mapping[str, str]) -> None:
         self.found: list[ExtraPath] = []
@@ -100,19 +101,19 @@ class _Reader:
         self._folder = os.path.dirname(path)
         self._home = home
         self._environ = environ
-        self._known_pairs: dict[int, dict[str, tuple[Node, Node]]] = {}
+        self._cached_pairs: dict[int, dict[str, tuple[Node, Node]]] = {}
 
     def _warn(self, line: int, what: str) -> None:
         self._warned.add((line, what))
 
     def warnings(self) -> list[str]:
-        """What had to be forgiven, by line."""
+        """The warnings, sorted by line."""
         return [f"{self._path}, line {line}: {what}" for line, what in sorted(self._warned)]
 
     # From bytes to YAML trees.
 
     def decoded(self, raw: bytes) -> str:
-        """The text, with line ends as Python's text files have them."""
+        """The text, with `\n` as line end."""
         if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
             self._warn(1, "UTF-16, where ComfyUI expects UTF-8")
             text = raw.decode("utf-16", errors="replace")
@@ -126,9 +127,9 @@ class _Reader:
         return re.sub(r"\r\n?", "\n", text)
 
     def documents(self, text: str) -> list[Node | None]:
-        """The trees in `text`, repaired where it is not YAML; none if that is in vain."""
-        # A Windows path in double quotes may well be YAML, but not the path: "D:\new" has a line
-        # end in it. So these are repaired first, everything else only when it has to be.
+        """The trees in `text`, repaired if it is not YAML; none if it cannot be repaired."""
+        # A Windows path in double quotes may be valid YAML with another meaning: "D:\new" contains
+        # a line end. So these are repaired first, everything else only if necessary.
         text = self._with_backslashes_doubled(text, re.compile(r"[A-Za-z]:\\(?!\\)"))
         try:
             return self._composed(text)
@@ -163,7 +164,7 @@ class _Reader:
         return documents or [None]
 
     def _with_backslashes_doubled(self, text: str, wrong: re.Pattern[str]) -> str:
-        """`text` with lone backslashes doubled in quoted texts that start like `wrong`."""
+        """`text` with single backslashes doubled in quoted texts that match `wrong`."""
 
         def double(quoted: re.Match[str]) -> str:
             if not wrong.match(quoted[1]):
@@ -214,7 +215,7 @@ class _Reader:
             key, _ = next(iter(loose.values()))
             self._warn(
                 _line(key),
-                f"{key.value} stands outside of any section, which stops ComfyUI; "
+                f"{key.value} is outside of any section, which stops ComfyUI; "
                 "read as a section of its own",
             )
             self._read_section(loose)
@@ -236,7 +237,7 @@ class _Reader:
                     self.found.append(ExtraPath(category, path, line))
 
     def _texts(self, name: str, node: Node) -> Iterator[tuple[str, int]]:
-        """The lines of a value, each with its line number in the file; blank ones are skipped."""
+        """The lines of a value with their line numbers in the file, without blank lines."""
         from yaml import ScalarNode, SequenceNode
 
         if isinstance(node, SequenceNode):
@@ -260,7 +261,7 @@ class _Reader:
             self._warn(
                 _line(node), f"{name}: {node.value} is not a text, which stops ComfyUI; quote it"
             )
-        # The lines of a block begin below the | or > that announces it.
+        # The lines of a block begin below its | or >.
         first = _line(node) + (node.style in ("|", ">"))
         for line, text in enumerate(node.value.split("\n"), first):
             stripped = text.strip()
@@ -274,13 +275,16 @@ class _Reader:
                 yield stripped, line
 
     def _pairs(self, node: MappingNode) -> dict[str, tuple[Node, Node]]:
-        """Keys and values by the keys' text, merge keys (<<) resolved; the last of equals wins."""
+        """Keys and values by the text of the key, with merge keys (<<) resolved.
+
+        Of equal keys the last one counts.
+        """
         from yaml import MappingNode, ScalarNode, SequenceNode
 
-        known = self._known_pairs.get(id(node))
-        if known is not None:
-            return known
-        merged = self._known_pairs.setdefault(id(node), {})  # ends a merge with itself
+        cached = self._cached_pairs.get(id(node))
+        if cached is not None:
+            return cached
+        merged = self._cached_pairs.setdefault(id(node), {})  # ends a merge with itself
         own: dict[str, tuple[Node, Node]] = {}
         for key, value in node.value:
             if key.tag == _MERGE:
@@ -295,15 +299,15 @@ class _Reader:
                 if key.value in own:
                     self._warn(
                         _line(key),
-                        f"{key.value} stands here for the second time; as in ComfyUI, what stands "
-                        f"at line {_line(own[key.value][0])} is lost",
+                        f"{key.value} is here for the second time; as in ComfyUI, the first one, "
+                        f"at line {_line(own[key.value][0])}, is ignored",
                     )
                 own[key.value] = (key, value)
         merged.update(own)
         return merged
 
     def _expanded(self, text: str) -> str:
-        """`text` as os.path.expanduser and then expandvars leave it, as ComfyUI does."""
+        """`text` after os.path.expanduser and then expandvars, as in ComfyUI."""
         if text == "~" or text.startswith(("~/", "~" + os.sep)):
             text = self._home + text[1:]
         else:
@@ -313,16 +317,16 @@ class _Reader:
         return text
 
     def _local(self, path: str, line: int) -> str | None:
-        """`path` as this system writes it; None if it is a place that this system cannot name.
+        """`path` in the form of this system; None if this system has no such path.
 
-        The file often belongs to a ComfyUI on Windows whose disk is seen from here.
+        The file often belongs to a ComfyUI on Windows whose disk is mounted here.
         """
         slashed = path.replace("\\", "/")
         drive = _DRIVE.match(path)
         if os.sep == "\\" or (slashed == path and not drive):
             return path
         if drive and "WSL_DISTRO_NAME" in self._environ:
-            # Where WSL mounts drives unless /etc/wsl.conf says otherwise.
+            # The mount point of drives in WSL, unless /etc/wsl.conf sets another one.
             local = f"/mnt/{drive[1].lower()}/{slashed[3:]}"
             self._warn(line, f"{path} is a path of Windows; read as {local}")
             return local

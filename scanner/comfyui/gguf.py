@@ -1,9 +1,9 @@
 """The header of a GGUF file, versions 1 to 3, of either byte order.
 
-The format (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; limits as in `gguf.cpp`
-there): magic, version, counts, typed key-value pairs, the tensors' names, shapes, types and places,
-then their data. The pairs hold the vocabulary of a text encoder, several MB of texts that nobody
-here needs: they are passed over in a small buffer.
+The format (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md; limits as in its `gguf.cpp`):
+magic, version, counts, typed key-value pairs, then names, shapes, types and offsets of the tensors,
+then their data. The pairs contain the vocabulary of a text encoder, several MB of texts that are
+not needed here. They are skipped with a small buffer.
 """
 
 from __future__ import annotations
@@ -11,30 +11,30 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Generator, Iterator, Mapping
 
+from scanner.comfyui.tensors import LARGEST, add_once, data_end, elements_of, quoted
+
 MAGIC = b"GGUF"
 
 CHUNK = 256 * 1024
-"""Bytes that one read asks for: a vocabulary takes some 40 reads."""
+"""Bytes per read: a vocabulary takes some 40 reads."""
 
 MOST_READ = 64 * 1024 * 1024
-"""Bytes that are read of one header; the largest vocabularies have some 10 MB."""
+"""Most bytes read of one header; the largest vocabularies have some 10 MB."""
 
 MOST_ITEMS = 100_000
-"""Pairs, tensors, and arrays in arrays that are read."""
+"""Most pairs, tensors, and nested arrays that are read."""
 
 MOST_LENGTH = 2**30
-"""Bytes of a text and members of an array that ggml accepts."""
-
-LARGEST = 2**62
-"""Bytes and elements beyond which a number is no size of anything."""
+"""Most bytes of a text, and most members of an array, that ggml accepts."""
 
 DEEPEST = 8
-"""Arrays in arrays, and dimensions of a tensor. ggml knows no arrays in arrays and 4 dimensions."""
+"""Most levels of nested arrays, and most dimensions of a tensor. ggml has no nested arrays and 4
+dimensions."""
 
 KNOWN_VERSIONS = range(1, 4)
 
 PLAUSIBLE = 1000
-"""Versions and types of tensors below this may come some day; others are damage."""
+"""Versions and tensor types below this may exist in future; others are damage."""
 
 TYPES: dict[int, tuple[str, int, int]] = {
     0: ("F32", 1, 4), 1: ("F16", 1, 2), 30: ("BF16", 1, 2), 28: ("F64", 1, 8),
@@ -51,7 +51,7 @@ TYPES: dict[int, tuple[str, int, int]] = {
     37: ("IQ4_NL_4_8", 32, 18), 38: ("IQ4_NL_8_8", 32, 18), 39: ("MXFP4", 32, 17),
     40: ("NVFP4", 64, 36), 41: ("Q1_0", 128, 18),
 }  # fmt: skip
-"""Name, elements of a block and bytes of a block of each type of tensor."""
+"""Name, elements per block and bytes per block of each tensor type."""
 
 FILE_TYPES: dict[int, str] = {
     0: "F32", 1: "F16", 2: "Q4_0", 3: "Q4_1", 4: "Q4_1_SOME_F16", 5: "Q4_2", 6: "Q4_3",
@@ -65,7 +65,7 @@ FILE_TYPES: dict[int, str] = {
 """Names of `general.file_type`, as `llama_ftype` in llama.cpp."""
 
 _FORMATS = dict(zip((0, 1, 2, 3, 4, 5, 6, 7, 10, 11, 12), "BbHhIifBQqd", strict=True))
-"""How `struct` names the numbers among the types of values (7 is a boolean of one byte)."""
+"""The `struct` code of each numeric value type (7 is a boolean of one byte)."""
 
 _UINT32, _STRING, _ARRAY = 4, 8, 9
 
@@ -73,18 +73,18 @@ _ALIGNMENT = b"general.alignment"
 
 
 class GgufHeader:
-    """What one header says. Nothing is read before `tensors` is iterated over."""
+    """One header. Nothing is read before `tensors` is iterated over."""
 
     format = "gguf"
 
     def __init__(
         self, size: int, read_at: Callable[[int, int], bytes], wanted: Mapping[str, int]
     ) -> None:
-        """`size` of the file in bytes; `wanted` metadata keys with the bytes to take of each."""
+        """`size` of the file in bytes; `wanted` metadata keys with the most bytes of each."""
         self.metadata: dict[str, str | int] = {}
-        """The wanted texts and whole numbers, filled while the tensors are iterated over."""
+        """The wanted texts and integers, filled while the tensors are iterated over."""
         self.end: int | None = None
-        """Bytes that the file must have; None until the header was read whole and found right."""
+        """Bytes that the file must have; None until the whole header was read and is valid."""
         self._reader = _Reader(size, read_at)
         self._wanted = {key.encode(): limit for key, limit in wanted.items()}
         self._alignment = 32
@@ -92,21 +92,21 @@ class GgufHeader:
     def tensors(self) -> Iterator[tuple[bytes, str, int]]:
         """Name, type and number of elements of each tensor, in the header's order.
 
-        Raises EOFError where the file ends before the header does, ValueError where the header
-        breaks a rule of the format, OverflowError where it is right so far but larger than what is
-        read, or of a version to come; each with a sentence for people. OSError passes.
+        Raises EOFError if the file ends within the header, ValueError if the header breaks a rule
+        of the format, OverflowError if it is valid so far but too large to read or of a newer
+        version. Each has a sentence for people. OSError is passed on.
         """
         reader = self._reader
         if reader.take(4) != MAGIC:
             raise ValueError("The file does not begin with GGUF.")
         version = reader.number("I")
         if version and not version & 0xFFFF:
-            # gguf.md names no mark of the byte order; a version is small, so its zeros tell.
+            # The format has no mark of the byte order. A version is small, so its zeros show it.
             reader.order = ">"
             version = int.from_bytes(version.to_bytes(4, "little"), "big")
             self.metadata["byte_order"] = "big"
         if not 0 < version < PLAUSIBLE:
-            raise ValueError(f"The file says that it is version {version} of GGUF.")
+            raise ValueError(f"The file claims to be version {version} of GGUF.")
         if version not in KNOWN_VERSIONS:
             raise OverflowError(f"Version {version} of GGUF is newer than what can be read.")
         if version == 1:
@@ -115,15 +115,15 @@ class GgufHeader:
         self._read_pairs(reader.count("pairs"))
         spans = yield from self._tensors(tensors)
         begin = -(-reader.position // self._alignment) * self._alignment
-        data = _data_end(spans)
-        # Where no data follow, no padding need.
+        data = data_end(spans)
+        # Without data, no padding is needed.
         self.end = begin + data if data else reader.position
 
     def _read_pairs(self, count: int) -> None:
         seen: set[int] = set()
         for _ in range(_readable(count, "pairs")):
             key = self._reader.name()
-            _add_once(seen, key)
+            add_once(seen, key, MOST_ITEMS)
             kind = self._reader.number("I")
             limit = self._wanted.get(key, 0)
             if kind == _STRING and limit:
@@ -134,58 +134,43 @@ class GgufHeader:
                     self.metadata[key.decode()] = value
                 if key == _ALIGNMENT:
                     if kind != _UINT32 or value < 1 or value & (value - 1):
-                        raise ValueError("The alignment of the data is no power of two.")
+                        raise ValueError("The alignment of the data is not a power of two.")
                     self._alignment = value
             else:
                 self._reader.skip_value(kind)
 
     def _tensors(self, count: int) -> Generator[tuple[bytes, str, int], None, list[int]]:
-        """Yields the tensors; returns where their data lie (begin << 64 | end, bytes)."""
+        """Yield the tensors; return the span of the data of each (begin << 64 | end, bytes)."""
         reader = self._reader
         seen: set[int] = set()
         spans: list[int] = []
         for _ in range(_readable(count, "tensors")):
             name = reader.name()
-            _add_once(seen, name)
+            add_once(seen, name, MOST_ITEMS)
             dimensions = reader.number("I")
             if dimensions > DEEPEST:
-                raise ValueError(f"Tensor {_shown(name)} has {dimensions} dimensions.")
+                raise ValueError(f"Tensor {quoted(name)} has {dimensions} dimensions.")
             shape = [reader.number(reader.length) for _ in range(dimensions)]
             kind, offset = reader.number("I"), reader.number("Q")
             dtype, elements, size = _size(name, shape, kind)
             if offset + size > LARGEST or offset % self._alignment:
-                raise ValueError(f"Tensor {_shown(name)} has data at the improper place {offset}.")
+                raise ValueError(f"Tensor {quoted(name)} has data at the invalid offset {offset}.")
             spans.append(offset << 64 | offset + size)
             yield name, dtype, elements
         return spans
 
 
 def _size(name: bytes, shape: list[int], kind: int) -> tuple[str, int, int]:
-    """Type, elements and bytes of a tensor; 0 bytes where the type is not known."""
-    elements = 1
-    for length in shape:
-        elements *= length
-        if elements > LARGEST or length > LARGEST:
-            raise ValueError(f"Tensor {_shown(name)} has more elements than any file.")
+    """Type, elements and bytes of a tensor; 0 bytes if the type is unknown."""
+    elements = elements_of(name, shape)
     if kind not in TYPES:
         if kind >= PLAUSIBLE:
-            raise ValueError(f"Tensor {_shown(name)} has the unknown type {kind}.")
+            raise ValueError(f"Tensor {quoted(name)} has the unknown type {kind}.")
         return f"type {kind}", elements, 0
     dtype, block, width = TYPES[kind]
     if (shape[0] if shape else 1) % block:
-        raise ValueError(f"Tensor {_shown(name)} has rows that are no blocks of {dtype}.")
+        raise ValueError(f"Tensor {quoted(name)} has rows that are not whole blocks of {dtype}.")
     return dtype, elements, elements // block * width
-
-
-def _data_end(spans: list[int]) -> int:
-    """Bytes of data; ValueError where tensors overlap."""
-    spans.sort()
-    end = 0
-    for span in spans:
-        if span >> 64 < end:
-            raise ValueError(f"The data of two tensors overlap at byte {span >> 64} of the data.")
-        end = span & (2**64 - 1)
-    return end
 
 
 def _readable(count: int, what: str) -> int:
@@ -194,26 +179,14 @@ def _readable(count: int, what: str) -> int:
     return count
 
 
-def _add_once(seen: set[int], name: bytes) -> None:
-    # Hashes of 64 bits, for a name may have 65535 bytes.
-    mark = hash(name)
-    if mark in seen:
-        raise ValueError(f"The header has the name {_shown(name)} twice.")
-    seen.add(mark)
-
-
-def _shown(name: bytes) -> str:
-    return repr(name[:80].decode("utf-8", "ignore"))
-
-
 class _Reader:
-    """Numbers and texts of a file one after another, through one buffer."""
+    """Reads numbers and texts of a file in order, through one buffer."""
 
     def __init__(self, size: int, read_at: Callable[[int, int], bytes]) -> None:
         self.position = 0
         self.order = "<"
         self.length = "Q"
-        """How lengths are written: `I` in version 1."""
+        """The `struct` code of lengths: `I` in version 1."""
         self._size = size
         self._read_at = read_at
         self._buffer = b""
@@ -222,7 +195,7 @@ class _Reader:
         self._nested = 0
 
     def take(self, length: int) -> bytes:
-        """The next bytes, all of them."""
+        """The next `length` bytes. Raises EOFError if the file ends before that."""
         at = self.position - self._begin
         if at + length > len(self._buffer):
             self._fill(length)
@@ -231,7 +204,7 @@ class _Reader:
         return self._buffer[at : at + length]
 
     def number(self, code: str) -> int:
-        """The next number (a whole one unless `code` is f or d)."""
+        """The next number (an integer unless `code` is f or d)."""
         packed = struct.Struct(self.order + code)
         value: int = packed.unpack(self.take(packed.size))[0]
         return value
@@ -239,7 +212,7 @@ class _Reader:
     def count(self, what: str) -> int:
         count = self.number(self.length)
         if count > MOST_LENGTH:
-            raise ValueError(f"The header says that it has {count} {what}.")
+            raise ValueError(f"The header claims to have {count} {what}.")
         return count
 
     def name(self) -> bytes:
@@ -254,7 +227,7 @@ class _Reader:
         return name
 
     def string(self, limit: int) -> str:
-        """The next text, of its first `limit` bytes."""
+        """The first `limit` bytes of the next text."""
         length = self.count("bytes in a text")
         start = self.take(min(length, limit))
         self.skip(length - len(start))
@@ -286,7 +259,7 @@ class _Reader:
             raise ValueError(f"The header has a value of the unknown type {kind}.")
 
     def _skip_strings(self, count: int) -> None:
-        """A vocabulary has hundreds of thousands: no call for each."""
+        """Skip `count` texts: a vocabulary has hundreds of thousands, too many for a call each."""
         packed = struct.Struct(self.order + self.length)
         width, length_at = packed.size, packed.unpack_from
         while count:
@@ -300,7 +273,7 @@ class _Reader:
                 at += width + length
                 count -= 1
             if length > MOST_LENGTH:
-                raise ValueError(f"The header says that it has {length} bytes in a text.")
+                raise ValueError(f"The header claims to have {length} bytes in a text.")
             self.position = self._begin + at
             self.skip(0)
 

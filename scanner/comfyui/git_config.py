@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterator
 
 LONGEST_TEXT = 500
-"""Characters kept of what a pack says of itself."""
+"""Most characters kept of a text from the files of a pack."""
 
 
-def _text(value: object) -> str:
-    """One line of what a file says; empty for anything but texts and numbers."""
+def one_line(value: object) -> str:
+    """A text or number from a file as one line; empty for values of other types."""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         return ""
     return " ".join(str(value).split())[:LONGEST_TEXT]
@@ -19,27 +19,29 @@ def _text(value: object) -> str:
 _URL = re.compile(r"((?:.*::)?([A-Za-z][A-Za-z0-9+.-]*)://)([^/?#]*)(.*)", re.DOTALL)
 
 
-def _url(text: str) -> str:
-    """A URL as it is kept. Cut to length only when nothing is left in it that must not stay."""
-    return _text(without_credentials(text))
+def stored_url(text: str) -> str:
+    """A URL as one line without credentials. It is cut to length after they are removed."""
+    return one_line(without_credentials(text))
 
 
 def without_credentials(url: str) -> str:
-    """`url` without user name, password and query: either may be a secret, since access tokens are
-    written as user names, passwords or parameters. Of ssh the user name stays: it is part of the
-    address."""
-    found = _URL.match(url)
-    if found is None:
+    """`url` without user name, password and query.
+
+    Each of them may be a secret, because access tokens are used as user names, passwords or
+    parameters. The user name of ssh stays, because it is part of the address.
+    """
+    match = _URL.match(url)
+    if match is None:
         user, at, rest = url.partition("@")
         is_path = "/" in user or re.match(r"[A-Za-z]:[\\/]", url)
         return rest if at and ":" in user and not is_path else url
-    scheme, authority, path = found[1], found[3], found[4]
+    scheme, authority, path = match[1], match[3], match[4]
     if ":" in authority and "@" not in authority and "@" in path:
-        # A password with a slash or the like that nobody escaped: the host follows the last @.
+        # An unescaped slash or the like in a password: the host follows the last @.
         authority, slash, path = path.rpartition("@")[2].partition("/")
         path = slash + path
     user, at, host = authority.rpartition("@")
-    kept = user.partition(":")[0] + at if "ssh" in found[2].lower() else ""
+    kept = user.partition(":")[0] + at if "ssh" in match[2].lower() else ""
     return scheme + kept + host + re.split(r"[?#]", path)[0]
 
 
@@ -49,8 +51,11 @@ _VARIABLE = re.compile(r"\s*([A-Za-z][A-Za-z0-9-]*)\s*=\s*(.*)", re.DOTALL)
 
 
 def git_remotes(config: str) -> dict[str, str]:
-    """URL by name of the remotes in git's configuration file (git-config(1)), in its order and
-    without credentials; of several URLs of a remote the first, from which git fetches."""
+    """URL by name of the remotes in git's configuration file (git-config(1)), in its order.
+
+    URLs have no credentials. If a remote has several URLs, the first one is taken, because git
+    fetches from it.
+    """
     remotes: dict[str, str] = {}
     remote = ""
     for line in _logical_lines(config):
@@ -59,14 +64,14 @@ def git_remotes(config: str) -> dict[str, str]:
             remote = _remote_name(section[1], section[2])
         variable = _VARIABLE.match(line, section.end() if section is not None else 0)
         if remote and variable is not None and variable[1].lower() == "url":
-            url = _url(_value(variable[2]))
+            url = stored_url(_value(variable[2]))
             if url:
                 remotes.setdefault(remote, url)
     return remotes
 
 
 def _logical_lines(config: str) -> Iterator[str]:
-    """The lines without leading blanks; one that ends in an odd backslash goes on in the next."""
+    """The lines without leading blanks. A line with an odd backslash at its end is continued."""
     begun = ""
     for part in config.split("\n"):
         line = begun + part.removesuffix("\r")
@@ -80,8 +85,10 @@ def _logical_lines(config: str) -> Iterator[str]:
 
 
 def _remote_name(section: str, sub: str | None) -> str:
-    """The remote that a section is about: `[remote "origin"]`, or as it once was `[remote.origin]`;
-    empty for other sections."""
+    """The remote of a section: `[remote "origin"]`, or in the older form `[remote.origin]`.
+
+    Empty for other sections.
+    """
     if sub is not None:
         return re.sub(r"\\(.)", r"\1", sub) if section.lower() == "remote" else ""
     head, _, name = section.partition(".")
@@ -89,7 +96,7 @@ def _remote_name(section: str, sub: str | None) -> str:
 
 
 def _value(text: str) -> str:
-    """A value without quotes, escapes and the comment behind it."""
+    """A value without quotes, escapes and the comment after it."""
     value, quoted, index = "", False, 0
     while index < len(text):
         letter = text[index]

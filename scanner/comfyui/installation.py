@@ -1,4 +1,4 @@
-"""Where the roots of an installation are found: settings, ComfyUI's own files, comfy-cli."""
+"""The roots of an installation, from settings, ComfyUI's own files and comfy-cli."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from scanner.settings.schema import Settings
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The roots of an installation, and what the user should hear about how they were found."""
+    """The roots of an installation, and messages for the user about them."""
 
     comfy_root: str | None
-    """ComfyUI's folder; None where none was named or found."""
+    """ComfyUI's folder; None if none was named or found."""
     base: str | None
-    """Parent of ComfyUI's folder, which paths in the inventory are relative to."""
+    """Parent of ComfyUI's folder. Paths in the inventory are relative to it."""
     roots: tuple[Root, ...]
     """Sorted by kind, each path once."""
     notices: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     is_complete: bool = True
-    """False where ComfyUI's folder is away or does not answer: roots that its
-    extra_model_paths.yaml named before are then not gone, only not told."""
+    """False if ComfyUI's folder is away or does not answer. Roots that its extra_model_paths.yaml
+    named before are then kept."""
 
 
 def find_roots(settings: Settings, *, cwd: str, home: str, environ: Mapping[str, str]) -> Found:
     """The folders to scan according to `settings`.
 
-    The roots themselves are not looked at, for they may lie on a mount that hangs: only ComfyUI's
-    folder is, where it is not named, and the files that name further folders. `cwd` is absolute.
+    The roots themselves are not accessed, because they may lie on a mount that hangs. Only the
+    files that name further folders are read, and ComfyUI's folder is searched if it is not named.
+    `cwd` is absolute.
 
     Raises SettingsError if there is nothing to scan or a named file cannot be read.
     """
@@ -72,7 +73,7 @@ def find_roots(settings: Settings, *, cwd: str, home: str, environ: Mapping[str,
     named: list[ExtraPath] = []
     is_complete = True
     if comfy_root is not None:
-        # Beside main.py whatever base_directory says, and harmless where it is not there.
+        # It is next to main.py regardless of base_directory, and need not exist.
         beside = os.path.join(comfy_root, "extra_model_paths.yaml")
         seen = read_with_timeout(beside).kind
         is_complete = seen == FILE or (
@@ -101,7 +102,7 @@ def find_roots(settings: Settings, *, cwd: str, home: str, environ: Mapping[str,
 
 
 def _detected(default: str, home: str, notices: list[str]) -> str | None:
-    """ComfyUI's folder where none is named: `default`, or the workspace comfy-cli works in."""
+    """ComfyUI's folder if none is named: `default`, or the workspace of comfy-cli."""
     if _is_comfy_root(default):
         return default
     for workspace in _workspaces(home):
@@ -123,7 +124,7 @@ def _is_comfy_root(path: str) -> bool:
 
 
 def _workspace_file(home: str) -> str:
-    """Where comfy-cli keeps its settings (its comfy_cli/constants.py)."""
+    """Path of the settings of comfy-cli (its comfy_cli/constants.py)."""
     if sys.platform == "win32":
         folder = ("AppData", "Local")
     elif sys.platform == "darwin":
@@ -134,27 +135,27 @@ def _workspace_file(home: str) -> str:
 
 
 def _workspaces(home: str) -> list[str]:
-    """Workspaces that comfy-cli is set to, the default one first; none without comfy-cli."""
+    """Workspaces in the settings of comfy-cli, the default one first; none without comfy-cli."""
     import configparser
 
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
         parser.read(_workspace_file(home), encoding="utf-8")
     except (configparser.Error, OSError, UnicodeDecodeError):
-        return []  # another program's file: only a hint, so its mistakes are not reported here
+        return []  # a file of another program, and only a hint: its errors are not reported
     keys = ("default_workspace", "recent_workspace")
-    found = (parser.defaults().get(key, "").strip() for key in keys)
-    return [os.path.abspath(path) for path in found if os.path.isabs(path)]
+    values = (parser.defaults().get(key, "").strip() for key in keys)
+    return [os.path.abspath(path) for path in values if os.path.isabs(path)]
 
 
 def _read(file: str, home: str, environ: Mapping[str, str], warnings: list[str]) -> list[ExtraPath]:
-    found, complaints = read_extra_paths(file, home=home, environ=environ)
+    paths, complaints = read_extra_paths(file, home=home, environ=environ)
     warnings += complaints
-    return found
+    return paths
 
 
 def _merged(given: Iterable[Root], warnings: list[str]) -> tuple[Root, ...]:
-    """`given` by kind, without those whose path an earlier kind has already."""
+    """`given` sorted by kind, without paths that an earlier kind has."""
     merged: dict[str, Root] = {}
     for root in sorted(given, key=lambda root: KINDS.index(root.kind)):
         first = merged.setdefault(os.path.normcase(root.path), root)
@@ -173,7 +174,10 @@ def _described(root: Root) -> str:
 def _with_extra_paths(
     roots: tuple[Root, ...], named: Iterable[ExtraPath], warnings: list[str]
 ) -> tuple[Root, ...]:
-    """`roots` and those that `named` adds: not a folder whose category is known without it."""
+    """`roots` and the roots that `named` adds.
+
+    A folder is left out if its category follows from an outer root.
+    """
     added: list[Root] = []
     # Outer folders first, so that each one is compared with the root that will own it.
     for entry in sorted(named, key=_outer_first):

@@ -1,9 +1,9 @@
-"""Facts about a model, and whether its file is whole, from its first bytes and its last.
+"""Facts about a model and the state of its file, from its first and last bytes.
 
-Only headers are read: what a safetensors or GGUF file says of itself, the table at the end of a
-zip, and of anything else a few kilobytes, which tell a model from the things that stand in its
-place: a git-lfs pointer, a server's error page, a file of zeros. Pickles run code when they are
-opened, so they are named and left alone.
+Only headers are read: the header of a safetensors or GGUF file, the table at the end of a zip, and
+a few kilobytes of any other file. They distinguish a model from a git-lfs pointer, the error page
+of a server, or a file of zeros. Pickles run code when they are loaded, so they are identified and
+never loaded.
 """
 
 from __future__ import annotations
@@ -16,41 +16,42 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from scanner.comfyui.gguf import FILE_TYPES, MAGIC, GgufHeader
-from scanner.comfyui.safetensors import LARGEST, LONGEST_HEADER, SafetensorsHeader
+from scanner.comfyui.safetensors import LONGEST_HEADER, SafetensorsHeader
+from scanner.comfyui.tensors import LARGEST
 from scanner.disk.filesystem import FileSystem
 
 SUFFIXES = (
     ".safetensors", ".sft", ".gguf", ".ggml",
     ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".onnx",
 )  # fmt: skip
-"""Of the formats that ComfyUI and its node packs load."""
+"""Suffixes of the formats that ComfyUI and its node packs load."""
 
 HEAD = 4096
-"""Bytes that are read of every file: with them most small things are known at one read."""
+"""Bytes read of every file: enough to identify most small files with one read."""
 
 TEXT = 500
-"""Characters that are kept of a text."""
+"""Most characters kept of a text."""
 
 WORDS, WORD = 20, 100
-"""Trigger words that are kept, and characters of each."""
+"""Most trigger words kept, and most characters of each."""
 
 TAGS, TOP_TAGS = 20_000, 10
-"""Tags of a training that are counted, and those of them that are kept."""
+"""Most training tags counted, and most of them kept."""
 
 
 class Facts(NamedTuple):
-    """What a header says of a model."""
+    """The facts in the header of a model."""
 
     model: dict[str, Any]
-    """JSON-able facts by name, unknown ones left out; empty where the file is no model."""
+    """Facts by name as JSON values, without unknown ones; empty if the file is not a model."""
     status: str = ""
-    """`truncated`, `damaged`, `pointer` (of git-lfs), `page` (of a server); empty: none found."""
+    """`truncated`, `damaged`, `pointer` (of git-lfs), `page` (of a server); empty if no problem."""
     problem: str = ""
-    """Where there is a status, one sentence for people."""
+    """The problem in one sentence if there is a status."""
 
 
 class FactsRead(NamedTuple):
-    """Facts and the size (bytes) and mtime (nanoseconds) of the file that they were read of."""
+    """Facts, and the size (bytes) and mtime (nanoseconds) of their file."""
 
     size: int
     mtime: int
@@ -58,15 +59,12 @@ class FactsRead(NamedTuple):
 
 
 def wants_facts(name: str) -> bool:
-    """Whether a file of this name may be a model. By suffix, in any case."""
+    """True if a file of this name may be a model, by its suffix in any case."""
     return name.lower().endswith(SUFFIXES)
 
 
 def read_facts(files: FileSystem, path: str) -> FactsRead | None:
-    """Facts of the file at `path`, or None where it changed while it was read.
-
-    Raises OSError.
-    """
+    """Facts of the file at `path`, or None if it changed while it was read. Raises OSError."""
     before = files.stat(path)
     with files.open(path) as file:
 
@@ -89,16 +87,16 @@ def read_facts(files: FileSystem, path: str) -> FactsRead | None:
 
 
 def facts_of(name: str, size: int, read_at: Callable[[int, int], bytes]) -> Facts:
-    """Facts of a file of `size` bytes; `read_at` gives the bytes at an offset of a length.
+    """Facts of a file of `size` bytes; `read_at` returns the bytes at an offset with a length.
 
-    `read_at` may give fewer bytes at the end of the file only. Its OSError passes, nothing else is
-    raised. Reads at most 64 MiB of a GGUF, 16 MiB of a safetensors, 70 KB of any other file.
+    `read_at` may return fewer bytes at the end of the file only. Its OSError is passed on, nothing
+    else is raised. Reads at most 64 MiB of a GGUF, 16 MiB of a safetensors, 70 KB of other files.
     """
     if size <= 0:
         return Facts({}, "truncated", "The file is empty.")
     head = read_at(0, min(size, HEAD))
     if not head:
-        return Facts({}, "truncated", f"The file has {size} bytes, of which none can be read.")
+        return Facts({}, "truncated", f"The file has {size} bytes, but none of them can be read.")
     suffix = "." + name.lower().rpartition(".")[2]
     return (
         _not_a_model(size, head)
@@ -108,7 +106,7 @@ def facts_of(name: str, size: int, read_at: Callable[[int, int], bytes]) -> Fact
 
 
 def _remembering(head: bytes, read_at: Callable[[int, int], bytes]) -> Callable[[int, int], bytes]:
-    """`read_at` that has the file's first bytes already. Reads on a network mount are dear."""
+    """`read_at` with the first bytes cached: reads on a network mount are slow."""
 
     def read(offset: int, length: int) -> bytes:
         if offset + length <= len(head):
@@ -118,7 +116,7 @@ def _remembering(head: bytes, read_at: Callable[[int, int], bytes]) -> Callable[
     return read
 
 
-# Things in a model's place
+# Other content under the name of a model
 
 _LFS = b"version https://git-lfs.github.com/spec/"
 
@@ -148,20 +146,20 @@ def _not_a_model(size: int, head: bytes) -> Facts | None:
         return _pointer(size, head)
     text = head.removeprefix(b"\xef\xbb\xbf")
     if text[:2] in (b"\xff\xfe", b"\xfe\xff"):
-        text = text[2:].replace(b"\0", b"")  # UTF-16: good enough for ASCII
-    if b"\0" not in text[:16]:  # where the length in front of a header has some
+        text = text[2:].replace(b"\0", b"")  # UTF-16: sufficient for ASCII
+    if b"\0" not in text[:16]:  # the length before a header contains some
         if _MARKUP.match(_without_comments(text)):
-            return Facts({}, "page", "The file holds a web page, or a server's error message.")
+            return Facts({}, "page", "The file contains a web page or a server error.")
         if _JSON.match(text) or (size <= HEAD and _is_text(text) and _REFUSAL.match(text)):
             start = _clean(text.decode("utf-8", "replace"), 80)
-            return Facts({}, "page", f'The file holds a text in place of a model: "{start}".')
+            return Facts({}, "page", f'The file contains a text instead of a model: "{start}".')
     if not any(head):
         return Facts({}, "damaged", "The file begins with zeros: unfinished or lost data.")
     return None
 
 
 def _without_comments(text: bytes) -> bytes:
-    """Without the spaces and comments before the first tag."""
+    """`text` without the spaces and comments before the first tag."""
     while (text := text.lstrip()).startswith(b"<!--"):
         text = text.partition(b"-->")[2]
     return text
@@ -189,7 +187,7 @@ def _pointer(size: int, head: bytes) -> Facts:
 # Formats
 
 _TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."
-"""The magic number with which torch began its files before version 1.6, as a pickle."""
+"""The magic number of torch files before version 1.6, as a pickle."""
 
 _GGML = (b"lmgg", b"fmgg", b"tjgg", b"algg")
 
@@ -199,10 +197,10 @@ _OWN_FORMAT = {".safetensors": "safetensors", ".sft": "safetensors", ".gguf": "g
 def _by_content(
     suffix: str, size: int, head: bytes, read_at: Callable[[int, int], bytes]
 ) -> Facts | None:
-    """The facts, with a status where the suffix promises another format."""
+    """The facts, with a status if the content contradicts the suffix."""
     own, facts = _OWN_FORMAT.get(suffix), None
-    # First of all, for the length that it begins with may look like any of the others: one of 640
-    # bytes is the first bytes of a pickle.
+    # safetensors first: the length at its beginning may look like the magic number of another
+    # format. A length of 640 looks like the first bytes of a pickle.
     if _is_safetensors(size, head, own):
         facts = _facts_of_header(SafetensorsHeader(size, read_at, SAFETENSORS_KEYS), size)
     elif head.startswith(MAGIC) or (own == "gguf" and MAGIC.startswith(head)):
@@ -220,18 +218,21 @@ def _by_content(
     elif own == "safetensors":
         facts = _facts_of_header(SafetensorsHeader(size, read_at, SAFETENSORS_KEYS), size)
     if own and facts is None:
-        return Facts({}, "damaged", f"The file is named {suffix} but does not begin as {own}.")
+        return Facts({}, "damaged", f"The file is named {suffix} but does not begin like {own}.")
     if own and facts and not facts.status and facts.model["format"] != own:
         return Facts(
             facts.model,
             "damaged",
-            f"The file is named {suffix} but is {facts.model['format']}; it cannot be loaded so.",
+            f"The file is named {suffix} but is {facts.model['format']}; it cannot be loaded.",
         )
     return facts
 
 
 def _is_safetensors(size: int, head: bytes, own: str | None) -> bool:
-    """By its first bytes, and of a file that was renamed or was not meant to be one by its size."""
+    """True if the first bytes are a safetensors header.
+
+    Under another suffix the declared length must fit the size of the file as well.
+    """
     length = int.from_bytes(head[:8], "little")
     most = LONGEST_HEADER if own == "safetensors" else min(LONGEST_HEADER, size - 8)
     return 2 <= length <= most and head[8:9] == b"{"
@@ -245,7 +246,10 @@ _END, _END64, _LOCATOR64 = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 
 
 def _facts_of_zip(size: int, read_at: Callable[[int, int], bytes]) -> Facts:
-    """A zip ends with its table of contents: a download that stopped has none (APPNOTE 4.3.16)."""
+    """Facts of a zip, which ends with its table of contents (APPNOTE 4.3.16).
+
+    An interrupted download has none.
+    """
     model = {"format": "pytorch (pickle in zip)"}
     from_byte = max(0, size - 22 - 65535 - 20)
     tail = read_at(from_byte, size - from_byte)
@@ -256,7 +260,7 @@ def _facts_of_zip(size: int, read_at: Callable[[int, int], bytes]) -> Facts:
         return Facts(
             model,
             "truncated",
-            f"The file has {size} bytes and no table of contents at its end, as every zip has.",
+            f"The file has {size} bytes, but not the table of contents with which a zip ends.",
         )
     length = int.from_bytes(tail[at + 12 : at + 16], "little")
     begin = int.from_bytes(tail[at + 16 : at + 20], "little")
@@ -297,20 +301,20 @@ def _facts_of_header(header: _Header, size: int) -> Facts:
         status, problem = "damaged", str(error)
     if header.end is not None and header.end > size:
         status = "truncated"
-        problem = f"The file has {size} bytes of the {header.end} that its header declares."
+        problem = f"The file has {size} of the {header.end} bytes that its header declares."
     elif header.end is not None and header.end < size and header.format == "safetensors":
-        # safetensors refuses it, GGUF lets anything follow.
+        # safetensors does not allow further bytes, GGUF does.
         status = "damaged"
         problem = f"The file has {size} bytes, more than the {header.end} that its header declares."
     if tensors.elements > LARGEST:
         status, problem = "damaged", "The tensors have more elements than any file."
         return Facts({"format": header.format}, status, problem)
-    known = tensors if header.end is not None else None
-    return Facts(_model(header, known, unread), status, problem)
+    complete = tensors if header.end is not None else None
+    return Facts(_model(header, complete, unread), status, problem)
 
 
 class _Tensors:
-    """What the tensors amount to."""
+    """Totals of the tensors of a model."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -324,7 +328,7 @@ class _Tensors:
         self.dtypes[dtype] += elements
         if "lora" in self._marks:
             return
-        # 0.6 microseconds a name; a search by pattern takes 11, as much as all else of a tensor.
+        # 0.6 microseconds per name; a pattern search takes 11, as much as the rest of a tensor.
         if any(map(name.__contains__, _LORA)):
             self._marks.add("lora")
         elif mark := _MARKS.match(name):
@@ -335,7 +339,7 @@ class _Tensors:
         return {"tensors": self.count, "parameters": self.elements, "dtypes": dtypes}
 
     def kind(self) -> str:
-        """By names that models of one kind only have; empty where they have none such."""
+        """The kind of model, from tensor names that only one kind has; empty if there are none."""
         marks = self._marks
         for mark in ("lora", "controlnet", "ip_adapter"):
             if mark in marks:
@@ -359,16 +363,16 @@ _KINDS = {
     "clip_vision": "clip vision",
     "upscale": "upscale model",
 }
-"""What each mark stands for, the weightiest first."""
+"""The kind that each mark stands for, in order of priority."""
 
 _LORA = (
     b".lora_", b".lora.", b"_lora.", b"lora_unet_", b"lora_te", b"lycoris_",
     b".hada_w", b".lokr_w", b".oft_", b".dora_scale",
 )  # fmt: skip
-"""Parts of the names of a LoRA's tensors, whatever model it is for."""
+"""Parts of tensor names in LoRAs for any model."""
 
-# How names begin, in ComfyUI's own layouts and those of diffusers, transformers and llama.cpp, as
-# comfy/model_detection.py, comfy/controlnet.py and comfy/sd.py tell them apart.
+# Beginnings of names in the layouts of ComfyUI, diffusers, transformers and llama.cpp, as
+# distinguished by comfy/model_detection.py, comfy/controlnet.py and comfy/sd.py.
 _MARKS = re.compile(
     rb"""
     (?P<controlnet> (?:control_model|controlnet_\w+|input_hint_block|zero_convs
@@ -395,10 +399,10 @@ _MARKS = re.compile(
 )
 
 
-# Words about the model
+# Metadata of the model
 
 _SHORT, _LONG, _TAGS = 12 * TEXT, 65536, 1024 * 1024
-"""Bytes that are taken: an escaped character has up to 12."""
+"""Most bytes kept of a value: an escaped character has up to 12."""
 
 SAFETENSORS_KEYS = {
     **dict.fromkeys(
@@ -417,9 +421,9 @@ SAFETENSORS_KEYS = {
     "sd_merge_models": _LONG,
     "ss_tag_frequency": _TAGS,
 }  # fmt: skip
-"""Metadata that are taken over, with the bytes of each. Sources: Stability-AI/ModelSpec, kohya's
+"""Metadata keys to read, with the most bytes of each. Sources: Stability-AI/ModelSpec, kohya's
 sd-scripts (`ss_`), its webui extension (`sshs_`), AUTOMATIC1111's merger, ComfyUI's
-metadata_extract.py. Thumbnails and cover images are not among them."""
+metadata_extract.py. Thumbnails and cover images are left out."""
 
 GGUF_KEYS = dict.fromkeys(
     (
@@ -429,7 +433,7 @@ GGUF_KEYS = dict.fromkeys(
     ),
     _SHORT,
 )  # fmt: skip
-"""Metadata that are taken over, with the bytes of each."""
+"""Metadata keys to read, with the most bytes of each."""
 
 _TEXTS = {
     "architecture": ("modelspec.architecture", "general.architecture"),
@@ -443,7 +447,7 @@ _TEXTS = {
     "license": ("modelspec.license", "license", "general.license"),
     "air": ("air", "modelspec.air"),
 }  # fmt: skip
-"""The keys of each fact, the best first."""
+"""The keys of each fact, in order of priority."""
 
 _DIFFUSION_GGUF = frozenset(
     ("aura", "cosmos", "flux", "hidream", "hyvid", "ltxv", "lumina2", "qwen_image", "sd1", "sd3",
@@ -451,25 +455,25 @@ _DIFFUSION_GGUF = frozenset(
 )  # fmt: skip
 
 _TEXT_GGUF = frozenset(("t5", "t5encoder", "llama", "qwen2vl", "qwen3", "qwen3vl", "gemma3"))
-"""Values of `general.architecture` as ComfyUI-GGUF's loader.py sorts them."""
+"""Values of `general.architecture`, grouped as in loader.py of ComfyUI-GGUF."""
 
 
 def _model(header: _Header, tensors: _Tensors | None, unread: str) -> dict[str, Any]:
-    """`tensors` is None where not all of them are known, `unread` the reason of that if any."""
-    said = header.metadata
+    """The facts by name. `tensors` is None if some are unknown; `unread` is the reason if any."""
+    metadata = header.metadata
     model: dict[str, Any] = {"format": header.format, **(tensors.facts() if tensors else {})}
     for fact, keys in _TEXTS.items():
-        texts = (_clean(str(said[key])) for key in keys if key in said)
+        texts = (_clean(str(metadata[key])) for key in keys if key in metadata)
         model[fact] = next((text for text in texts if text and text != "None"), "")
-    model["base_model"] = model["base_model"] or _merged(said)
-    model["trigger_words"] = _trigger_words(said)
-    model["resolution"] = _resolution(said)
-    model["autov3"] = _autov3(said)
-    model["kind"] = _kind(said, tensors)
+    model["base_model"] = model["base_model"] or _merged(metadata)
+    model["trigger_words"] = _trigger_words(metadata)
+    model["resolution"] = _resolution(metadata)
+    model["autov3"] = _autov3(metadata)
+    model["kind"] = _kind(metadata, tensors)
     if header.format == "gguf":
-        model["quantization"] = _quantization(said, tensors)
-    if "byte_order" in said:
-        model["byte_order"] = said["byte_order"]
+        model["quantization"] = _quantization(metadata, tensors)
+    if "byte_order" in metadata:
+        model["byte_order"] = metadata["byte_order"]
     if unread:
         model["unread"] = unread
     return {fact: value for fact, value in model.items() if value or value == 0}
@@ -478,36 +482,36 @@ def _model(header: _Header, tensors: _Tensors | None, unread: str) -> dict[str, 
 _CONTROLS = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ud800-\udfff]+"
 )
-"""With what has no width or turns the direction of the text after it. Joiners stay: emoji and some
-scripts are made of them."""
+"""Control characters, and characters without width or that change the direction of text. Joiners
+stay, because emoji and some scripts need them."""
 
 
 def _clean(text: str, most: int = TEXT) -> str:
     return " ".join(_CONTROLS.sub(" ", text[: most * 8]).split())[:most].strip()
 
 
-def _kind(said: dict[str, str | int], tensors: _Tensors | None) -> str:
-    if "ss_network_module" in said or said.get("general.type") == "adapter":
+def _kind(metadata: dict[str, str | int], tensors: _Tensors | None) -> str:
+    if "ss_network_module" in metadata or metadata.get("general.type") == "adapter":
         return "lora"
-    found = tensors.kind() if tensors else ""
-    if found:
-        return found
-    architecture = str(said.get("modelspec.architecture", "")).lower()
+    kind = tensors.kind() if tensors else ""
+    if kind:
+        return kind
+    architecture = str(metadata.get("modelspec.architecture", "")).lower()
     if architecture.endswith(("/lora", "-lora")):
         return "lora"
     if architecture.endswith("textual-inversion"):
         return "embedding"
-    general = said.get("general.architecture")
-    if said.get("general.type") == "mmproj":
+    general = metadata.get("general.architecture")
+    if metadata.get("general.type") == "mmproj":
         return "clip vision"
     if general in _DIFFUSION_GGUF:
         return "diffusion model"
     return "text encoder" if general in _TEXT_GGUF else ""
 
 
-def _quantization(said: dict[str, str | int], tensors: _Tensors | None) -> str:
-    kind = said.get("general.file_type")
-    # 1024 marks a type that llama.cpp guessed.
+def _quantization(metadata: dict[str, str | int], tensors: _Tensors | None) -> str:
+    kind = metadata.get("general.file_type")
+    # llama.cpp adds 1024 to a type that it guessed.
     name = FILE_TYPES.get(kind & ~1024) if isinstance(kind, int) else None
     return name or (next(iter(tensors.facts()["dtypes"]), "") if tensors else "")
 
@@ -515,9 +519,9 @@ def _quantization(said: dict[str, str | int], tensors: _Tensors | None) -> str:
 _HASH = re.compile(r"(?:0x)?([0-9a-fA-F]{12,128})")
 
 
-def _autov3(said: dict[str, str | int]) -> str:
+def _autov3(metadata: dict[str, str | int]) -> str:
     for key in ("sshs_model_hash", "modelspec.hash_sha256"):
-        match = _HASH.fullmatch(str(said.get(key, "")).strip())
+        match = _HASH.fullmatch(str(metadata.get(key, "")).strip())
         if match:
             return match[1][:12].lower()
     return ""
@@ -526,9 +530,9 @@ def _autov3(said: dict[str, str | int]) -> str:
 _SIDES = re.compile(r"\(?\s*(\d{1,5})\s*(?:[x,]\s*(\d{1,5}))?\s*\)?", re.IGNORECASE)
 
 
-def _resolution(said: dict[str, str | int]) -> str:
+def _resolution(metadata: dict[str, str | int]) -> str:
     for key in ("modelspec.resolution", "ss_resolution"):
-        match = _SIDES.fullmatch(str(said.get(key, "")).strip())
+        match = _SIDES.fullmatch(str(metadata.get(key, "")).strip())
         if match:
             return f"{int(match[1])}x{int(match[2] or match[1])}"
     return ""
@@ -539,38 +543,40 @@ _MERGED_NAME = re.compile(r'"name"\s*:\s*"((?:[^"\\]|\\.){1,300})"')
 _TAG_COUNT = re.compile(r'"((?:[^"\\]|\\.){1,300})"\s*:\s*(\d{1,9})\b')
 
 
-def _merged(said: dict[str, str | int]) -> str:
-    """The models of a merge, of JSON as {hash: {"name": ...}}."""
-    names = _MERGED_NAME.findall(str(said.get("sd_merge_models", "")))
+def _merged(metadata: dict[str, str | int]) -> str:
+    """Names of the models of a merge, from JSON of the form {hash: {"name": ...}}."""
+    names = _MERGED_NAME.findall(str(metadata.get("sd_merge_models", "")))
     return _clean(", ".join(map(_unescaped, names[:WORDS])))
 
 
-def _trigger_words(said: dict[str, str | int]) -> list[str]:
+def _trigger_words(metadata: dict[str, str | int]) -> list[str]:
     return (
-        _words(str(said.get("modelspec.trigger_phrase", "")).split(","))
-        or _words(_listed(str(said.get("trained_words", ""))))
-        or _words(_top_tags(str(said.get("ss_tag_frequency", ""))))
+        _words(str(metadata.get("modelspec.trigger_phrase", "")).split(","))
+        or _words(_listed(str(metadata.get("trained_words", ""))))
+        or _words(_top_tags(str(metadata.get("ss_tag_frequency", ""))))
     )
 
 
 def _words(words: list[str]) -> list[str]:
-    found = dict.fromkeys(_clean(word, WORD) for word in words[: WORDS * 8])
-    return [word for word in found if word][:WORDS]
+    cleaned = dict.fromkeys(_clean(word, WORD) for word in words[: WORDS * 8])
+    return [word for word in cleaned if word][:WORDS]
 
 
 def _listed(text: str) -> list[str]:
-    """Of a JSON list, or of words with commas."""
+    """The words of a JSON list, or of a text with commas."""
     if text.lstrip().startswith("["):
         try:
             return [word for word in orjson.loads(text) if isinstance(word, str)]
         except ValueError:
-            pass  # cut short, or no JSON after all
+            pass  # it was cut, or is not JSON
     return text.split(",")
 
 
 def _top_tags(text: str) -> list[str]:
-    """The commonest tags of JSON as {dataset: {tag: count}}, which is not parsed: it may be large,
-    or cut short."""
+    """The most frequent tags, from JSON of the form {dataset: {tag: count}}.
+
+    The JSON is not parsed, because it may be large or cut.
+    """
     counts: Counter[str] = Counter()
     for match in _TAG_COUNT.finditer(text):
         if len(counts) < TAGS or match[1] in counts:

@@ -1,4 +1,4 @@
-"""Where node packs stand in a custom_nodes folder, and when a scan has to read them again."""
+"""Node packs in a custom_nodes folder, and the choice of packs that a scan reads again."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from scanner.core.packs import Pack
 from scanner.core.paths import is_below, join
+from scanner.core.racy import Racy
 from scanner.core.snapshot import CONTAINERS, FILE, FILE_LINK, Directory
 
 KIND = "custom_nodes"
-"""Kind of the roots that hold packs."""
+"""Kind of the roots that contain packs."""
 
 DISABLED = ".disabled"
-"""Name of the folder of disabled packs, and ending of the name of a pack that is disabled where it
-stands."""
+"""Name of the folder of disabled packs, and suffix of a pack that is disabled in place."""
 
 
 def pack_places(snapshot: Mapping[str, Directory], top: str) -> list[tuple[str, bool]]:
-    """(path, whether it is a folder) of every pack below the custom_nodes folder `top`, sorted.
+    """(path, True for a folder) of every pack below the custom_nodes folder `top`, sorted.
 
-    The choice is that of ComfyUI's `init_external_custom_nodes`: folders, and files that end in
-    `.py`; and, since they are installed all the same, both where they are disabled. Only folders
-    that have a listing count.
+    Packs are folders and `.py` files, as in ComfyUI's `init_external_custom_nodes`. Disabled packs
+    are included, because they are installed as well. Folders without a listing do not count.
     """
     return sorted(_places_in(snapshot, top, top))
 
@@ -51,7 +50,7 @@ def _is_module(name: str) -> bool:
 
 
 def pack_around(path: str, top: str) -> str | None:
-    """The place of a pack below the custom_nodes folder `top` that `path` is or lies in."""
+    """Path of the pack below the custom_nodes folder `top` that `path` is or lies in, else None."""
     if path == top or not is_below(path, top):
         return None
     parts = path[len(join(top, "")) :].split(os.sep)
@@ -60,17 +59,17 @@ def pack_around(path: str, top: str) -> str | None:
 
 
 def is_enabled(path: str) -> bool:
-    """Whether ComfyUI tries to load the pack at `path`, as its place says."""
+    """True if ComfyUI tries to load the pack at `path`, according to the path."""
     folder, name = os.path.split(path)
     return not name.endswith(DISABLED) and os.path.basename(folder) != DISABLED
 
 
 _SPEC = re.compile(r"(.+)@(?:nightly|unknown|(\d[\w.+-]*))")
-"""Folder names of ComfyUI-Manager: `pack@nightly`, or `pack@1_0_2` with the dots of the version."""
+"""Folder names of ComfyUI-Manager: `pack@nightly`, or `pack@1_0_2` for version 1.0.2."""
 
 
-def _folder_name(path: str) -> tuple[str, str]:
-    """(name, version) that a pack's folder says, without the marks of its state."""
+def name_and_version(path: str) -> tuple[str, str]:
+    """(name, version) from the name of a pack's folder, without the suffix of disabled packs."""
     name = os.path.basename(path).removesuffix(DISABLED)
     spec = _SPEC.fullmatch(name)
     name, version = (spec[1], spec[2] or "") if spec else (name, "")
@@ -78,23 +77,23 @@ def _folder_name(path: str) -> tuple[str, str]:
 
 
 def pack_of_file(path: str) -> Pack:
-    """The pack that is the single file `path`: ComfyUI knows nothing of it but its name."""
+    """The record of a pack that is the single file `path`; only its name is known."""
     name = os.path.basename(path).removesuffix(DISABLED).removesuffix(".py")
     return Pack(name, name, "file", is_enabled(path))
 
 
 class Attention:
-    """Which packs of one place a scan has to read. Times in seconds, monotonic clock.
+    """Chooses the packs of one root that a scan reads. Times in seconds, monotonic clock.
 
-    Most of what a pack's record is made of lies in `.git`, which is not listed, so the folders that
-    are listed give the sign: an update changes some of its files. But it writes HEAD only after
-    them, so that a pack seen to change is read again when it is at rest (design rule 4). What
-    gives no sign at all (a commit) is found by reading every pack within `verify_within`.
+    Most of a pack's record comes from `.git`, which is not listed. An update also changes listed
+    files, but it writes HEAD after them, so a changed pack is read again when it is at rest (rule
+    4, changed means not equal). A commit alone changes no listed file; it is found because every
+    pack is read within `verify_within`.
     """
 
     def __init__(self) -> None:
         self._read: dict[str, float] = {}
-        self._racy: dict[str, float] = {}
+        self._racy = Racy()
 
     def due(
         self,
@@ -104,12 +103,14 @@ class Attention:
         started: float,
         verify_within: float,
     ) -> list[str]:
-        """Those of `packs` that the scan which started at `started` has to read. In `changed` it
-        has seen something change."""
-        for table in (self._read, self._racy):
-            for path in table.keys() - set(packs):
-                del table[path]
-        self._racy.update(dict.fromkeys(set(packs).intersection(changed), started))
+        """The `packs` to read in the scan that started at `started`.
+
+        `changed` are the packs in which this scan saw a change.
+        """
+        for path in self._read.keys() - set(packs):
+            del self._read[path]
+        self._racy.keep_only(packs)
+        self._racy.changed(set(packs).intersection(changed), started)
         return [
             path
             for path in packs
@@ -119,31 +120,35 @@ class Attention:
         ]
 
     def has_read(self, path: str, *, started: float, settle: float) -> bool:
-        """Note that a pack was read; whether it was at rest then."""
+        """Record that a pack was read. Returns True if it was at rest. `settle` in seconds."""
         self._read[path] = started
-        if path in self._racy and started - self._racy[path] >= settle:
-            del self._racy[path]
-        return path not in self._racy
+        return self._racy.settle(path, started, settle)
 
 
-def is_believable(pack: Pack, known: Pack | None, *, is_at_rest: bool) -> bool:
-    """Whether a reading replaces what is known: in the middle of an update a file may be missing
-    or cut short, which says nothing of the pack."""
-    if known is None or is_at_rest:
+def is_believable(pack: Pack, previous: Pack | None, *, is_at_rest: bool) -> bool:
+    """True if `pack` may replace the `previous` record.
+
+    In the middle of an update a file may be missing or cut, which proves nothing.
+    """
+    if previous is None or is_at_rest:
         return True
-    return bool(pack.version or not known.version) and bool(pack.commit or not known.commit)
+    return bool(pack.version or not previous.version) and bool(pack.commit or not previous.commit)
 
 
-def record_of(path: str, found: Pack | None, known: Pack | None) -> Pack | None:
-    """The record of the pack at `path`, from what was read of it now, if anything was, and what is
-    known of it, maybe from another path; None where nothing is."""
-    if known is not None and (found is None or (found.is_partial and not known.is_partial)):
-        return known._replace(enabled=is_enabled(path))
-    return found
+def record_of(path: str, current: Pack | None, previous: Pack | None) -> Pack | None:
+    """The record of the pack at `path`; None if nothing is known of it.
+
+    `current` was read now. `previous` is the last record, possibly from another path.
+    """
+    if previous is not None and (
+        current is None or (current.is_partial and not previous.is_partial)
+    ):
+        return previous._replace(enabled=is_enabled(path))
+    return current
 
 
-def differs(pack: Pack, known: Pack) -> bool:
-    """Whether something became of a pack, and not only of what could be read of it."""
-    if known.is_partial and not pack.is_partial:
-        return pack.enabled != known.enabled
-    return pack.state != known.state
+def differs(pack: Pack, previous: Pack) -> bool:
+    """True if the pack itself changed, and not only the readable part of it."""
+    if previous.is_partial and not pack.is_partial:
+        return pack.enabled != previous.enabled
+    return pack.state != previous.state

@@ -1,9 +1,9 @@
-"""The header of a safetensors file, checked at least as strictly as the format's own library does.
+"""The header of a safetensors file, checked at least as strictly as by the format's own library.
 
 The format (https://github.com/huggingface/safetensors, README and `tensor.rs`): eight bytes with
 the length of a JSON object, the object, then the tensors' data without holes or overlaps to the end
-of the file. The object is taken apart by patterns and not by a JSON parser: a parser builds a tree
-that may be many times as large as the text, and tells of no key that stands twice.
+of the file. Patterns read the object instead of a JSON parser: a parser builds a tree that may be
+many times as large as the text, and does not report duplicate keys.
 """
 
 from __future__ import annotations
@@ -13,21 +13,20 @@ import json
 import re
 from collections.abc import Callable, Generator, Iterator, Mapping
 
+from scanner.comfyui.tensors import LARGEST, add_once, data_end, elements_of, end_of, quoted
+
 LONGEST_HEADER = 100_000_000
-"""Bytes that the format allows a header."""
+"""Most bytes of a header in the format."""
 
 MOST_READ = 16 * 1024 * 1024
-"""Bytes of a header that are read. The headers of models of 5,000 tensors are under 1 MB; larger
-ones carry pictures."""
+"""Most bytes of a header that are read. Headers of models with 5,000 tensors are under 1 MB;
+larger ones contain pictures."""
 
 MOST_TENSORS = 100_000
-"""Tensors of which the places are remembered, at some 150 bytes each."""
+"""Most tensors whose spans are kept, at some 150 bytes each."""
 
 LONGEST_NAME = 65535
-"""Bytes of a name, as GGUF has it; safetensors knows no limit."""
-
-LARGEST = 2**62
-"""Bytes and elements beyond which a number is no size of anything."""
+"""Most bytes of a name, as in GGUF; safetensors has no limit."""
 
 BITS = {
     "F4": 4, "F6_E2M3": 6, "F6_E3M2": 6,
@@ -37,22 +36,22 @@ BITS = {
     "I32": 32, "U32": 32, "F32": 32,
     "I64": 64, "U64": 64, "F64": 64, "C64": 64,
 }  # fmt: skip
-"""Bits of one element of each dtype of safetensors 0.8."""
+"""Bits per element of each dtype in safetensors 0.8."""
 
 
 class SafetensorsHeader:
-    """What one header says. Nothing is read before `tensors` is iterated over."""
+    """One header. Nothing is read before `tensors` is iterated over."""
 
     format = "safetensors"
 
     def __init__(
         self, size: int, read_at: Callable[[int, int], bytes], wanted: Mapping[str, int]
     ) -> None:
-        """`size` of the file in bytes; `wanted` metadata keys with the bytes to take of each."""
+        """`size` of the file in bytes; `wanted` metadata keys with the most bytes of each."""
         self.metadata: dict[str, str | int] = {}
         """The wanted metadata, filled while the tensors are iterated over."""
         self.end: int | None = None
-        """Bytes that the file must have; None until the header was read whole and found right."""
+        """Bytes that the file must have; None until the whole header was read and is valid."""
         self._size = size
         self._read_at = read_at
         self._wanted = {key.encode(): limit for key, limit in wanted.items()}
@@ -60,9 +59,9 @@ class SafetensorsHeader:
     def tensors(self) -> Iterator[tuple[bytes, str, int]]:
         """Name, dtype and number of elements of each tensor, in the header's order.
 
-        Raises EOFError where the file ends before the header does, ValueError where the header
-        breaks a rule of the format, OverflowError where it is right so far but larger than what is
-        read; each with a sentence for people. OSError passes.
+        Raises EOFError if the file ends within the header, ValueError if the header breaks a rule
+        of the format, OverflowError if it is valid so far but too large to read. Each has a
+        sentence for people. OSError is passed on.
         """
         length, text = self._text()
         try:
@@ -76,7 +75,7 @@ class SafetensorsHeader:
         self.end = 8 + length + _data_end(spans)
 
     def _text(self) -> tuple[int, bytes]:
-        """The header's declared length, and of its text what is read."""
+        """The declared length of the header, and the part of its text that is read."""
         start = self._read_at(0, 9)
         if len(start) < 9:
             raise EOFError(f"The file ends after {self._size} bytes, before its header.")
@@ -90,7 +89,7 @@ class SafetensorsHeader:
                 f"The file declares a header of {length} bytes; the format allows {LONGEST_HEADER}."
             )
         if start[8:] != b"{":
-            raise ValueError("The header does not begin with a brace, as the format asks.")
+            raise ValueError("The header does not begin with a brace, as the format requires.")
         if 8 + length > self._size:
             raise EOFError(
                 f"The file has {self._size} bytes, its header alone ends at {8 + length}."
@@ -103,7 +102,7 @@ class SafetensorsHeader:
         return length, text
 
     def _entries(self, text: bytes) -> Generator[tuple[bytes, str, int], None, list[int]]:
-        """Yields the tensors; returns where their data lie (begin << 64 | end, bytes)."""
+        """Yield the tensors; return the span of the data of each (begin << 64 | end, bytes)."""
         spans: list[int] = []
         seen: set[int] = set()
         at = 1
@@ -111,9 +110,9 @@ class SafetensorsHeader:
         while closed is None:
             key = _KEY.match(text, at)
             if key is None:
-                raise ValueError(f"The header is no JSON object of tensors at byte {8 + at}.")
+                raise ValueError(f"The header is not a JSON object of tensors at byte {8 + at}.")
             name = _name(key, 1)
-            _add_once(seen, name)
+            add_once(seen, name, MOST_TENSORS)
             if name == b"__metadata__":
                 at = self._take_metadata(text, key.end())
             else:
@@ -122,16 +121,16 @@ class SafetensorsHeader:
                 yield name, dtype, elements
             separator = _SEPARATOR.match(text, at)
             if separator is None:
-                raise ValueError(f"The header is no JSON object of tensors at byte {8 + at}.")
+                raise ValueError(f"The header is not a JSON object of tensors at byte {8 + at}.")
             at = separator.end()
             if separator[1] == b"}":
                 closed = separator
         if _TAIL.match(text, closed.end()) is None:
-            raise ValueError("The header goes on after its closing brace.")
+            raise ValueError("The header continues after its closing brace.")
         return spans
 
     def _take_metadata(self, text: bytes, at: int) -> int:
-        """Keeps what is wanted of the object at `at`; returns the byte behind it."""
+        """Keep the wanted metadata of the object at `at`; return the position after it."""
         seen: set[int] = set()
         empty = _NO_METADATA.match(text, at)
         if empty is not None:
@@ -140,9 +139,9 @@ class SafetensorsHeader:
         while separator != b"}":
             member = _MEMBER.match(text, at)
             if member is None or member[1] != separator:
-                raise ValueError("The metadata are no JSON object of texts.")
+                raise ValueError("The metadata are not a JSON object of texts.")
             key = _name(member, 2)
-            _add_once(seen, key)
+            add_once(seen, key, MOST_TENSORS)
             limit = self._wanted.get(key)
             if limit is not None:
                 self.metadata[key.decode()] = _string_start(text, member.start(3), limit)
@@ -171,7 +170,7 @@ _FIELD = (
 )  # fmt: skip
 
 _FORMS = ((b"dtype", 0), (b"shape", 1), (b"data_offsets", 1))
-"""Which of its two forms, text or numbers, the value of a field must have."""
+"""The form of the value of each field: 0 for a text, 1 for numbers."""
 
 _EMPTY = re.compile(rb"\{" + _S + rb"\}")
 
@@ -204,7 +203,7 @@ def _check_utf8(text: bytes, *, is_whole: bool) -> None:
 
 
 def _name(match: re.Match[bytes], group: int) -> bytes:
-    # Asked before the group is taken, which makes a copy.
+    # Tested before the group is taken, because that makes a copy.
     if match.end(group) - match.start(group) > LONGEST_NAME:
         raise ValueError(f"The header has a name of more than {LONGEST_NAME} bytes.")
     quoted = match[group]
@@ -213,59 +212,41 @@ def _name(match: re.Match[bytes], group: int) -> bytes:
     try:
         return str(json.loads(quoted)).encode()
     except ValueError:
-        raise ValueError("The header has a name that is no JSON string.") from None
+        raise ValueError("The header has a name that is not a JSON string.") from None
 
 
 def _string_start(text: bytes, at: int, limit: int) -> str:
-    """The JSON string that begins at `at`, of its first `limit` bytes."""
+    """The first `limit` bytes of the JSON string at `at`."""
     start = _PREFIX.match(text, at + 1, at + 1 + limit)
-    assert start is not None, "it matches nothing as well"
-    # Not by orjson, which takes twelve times the text to read a text.
+    assert start is not None, "it also matches an empty text"
+    # Not with orjson, which needs twelve times the memory of the text.
     try:
         return str(json.loads('"' + start[0].decode("utf-8", "ignore") + '"'))
     except ValueError:
-        raise ValueError("A text in the metadata is no JSON string.") from None
-
-
-def _add_once(seen: set[int], name: bytes) -> None:
-    # Hashes of 64 bits, for the names themselves may be as large as the header.
-    mark = hash(name)
-    if mark in seen:
-        raise ValueError(f"The header has the name {_shown(name)} twice.")
-    if len(seen) >= MOST_TENSORS:
-        raise OverflowError(f"The header has more than the {MOST_TENSORS} names that are read.")
-    seen.add(mark)
-
-
-def _shown(name: bytes) -> str:
-    return repr(name[:80].decode("utf-8", "ignore"))
+        raise ValueError("A text in the metadata is not a JSON string.") from None
 
 
 def _tensor(name: bytes, text: bytes, at: int) -> tuple[str, int, int, int]:
-    """dtype, elements, place (begin << 64 | end) of the tensor at `at`, and the byte behind it."""
+    """dtype, elements, span (begin << 64 | end) of the tensor at `at`, and the end of its text."""
     match = _TENSOR.match(text, at)
-    found = match.groups() if match is not None else (b"",) * 9
-    fields = {found[0]: found[1:3], found[3]: found[4:6], found[6]: found[7:9]}
+    parts = match.groups() if match is not None else (b"",) * 9
+    fields = {parts[0]: parts[1:3], parts[3]: parts[4:6], parts[6]: parts[7:9]}
     dtype, shape, offsets = (fields.get(key, (None, None))[form] for key, form in _FORMS)
     if match is None or dtype is None or shape is None or offsets is None:
-        raise ValueError(f"Tensor {_shown(name)} has no proper dtype, shape and data_offsets.")
+        raise ValueError(f"Tensor {quoted(name)} has no valid dtype, shape and data_offsets.")
     bits = BITS.get(dtype.decode())
     if bits is None:
-        raise ValueError(f"Tensor {_shown(name)} has the unknown dtype {_shown(dtype)}.")
-    elements = 1
-    for length in _numbers(shape):
-        elements *= length
-        if elements > LARGEST or length > LARGEST:
-            raise ValueError(f"Tensor {_shown(name)} has more elements than any file.")
-    place = _numbers(offsets)
-    if len(place) != 2 or not place[0] <= place[1] <= LARGEST:
-        raise ValueError(f"Tensor {_shown(name)} has data_offsets that are no begin and end.")
-    if (place[1] - place[0]) * 8 != elements * bits:
+        raise ValueError(f"Tensor {quoted(name)} has the unknown dtype {quoted(dtype)}.")
+    elements = elements_of(name, _numbers(shape))
+    span = _numbers(offsets)
+    if len(span) != 2 or not span[0] <= span[1] <= LARGEST:
+        raise ValueError(f"Tensor {quoted(name)} has data_offsets that are not a begin and an end.")
+    if (span[1] - span[0]) * 8 != elements * bits:
         raise ValueError(
-            f"Tensor {_shown(name)} has {place[1] - place[0]} bytes, "
+            f"Tensor {quoted(name)} has {span[1] - span[0]} bytes, "
             f"but {elements} elements of {bits} bits."
         )
-    return dtype.decode(), elements, place[0] << 64 | place[1], match.end()
+    return dtype.decode(), elements, span[0] << 64 | span[1], match.end()
 
 
 def _numbers(text: bytes) -> list[int]:
@@ -273,14 +254,13 @@ def _numbers(text: bytes) -> list[int]:
 
 
 def _data_end(spans: list[int]) -> int:
-    """Bytes of data; ValueError where tensors overlap or leave a hole."""
-    spans.sort()
-    end = 0
+    """Bytes of data. Raises ValueError if tensors overlap or leave a hole."""
+    end = data_end(spans)
+    position = 0
     for span in spans:
-        begin = span >> 64
-        if begin < end:
-            raise ValueError(f"The data of two tensors overlap at byte {begin} of the data.")
-        if begin > end:
-            raise ValueError(f"No tensor has the bytes from {end} to {begin} of the data.")
-        end = span & (2**64 - 1)
+        if span >> 64 > position:
+            raise ValueError(
+                f"No tensor has the bytes from {position} to {span >> 64} of the data."
+            )
+        position = end_of(span)
     return end

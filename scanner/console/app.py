@@ -2,23 +2,90 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
-from typing import Annotated
+import re
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from scanner import __version__
 
-app = typer.Typer(
+
+class _AsTyped:
+    """Converts values of a parameter as Typer does, but takes texts and numbers as they are.
+
+    Typer imports pydantic for the first value that it converts, which is a third of the start of a
+    command. Nearly all our options are texts that are parsed later, in our own words.
+    """
+
+    def __init__(self, converter: Callable[[], Any]) -> None:
+        self._converter = converter
+
+    def __call__(self) -> _AsTyped:
+        return self
+
+    def coerce(self, value: Any, param: Any, ctx: Any) -> Any:
+        """The value for the command. Raises what Typer raises where it is of the wrong type."""
+        if value is None:
+            return () if param.multiple or param.nargs == -1 else None
+        kind = param.type_descriptor.annotation
+        if kind is str and isinstance(value, str):
+            return value
+        if kind == list[str] and isinstance(value, (list, tuple)):
+            return list(value)
+        if kind is int and isinstance(value, str) and re.fullmatch("[0-9]{1,9}", value):
+            return int(value)  # all of our numbers may be 0 or more
+        return self._converter().coerce(value, param=param, ctx=ctx)
+
+
+def _take_as_typed(parameters: list[Any]) -> list[Any]:
+    for parameter in parameters:
+        converter = getattr(parameter, "get_runtime_param", None)
+        # Versions of Typer without this method convert without pydantic.
+        if converter is not None and not isinstance(converter, _AsTyped):
+            parameter.get_runtime_param = _AsTyped(converter)
+    return parameters
+
+
+class _Command(TyperCommand):
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _take_as_typed(super().get_params(ctx))
+
+
+class _Group(TyperGroup):
+    def get_params(self, ctx: Any) -> list[Any]:
+        return _take_as_typed(super().get_params(ctx))
+
+
+class _App(typer.Typer):
+    """Commands and groups of these classes."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(cls=_Group, **options)
+
+    def command(self, *arguments: Any, **options: Any) -> Callable[[Any], Any]:
+        def register(function: Any) -> Any:
+            # Typer would keep the line ends of the docstring.
+            text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(function) or "")
+            add = super(_App, self).command
+            return add(*arguments, cls=_Command, help=text, **options)(function)
+
+        return register
+
+
+app = _App(
     name="comfy-inventory",
-    help="Inventory of ComfyUI's folders, by polling: made for NAS, external disks and WSL.",
+    help="Keep an inventory of ComfyUI's folders by polling. Made for NAS, external disks and WSL.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-config_app = typer.Typer(help="Settings in effect, and where each comes from.")
+config_app = _App(help="Show the settings and where they come from.")
 
 log = logging.getLogger("scanner")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -17,155 +17,94 @@ if TYPE_CHECKING:
     from scanner.comfyui.installation import Found
     from scanner.output.file_names import Outputs
     from scanner.settings.load import Loaded
-# Paths are taken as texts: typer looks at what it is to make a Path of, and hangs on a mount that
-# hangs (design rule 3).
+
+# Paths are taken as texts: to make a Path, Typer looks at it, and hangs on a mount that hangs
+# (rule 3, a hang stops nothing).
 _ROOTS_PANEL = "Folders"
 
 _TIMES_PANEL = "Times"
 
 _FILES_PANEL = "Files"
 
-ComfyRoot = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PATH", help="ComfyUI's folder (default: ./ComfyUI).", rich_help_panel=_ROOTS_PANEL
-    ),
-]
 
-Models = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="PATH",
-        help="A bare models folder, as on a NAS without ComfyUI. Repeatable.",
-        rich_help_panel=_ROOTS_PANEL,
-    ),
-]
+def _text(panel: str, help_: str, *names: str, metavar: str | None = None) -> Any:
+    option = typer.Option(*names, metavar=metavar, help=help_, rich_help_panel=panel)
+    return Annotated[str | None, option]
 
-Downloads = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="PATH", help="A folder of downloads. Repeatable.", rich_help_panel=_ROOTS_PANEL
-    ),
-]
 
-Extra = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="PATH", help="Any other folder. Repeatable.", rich_help_panel=_ROOTS_PANEL
-    ),
-]
+def _path(panel: str, help_: str, *names: str) -> Any:
+    return _text(panel, help_, *names, metavar="PATH")
 
-ExtraModelPaths = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--extra-model-paths-config",
-        metavar="PATH",
-        help="An extra_model_paths.yaml besides ComfyUI's own. Repeatable.",
-        rich_help_panel=_ROOTS_PANEL,
-    ),
-]
 
-BaseDirectory = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PATH", help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS_PANEL
-    ),
-]
+def _paths(panel: str, help_: str) -> Any:
+    option = typer.Option(metavar="PATH", help=f"{help_} Repeatable.", rich_help_panel=panel)
+    return Annotated[list[str] | None, option]
 
-OutputDirectory = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PATH", help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS_PANEL
-    ),
-]
 
-InputDirectory = Annotated[
-    str | None,
-    typer.Option(
-        metavar="PATH", help="ComfyUI's option of the same name.", rich_help_panel=_ROOTS_PANEL
-    ),
-]
-
-Output = Annotated[
-    str | None,
-    typer.Option(
-        "--output",
-        "-o",
-        metavar="PATH",
-        help="The inventory (default: ./comfy_inventory.json); the rest lies beside it.",
-        rich_help_panel=_FILES_PANEL,
-    ),
-]
-
-Profile = Annotated[
-    str | None,
-    typer.Option(help="Ready-made settings: nas, wsl or local.", rich_help_panel=_FILES_PANEL),
-]
-
-Config = Annotated[
-    str | None,
-    typer.Option(
-        "--config",
-        "-c",
-        metavar="PATH",
-        help="A TOML file of settings.",
-        rich_help_panel=_FILES_PANEL,
-    ),
-]
-
-LogFile = Annotated[
-    str | None,
-    typer.Option(metavar="PATH", help="Log to this file as well.", rich_help_panel=_FILES_PANEL),
-]
-
-LogLevel = Annotated[
-    str | None,
-    typer.Option(help="debug, info, warning or error.", rich_help_panel=_FILES_PANEL),
-]
-
-Every = Annotated[
-    str | None,
-    typer.Option(help="Time between scans: 30s, 2m, 1h; or auto.", rich_help_panel=_TIMES_PANEL),
-]
-
-Cron = Annotated[
-    str | None,
-    typer.Option(
-        help='When to scan, as in a crontab: "*/5 * * * *".', rich_help_panel=_TIMES_PANEL
-    ),
-]
-
-HoldWait = Annotated[
-    str | None,
-    typer.Option(
-        help="How long `scan` waits to look again at deletions like those of a lost mount.",
-        rich_help_panel=_TIMES_PANEL,
-    ),
-]
-
-AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for programs.")]
-
-# Options that several commands have: settings by name. All are None where they are not given.
+# Settings that are options of several commands, by name. All are None if they are not given.
 _ROOTS = {
-    "comfy_root": ComfyRoot,
-    "models": Models,
-    "downloads": Downloads,
-    "extra": Extra,
-    "extra_model_paths_config": ExtraModelPaths,
-    "base_directory": BaseDirectory,
-    "output_directory": OutputDirectory,
-    "input_directory": InputDirectory,
+    "comfy_root": _path(_ROOTS_PANEL, "ComfyUI's folder (default: ./ComfyUI)."),
+    "models": _paths(_ROOTS_PANEL, "A models folder without ComfyUI, as on a NAS."),
+    "downloads": _paths(_ROOTS_PANEL, "A folder of downloads."),
+    "extra": _paths(_ROOTS_PANEL, "Any other folder."),
+    "extra_model_paths_config": _paths(
+        _ROOTS_PANEL, "Another extra_model_paths.yaml than ComfyUI's own."
+    ),
+    "base_directory": _path(_ROOTS_PANEL, "ComfyUI's option of the same name."),
+    "output_directory": _path(_ROOTS_PANEL, "ComfyUI's option of the same name."),
+    "input_directory": _path(_ROOTS_PANEL, "ComfyUI's option of the same name."),
 }
 
-_OUTPUT = {"output": Output}
+_OUTPUT = {
+    "output": _path(
+        _FILES_PANEL,
+        "Path of the inventory (default: ./comfy_inventory.json). Other files are written beside "
+        "it.",
+        "--output",
+        "-o",
+    )
+}
 
-_TIMES = {"every": Every, "cron": Cron}
+_FILES = {
+    "profile": _text(_FILES_PANEL, "Ready-made settings: nas, wsl or local."),
+    "config": _path(_FILES_PANEL, "A TOML file of settings.", "--config", "-c"),
+}
 
-_HOLD = {"hold_wait": HoldWait}
+_LOG = {
+    "log_file": _path(_FILES_PANEL, "Log to this file as well."),
+    "log_level": _text(_FILES_PANEL, "The least to log: debug, info, warning or error."),
+}
 
-_FILES = {"profile": Profile, "config": Config}
+_TIMES = {
+    "every": _text(_TIMES_PANEL, "Time between scans: 30s, 2m, 1h; or auto."),
+    "cron": _text(_TIMES_PANEL, 'When to scan, as in a crontab: "*/5 * * * *".'),
+}
 
-_LOG = {"log_file": LogFile, "log_level": LogLevel}
+_HOLD = {
+    "hold_wait": _text(
+        _TIMES_PANEL,
+        "How long `scan` waits before it looks again at deletions that look like a lost mount.",
+    )
+}
+
+_SCANNING = _ROOTS | _OUTPUT | _FILES | _LOG
+"""The options of every command that scans, or shows how it would."""
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on stdout, for programs.")]
+
+Roots = Annotated[
+    list[str] | None,
+    typer.Option("--root", help="Only this root, by kind, path or id. Repeatable."),
+]
+
+Categories = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--category", help="Only this category, by name or pattern: loras, '*_models'. Repeatable."
+    ),
+]
+
+Limit = Annotated[int | None, typer.Option(min=0, help="List at most this many; 0 sets no limit.")]
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
@@ -173,7 +112,7 @@ _Value = TypeVar("_Value")
 
 
 def _taking(*groups: Mapping[str, Any]) -> Callable[[_Command], _Command]:
-    """Give a command these options besides its own; they reach it as `options`."""
+    """Add these options to those of a command, which gets them as `options`."""
 
     def with_them(command: _Command) -> _Command:
         own = inspect.signature(command, eval_str=True)
@@ -193,7 +132,7 @@ def _taking(*groups: Mapping[str, Any]) -> Callable[[_Command], _Command]:
 
 
 def _load(options: Mapping[str, Any]) -> Loaded:
-    """Settings, from the options that were given and everything else."""
+    """The settings, from these options and all other sources."""
     from scanner.settings.load import load
 
     return load(options, environ=os.environ, cwd=os.getcwd())
@@ -204,6 +143,14 @@ def _checked(option: str, read: Callable[[Any], _Value], value: object) -> _Valu
         return read(value)
     except ValueError as error:
         raise SettingsError(f"{option}: {error}") from None
+
+
+def _one_of(option: str, text: str, choices: Collection[str]) -> str:
+    """The choice that `text` names; capitals do not matter. Raises SettingsError."""
+    word = text.strip().lower()
+    if word not in choices:
+        raise SettingsError(f"{option}: expected one of {', '.join(choices)}, not {text!r}.")
+    return word
 
 
 def _seconds(option: str, text: str) -> float:
@@ -219,10 +166,9 @@ def _fraction(option: str, text: str) -> float:
 
 
 def _rate(text: str) -> int:
-    """Bytes per second, with or without "/s"."""
-    from scanner.settings.values import parse_size
+    from scanner.settings.values import parse_rate
 
-    return _checked("--rate", parse_size, text.strip().removesuffix("/s"))
+    return _checked("--rate", parse_rate, text)
 
 
 def _find_roots(loaded: Loaded, tell: Any = None) -> Found:

@@ -16,16 +16,16 @@ from scanner.core.wording import count_text, size_text
 if TYPE_CHECKING:
     from rich.progress import Progress
 SHOW_AFTER = 0.5
-"""Seconds of work before a progress line appears: what is over at once needs none."""
+"""Seconds of work before a progress line appears. Shorter work shows none."""
 
 
 def display() -> Display:
-    """Progress on a terminal; elsewhere a line in the log now and then."""
+    """The progress display: a line on a terminal, log lines now and then elsewhere."""
     return _Live() if sys.stderr.isatty() else _Plain()
 
 
 class _Live(Display):
-    """One line that is drawn again and again. Lanes share it."""
+    """One line that is redrawn. Lanes share it."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -33,17 +33,17 @@ class _Live(Display):
         self._since: float | None = None
 
     def walking(self, progress: core_progress.Progress) -> None:
-        told = (
+        text = (
             f"{count_text(progress.files, 'file')} in "
             f"{count_text(progress.directories, 'folder')}, {size_text(progress.bytes)}"
         )
-        self._show("scanning", told, None, 0)
+        self._show("scanning", text, None, 0)
 
     def reading(self, done: Progressed, what: str = "fingerprints") -> None:
-        told = f"{done.left.files:,} left, {size_text(done.left.bytes)}"
-        self._show(what, told, done.files + done.left.files, done.files)
+        text = f"{done.left.files:,} left, {size_text(done.left.bytes)}"
+        self._show(what, text, done.files + done.left.files, done.files)
 
-    def _show(self, what: str, told: str, total: int | None, completed: int) -> None:
+    def _show(self, what: str, text: str, total: int | None, completed: int) -> None:
         with self._lock:
             now = time.monotonic()
             if self._since is None:
@@ -63,18 +63,18 @@ class _Live(Display):
                     SpinnerColumn(),
                     TextColumn("{task.description}"),
                     *((BarColumn(),) if total is not None else ()),
-                    TextColumn("{task.fields[told]}, {task.fields[rate]}"),
+                    TextColumn("{task.fields[text]}, {task.fields[rate]}"),
                     *((TimeRemainingColumn(),) if total is not None else ()),
                     console=_terminal(),
                     transient=True,
                 )
                 self._bar.start()
-                self._bar.add_task(what, total=total, told=told, rate="")
+                self._bar.add_task(what, total=total, text=text, rate="")
             task = self._bar.tasks[0]
             rate = f"{task.speed:,.0f} files/s" if task.speed and total is not None else ""
             if not rate:
                 rate = f"{now - self._since:.0f} s"
-            self._bar.update(task.id, told=told, rate=rate, completed=completed)
+            self._bar.update(task.id, text=text, rate=rate, completed=completed)
 
     def idle(self) -> None:
         with self._lock:
@@ -90,7 +90,7 @@ class _Plain(Display):
     EVERY = 10.0
 
     def __init__(self) -> None:
-        self._told = time.monotonic()
+        self._last_line = time.monotonic()
 
     def walking(self, progress: core_progress.Progress) -> None:
         if self._is_due():
@@ -110,11 +110,11 @@ class _Plain(Display):
             )
 
     def idle(self) -> None:
-        self._told = time.monotonic()
+        self._last_line = time.monotonic()
 
     def _is_due(self) -> bool:
         now = time.monotonic()
-        if now - self._told < self.EVERY:
+        if now - self._last_line < self.EVERY:
             return False
-        self._told = now
+        self._last_line = now
         return True

@@ -1,8 +1,8 @@
-"""Standard output, with failures told in our own words.
+"""Standard output whose failures are errors of ours.
 
-Libraries between us and the pipe have views of their own on a reader that goes away (an exit code
-of 1, for us "something was found") and none on a full disk. So failing writes leave here as errors
-that they do not know.
+A reader may go away, and a disk may be full. Rich and Typer end the program with 1 in the first
+case, which means that something was found, and do not handle the second. They pass on errors that
+they do not know, so failing writes raise those.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from scanner.errors import InventoryError, OutputError
 
 
 class ReaderGoneError(InventoryError):
-    """Whoever read our output has stopped reading (head, grep -m1): that is its right."""
+    """The reader of our output has ended (head, grep -m1), which is no error."""
 
     exit_code = 0
 
 
 class _Guarded(io.RawIOBase):
-    """The raw stream, with its own errors; silent once one was told."""
+    """The raw stream with errors of ours. After the first one it drops what it is given."""
 
     def __init__(self, raw: io.RawIOBase) -> None:
         self._raw = raw
@@ -55,12 +55,13 @@ class _Guarded(io.RawIOBase):
 
 @contextmanager
 def guarded_stdout() -> Iterator[None]:
-    """Give `sys.stdout` our errors for a while. Raises ReaderGoneError and OutputError."""
+    """Let writes to `sys.stdout` raise ReaderGoneError and OutputError in this block."""
     plain = sys.stdout
     if not isinstance(plain, io.TextIOWrapper) or plain is not sys.__stdout__:
         yield  # closed, or captured
         return
-    raw = getattr(plain.buffer, "raw", None)
+    # With PYTHONUNBUFFERED, as in many containers, the stream has no buffer between.
+    raw = getattr(plain.buffer, "raw", plain.buffer)
     if not isinstance(raw, io.FileIO) or (os.name == "nt" and plain.isatty()):
         yield  # a console with an encoding of its own
         return
@@ -69,7 +70,7 @@ def guarded_stdout() -> Iterator[None]:
         io.BufferedWriter(_Guarded(raw)),
         encoding=plain.encoding,
         errors="backslashreplace",
-        line_buffering=plain.isatty(),
+        line_buffering=plain.isatty() or raw is plain.buffer,
     )
     sys.stdout = guarded
     try:

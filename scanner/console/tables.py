@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 SCHEMA = 1
 
 STRETCH = 500
-"""Rows that are laid out together: a table is printed when its last row is known."""
+"""Rows that are laid out together. Column widths are known once all of them are."""
 
 
 class _Cell(NamedTuple):
@@ -25,7 +25,7 @@ class _Column(NamedTuple):
     heading: str
     is_number: bool = False
     is_wrapped: bool = True
-    """Whether its texts take several lines where a terminal is too narrow."""
+    """True if its texts may take several lines on a narrow terminal."""
 
 
 _LEAST_WIDTH = 12
@@ -35,7 +35,7 @@ _LEAST_WIDTH = 12
 def _print_table(
     console: Console, columns: Sequence[_Column], rows: Iterator[Sequence[_Cell]]
 ) -> None:
-    """A heading and rows, in stretches whose columns are as wide as those above at least."""
+    """Print a heading and rows in stretches. Columns never get narrower than above."""
     from rich.cells import cell_len
 
     widths = [0] * len(columns)
@@ -59,7 +59,7 @@ def _print_wrapped(
     widths: Sequence[int],
     lines: Iterable[Sequence[_Cell]],
 ) -> None:
-    """As wide as the terminal; what is longer goes on below, within its column."""
+    """Print as wide as the terminal. Longer texts go on below, within their column."""
     from rich.table import Table
     from rich.text import Text
 
@@ -82,15 +82,15 @@ def _print_plain(
     widths: Sequence[int],
     lines: Iterable[Sequence[_Cell]],
 ) -> None:
-    """One line each, nothing cut. A row takes some 10 us, and 1 ms as one of Rich's tables."""
+    """Print each row as a line, uncut. A row takes some 10 us, and 1 ms as one of Rich's tables."""
     from rich.cells import cell_len
 
     def padded(cell: _Cell, column: _Column, width: int) -> str:
         space = " " * (width - cell_len(cell.text))
         return space + cell.text if column.is_number else cell.text + space
 
-    told = ["  ".join(map(padded, line, columns, widths)).rstrip() for line in lines]
-    console.out("\n".join(told), highlight=False)
+    texts = ["  ".join(map(padded, line, columns, widths)).rstrip() for line in lines]
+    console.out("\n".join(texts), highlight=False)
 
 
 def _write_document(

@@ -1,4 +1,4 @@
-"""Rich consoles for stdout and stderr, and what several pages print alike."""
+"""Rich consoles for stdout and stderr, and helpers that several pages share."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 def _console() -> Console:
     from rich.console import Console
 
-    # Where nobody looks at it line by line nothing is cut or wrapped.
+    # Output for a file or a program is neither cut nor wrapped.
     return Console(width=None if sys.stdout.isatty() else 100_000)
 
 
@@ -53,7 +53,7 @@ KIND_STYLES = {
 
 @functools.cache
 def _terminal() -> Console:
-    """The terminal on stderr, one for log and progress: they would overwrite each other else."""
+    """The terminal on stderr. Log and progress share it, or they would overwrite each other."""
     from rich.console import Console
 
     return Console(stderr=True)
@@ -61,7 +61,7 @@ def _terminal() -> Console:
 
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
-    """Show on a terminal that something takes a while."""
+    """Show `text` on a terminal while the block runs."""
     if not sys.stderr.isatty():
         yield
         return
@@ -70,7 +70,7 @@ def waiting(text: str) -> Iterator[None]:
 
 
 def print_indented(console: Console, text: str, style: str = "") -> None:
-    """A paragraph, wrapped and set in."""
+    """Print `text` as a wrapped and indented paragraph."""
     from rich.text import Text
 
     lines = textwrap.wrap(

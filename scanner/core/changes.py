@@ -20,7 +20,7 @@ KINDS = (CREATED, DELETED, MODIFIED, MOVED, BASELINE)
 
 
 class Change(NamedTuple):
-    """What happened to one path.
+    """One line of the change list: an event at one path.
 
     `type` is a word of `snapshot.TYPE_NAMES`; `size` in bytes, `mtime` in nanoseconds (the last
     known ones for what was deleted). `source` is where a moved entry came from. `files` and
@@ -40,3 +40,8 @@ class Change(NamedTuple):
     bytes: int = -1
     reason: str = ""
     pack: PackChange | None = None
+
+
+def baseline(root: str, path: str, files: int, bytes_: int, reason: str) -> Change:
+    """The one line that stands for all entries of a zone, in place of a line each (rule 9)."""
+    return Change(BASELINE, "directory", path, root, files=files, bytes=bytes_, reason=reason)

@@ -1,26 +1,17 @@
-"""What one scan hands to the next besides the snapshot: roots, holds, recent changes.
+"""The values that one scan leaves to the next besides the snapshot: roots, holds, recent changes.
 
-Plain values. `scanner.store.state` saves and loads them.
+`scanner.store.state` saves and loads them.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterable
-from copy import copy
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from scanner.core.packs import Pack
 from scanner.core.roots import Root
 from scanner.core.snapshot import Entry
-
-
-def _roots_of(records: Iterable[RootRecord]) -> list[Root]:
-    return [
-        Root(record.kind, record.path, record.category) for record in records if not record.is_inner
-    ]
-
 
 ONLINE = "online"
 
@@ -41,8 +32,8 @@ LOSS = "loss"
 class Hold:
     """Deletions of one root kept back. `since` in nanoseconds of wall time.
 
-    `started` is in seconds of this process's monotonic clock, None where another process began the
-    hold. `needs_accept`: only a person lifts it.
+    `started` is in seconds of this process's monotonic clock, None if another process began the
+    hold. `needs_accept` is True if only a person lifts it.
     """
 
     root: str
@@ -78,7 +69,7 @@ class UnreachableFolder(NamedTuple):
 
 
 class AcceptRequest(NamedTuple):
-    """What `accept` asked for: of a held root the paths held at that moment, or a place to drop."""
+    """A request of `accept`: the paths that a root held at that moment, or a path to drop."""
 
     id: int
     root: str
@@ -88,7 +79,10 @@ class AcceptRequest(NamedTuple):
 
 @dataclass
 class RootRecord:
-    """What is known of a root between scans. `since` in nanoseconds: when its state began."""
+    """State of a zone between scans, and the rules of its last walk.
+
+    `since` in nanoseconds: when its state began.
+    """
 
     id: str
     kind: str
@@ -99,16 +93,26 @@ class RootRecord:
     since: int = 0
     walked: bool = False
     is_inner: bool = False
-    """Whether it is a mount below a root of the settings, and no root itself."""
+    """True if it is a mount below a root of the settings, and no root itself."""
     target: str = ""
-    """Where it leads, for an inner place that is a link."""
+    """The target, for an inner zone that is a link."""
     mount_point: str = ""
     mount_identity: str = ""
     filesystem: str = ""
     patterns: tuple[str, ...] | None = None
-    """Ignore patterns of the last walk; None where they are not known."""
+    """Ignore patterns of the last walk; None if they are not known."""
     follow_links: bool = True
     inner_roots: tuple[str, ...] = ()
+
+    @property
+    def root(self) -> Root:
+        """The root, or the mount below one, that this record is of."""
+        return Root(self.kind, self.path, self.category)
+
+
+def roots_of(records: Iterable[RootRecord]) -> list[Root]:
+    """The roots among `records`, without the mounts below them."""
+    return [record.root for record in records if not record.is_inner]
 
 
 @dataclass
@@ -123,12 +127,3 @@ class Memory:
     unreachable: dict[str, UnreachableFolder] = field(default_factory=dict)
     packs: dict[str, Pack] = field(default_factory=dict)
     """Node packs by the path of their folder or file."""
-
-
-def copy_memory(memory: Memory) -> Memory:
-    """A copy whose tables can be changed without changing the original's."""
-    duplicate = Memory(
-        **{item.name: dict(getattr(memory, item.name)) for item in dataclasses.fields(memory)}
-    )
-    duplicate.roots = {id_: copy(record) for id_, record in memory.roots.items()}
-    return duplicate

@@ -11,6 +11,10 @@ Source = Literal["registry", "git", "file", "unknown"]
 knows."""
 
 
+SHORT = 7
+"""Digits of a commit in logs and tables, as git prints them."""
+
+
 class Pack(NamedTuple):
     """One pack as its files describe it. Texts are empty where unknown."""
 
@@ -21,25 +25,25 @@ class Pack(NamedTuple):
     """For people: its display name, else its project's, else that of its folder or file."""
     source: Source
     enabled: bool
-    """Whether ComfyUI tries to load it."""
+    """True if ComfyUI tries to load it."""
     version: str = ""
     commit: str = ""
-    """What is checked out: 40 or 64 hexadecimal digits."""
+    """The commit that is checked out: 40 or 64 hexadecimal digits."""
     remote: str = ""
     """URL of its repository, without user names and passwords."""
     publisher: str = ""
     requirements: str = ""
     """Name of its requirements file."""
     is_partial: bool = False
-    """Whether something of it could not be read: a better record from before is kept."""
+    """True if something of it could not be read: a better record from before is kept."""
 
     @property
     def state(self) -> tuple[str, str, str, bool]:
-        """What makes a change of a pack worth a line."""
+        """The values whose change is worth a line."""
         return self.id, self.version, self.commit, self.enabled
 
     def as_json(self) -> dict[str, str | bool]:
-        """What readers of the inventory see; what is not known is left out."""
+        """The fields of the inventory; unknown ones are left out."""
         texts = {
             "id": self.id,
             "name": self.name,
@@ -58,7 +62,7 @@ class Pack(NamedTuple):
 
 
 class PackChange(NamedTuple):
-    """What became of a pack. `before` is None of a new one, `after` of one that is gone."""
+    """A change of a pack. `before` is None for a new pack, `after` for one that is gone."""
 
     before: Pack | None
     after: Pack | None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Iterator
 
 
 def tail(path: str, top: str) -> str:
@@ -11,14 +11,23 @@ def tail(path: str, top: str) -> str:
     return path[len(top) :].lstrip(os.sep)
 
 
-def nearest_above(path: str, moved: Mapping[str, str]) -> str | None:
-    """The nearest directory at or above `path` that is a key of `moved`."""
-    while path not in moved:
+def nearest_above(path: str, tops: Container[str]) -> str | None:
+    """The nearest path at or above `path` that is in `tops`; None if there is none."""
+    while path not in tops:
         parent = os.path.dirname(path)
         if parent == path:
             return None
         path = parent
     return path
+
+
+def folders_above(path: str, top: str) -> Iterator[str]:
+    """The directories that hold `path`, from the innermost up to `top`; none if it is not below
+    `top`."""
+    folder = os.path.dirname(path)
+    while folder != path and is_below(folder, top):
+        yield folder
+        path, folder = folder, os.path.dirname(folder)
 
 
 def join(directory: str, name: str) -> str:
@@ -27,5 +36,5 @@ def join(directory: str, name: str) -> str:
 
 
 def is_below(path: str, top: str) -> bool:
-    """Whether `path` is `top` or lies below it, by components."""
+    """True if `path` is `top` or lies below it, by components."""
     return path == top or path.startswith(top if top.endswith(os.sep) else top + os.sep)

@@ -1,4 +1,4 @@
-"""How far a walk or a read has come, and the interface that displays it."""
+"""The progress of walks and of reading files, and the interface that displays it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Remaining(NamedTuple):
-    """Files that wait, and their bytes."""
+    """Number of files that wait to be read, and their bytes."""
 
     files: int
     bytes: int
@@ -15,7 +15,7 @@ class Remaining(NamedTuple):
 
 @dataclass(frozen=True)
 class Progressed:
-    """How far the backlog has come since it was started."""
+    """Files and bytes that a reader has read since it began, and those that are left."""
 
     files: int
     bytes: int
@@ -23,20 +23,20 @@ class Progressed:
 
 
 class Display:
-    """What a terminal shows while work goes on; this one shows nothing."""
+    """Progress display; the base class displays nothing."""
 
     def walking(self, progress: Progress) -> None:
-        """A walk has come so far."""
+        """Display the progress of a walk."""
 
     def reading(self, done: Progressed, what: str = "fingerprints") -> None:
-        """The backlog has come so far; `what` is taken."""
+        """Display the progress of a reader that takes `what`."""
 
     def idle(self) -> None:
-        """Nothing is going on."""
+        """Remove the display: the work has ended."""
 
 
 class Progress(NamedTuple):
-    """How far a walk has come."""
+    """Directories, files and bytes that a walk has met so far."""
 
     directories: int
     files: int

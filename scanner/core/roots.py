@@ -49,7 +49,7 @@ class Root:
 
 
 def category_of(root: Root, parts: Sequence[str]) -> str:
-    """What ComfyUI calls the models in one directory; empty where they have no category.
+    """The name that ComfyUI has for the models in one directory; empty if they have no category.
 
     `parts` are the names from the root down to the directory, itself included; none for the root.
     A directory's own entry takes its own parts, a file those of the directory that holds it, so

@@ -33,7 +33,7 @@ _TIME = re.compile(r"(\d{4}-\d{2}-\d{2})T([01]\d|2[0-3]):([0-5]\d):([0-5]\d)\.(\
 
 
 def is_utf8(text: str) -> bool:
-    """Whether `text` holds no bytes that are not UTF-8 (nor half characters of Windows)."""
+    """True if `text` holds no bytes that are not UTF-8 (nor half characters of Windows)."""
     return text.isascii() or _SURROGATES.search(text) is None
 
 

@@ -1,4 +1,4 @@
-"""What directories held at one moment, in columns, and the snapshot made of them.
+"""Listings: the entries of directories at one moment, in columns. Snapshots are made of them.
 
 A listing keeps one string of sorted names and one array each of sizes and mtimes, not an object
 per file: an unchanged directory then compares at C speed, and a million files take some 80 MB
@@ -93,7 +93,7 @@ class Row(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What one directory held at one moment: parallel columns, sorted by name."""
+    """The entries of one directory at one moment: parallel columns, sorted by name."""
 
     names: str = ""
     """The names, sorted by code point and joined by NUL. Bytes that are not UTF-8 are kept as
@@ -124,14 +124,14 @@ class Listing:
 
     @property
     def bytes(self) -> int:
-        """Sum of the sizes, reckoned once: every walk asks for it."""
+        """Sum of the sizes, computed once: every walk asks for it."""
         if self._bytes < 0:
             object.__setattr__(self, "_bytes", sum(self.sizes))
         return self._bytes
 
     @property
     def has_containers(self) -> bool:
-        """Whether any entry has entries below it."""
+        """True if any entry has entries below it."""
         return DIRECTORY in self.types or DIRECTORY_LINK in self.types
 
     def containers(self) -> Iterator[int]:
@@ -247,7 +247,7 @@ def entries_of(path: str, directory: Directory) -> Iterator[Entry]:
 def project(
     snapshot: Mapping[str, Directory], tops: Iterable[str]
 ) -> dict[str, tuple[str, int, int]]:
-    """What the change list must reproduce (design rule 7): path -> (type, size, mtime).
+    """The values that the change list must reproduce (rule 7): path -> (type, size, mtime).
 
     Size and mtime are 0 for everything but files and links.
     """

@@ -1,124 +1,188 @@
-"""What a scan leaves to the next one, besides the snapshot. No I/O."""
+"""The memory that a scan leaves to the next one, one function for each table. Pure."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
+from copy import copy
+from typing import NamedTuple
 
-from scanner.core.memory import HELD, OFFLINE, ONLINE, PARTIAL, Gone, RootRecord, UnreachableFolder
+from scanner.core.memory import (
+    HELD,
+    OFFLINE,
+    ONLINE,
+    PARTIAL,
+    Gone,
+    Hold,
+    Memory,
+    RootRecord,
+    UnreachableFolder,
+)
 from scanner.core.paths import is_below
-from scanner.core.roots import Root, owner_of
-from scanner.core.snapshot import CONTAINERS, Snapshot
-from scanner.diff.changelist import carry_fingerprints
-from scanner.diff.scan_context import ScanContext
+from scanner.core.roots import Root
+from scanner.core.snapshot import CONTAINERS
+from scanner.diff.compare import Delta
+from scanner.diff.moves import Moves
 from scanner.walk.rules import ListingRules
+from scanner.walk.zone_scan import Collected, ZoneScan
 
 
-def carry_over(context: ScanContext, rules: ListingRules, snapshot: Snapshot) -> None:
-    """Bring `context.memory` to what the next scan has to know."""
-    carry_fingerprints(context.delta, context.moves, snapshot)
-    _remember_links(context, rules.roots)
-    _remember_window(context)
-    _remember_unreachable(context)
-    for root in context.roots:
-        if (
-            context.zones.is_inner(root)
-            and root.path in context.zones.targets
-            and (root.id not in context.memory.roots)
-        ):
-            continue  # the link was removed while what it leads to was walked
-        record = context.memory_of(root)
-        health = context.health[root.id]
-        walked = context.walked.get(root.id)
-        state, reason = health.state, health.reason
-        if walked is not None:
+def carry_records(
+    records: Mapping[str, RootRecord],
+    collected: Collected,
+    gone: Collection[str],
+    holds: Mapping[str, Hold],
+    missing: Collection[Root],
+    rules: ListingRules,
+) -> dict[str, RootRecord]:
+    """The record of each zone after this scan.
+
+    `gone` are directories that the snapshot loses; `missing` the offline zones that a person
+    dropped.
+    """
+    new = {id_: copy(record) for id_, record in records.items()}
+    _follow_links(new, collected, gone)
+    for scan in collected.scans.values():
+        zone = scan.zone
+        if zone.id not in new:
+            if scan.is_inner and zone.path in collected.zones.targets:
+                continue  # the link was removed while what it leads to was walked
+            new[zone.id] = RootRecord(
+                zone.id, zone.kind, zone.path, zone.category, is_inner=scan.is_inner
+            )
+        record = new[zone.id]
+        if zone in missing:
+            record.walked = False
+        if scan.walked is not None:
             record.walked = True
-            record.mount_point = health.mount.point
-            record.mount_identity = health.mount.identity
-            rules.sign(context.zones.root_of(root), record)
-            if root.id in context.memory.holds:
-                hold = context.memory.holds[root.id]
-                state, reason = HELD, f"{hold.files} files are gone; waiting to be sure"
-            elif walked.failed:
-                state, reason = PARTIAL, f"{len(walked.failed)} folders cannot be read"
-        elif state == HELD:
-            # Another file system: what the last one lost is judged anew when it is back.
-            context.memory.holds.pop(root.id, None)
-        elif state == ONLINE:
-            state, reason = OFFLINE, "it went away while it was walked"
-        record.filesystem = health.mount.type
-        record.category = root.category
-        record.reason = reason
+            record.mount_point = scan.health.mount.point
+            record.mount_identity = scan.health.mount.identity
+            rules.sign(scan.root, record)
+        state, record.reason = _state(scan, holds.get(zone.id))
+        record.filesystem = scan.health.mount.type
+        record.category = zone.category
         if record.state != state or not record.since:
-            record.state, record.since = state, context.moment.wall
+            record.state, record.since = state, collected.moment.wall
+    return new
 
 
-def _remember_links(context: ScanContext, roots: Sequence[Root]) -> None:
+def _state(scan: ZoneScan, hold: Hold | None) -> tuple[str, str]:
+    """State of a zone, and the reason in words."""
+    state = scan.health.state
+    if scan.walked is not None and hold is not None:
+        return HELD, f"{hold.files} files are gone; waiting to be sure"
+    if scan.walked is not None and scan.walked.failed:
+        return PARTIAL, f"{len(scan.walked.failed)} folders cannot be read"
+    if scan.walked is None and state == ONLINE:
+        return OFFLINE, "it went away while it was walked"
+    return state, scan.health.reason
+
+
+def _follow_links(
+    records: dict[str, RootRecord], collected: Collected, gone: Collection[str]
+) -> None:
     """Links to folders on other mounts become zones of their own, and end with the link."""
-    listed = {path for walked in context.walked.values() for path in walked.listed}
-    foreign: dict[str, str] = {}
-    for walked in context.walked.values():
-        foreign.update(walked.foreign)
-    for zone in context.zones.inner:
-        record = context.memory.roots.get(zone.id)
-        if record is None or not record.target or zone.path in foreign:
-            continue
-        if os.path.dirname(zone.path) in listed or zone.path in context.delta.gone:
-            del context.memory.roots[zone.id]
-            context.memory.holds.pop(zone.id, None)
-    for path, target in foreign.items():
-        root = owner_of(path, roots)
-        if root is None or path in context.delta.gone:
-            continue
-        zone = Root(root.kind, path, root.category)
-        record = context.memory.roots.setdefault(
-            zone.id, RootRecord(zone.id, zone.kind, path, zone.category, is_inner=True)
-        )
-        if record.target != target:
-            # Elsewhere now: what it leads to is compared, not held against it.
-            record.target, record.mount_identity = target, ""
+    foreign = {path for _, walked in collected.walks for path in walked.foreign}
+    links = {
+        zone.path: zone.id
+        for zone in collected.zones.inner
+        if zone.id in records and records[zone.id].target and zone.path not in foreign
+    }
+    holders = {os.path.dirname(path) for path in links}
+    listed = {p for _, walked in collected.walks for p in walked.listed if p in holders}
+    for path, id_ in links.items():
+        if os.path.dirname(path) in listed or path in gone:
+            del records[id_]
+    for scan, walked in collected.walks:
+        for path, target in walked.foreign.items():
+            if path in gone:
+                continue
+            zone = Root(scan.root.kind, path, scan.root.category)
+            record = records.setdefault(
+                zone.id, RootRecord(zone.id, zone.kind, path, zone.category, is_inner=True)
+            )
+            if record.target != target:
+                # The link's target changed: compare with the new target instead of reporting
+                # another file system.
+                record.target, record.mount_identity = target, ""
 
 
-def _remember_window(context: ScanContext) -> None:
-    memory, now = context.memory, context.moment.wall
-    for path in [p for p in memory.arrived if p in context.delta.deleted]:
-        del memory.arrived[path]
-    for path, entry in context.delta.deleted.items():
+def carry_holds(
+    previous: Mapping[str, Hold],
+    holds: Mapping[str, Hold],
+    collected: Collected,
+    records: Collection[str],
+) -> dict[str, Hold]:
+    """The holds after this scan: those of zones that were walked now are `holds`.
+
+    A hold ends with the record of its zone (`records` are their ids), and where another file system
+    stands in the zone's place: the loss is judged anew when the last one is back.
+    """
+    ended = {
+        scan.zone.id
+        for scan in collected.scans.values()
+        if scan.walked is not None or scan.health.state == HELD
+    }
+    kept = {id_: hold for id_, hold in previous.items() if id_ not in ended}
+    return {id_: hold for id_, hold in {**kept, **holds}.items() if id_ in records}
+
+
+class Recent(NamedTuple):
+    """Deletions and arrivals of the last `move_window`, by path."""
+
+    gone: dict[str, Gone]
+    arrived: dict[str, int]
+
+
+def carry_recent(
+    memory: Memory, arrived_before: Mapping[str, int], delta: Delta, moves: Moves, now: int
+) -> Recent:
+    """The recent deletions and arrivals that have no partner yet. `now` in nanoseconds.
+
+    `arrived_before` are the arrivals that the last scan left, with those that have expired since.
+    """
+    gone = dict(memory.gone)
+    arrived = {path: time for path, time in memory.arrived.items() if path not in delta.deleted}
+    for path, entry in delta.deleted.items():
         if entry.type not in CONTAINERS:
-            memory.gone[path] = Gone(now, entry)
-    for path in context.delta.created:
-        memory.gone.pop(path, None)
-        memory.arrived[path] = now
-    for path, (before, after) in context.delta.modified.items():
+            gone[path] = Gone(now, entry)
+    for path in delta.created:
+        gone.pop(path, None)
+        arrived[path] = now
+    for path, (before, after) in delta.modified.items():
         if before.size != after.size:
-            memory.arrived[path] = now
-    for move in context.moves.files:
-        memory.gone.pop(move.source.path, None)
+            arrived[path] = now
+    for move in moves.files:
+        gone.pop(move.source.path, None)
         # A file renamed after it was copied still waits for its source to go.
-        arrived = context.old.arrived.get(move.source.path)
-        memory.arrived.pop(move.target.path, None)
-        if arrived is not None:
-            memory.arrived[move.target.path] = arrived
-    for move in context.moves.directories:
-        for path in [p for p in memory.gone if is_below(p, move.source.path)]:
-            del memory.gone[path]
-        for path in [p for p in memory.arrived if is_below(p, move.target.path)]:
-            del memory.arrived[path]
+        time = arrived_before.get(move.source.path)
+        arrived.pop(move.target.path, None)
+        if time is not None:
+            arrived[move.target.path] = time
+    for move in moves.directories:
+        for path in [p for p in gone if is_below(p, move.source.path)]:
+            del gone[path]
+        for path in [p for p in arrived if is_below(p, move.target.path)]:
+            del arrived[path]
+    return Recent(gone, arrived)
 
 
-def _remember_unreachable(context: ScanContext) -> None:
-    for root in context.roots:
-        walked = context.walked.get(root.id)
-        if walked is None:
-            continue
-        known = {
-            path: folder
-            for path, folder in context.old.unreachable.items()
-            if owner_of(path, context.zones.all) == root
-            and not (path == root.path and context.zones.is_inner(root))
-        }
-        for path in known:
-            del context.memory.unreachable[path]
+def carry_unreachable(
+    previous: Mapping[str, UnreachableFolder], collected: Collected
+) -> dict[str, UnreachableFolder]:
+    """Folders that answer with an error: what the walks say of their zones replaces what was
+    known."""
+    unreachable: dict[str, UnreachableFolder] = {}
+    known: dict[str, UnreachableFolder] = {}
+    for path, folder in previous.items():
+        scan = collected.scan_of(path)
+        is_outer = scan is not None and scan.is_inner and scan.zone.path == path
+        if scan is None or scan.walked is None or is_outer:
+            unreachable[path] = folder
+        else:
+            known[path] = folder
+    for _, walked in collected.walks:
         for path, failure in walked.failed.items():
-            since = known[path].since if path in known else context.moment.wall
-            context.memory.unreachable[path] = UnreachableFolder(failure.error, since)
+            since = known[path].since if path in known else collected.moment.wall
+            unreachable[path] = UnreachableFolder(failure.error, since)
+    return unreachable

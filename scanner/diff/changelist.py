@@ -1,6 +1,6 @@
-"""The lines of one scan, from what differs and what moved, so that replaying them is exact.
+"""Compose the lines of one scan from differences and moves, so that replay is exact (rule 7). Pure.
 
-Design rule 7: project(old) + lines = project(new). Pure.
+project(old) + lines = project(new).
 """
 
 from __future__ import annotations
@@ -77,36 +77,36 @@ def _sorted(changes: Iterable[Change]) -> list[Change]:
     return sorted(changes, key=lambda change: (_ORDER[change.kind], change.path))
 
 
-def tell_packs(
+def annotate_packs(
     changes: list[Change],
-    told: Mapping[str, PackChange],
+    news: Mapping[str, PackChange],
     view: Mapping[str, Directory],
     root_of: Callable[[str], str],
 ) -> list[Change]:
-    """`changes` with what became of node packs, by path (of those that are gone, where they were).
+    """`changes` with the `news` of node packs, by path (of packs that are gone, the old path).
 
-    It stands on the line of the pack's folder or file where that has one: its move, if it was
-    enabled or disabled by being renamed. A pack that changed where it is gets a line of its own,
-    which says of the entry what is the case anyway, so that replay stays exact; one that is only
-    seen for the first time gets none. `view` gives directories as they are after the scan.
+    The news stands on the line of the pack's folder or file if there is one: on its move, if a pack
+    was enabled or disabled by a new name. A pack that changed in its place gets an extra `modified`
+    line, which repeats the entry's current values, so replay stays exact. A pack seen for the first
+    time gets no line. `view` gives directories as they are after the scan.
     """
-    if not told:
+    if not news:
         return changes
     lines = list(changes)
     at: dict[str, int] = {}
     sources: dict[str, int] = {}
     deleted: dict[str, int] = {}
-    for index, line in enumerate(lines):
+    for number, line in enumerate(lines):
         if line.kind == DELETED:
-            deleted[line.path] = index
+            deleted[line.path] = number
         else:
-            at.setdefault(line.path, index)  # a move comes before all else
+            at.setdefault(line.path, number)  # a move comes before all else
         if line.source:
-            sources[line.source] = index
-    for path, pack in told.items():
-        found = at.get(path) if pack.after else deleted.get(path, sources.get(path))
-        if found is not None and (pack.before or lines[found].kind != MODIFIED):
-            lines[found] = lines[found]._replace(pack=pack)
+            sources[line.source] = number
+    for path, pack in news.items():
+        index = at.get(path) if pack.after else deleted.get(path, sources.get(path))
+        if index is not None and (pack.before or lines[index].kind != MODIFIED):
+            lines[index] = lines[index]._replace(pack=pack)
         elif pack.before and pack.after:
             entry = _entry_at(path, view)
             lines.append(_change(MODIFIED, entry, root_of)._replace(pack=pack))
@@ -119,14 +119,14 @@ def _entry_at(path: str, view: Mapping[str, Directory]) -> Entry:
 
 
 def carry_fingerprints(delta: Delta, moves: Moves, snapshot: Snapshot) -> None:
-    """Give what moved the fingerprints that it had where it was."""
-    found: dict[str, dict[str, bytes]] = {}
+    """Give moved files the fingerprints that they had at their old path."""
+    by_folder: dict[str, dict[str, bytes]] = {}
     for move in moves.files:
         # A download may have grown until it was renamed, and is taken for itself all the same.
         grew = (move.source.size, move.source.mtime) != (move.target.size, move.target.mtime)
         if move.source.fingerprint and not (grew and move.evidence == INODE):
             folder, name = os.path.split(move.target.path)
-            found.setdefault(folder, {})[name] = move.source.fingerprint
+            by_folder.setdefault(folder, {})[name] = move.source.fingerprint
     for move in moves.directories:
         top = move.source.path
         for path, old in directories_below(snapshot, top):
@@ -134,16 +134,16 @@ def carry_fingerprints(delta: Delta, moves: Moves, snapshot: Snapshot) -> None:
             new = delta.directories.get(target)
             if new is None or not old.fingerprints:
                 continue
-            known = {
+            before = {
                 (row.name, row.size, row.mtime): old.fingerprint(index)
                 for index, row in enumerate(old.listing.rows())
                 if row.type == FILE
             }
             for row in new.listing.rows():
-                fingerprint = known.get((row.name, row.size, row.mtime))
+                fingerprint = before.get((row.name, row.size, row.mtime))
                 if fingerprint:
-                    found.setdefault(target, {}).setdefault(row.name, fingerprint)
-    for folder, fingerprints in found.items():
+                    by_folder.setdefault(target, {}).setdefault(row.name, fingerprint)
+    for folder, fingerprints in by_folder.items():
         if folder in delta.directories:
             delta.directories[folder] = delta.directories[folder].with_fingerprints(fingerprints)
 

@@ -1,13 +1,14 @@
-"""What differs between the snapshot and a walk: pure, no I/O, no clock, no logging.
+"""Compare the snapshot with a walk. Pure: no I/O, no clock, no logging.
 
-Absence needs proof (design rule 1): an entry counts as deleted only where the directory that held
-it was listed completely and does not list it, or where that holds for a directory above it. What
-failed or was never reached says nothing and changes nothing.
+Rule 1 (absence needs proof): an entry counts as deleted only if the directory that held it was
+listed completely and does not list it, or if that is so of a directory above it. Directories that
+failed or were not reached are left unchanged.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 
 from scanner.core.paths import join
@@ -28,7 +29,7 @@ from scanner.walk.walked import Walked
 
 @dataclass
 class Delta:
-    """Entries that differ, by path, and what the snapshot becomes. Grows by one root at a time."""
+    """Entries that differ, by path, and what the snapshot becomes. Grows by one zone at a time."""
 
     created: dict[str, Entry] = field(default_factory=dict)
     deleted: dict[str, Entry] = field(default_factory=dict)
@@ -41,12 +42,12 @@ class Delta:
 
 
 def compare(snapshot: Snapshot, walked: Walked, delta: Delta, scope: Scope | None = None) -> None:
-    """Add to `delta` what `walked` found to differ from `snapshot`."""
+    """Add to `delta` the differences between `snapshot` and `walked`."""
     _Comparison(snapshot, walked, delta, scope or Scope()).run()
 
 
 def adopt(walked: Walked, delta: Delta) -> None:
-    """Take over all that the first walk of a root found, without a change (rule 9)."""
+    """Add to `delta` everything that the first walk of a zone found, without a change (rule 9)."""
     delta.directories.update(walked.observed)
 
 
@@ -70,7 +71,7 @@ class _Comparison:
                 self._remove_below(path)
 
     def _is_listed(self, path: str) -> bool:
-        """Whether the directory above `path` lists it, as the walk saw it; true of the root."""
+        """True if the directory above `path` lists it, as the walk saw it. True of the top."""
         if path == self._walked.top:
             return True
         parent, name = os.path.split(path)
@@ -104,7 +105,7 @@ class _Comparison:
 
     def _add(self, entry: Entry) -> None:
         is_directory = entry.type == DIRECTORY
-        if not self._scope.owns(entry.path, is_directory):
+        if not self._scope.owns(entry.path):
             return
         if self._scope.agrees(entry.path, is_directory):
             self._delta.created[entry.path] = entry
@@ -121,7 +122,7 @@ class _Comparison:
 
     def _remove(self, entry: Entry) -> None:
         is_directory = entry.type == DIRECTORY
-        if not self._scope.owns(entry.path, is_directory):
+        if not self._scope.owns(entry.path):
             return
         if self._scope.agrees(entry.path, is_directory):
             self._delta.deleted[entry.path] = entry
@@ -130,24 +131,22 @@ class _Comparison:
 
     def _remove_below(self, top: str) -> None:
         for path, directory in directories_below(self._snapshot, top):
-            if not self._scope.owns(path, True):
+            if not self._scope.owns(path):
                 continue
             self._delta.gone.add(path)
             for entry in entries_of(path, directory):
                 is_directory = entry.type == DIRECTORY
-                if self._scope.owns(entry.path, is_directory) and self._scope.agrees(
-                    entry.path, is_directory
-                ):
+                if self._scope.owns(entry.path) and self._scope.agrees(entry.path, is_directory):
                     self._delta.deleted[entry.path] = entry
 
 
 def _project(entry: Entry) -> tuple[str, int, int]:
-    """What a difference is measured by (rule 4): changed means not equal, never newer."""
+    """The values that are compared: rule 4 (changed means not equal, never newer)."""
     return entry.type, entry.size, entry.mtime
 
 
-def keep_entries(delta: Delta, snapshot: Snapshot, paths: set[str]) -> None:
-    """Undo in `delta` what it says of `paths`: their last known rows and listings stay.
+def keep_entries(delta: Delta, snapshot: Snapshot, paths: AbstractSet[str]) -> None:
+    """Take `paths` out of `delta`: their last known rows and listings stay.
 
     Used for deletions that are held back (rule 2) and for files that are still growing (rule 10).
     """
@@ -170,8 +169,8 @@ def keep_entries(delta: Delta, snapshot: Snapshot, paths: set[str]) -> None:
                 delta.directories[path] = left
 
 
-def _keep_folder(path: str, old: Directory, kept: set[str]) -> Directory:
-    """A folder that is kept although it is gone, without what has moved out of it."""
+def _keep_folder(path: str, old: Directory, kept: AbstractSet[str]) -> Directory:
+    """A folder that is kept although it is gone, without the entries that moved out of it."""
     rows = [row for row in old.listing.rows() if join(path, row.name) in kept]
     names = {row.name for row in rows}
     targets = [pair for pair in old.listing.targets if pair[0] in names]

@@ -1,4 +1,4 @@
-"""Files that grow in scan after scan are reported when they rest (design rule 10). Pure."""
+"""Report files that grow in scan after scan when they rest (rule 10). Pure."""
 
 from __future__ import annotations
 
@@ -7,10 +7,13 @@ from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
+from scanner.comfyui.downloads import Signs
 from scanner.core.memory import Unsettled
-from scanner.core.paths import join
-from scanner.core.snapshot import FILE, FILE_LINK, Directory
+from scanner.core.paths import is_below, join
+from scanner.core.snapshot import FILE, FILE_LINK, Directory, Snapshot
 from scanner.diff.compare import Delta
+from scanner.diff.moves import Moves
+from scanner.walk.zone_scan import Collected
 
 
 class Growth(NamedTuple):
@@ -19,6 +22,36 @@ class Growth(NamedTuple):
 
     growing: frozenset[str]
     unsettled: dict[str, Unsettled]
+
+
+def settle_growth(
+    delta: Delta,
+    moves: Moves,
+    before: Mapping[str, Unsettled],
+    snapshot: Snapshot,
+    collected: Collected,
+    every: int,
+) -> Growth:
+    """Files that are still growing, given the moves of a scan: see `find_growing`."""
+
+    def listed_now(folder: str) -> Directory | None:
+        last = None if folder in delta.gone else snapshot.get(folder)
+        return delta.directories.get(folder, last)
+
+    moved = {move.target.path for move in moves.files}
+    for move in moves.directories:
+        # Their line is the folder's, and it says what they are now.
+        moved.update(path for path in delta.modified if is_below(path, move.target.path))
+    return find_growing(
+        delta,
+        before,
+        unfinished=Signs(listed_now),
+        was_unfinished=Signs(snapshot.get),
+        moved=moved,
+        was_walked=collected.was_walked,
+        now=collected.moment.wall,
+        every=every,
+    )
 
 
 def find_growing(
@@ -32,7 +65,7 @@ def find_growing(
     now: int,
     every: int,
 ) -> Growth:
-    """Tell growth from single changes.
+    """Distinguish growth from single changes.
 
     A file that changed in the last scan and is larger again is still growing: it keeps the size
     and mtime last reported, until it rests or `every` nanoseconds have passed since its last line.
@@ -70,7 +103,7 @@ def find_growing(
                 unsettled[path] = Unsettled(new.size, new.mtime, seen.reported)
                 continue
             if path not in unfinished and (new.size, new.mtime) == (seen.size, seen.mtime):
-                continue  # at rest, and told with what it has become
+                continue  # at rest, and reported as it is now
         unsettled[path] = Unsettled(new.size, new.mtime, now)
     for path, entry in delta.created.items():
         if entry.type in (FILE, FILE_LINK):

@@ -1,21 +1,25 @@
-"""Deletions that look like a lost mount are held back (design rule 2). Pure."""
+"""Deletions that look like a lost mount are held back (rule 2). Pure.
+
+A hold lives through three questions. `is_due`: may the hold be lifted now? `suspicious`: which of
+the deletions that no hold covers look like a lost mount? `covering`: which hold keeps them?
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from scanner.core.changes import Change
 from scanner.core.memory import LOSS, Hold
 from scanner.core.paths import is_below
+from scanner.core.snapshot import FILE, TYPE_NAMES
 from scanner.walk.health import Moment
-
-MOUNT = "mount"
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """When a loss is held: more than `fraction` of at least `files` files, or all of them."""
+    """A loss is held if it takes more than `fraction` (0 to 1) of at least `files` files, or all
+    of them."""
 
     fraction: float
     files: int
@@ -23,10 +27,11 @@ class Limits:
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """What one walk of a root did not find any more.
+    """Deletions that one walk of a zone found.
 
-    `known` is how many files the snapshot held; `lists_empty` whether the root's folder now lists
-    nothing; `needs_accept` whether only a person may believe an empty one (a remote root).
+    `root` is the zone's id. `known` counts the files that the snapshot held there. `lists_empty` is
+    True if the zone's folder now lists nothing. `needs_accept` is True if only a person may confirm
+    that the zone is empty (a remote root).
     """
 
     root: str
@@ -35,13 +40,13 @@ class Loss:
     lists_empty: bool
     needs_accept: bool = False
     folders: frozenset[str] = frozenset()
-    """Folders that lost as much by themselves: looked at on remote mounts, where a server may lose
-    a part of what it serves."""
+    """Folders that lost as much by themselves. They count on remote mounts only, where a server may
+    lose a part of its files."""
 
 
 @dataclass(frozen=True, slots=True)
 class FolderLoss:
-    """What one folder that is still listed held below it, and does not any more: files."""
+    """Files below one folder that is still listed: how many were `known`, how many are `lost`."""
 
     path: str
     known: int
@@ -50,7 +55,7 @@ class FolderLoss:
 
 
 def alarming_folders(losses: Iterable[FolderLoss], limits: Limits) -> frozenset[str]:
-    """Folders that lost more than half of at least 20 files, or held files and list nothing."""
+    """Folders that lost more than the limits allow, or held files and now list nothing."""
     return frozenset(
         loss.path
         for loss in losses
@@ -62,8 +67,8 @@ def alarming_folders(losses: Iterable[FolderLoss], limits: Limits) -> frozenset[
 class Verdict:
     """Paths whose deletion is kept back, and the hold that keeps them."""
 
-    held: frozenset[str]
-    hold: Hold | None
+    held: frozenset[str] = frozenset()
+    hold: Hold | None = None
 
 
 def hold_back(
@@ -73,47 +78,86 @@ def hold_back(
     moment: Moment,
     accepted: frozenset[str] = frozenset(),
 ) -> Verdict:
-    """Decide which deletions of a healthy root are believed (rule 2). Pure.
+    """Decide which deletions of a healthy zone are confirmed, and which are kept back.
 
-    A hold is lifted by the next walk at least one interval after it began: what is still gone
-    then is believed, what came back is forgotten, and what went since is judged by itself.
+    A hold is lifted by the next walk at least one interval after it began. That walk confirms what
+    is still gone, forgets what came back, and judges by itself what went since. `accepted` are
+    paths whose deletion a person confirmed.
     """
-    waiting = [change for change in loss.deletions if change.path not in accepted]
-    if hold is not None and _is_due(hold, moment):
-        waiting = [change for change in waiting if change.path not in hold.paths]
-        hold = None
-    if not waiting:
-        return Verdict(frozenset(), None)
-    files = [change for change in waiting if change.type == "file"]
-    paths = frozenset(change.path for change in waiting)
-    if hold is None or hold.paths.isdisjoint(paths):
-        believed = sum(change.type == "file" for change in loss.deletions) - len(files)
-        known = loss.known - believed
-        if not files:
-            return Verdict(frozenset(), None)
-        if not _is_alarming(len(files), known, loss.lists_empty, limits):
-            waiting = [change for change in waiting if _lies_in(change.path, loss.folders)]
-            files = [change for change in files if _lies_in(change.path, loss.folders)]
-            paths = frozenset(change.path for change in waiting)
-            if not files:
-                return Verdict(frozenset(), None)
-        hold = Hold(
-            loss.root,
-            LOSS,
-            moment.wall,
-            moment.monotonic,
-            paths,
-            0,
-            0,
-            loss.needs_accept and loss.lists_empty,
-        )
-    hold = replace(
+    confirmed = accepted
+    if hold is not None and is_due(hold, moment):
+        confirmed, hold = accepted | hold.paths, None
+    if hold is not None and hold.paths.isdisjoint(paths_of(loss.deletions) - confirmed):
+        hold = None  # all that it held came back, or was accepted
+    waiting = {change.path: change for change in loss.deletions if change.path not in confirmed}
+    paths = frozenset(waiting) if hold is not None else suspicious(loss, limits, confirmed)
+    if not paths:
+        return Verdict()
+    held = [waiting[path] for path in paths]
+    return Verdict(paths, covering(held, hold or _new_hold(loss, paths, moment)))
+
+
+def is_due(hold: Hold, moment: Moment) -> bool:
+    """True if a walk at `moment` lifts `hold`: one interval has passed, and no person is needed.
+
+    The wall clock counts only if another process began the hold.
+    """
+    if hold.needs_accept:
+        return False
+    if hold.started is not None:
+        return moment.monotonic - hold.started >= moment.interval
+    return abs(moment.wall - hold.since) >= moment.interval * 1e9
+
+
+def suspicious(
+    loss: Loss, limits: Limits, confirmed: Collection[str] = frozenset()
+) -> frozenset[str]:
+    """Paths of the deletions that look like a lost mount; empty if no file is among them.
+
+    These are all of them if the zone lost too much, else those in folders that did. Deletions in
+    `confirmed` do not count, neither as lost nor as known before.
+    """
+    waiting = [change for change in loss.deletions if change.path not in confirmed]
+    lost = _count_files(waiting)
+    if not lost:
+        return frozenset()
+    known = loss.known - (_count_files(loss.deletions) - lost)
+    if not _is_alarming(lost, known, loss.lists_empty, limits):
+        waiting = [change for change in waiting if _lies_in(change.path, loss.folders)]
+    return paths_of(waiting) if _count_files(waiting) else frozenset()
+
+
+def covering(deletions: Collection[Change], hold: Hold) -> Hold:
+    """`hold` as it is while it keeps back `deletions`.
+
+    It counts their files and bytes. Its paths are those that are still gone: a deletion that came
+    later is kept back too, but is not part of what the end of the hold confirms.
+    """
+    files = [change for change in deletions if _is_file(change)]
+    return replace(
         hold,
-        paths=hold.paths & paths,
+        paths=hold.paths & paths_of(deletions),
         files=len(files),
         bytes=sum(change.size for change in files),
     )
-    return Verdict(paths, hold)
+
+
+def paths_of(deletions: Iterable[Change]) -> frozenset[str]:
+    """Their paths."""
+    return frozenset(change.path for change in deletions)
+
+
+def _new_hold(loss: Loss, paths: frozenset[str], moment: Moment) -> Hold:
+    needs_accept = loss.needs_accept and loss.lists_empty
+    return Hold(loss.root, LOSS, moment.wall, moment.monotonic, paths, 0, 0, needs_accept)
+
+
+def _is_file(change: Change) -> bool:
+    return change.type == TYPE_NAMES[FILE]
+
+
+def _count_files(deletions: Iterable[Change]) -> int:
+    return sum(_is_file(change) for change in deletions)
 
 
 def _lies_in(path: str, folders: frozenset[str]) -> bool:
@@ -124,11 +168,3 @@ def _is_alarming(lost: int, known: int, lists_empty: bool, limits: Limits) -> bo
     if lists_empty:
         return True
     return known >= limits.files and lost > limits.fraction * known
-
-
-def _is_due(hold: Hold, moment: Moment) -> bool:
-    if hold.needs_accept:
-        return False
-    if hold.started is not None:
-        return moment.monotonic - hold.started >= moment.interval
-    return abs(moment.wall - hold.since) >= moment.interval * 1e9

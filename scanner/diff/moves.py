@@ -1,9 +1,9 @@
-"""Which deletions and creations are one file or directory that moved: pure but for one question.
+"""Find deletions and creations that are one file or directory that moved. Pure, with one question.
 
-A move is the same content, proven (design rule 6): by equal inode, size and mtime where inodes
-are stable, else by equal size and fingerprint. Only a download is believed to be itself though it
-has grown. Fingerprints that are not known yet are asked for
-through a function, only of files whose size equals that of something gone.
+Rule 6 (a move is the same content, proven): equal inode, size and mtime prove it if inodes are
+stable, otherwise equal size and fingerprint. Only a download may have grown on the way. A function
+is asked for fingerprints that are not known yet, only those of files whose size equals that of a
+file that is gone.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Move(NamedTuple):
 
 @dataclass
 class Moves:
-    """What moved. A file that moved with its directory is in neither list."""
+    """Everything that moved. A file that moved with its directory is in neither list."""
 
     files: list[Move] = field(default_factory=list)
     directories: list[Move] = field(default_factory=list)
@@ -51,7 +51,7 @@ class Moves:
 
 @dataclass(frozen=True)
 class Window:
-    """What earlier scans of the last `move_window` reported, and has found no partner yet."""
+    """Entries that earlier scans of the last `move_window` reported, still without a partner."""
 
     gone: Mapping[str, Entry] = field(default_factory=dict)
     arrived: Mapping[str, Entry] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class Window:
 
 
 def find_moves(delta: Delta, window: Window, ask: AskFingerprints) -> Moves:
-    """Pair what is gone with what arrived, one to one, directories first."""
+    """Pair entries that are gone with entries that arrived, one to one, directories first."""
     return _Pairing(delta, window, ask).run()
 
 
@@ -116,7 +116,7 @@ class _Pairing:
             self._settle_below(source_path, target_path, moved, arrived)
 
     def _moved_with_parent(self, path: str, moved: Mapping[str, str]) -> bool:
-        """Whether a directory went where the nearest moved directory above it would put it."""
+        """True if a directory went where the nearest moved directory above it would put it."""
         above = nearest_above(path, moved)
         return above is not None and moved[above] + path[len(above) :] in self._new_directories
 

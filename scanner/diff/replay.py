@@ -1,4 +1,4 @@
-"""What a list of changes makes of what was there before (design rule 7). Pure."""
+"""Apply a list of changes to an old projection (rule 7). Pure."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from scanner.core.snapshot import (
 )
 
 Projection = dict[str, tuple[str, int, int]]
-"""What `snapshot.project` gives: absolute path -> (type, size in bytes, mtime in nanoseconds)."""
+"""As `snapshot.project` gives it: absolute path -> (type, size in bytes, mtime in nanoseconds)."""
 
 
 def replay(
@@ -74,7 +74,7 @@ def _replay_scan(
 
 
 def moves_a_tree(line: Mapping[str, Any]) -> bool:
-    """Whether a `moved` line stands for everything below its path.
+    """True if a `moved` line stands for everything below its path.
 
     So does that of a directory, and of a link to one, which is told from other links by `files`.
     """

@@ -37,7 +37,7 @@ class Digest(Protocol):
 
 
 class Piece(NamedTuple):
-    """What one piece came to. `size` in bytes and `mtime` in nanoseconds: what the file was."""
+    """The result of one piece. `size` in bytes and `mtime` in nanoseconds are those of the file."""
 
     read: int
     """Bytes read by this piece."""
@@ -46,9 +46,9 @@ class Piece(NamedTuple):
     size: int
     mtime: int
     digests: dict[str, bytes] | None
-    """By algorithm, when all of the file was read; None before that."""
+    """By algorithm, once all of the file was read; None before that."""
     has_changed: bool = False
-    """Whether the file is not what it was when it was begun: nothing of it is of use."""
+    """True if the file has changed since its first piece: nothing of it is of use."""
 
 
 class _Job:
@@ -69,10 +69,10 @@ _LOCK = threading.Lock()
 def hash_piece(
     files: FileSystem, path: str, job: int, algorithms: tuple[str, ...], most: int, seconds: float
 ) -> Piece:
-    """Hash on, for up to `seconds` and `most` bytes, at least one block.
+    """Hash the next piece of a file: up to `most` bytes and `seconds`, at least one block.
 
-    `job` tells one reading of `path` from another. The file is stat-ed before its first byte and
-    after each piece: where size or mtime differ, `has_changed`. Raises OSError.
+    `job` distinguishes readings of the same `path`. The file is stat-ed before its first byte and
+    after each piece; if size or mtime differ, the piece says `has_changed`. Raises OSError.
     """
     key = (path, job)
     with _LOCK:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 class Stat(NamedTuple):
-    """What a path leads to. `size` in bytes, `mtime` in nanoseconds."""
+    """The stat of a path, links followed. `size` in bytes, `mtime` in nanoseconds."""
 
     is_directory: bool
     size: int
@@ -45,7 +45,7 @@ class Stat(NamedTuple):
 
 
 class FileSystem(Protocol):
-    """What the program needs of a disk. Every call may raise OSError."""
+    """The calls on disks and clocks that the program makes. Every call may raise OSError."""
 
     def list_directory(
         self, path: str, skip: frozenset[str], mount_points: frozenset[str]
@@ -59,7 +59,7 @@ class FileSystem(Protocol):
         ...
 
     def stat(self, path: str) -> Stat:
-        """Stat of what `path` leads to, links followed."""
+        """The stat of `path`, links followed."""
         ...
 
     def open(self, path: str) -> BinaryIO:
@@ -138,7 +138,7 @@ class DiskFileSystem:
             del self._under_way[thread]
 
     def _leads_away(self, path: str, text: str) -> bool:
-        """Whether the link at `path` leads to another mount."""
+        """True if the link at `path` leads to another mount."""
         if time.monotonic() - self._mounts_read > MOUNTS_FRESH:
             self._mounts, self._mounts_read = read_mounts(), time.monotonic()
         # Through links to links as well: the last one of a chain may be the one that hangs.

@@ -1,4 +1,4 @@
-"""Where symbolic links lead, resolved without touching a remote mount (design rule 3)."""
+"""Following symbolic links without touching a remote mount (rule 3, a hang stops nothing)."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from scanner.disk.mounts import Mount, mount_of
 
 
 def leads_away(path: str, text: str, mounts: Sequence[Mount]) -> bool:
-    """Whether a link at `path` with `text` leads to another mount, by the paths' words alone: that
-    one may hang, or be unmounted, and is guarded by itself."""
+    """True if a link at `path` with `text` leads to another mount, by the paths' words alone. That
+    mount may hang, or be unmounted, and is guarded separately."""
     return mount_of(link_target(path, text), mounts) != mount_of(path, mounts)
 
 
 def link_target(path: str, text: str) -> str:
-    """Where a link at `path` with `text` leads, by the words alone."""
+    """The target of a link at `path` with `text`, by the words alone."""
     return os.path.normpath(os.path.join(os.path.dirname(path), text))
 
 
@@ -27,7 +27,7 @@ def is_proven_broken(
     list_names: Callable[[str], list[str]] = os.listdir,
     read_link: Callable[[str], str] = os.readlink,
 ) -> bool:
-    """Whether a link's target is known to be absent rather than out of reach.
+    """True if a link's target is known to be absent rather than out of reach.
 
     A link into an unmounted share fails with ENOENT like a truly broken one. It is broken only
     if the folder that should hold the target lists something, and not the target; or if the link
@@ -53,8 +53,8 @@ def is_proven_broken(
 def leads_to(
     path: str, mounts: Iterable[Mount], read_link: Callable[[str], str] = os.readlink
 ) -> str:
-    """Where absolute `path` leads, links on local mounts followed. The first folder that is not on
-    a local mount ends it, before it is touched: what lies below is for that mount's worker."""
+    """The target of absolute `path`, links on local mounts followed. The first folder that is not
+    on a local mount ends the search before it is touched: the rest is for that mount's worker."""
     mounts = list(mounts)
     if mount_of(path, mounts).is_remote:
         return path

@@ -1,6 +1,6 @@
 """Tables of file-system types: locality, inode stability, mtime granularity, attribute caches.
 
-Each number has its source beside it. `scanner.disk.mounts.Mount` looks them up.
+Each number has its source next to it. `scanner.disk.mounts.Mount` looks them up.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ STALE_DIRECTORY_TYPES = FAT_TYPES | frozenset(
         "fuse.blobfuse2",
     )
 )
-"""Types whose directory mtimes are never trusted (design rule 5)."""
+"""Types whose directory mtimes are never trusted (rule 5)."""
 
 DIRECTORY_MTIME_TYPES = frozenset(
     ("ext2", "ext3", "ext4", "xfs", "btrfs", "zfs", "f2fs", "apfs", "hfs", "ntfs", "ntfs3",
@@ -82,7 +82,7 @@ _NANOSECOND = 1e-9
 _FILETIME = 1e-7
 
 GRANULARITIES = {
-    # FAT counts modification times in steps of two seconds. exFAT keeps 10 ms beside them, but not
+    # FAT counts modification times in steps of two seconds. exFAT also keeps 10 ms, but not
     # all drivers write these.
     "vfat": 2.0,
     "msdos": 2.0,

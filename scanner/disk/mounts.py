@@ -1,4 +1,4 @@
-"""What file system a path lives on, read from the mount table without touching any mount."""
+"""The mount that a path lives on, by the mount table, without touching any mount."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from typing import Literal, NamedTuple
 
+from scanner.core.paths import is_below
 from scanner.disk.mount_types import (
     ATTRIBUTE_CACHES,
     DIRECTORY_MTIME_TYPES,
@@ -24,11 +25,11 @@ from scanner.disk.mount_types import (
 )
 
 Locality = Literal["disk", "network", "host", "unknown"]
-"""Where files are: on a disk of this computer, on another computer, on the computer that this
-system runs on (WSL, a virtual machine), or who knows."""
+"""The location of files: on a disk of this computer, on the network, on the computer that this
+system runs on (WSL, a virtual machine), or unknown."""
 
 Events = Literal["all", "own", "unknown"]
-"""Which changes file events (inotify and its kin) tell of: all, or only those made here."""
+"""The changes that file events (inotify and its kin) report: all, or only those made here."""
 
 
 class Mount(NamedTuple):
@@ -46,7 +47,8 @@ class Mount(NamedTuple):
 
     @property
     def identity(self) -> str:
-        """What must not change behind a root's back (rule 2): type, source and path within it.
+        """The identity of the mount, which must not change unnoticed (rule 2): type, source and
+        path within the source.
 
         Never st_dev: it changes over reboots and reconnections.
         """
@@ -59,7 +61,7 @@ class Mount(NamedTuple):
 
     @property
     def locality(self) -> Locality:
-        """Where its files are. A disk may still be `is_remote`, where its driver may hang."""
+        """The location of its files. A disk may still be `is_remote`, if its driver may hang."""
         type_ = self.type.lower()
         if type_ in LOCAL_TYPES or type_ in DISK_TYPES:
             return "disk"
@@ -69,7 +71,7 @@ class Mount(NamedTuple):
 
     @property
     def events(self) -> Events:
-        """Which changes file events would tell of, if this program waited for them.
+        """The changes that file events would report, if this program waited for them.
 
         inotify reports what goes through this computer's kernel: nothing that a server, the host
         of a virtual machine, Windows around WSL or the branches below a union change by themselves.
@@ -80,22 +82,22 @@ class Mount(NamedTuple):
 
     @property
     def moves_directory_mtimes(self) -> bool:
-        """Whether a directory's mtime is known to move with every change of its names."""
+        """True if a directory's mtime is known to move with every change of its names."""
         return self.type.lower() in DIRECTORY_MTIME_TYPES
 
     @property
     def never_moves_directory_mtimes(self) -> bool:
-        """Whether a directory's mtime is known to stay behind (FAT, unions, object stores)."""
+        """True if a directory's mtime is known to stay behind (FAT, unions, object stores)."""
         return self.type.lower() in STALE_DIRECTORY_TYPES
 
     @property
     def known_granularity(self) -> float | None:
-        """Steps of its mtimes, seconds; None where the type does not tell."""
+        """Its mtime granularity in seconds; None if the type does not say."""
         return GRANULARITIES.get(self.type.lower())
 
     @property
     def granularity(self) -> float:
-        """Steps of its mtimes, seconds; 0 where the type does not tell."""
+        """Its mtime granularity in seconds; 0 if the type does not say."""
         return self.known_granularity or 0.0
 
     @property
@@ -117,13 +119,13 @@ class Mount(NamedTuple):
             for name, _, value in [option.partition("=")]
             if value.isdigit()
         }
-        # What the table does not show has its default: acregmax=5 alone leaves acdirmax at 60.
+        # An option that the table does not show has its default: acregmax=5 leaves acdirmax at 60.
         both = given.get("actimeo", default)
         return max(given.get("acregmax", both), given.get("acdirmax", both))
 
     @property
     def has_stable_inodes(self) -> bool:
-        """Whether an inode number names the same file for as long as the file exists."""
+        """True if an inode number names the same file for as long as the file exists."""
         return self.type.lower() in STABLE_INODE_TYPES
 
     @property
@@ -133,7 +135,7 @@ class Mount(NamedTuple):
 
     @property
     def is_windows_drive(self) -> bool:
-        """Whether it is a drive of Windows, seen from WSL."""
+        """True for a drive of Windows, seen from WSL."""
         return self.type.lower() == "drvfs" or "drvfs" in self.options
 
 
@@ -141,30 +143,33 @@ UNKNOWN = Mount("", "unknown", "")
 
 
 def read_mounts() -> list[Mount]:
-    """The mount table; empty where the platform gives none."""
+    """The mount table; empty if the platform gives none."""
     try:
-        with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
-            return [mount for line in table if (mount := _parse_mountinfo(line))]
+        with open("/proc/self/mountinfo", "rb") as table:
+            # Only a newline ends a line: a carriage return in a name stands there as it is.
+            lines = table.read().split(b"\n")
+        return [mount for line in lines if (mount := _parse_mountinfo(line))]
     except OSError:
         return _read_with_psutil()
 
 
-def _parse_mountinfo(line: str) -> Mount | None:
+def _parse_mountinfo(line: bytes) -> Mount | None:
     """One line of Linux's mountinfo (proc(5)): ... root point options [tags] - type source ..."""
-    before, dash, after = line.partition(" - ")
-    left, right = before.split(" "), after.split(" ")
+    before, dash, after = line.partition(b" - ")
+    left = [_decoded(field) for field in before.split(b" ")]
+    right = [_decoded(field) for field in after.split(b" ")]
     if not dash or len(left) < 5 or len(right) < 2:
         return None
     options = ",".join((left[5] if len(left) > 5 else "", *right[2:3]))
-    type_, source = right[0], _unescape(right[1])
+    type_, source = right[:2]
     if type_ == "fuse" and source.startswith(("http://", "https://")):
         type_ = "davfs"  # what davfs2 is to mount(8), the kernel does not know
-    return Mount(_unescape(left[4]), type_, source, _unescape(left[3]), options)
+    return Mount(left[4], type_, source, left[3], options)
 
 
-def _unescape(text: str) -> str:
-    """Undo the octal escapes of the mount table."""
-    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), text)
+def _decoded(field: bytes) -> str:
+    """A field of the mount table without its octal escapes, decoded as every path is."""
+    return os.fsdecode(re.sub(rb"\\([0-7]{3})", lambda escape: bytes([int(escape[1], 8)]), field))
 
 
 def _read_with_psutil() -> list[Mount]:
@@ -192,10 +197,7 @@ def mount_of(path: str, mounts: Iterable[Mount]) -> Mount:
     best = UNKNOWN
     path = os.path.normcase(path)
     for mount in mounts:
-        point = os.path.normcase(mount.point)
-        if len(point) >= len(best.point) and (
-            path == point or path.startswith(point if point.endswith(os.sep) else point + os.sep)
-        ):
+        if len(mount.point) >= len(best.point) and is_below(path, os.path.normcase(mount.point)):
             best = mount
     return best
 

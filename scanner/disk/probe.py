@@ -1,4 +1,4 @@
-"""What a file of our own does to its folder: the only writing below a scanned folder.
+"""Probing a folder with a small file: the only writing below a scanned folder.
 
 Only `doctor --probe` asks for it. The file bears a hidden name, holds a few bytes, exists for two
 seconds, and is removed in any case: after errors, and when the process that asked has gone.
@@ -25,22 +25,22 @@ REST = 2.0
 
 
 class Observed(NamedTuple):
-    """What happened. Times in nanoseconds as the folder's file system gave them."""
+    """The effects of a file. Times in nanoseconds as the folder's file system gave them."""
 
     mtimes: tuple[int, ...]
     """The file's after each writing."""
     clock_offset: float
     """Seconds by which the clock that set them is ahead of ours."""
     is_listed: bool
-    """Whether the folder's listing showed the file."""
+    """True if the folder's listing showed the file."""
     creation_moved: bool | None
-    """Whether creating it moved the folder's mtime; None where that had moved just before."""
+    """True if creating it moved the folder's mtime; None if that had moved just before."""
     removal_moved: bool
-    """Whether removing it did."""
+    """True if removing it moved the folder's mtime."""
 
 
 def observe(files: FileSystem, folder: str, name: str) -> Observed:
-    """Make the file `name` in `folder`, watch, and remove it. Raises OSError."""
+    """Make the file `name` in `folder`, observe the effects, and remove it. Raises OSError."""
     path = os.path.join(folder, name)
     before = files.stat(folder).mtime
     started = files.now()

@@ -1,7 +1,7 @@
-"""A look at a file or folder of ComfyUI's own that cannot hang the program (design rule 3).
+"""Reading a small file or looking at a folder without hanging the program (rule 3).
 
-Where it lies on a remote mount, a short-lived process looks, and is left behind if it gets no
-answer: waiting for it would be waiting for the mount.
+For a path on a remote mount a short-lived process reads. It is left behind if it gets no answer,
+since waiting for it would be waiting for the mount.
 """
 
 from __future__ import annotations
@@ -12,11 +12,12 @@ import sys
 from contextlib import suppress
 from typing import NamedTuple
 
+from scanner.disk.child import start_child
 from scanner.disk.links import leads_to
 from scanner.disk.mounts import mount_of, read_mounts
 
 LIMIT = 5.0
-"""Seconds that a remote mount has to answer before we go on without."""
+"""Seconds that a remote mount has to answer before the caller goes on without it."""
 
 FILE = "file"
 
@@ -28,7 +29,7 @@ SILENT = "silent"
 
 
 class ReadResult(NamedTuple):
-    """What stands at a path: `content` of a file, else empty; `error` where it cannot be read."""
+    """The kind of a path and the `content` of a file; `error` says why a file cannot be read."""
 
     kind: str
     content: bytes = b""
@@ -36,21 +37,13 @@ class ReadResult(NamedTuple):
 
 
 def read_with_timeout(path: str) -> ReadResult:
-    """What is at `path`, links followed. SILENT where its mount does not answer in time."""
+    """Read `path`, links followed. The kind is SILENT if its mount does not answer in time."""
     mounts = read_mounts()
     if not mount_of(leads_to(path, mounts), mounts).is_remote:
         return read_now(path)
-    child = subprocess.Popen(
-        [sys.executable, "-c", _LOOK, path],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        cwd=os.path.abspath(os.sep),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (_PACKAGE, *_known())))},
-        start_new_session=True,
-    )
+    child = start_child(_LOOK, path)
     try:
-        told, _ = child.communicate(timeout=LIMIT)
+        output, _ = child.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
         with suppress(OSError):
             child.kill()
@@ -58,7 +51,7 @@ def read_with_timeout(path: str) -> ReadResult:
         child.stdout.close()
         child.returncode = -1  # not waited for: it ends when its call returns
         return ReadResult(SILENT)
-    kind, _, rest = told.partition(b"\n")
+    kind, _, rest = output.partition(b"\n")
     error, _, content = rest.partition(b"\n")
     if not kind:
         return ReadResult(SILENT)
@@ -79,16 +72,10 @@ def read_now(path: str) -> ReadResult:
 
 
 def main(path: str) -> None:
-    """Look, and tell it on stdout: kind, error and content, the first two a line each."""
+    """Read `path` and write to stdout: kind, error and content, the first two a line each."""
     seen = read_now(path)
     sys.stdout.buffer.write(b"\n".join((seen.kind.encode(), seen.error.encode(), seen.content)))
     sys.stdout.buffer.flush()
 
 
 _LOOK = "import sys; from scanner.disk.read_with_timeout import main; main(sys.argv[1])"
-
-_PACKAGE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
-
-def _known() -> list[str]:
-    return [os.environ["PYTHONPATH"]] if os.environ.get("PYTHONPATH") else []

@@ -1,4 +1,4 @@
-"""Whether directory mtimes on a mount can be relied on: by type, or earned (design rule 5)."""
+"""Trust in the directory mtimes of a mount: by type, or earned (rule 5)."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOST = "lost"
 
 
 def trust_state(mount: Mount, trust: Trust) -> str:
-    """What directory mtimes on `mount` are worth, in one of the words above."""
+    """The trust in directory mtimes on `mount`, as one of the words above."""
     if mount.never_moves_directory_mtimes:
         return NEVER
     if trust.is_lost:
@@ -36,28 +36,28 @@ PROOFS_WANTED = 3
 
 @dataclass
 class Trust:
-    """What is known of directory mtimes on one mount: kept over restarts by mount identity."""
+    """Evidence about directory mtimes on one mount, kept over restarts by mount identity."""
 
     proofs: int = 0
     """Changes seen that moved the mtime of their directory."""
     is_lost: bool = False
-    """One was seen that did not: never trusted again."""
+    """True once a change was seen that did not move it: the mount is never trusted again."""
 
     def is_earned(self, mount: Mount) -> bool:
-        """Whether mtimes of directories on `mount` may spare listings."""
+        """True if mtimes of directories on `mount` may spare listings."""
         if self.is_lost or mount.never_moves_directory_mtimes:
             return False
         return mount.moves_directory_mtimes or self.proofs >= PROOFS_WANTED
 
     def learn(self, mount: Mount, path: str, *, has_moved: bool) -> None:
-        """Note a change of the names in `path`, which was at rest, and what its mtime did."""
+        """Record whether a change of names in `path`, which was at rest, moved its mtime."""
         if has_moved:
             self.proofs += 1
         elif not self.is_lost:
             self.is_lost = True
             log.warning(
-                "%s changed and its time did not: folder times on %s (%s) are not trusted any more,"
-                " every folder is listed in every scan.",
+                "%s changed and its mtime did not: directory mtimes on %s (%s) are no longer"
+                " trusted, every folder is listed in every scan.",
                 path,
                 mount.point,
                 mount.type,

@@ -1,4 +1,4 @@
-"""Files that readers only ever see whole (design rule 10)."""
+"""Files that are replaced as a whole (rule 10, readers see a whole file)."""
 
 from __future__ import annotations
 
@@ -19,52 +19,54 @@ from scanner.errors import OutputError
 _BUFFER = 1 << 18
 
 _BY_KERNEL = 1 << 16
-"""Bytes from which on a copy is left to the kernel: below, two more system calls cost more."""
+"""Smallest copy that is left to the kernel: below, two more system calls cost more."""
 
 _PIECE = 1 << 20
 
 _LARGE = 1 << 24
-"""Bytes of a file whose freeing is worth a thread."""
+"""Smallest file whose blocks are freed by a separate thread, in bytes."""
 
 _SHARING_ERRORS = frozenset((5, 32, 33))
-"""Windows' access denied, sharing violation and lock violation: what os.replace meets while a
-reader, a virus scanner or the indexer holds the file."""
+"""Access denied, sharing violation and lock violation on Windows: os.replace raises them while
+a reader, a virus scanner or the indexer has the file open."""
 
 _RETRY_DELAYS = (0.05, 0.1, 0.2, 0.4, 0.5, 0.5)
-"""Seconds between tries, 1.75 in all: longer than a reader holds a file of some hundred MB open,
-shorter than the two seconds in which the program must end."""
+"""Seconds between attempts, 1.75 in total: longer than a reader keeps a file of some hundred MB
+open, shorter than the two seconds in which the program must end."""
 
 _NO_SYNC = frozenset(
     getattr(errno, name)
     for name in ("EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "ENOTTY", "EBADF")
     if hasattr(errno, name)
 )
-"""How file systems (9p, some FUSE and SMB ones) say that they have no fsync at all."""
+"""Errors of file systems without fsync (9p, some FUSE and SMB ones)."""
 
 _NO_COPY = frozenset(
     getattr(errno, name)
     for name in ("EXDEV", "EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EPERM", "EBADF")
     if hasattr(errno, name)
 )
-"""How kernels and file systems say that they cannot copy by themselves."""
+"""Errors of kernels and file systems that cannot copy by themselves."""
 
 
 class AtomicFile:
-    """A binary file that replaces `path` when the block ends, or leaves it as it was.
+    """A binary file that replaces `path` at the end of the block, or leaves it unchanged.
 
-    1. A hidden temporary file is made in the same folder, since a rename is atomic only there.
+    1. A hidden temporary file is created in the same folder, because only there a rename is atomic.
     2. `write` appends to it through a buffer.
-    3. At the end of the block it is flushed, forced to the disk, closed, and put in the place of
-       `path`; then the folder is forced to the disk, so that the new name survives a power cut.
-    4. If anything failed, the temporary file is deleted and `path` is untouched.
+    3. At the end of the block it is flushed, fsynced, closed, and renamed to `path`. Then the
+       folder is fsynced, so that the new name survives a power cut.
+    4. After any failure the temporary file is deleted and `path` is unchanged.
 
-    The mode of the file that is replaced is kept; a link is followed, so that it stays a link.
-    Raises OutputError, with the reason in one sentence, for every OSError of its own.
+    The mode of the replaced file is kept. A link is followed, so that it stays a link.
+    Every OSError is raised as OutputError, with the reason in one sentence.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, frees_later: bool = False) -> None:
-        """`frees_later`: a large file that is replaced is freed by a thread of its own. Not for
-        remote mounts, which do not let go of a file that is open, or do not let it be replaced."""
+        """`frees_later`: a separate thread frees the blocks of a large replaced file.
+
+        Not for remote mounts, which keep an open file or refuse to replace it.
+        """
         self.path = os.fspath(path)
         self._frees_later = frees_later
         self._target = _behind_link(self.path)
@@ -76,7 +78,7 @@ class AtomicFile:
         self._temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
-            # Not tempfile, whose 0600 would hide a new inventory from the programs that read it.
+            # Not tempfile: its mode 0600 would hide a new inventory from other programs.
             self._file = open(os.open(self._temporary, flags, 0o666), "wb", buffering=_BUFFER)
         except OSError as error:
             raise cannot("write", self.path, error) from error
@@ -88,7 +90,7 @@ class AtomicFile:
         return self
 
     def write(self, data: bytes) -> None:
-        """Append `data` to what will be the new content."""
+        """Append `data` to the new content."""
         assert self._file is not None, "write outside the block"
         try:
             self._file.write(data)
@@ -96,9 +98,9 @@ class AtomicFile:
             raise cannot("write", self.path, error) from error
 
     def copy(self, source: BinaryIO, start: int, length: int) -> None:
-        """Append `length` bytes of `source` from `start`; by the kernel alone where it can.
+        """Append `length` bytes of `source` from `start`; the kernel copies them if it can.
 
-        OutputError also where `source` ends before that.
+        Raises OutputError also if `source` is shorter.
         """
         assert self._file is not None, "copy outside the block"
         try:
@@ -139,7 +141,7 @@ class AtomicFile:
         self._file.flush()
         self._force(self._file.fileno())
         self._file.close()
-        replaced = _hold(self._target) if self._frees_later else None
+        replaced = _keep_open(self._target) if self._frees_later else None
         try:
             patiently(lambda: os.replace(self._temporary, self._target))
             self._force_folder(os.path.dirname(self._target))
@@ -154,9 +156,9 @@ class AtomicFile:
         sync_folder(folder)
 
     def _keep_mode(self) -> None:
-        """Give the temporary file the mode of the file that it will replace."""
+        """Give the temporary file the mode of the file that it replaces."""
         if sys.platform == "win32":
-            return  # The only bit there is read-only, and such a file cannot be replaced anyway.
+            return  # The only mode bit is read-only, and such a file cannot be replaced.
         assert self._file is not None
         try:
             mode = stat.S_IMODE(os.stat(self._target).st_mode)
@@ -165,12 +167,12 @@ class AtomicFile:
         try:
             os.fchmod(self._file.fileno(), mode)
         except PermissionError:
-            pass  # file systems without modes (FAT, some SMB mounts): there is none to keep
+            pass  # file systems without modes (FAT, some SMB mounts)
 
     def _discard(self) -> None:
-        # What is thrown away may fail to be flushed or deleted (the same full or lost disk that
-        # made the write fail): that first failure is the one to report, and remove_leftovers
-        # deletes the file at the next start.
+        # Closing or deleting may fail for the same reason as the write, such as a full disk. The
+        # first failure is the one to report, and remove_leftovers deletes the file at the next
+        # start.
         if self._file is not None:
             try:
                 self._file.close()
@@ -179,14 +181,14 @@ class AtomicFile:
         try:
             os.unlink(self._temporary)
         except OSError:
-            pass  # also where the replace was done and only what came after it failed
+            pass  # also after a rename, if only a later step failed
 
 
-def _hold(path: str) -> int | None:
-    """A descriptor of the file at `path`, where it is large and may be replaced while it is open.
+def _keep_open(path: str) -> int | None:
+    """A descriptor of the file at `path` if it is large and can be replaced while it is open.
 
-    Freeing some hundred MB takes a third of the time of writing them. While somebody holds the
-    file, replacing it frees nothing; that happens when the descriptor is closed.
+    Freeing some hundred MB takes a third of the time of writing them. Replacing an open file frees
+    nothing; its blocks are freed when the descriptor is closed.
     """
     if sys.platform == "win32":
         return None
@@ -195,13 +197,13 @@ def _hold(path: str) -> int | None:
             return None
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
-        return None  # none there yet, or not readable: it is freed at once
+        return None  # missing or not readable: its blocks are freed at once
 
 
 def _copy_range(source: int, target: int, start: int, length: int) -> int:
-    """Copy in the kernel, to where `target` stands, which moves on; how many bytes that did.
+    """Copy in the kernel to the present position of `target`. Returns the number of copied bytes.
 
-    Fewer, down to none, where the systems or the file systems do not have it.
+    That is less than `length`, or 0, if the system or a file system does not support it.
     """
     copied = 0
     if sys.platform == "linux":
@@ -218,7 +220,7 @@ def _copy_range(source: int, target: int, start: int, length: int) -> int:
 
 
 class VolatileFile(AtomicFile):
-    """The same for what may be lost in a power cut: whole for readers, not forced to the disk."""
+    """The same without fsync, for content that may be lost in a power cut."""
 
     def _force(self, descriptor: int) -> None:
         pass
@@ -228,31 +230,31 @@ class VolatileFile(AtomicFile):
 
 
 def remove_leftovers(path: str | os.PathLike[str]) -> int:
-    """Delete the temporary files of writers of `path` that crashed; how many were deleted.
+    """Delete the temporary files of crashed writers of `path`. Returns the number of deleted files.
 
-    To be called only where no other instance writes `path`.
+    Call it only if no other instance writes `path`.
     """
     folder, name = os.path.split(_behind_link(os.fspath(path)))
     pattern = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}\.tmp")
     removed = 0
     try:
-        found = [other for other in os.listdir(folder or os.curdir) if pattern.fullmatch(other)]
+        leftovers = [other for other in os.listdir(folder or os.curdir) if pattern.fullmatch(other)]
     except OSError:
-        return 0  # A folder that cannot be listed: the write that follows says why.
-    for other in found:
+        return 0  # The folder cannot be listed: the write that follows reports the reason.
+    for other in leftovers:
         try:
             os.unlink(os.path.join(folder, other))
             removed += 1
         except OSError:
-            pass  # a hidden file that cannot be deleted costs space and nothing else
+            pass  # a remaining hidden file costs only space
     return removed
 
 
 def sync_file(descriptor: int) -> None:
-    """Force what was written to an open file to the disk. OSError where that fails.
+    """Force the content of an open file to the disk. Raises OSError.
 
-    macOS keeps data in the drive's cache after fsync; F_FULLFSYNC there, where the file system
-    has it (network file systems do not).
+    macOS keeps data in the drive's cache after fsync, so F_FULLFSYNC is used there if the file
+    system has it (network file systems do not).
     """
     if sys.platform == "darwin":
         import fcntl
@@ -266,19 +268,19 @@ def sync_file(descriptor: int) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        # Where there is no fsync, nothing is safer than what was done; EIO and ENOSPC are real.
+        # Without fsync nothing more can be done. EIO and ENOSPC are real errors.
         if error.errno not in _NO_SYNC:
             raise
 
 
 def sync_folder(folder: str) -> None:
-    """Force the names in `folder` to the disk; nothing on Windows, where folders have no fsync."""
+    """Force the names in `folder` to the disk. On Windows folders have no fsync."""
     if sys.platform == "win32":
         return
     try:
         descriptor = os.open(folder or os.curdir, os.O_RDONLY)
     except PermissionError:
-        return  # A folder may be writable and not readable; its names then last as they may.
+        return  # A folder may be writable and not readable: no fsync is possible then.
     try:
         sync_file(descriptor)
     finally:
@@ -286,7 +288,7 @@ def sync_folder(folder: str) -> None:
 
 
 def patiently(action: Callable[[], None]) -> None:
-    """Do `action`, again for up to 1.75 s while another program on Windows holds the file."""
+    """Run `action`; on Windows retry for up to 1.75 s while another program has the file open."""
     for delay in _RETRY_DELAYS:
         try:
             action()
@@ -299,7 +301,7 @@ def patiently(action: Callable[[], None]) -> None:
 
 
 def cannot(verb: str, path: str, error: OSError) -> OutputError:
-    """The sentence for an output that the operating system refused."""
+    """The error for an output that the operating system refused."""
     reason = error.strerror or str(error) or type(error).__name__
     # A path may hold bytes that no terminal or log can encode.
     text = f"cannot {verb} {path}: {reason}"

@@ -1,4 +1,4 @@
-"""The files that this program writes, by name, and how it recognises them in a scanned folder."""
+"""The names of the files that this program writes, and their recognition in scanned folders."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Outputs:
 
     @property
     def folder(self) -> str:
-        """Where the inventory stands."""
+        """The folder of the inventory."""
         return os.path.dirname(self.inventory)
 
     def _beside(self, ending: str) -> str:
@@ -40,12 +40,12 @@ class Outputs:
 
     @property
     def status(self) -> str:
-        """The heartbeat."""
+        """The status file."""
         return self._beside(".status.json")
 
     @property
     def lock(self) -> str:
-        """Held by the one instance that may write."""
+        """The lock file, held by the only instance that may write."""
         return self._beside(".lock")
 
     @property
@@ -65,7 +65,7 @@ class Outputs:
 
     @cached_property
     def own_prefixes(self) -> frozenset[str]:
-        """How every name starts that `is_own` may be true of."""
+        """The beginnings of all names for which `is_own` can be True."""
         log_file = {os.path.basename(self.log_file)} if self.log_file else set()
         return frozenset((self._stem, "." + self._stem)) | log_file
 
@@ -74,16 +74,19 @@ class Outputs:
         return frozenset(map(os.path.realpath, (self.folder, self.state_folder)))
 
     def is_own(self, folder: str, name: str) -> bool:
-        """Whether `name` in `folder` is one of ours; links to our folder are seen through."""
+        """True if `name` in `folder` is one of these files, also through a link to their folder."""
         if self.log_file and os.path.join(folder, name) == self.log_file:
             return True
-        # The name is tested first: only then is the folder's real path worth a system call.
+        # The name is tested first: the real path of the folder costs a system call.
         return bool(self._own_name.fullmatch(name)) and os.path.realpath(folder) in self._folders
 
 
 def outputs_of(settings: Settings, files: FileSystem, cwd: str) -> Outputs:
-    """Where everything is written. The database moves to this machine's own disk where the
-    output lies on a remote mount: SQLite's locks cannot be relied on there."""
+    """The paths of all files to write.
+
+    If the output lies on a remote mount, the database moves to a local disk, because SQLite's
+    locks are not reliable on remote mounts.
+    """
     inventory = os.path.abspath(os.path.join(cwd, settings.output))
     folder = os.path.dirname(inventory)
     log_file = ""

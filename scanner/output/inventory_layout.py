@@ -1,7 +1,7 @@
-"""The order of folders in an inventory, kept between writes, so that unchanged parts are copied.
+"""The order of folders in an inventory, kept between writes so that unchanged parts are copied.
 
-The snapshot's directories are never changed, only replaced: a folder whose directory is the same
-object as before has the same lines.
+Directories of a snapshot are replaced and never modified. A folder with the same directory object
+as before therefore has the same lines.
 """
 
 from __future__ import annotations
@@ -35,29 +35,29 @@ class Folder:
     root: int
     """Index of its root in the view."""
     parent: Folder | None
-    """The folder among whose entries its own stand; None at the top."""
+    """The folder that contains it; None at the top."""
     position: int
-    """How many rows of the parent are written before its own."""
+    """Number of rows of the parent that are written before its own."""
     linked: bool
-    """Whether its path goes through a link to a directory."""
+    """True if its path goes through a link to a directory."""
     category: str
     children: list[Folder] = field(default_factory=list)
-    """In the order in which they are written."""
+    """Subfolders in the order of writing."""
     size: int = 0
     """Sum of the sizes of the files and links to files below it, bytes."""
     alias_of: str = ""
-    """Path of the directory that owns what is listed here (design rule 11)."""
+    """Path of the directory that owns these entries (rule 11, links as ComfyUI follows them)."""
     start: int = 0
-    """Where its text begins, in bytes after that of its parent's."""
+    """Byte offset of its text from the start of its parent's text."""
     length: int = UNWRITTEN
-    """Bytes of the text of all below it."""
+    """Bytes of the text of everything below it."""
     source: int = 0
-    """Where its text began in the file before this one, in bytes after the header."""
+    """Byte offset of its text in the previous file, from the end of the header."""
 
 
 @dataclass(slots=True)
 class Count:
-    """Entries without `alias_of`, and how many have one."""
+    """Counts of entries without `alias_of`, and of those with one (`aliases`)."""
 
     files: int = 0
     directories: int = 0
@@ -66,7 +66,7 @@ class Count:
     aliases: int = 0
 
     def add(self, letters: str, size: int, sign: int = 1) -> None:
-        """Count rows of a listing, `size` bytes in all; `sign` is -1 to take them away."""
+        """Count rows of a listing with `size` bytes in total; `sign` -1 subtracts them."""
         files = letters.count(FILE) + letters.count(FILE_LINK)
         directories = letters.count(DIRECTORY) + letters.count(DIRECTORY_LINK)
         self.files += sign * files
@@ -76,7 +76,7 @@ class Count:
 
 
 class Layout:
-    """The folders of a view in the order of the inventory, with what the header counts."""
+    """The folders of a view in the order of the inventory, and the counts for the header."""
 
     def __init__(self, view: InventoryView) -> None:
         self.folders: dict[str, Folder] = {}
@@ -84,7 +84,7 @@ class Layout:
         self._base = view.base
         self._roots = [root.root for root in view.roots]
         self._set_status(view.status)
-        self._noted = _noted(view)
+        self._annotated = _annotated(view)
         self._owners = _owners(view)
         self._inner = _inner(self._owners)
         self._inodes: set[int] = set()
@@ -98,13 +98,12 @@ class Layout:
     def _set_status(self, status: Mapping[str, str]) -> None:
         self._status = status
         self.with_status = frozenset(map(os.path.dirname, status))
-        """Folders with entries that have a word of their own."""
+        """Folders with entries that have a status."""
 
     def update(self, view: InventoryView) -> bool:
-        """Take over what differs in `view`: those folders are unwritten afterwards.
+        """Take over the differences in `view`. Folders that differ are unwritten afterwards.
 
-        False where so much or such things differ that a new layout has to be made; this one is
-        then of no use any more.
+        Returns False if the differences need a new layout; this one must not be used any more.
         """
         if (
             not self._is_plain
@@ -115,7 +114,7 @@ class Layout:
             return False
         renewed = self._renewed(view)
         self._set_status(view.status)
-        self._noted = _noted(view)
+        self._annotated = _annotated(view)
         old = [self.folders[path] for path in renewed if path in self.folders]
         for folder in old:
             self._forget(folder)
@@ -137,17 +136,17 @@ class Layout:
         return True
 
     def _renewed(self, view: InventoryView) -> set[str]:
-        """Folders whose own lines differ: what they list, or the size of a folder among it."""
-        known = [folder.directory for folder in self.folders.values()]
+        """Folders whose own lines differ: an entry, or the size of a subfolder."""
+        previous = [folder.directory for folder in self.folders.values()]
         now = map(view.snapshot.get, self.folders)
-        differing = set(compress(self.folders, map(is_not, now, known)))
+        differing = set(compress(self.folders, map(is_not, now, previous)))
         differing |= view.snapshot.keys() - self.folders.keys()
         if self._status != view.status:
-            told = dict(self._status).items() ^ dict(view.status).items()
-            differing.update(os.path.dirname(path) for path, _ in told)
-        if self._noted is not _noted(view):
-            noted = self._noted.items() ^ _noted(view).items()
-            differing.update(folder for folder, _ in noted if folder in view.snapshot)
+            statuses = dict(self._status).items() ^ dict(view.status).items()
+            differing.update(os.path.dirname(path) for path, _ in statuses)
+        if self._annotated is not _annotated(view):
+            annotated = self._annotated.items() ^ _annotated(view).items()
+            differing.update(folder for folder, _ in annotated if folder in view.snapshot)
         tops = {folder.path for folder in self.tops}
         renewed: set[str] = set()
         for path in differing:
@@ -167,7 +166,7 @@ class Layout:
         self._inodes.discard(folder.directory.inode)
 
     def _drop(self, top: Folder) -> None:
-        """Take out a folder that is not written any more, and all below it."""
+        """Remove a folder that is no longer written, and everything below it."""
         below = [top]
         while below:
             folder = below.pop()
@@ -184,9 +183,9 @@ class Layout:
         ]
 
     def _add(self, view: InventoryView, renewed: Set[str]) -> list[Folder] | None:
-        """Build the tree anew; known folders that are not `renewed` stay with all below them.
+        """Build the tree again. Previous folders that are not `renewed` stay with all below them.
 
-        Returns the new folders, parents first; None where one may be an alias of another.
+        Returns the new folders, parents first; None if one may be an alias of another.
         """
         stack = self._first_steps(view)
         self.tops = []
@@ -195,18 +194,20 @@ class Layout:
             step = stack.pop()
             parent = step.parent
             siblings = self.tops if parent is None else parent.children
-            known = self.folders.get(step.path)
-            source = known.start if known is not None else 0
+            previous = self.folders.get(step.path)
+            source = previous.start if previous is not None else 0
             source += parent.source if parent is not None else 0
-            if known is not None and step.path not in renewed and known.linked == step.linked:
-                known.source, known.parent, known.position = source, parent, step.position
-                siblings.append(known)
+            is_kept = previous is not None and previous.linked == step.linked
+            if previous is not None and is_kept and step.path not in renewed:
+                previous.source, previous.parent = source, parent
+                previous.position = step.position
+                siblings.append(previous)
                 continue
             folder = self._new_folder(step, source, view)
             directory = folder.directory
-            # What was a link and is a folder now, or the other way round, is as unclear.
+            # A link that became a folder, or a folder that became a link, may be an alias as well.
             is_alone = directory.inode not in self._inodes
-            is_clear = is_alone and (known is None or step.path in renewed)
+            is_clear = is_alone and (previous is None or step.path in renewed)
             if directory.inode:
                 self._inodes.add(directory.inode)
             siblings.append(folder)
@@ -233,12 +234,12 @@ class Layout:
         )
 
 
-def _noted(view: InventoryView) -> Mapping[str, object]:
+def _annotated(view: InventoryView) -> Mapping[str, object]:
     return view.annotations.folders if view.annotations is not None else _NO_ANNOTATIONS
 
 
 def _owners(view: InventoryView) -> dict[str, int]:
-    """Paths of the roots that have a listing, each with the index of the root that owns it."""
+    """Paths of the roots with a listing, each with the index of the root that owns it."""
     owners: dict[str, int] = {}
     for index in sorted(range(len(view.roots)), key=lambda i: _rank(view.roots[i].root)):
         path = view.roots[index].root.path
@@ -248,12 +249,12 @@ def _owners(view: InventoryView) -> dict[str, int]:
 
 
 def _inner(owners: Mapping[str, int]) -> set[str]:
-    """Roots that lie below others."""
+    """Roots that lie below other roots."""
     return {path for path in owners if any(p != path and is_below(path, p) for p in owners)}
 
 
 def _add_up(folders: Iterable[Folder]) -> None:
-    """Set the sizes of `folders`, which stand in the order of the file."""
+    """Set the sizes of `folders`, which are in the order of the file."""
     for folder in reversed(list(folders)):
         below = sum(child.size for child in folder.children)
         folder.size = folder.directory.listing.bytes + below
@@ -265,37 +266,39 @@ class _Step(NamedTuple):
     position: int
     linked: bool
     inner: tuple[str, ...]
-    """Nested roots below (or at) this path: they take their place among its entries."""
+    """Nested roots at or below this path, which are sorted among its entries."""
 
 
 def _steps_below(folder: Folder, inner: tuple[str, ...], view: InventoryView) -> list[_Step]:
-    """The folders that begin between the rows of `folder`, in order."""
+    """The folders whose entries come between the rows of `folder`, in order."""
     listing = folder.directory.listing
     nested = [path for path in inner if path != folder.path]
     steps: list[_Step] = []
     if listing.has_containers:
         names = listing.split_names()
-        places = {index: index for index in listing.containers()}
+        positions = {index: index for index in listing.containers()}
         if not is_utf8(listing.names):
             ordered = order(listing.names, names)
-            places = {place: index for place, index in enumerate(ordered) if index in places}
-        for place, index in places.items():
+            positions = {
+                position: index for position, index in enumerate(ordered) if index in positions
+            }
+        for position, index in positions.items():
             letter = listing.types[index]
             path = join(folder.path, names[index])
             if path not in view.snapshot:
                 continue  # unreadable, a link loop, or a link that is not followed
             below = tuple(p for p in nested if is_below(p, path)) if nested else ()
             linked = folder.linked or letter == DIRECTORY_LINK
-            steps.append(_Step(path, folder, place + 1, linked, below))
-    # A nested root stands in no listing of the outer one, and folders between the two may be
-    # left out there as well.
+            steps.append(_Step(path, folder, position + 1, linked, below))
+    # A nested root is in no listing of the outer root, and folders between the two may be missing
+    # there as well.
     apart = [p for p in nested if not any(is_below(p, step.path) for step in steps)]
     if apart:
         keys = sorted([_name_key(name)] for name in listing.split_names())
         for path in apart:
             if any(p != path and is_below(path, p) for p in apart):
                 continue
-            # A folder between the two that has an entry and no listing comes before it.
+            # A folder between the two with an entry but no listing comes before it.
             position = bisect_left(keys, _key_below(path, folder.path))
             below = tuple(p for p in apart if is_below(p, path))
             steps.append(_Step(path, folder, position, folder.linked, below))
@@ -304,7 +307,7 @@ def _steps_below(folder: Folder, inner: tuple[str, ...], view: InventoryView) ->
 
 
 def _mark_aliases(folders: Mapping[str, Folder], view: InventoryView) -> None:
-    """Set `alias_of` of every folder that another path owns (design rule 11)."""
+    """Set `alias_of` of every folder that another path owns (rule 11)."""
 
     def rank(folder: Folder) -> tuple[int, bool, list[str]]:
         parts = shown(folder.path, view.base).split("/")
@@ -324,7 +327,7 @@ def _mark_aliases(folders: Mapping[str, Folder], view: InventoryView) -> None:
             if folder is not owner:
                 folder.alias_of = owner.path
     for folder in folders.values():
-        # Below an alias where inodes are unknown, only the path tells which folder this is.
+        # Below an alias with unknown inode numbers, only the path identifies the folder.
         if not folder.directory.inode and folder.parent and folder.parent.alias_of:
             twin_path = join(folder.parent.alias_of, tail(folder.path, folder.parent.path))
             twin = folders.get(twin_path)
@@ -333,14 +336,14 @@ def _mark_aliases(folders: Mapping[str, Folder], view: InventoryView) -> None:
 
 
 def shared_names(folder: Folder, folders: Mapping[str, Folder]) -> frozenset[str]:
-    """Names in an alias that its owner lists too; what it does not list is counted here."""
+    """Names in an alias that its owner lists as well. Other names are counted with the alias."""
     if not folder.alias_of:
         return frozenset()
     return frozenset(folders[folder.alias_of].directory.listing.split_names())
 
 
 def _count(folders: Mapping[str, Folder], view: InventoryView) -> list[Count]:
-    """What each root of the view lists and owns."""
+    """The entries that each root of the view lists and owns."""
     counts = [Count() for _ in view.roots]
     for folder in folders.values():
         count = counts[folder.root]
@@ -348,7 +351,7 @@ def _count(folders: Mapping[str, Folder], view: InventoryView) -> list[Count]:
         count.add(listing.types, listing.bytes)
         shared = shared_names(folder, folders)
         names = listing.split_names() if shared or listing.has_containers else []
-        # What the owner does not list can be an alias only as a folder that is listed elsewhere.
+        # An entry that the owner does not list is an alias only if it is a folder listed elsewhere.
         for index in range(len(names)) if shared else listing.containers():
             letter = listing.types[index]
             if alias_of(folder, names[index], letter, shared, folders):
@@ -364,7 +367,7 @@ def alias_of(
     shared: frozenset[str],
     folders: Mapping[str, Folder],
 ) -> str:
-    """Path of the entry that owns the row `name` of `folder`; empty where it owns itself."""
+    """Path of the entry that owns the row `name` of `folder`; empty if it owns itself."""
     if letter in CONTAINERS:
         child = folders.get(join(folder.path, name))
         if child is not None:
@@ -377,14 +380,14 @@ def _rank(root: Root) -> int:
 
 
 def order(joined: str, names: Sequence[str]) -> Sequence[int]:
-    """Indices of the rows in the order in which their shown names sort."""
+    """Indices of the rows, sorted by displayed name."""
     if is_utf8(joined):
         return range(len(names))
     return sorted(range(len(names)), key=lambda index: _name_key(names[index]))
 
 
 _Key = list[tuple[str, str]]
-"""What entries are sorted by: each component as it is shown, then as it is."""
+"""Sort key of an entry: for each component the displayed text, then the text itself."""
 
 
 def _name_key(name: str) -> tuple[str, str]:
@@ -396,6 +399,6 @@ def _key_below(path: str, top: str) -> _Key:
 
 
 def _root_key(path: str, base: str | None) -> _Key:
-    """An absolute POSIX path begins with an empty component and so comes before relative ones."""
+    """The sort key of a root. Absolute POSIX paths come first: their first component is empty."""
     text = (tail(path, base) or ".") if base is not None and is_below(path, base) else path
     return [_name_key(name) for name in text.split(os.sep)]

@@ -1,4 +1,4 @@
-"""Reading an inventory: header, entries as a stream, and the snapshot it was written from."""
+"""Read an inventory: its header, its entries as a stream, the snapshot it was written from."""
 
 from __future__ import annotations
 
@@ -29,41 +29,14 @@ from scanner.core.snapshot import (
 from scanner.errors import InventoryError
 from scanner.output.atomic import cannot
 
-
-def is_file(entry: Mapping[str, Any]) -> bool:
-    """Whether it is a file or a link to one."""
-    return entry["type"] == "file" or entry.get("leads_to") == "file"
-
-
-def header_of(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """The header of the inventory at `path`. Raises as `read_entries` does."""
-    header = read_header(path)
-    if header is None:
-        next(read_entries(path), None)  # says what is wrong
-        raise UnreadableInventoryError(f"{readable(os.fspath(path))} is being replaced; try again")
-    return header
-
-
-@contextmanager
-def _damage_told(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Where an entry lacks what all have, or has it in another form, say that and no more."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UnreadableInventoryError(
-            f"the inventory at {readable(os.fspath(path))} is damaged: "
-            f"{type(error).__name__}: {error}"
-        ) from error
-
-
 SCHEMA = 1
 
-_HEADER_END = b'"entries":[\n'
+HEADER_END = b'"entries":[\n'
 
-_END = b"]}\n"
+END = b"]}\n"
 
-_LONGEST_HEADER = 1 << 26
-"""Bytes read in search of the end of line 1: a file without line ends is none of ours."""
+LONGEST_HEADER = 1 << 26
+"""Most bytes of line 1. A file without line ends is not an inventory."""
 
 _LETTERS = {"file": FILE, "directory": DIRECTORY, "other": OTHER}
 
@@ -74,47 +47,69 @@ class UnreadableInventoryError(InventoryError):
     """A file is missing, is no inventory, or is damaged."""
 
 
-def read_header(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """The header of the inventory at `path`, by its first line alone, without `entries`.
+def is_file(entry: Mapping[str, Any]) -> bool:
+    """True if `entry` is a file or a link to one."""
+    return entry["type"] == "file" or entry.get("leads_to") == "file"
 
-    None where there is no file or it is no inventory. Raises OutputError where it cannot be read.
+
+@contextmanager
+def damage_reported(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn errors from a malformed entry into UnreadableInventoryError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise UnreadableInventoryError(
+            f"the inventory at {_name(path)} is damaged: {type(error).__name__}: {error}"
+        ) from error
+
+
+def read_header(path: str | os.PathLike[str]) -> dict[str, Any] | None:
+    """The header of the inventory at `path` without `entries`; only the first line is read.
+
+    None if there is no file or it is no inventory. Raises OutputError if it cannot be read.
     """
     try:
         with open(path, "rb") as file:
-            return _parse_header(file.readline(_LONGEST_HEADER))
+            return _parse_header(file.readline(LONGEST_HEADER))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise cannot("read", os.fspath(path), error) from error
 
 
+def header_of(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """The header of the inventory at `path`. Raises as `read_entries` does."""
+    with _opened(path) as (_, header):
+        return header
+
+
 def read_entries(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     """The entries of the inventory at `path` one by one, in its order.
 
-    Raises UnreadableInventoryError where it is missing or damaged (that may be after many
-    entries), OutputError where it cannot be read.
+    Raises UnreadableInventoryError if it is missing or damaged (possibly after many entries),
+    OutputError if it cannot be read.
     """
-    try:
-        with open(path, "rb") as file:
-            _header_of(file, path)
-            yield from _parse_entries(file, path)
-    except FileNotFoundError:
-        raise UnreadableInventoryError(f"there is no inventory at {_name(path)}") from None
-    except OSError as error:
-        raise cannot("read", os.fspath(path), error) from error
+    with _opened(path) as (file, _):
+        yield from _parse_entries(file, path)
 
 
 def snapshot_from(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Snapshot]:
     """The header of the inventory at `path`, and the snapshot that it was written from.
 
-    All that `project` keeps comes back exactly, and fingerprints, targets of links and mtimes of
-    directories (not of those behind links). Inodes, devices and ignored names are not in the file.
-    A directory that had no listing has none again. Raises as `read_entries` does.
+    The snapshot has everything that `project` keeps, and fingerprints, link targets and mtimes of
+    directories (not of directories behind links). Inodes, devices and ignored names are not in the
+    file. A directory without a listing stays without one. Raises as `read_entries` does.
     """
+    with _opened(path) as (file, header):
+        return header, _rebuild(header, _parse_entries(file, path))
+
+
+@contextmanager
+def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, dict[str, Any]]]:
+    """The inventory at `path`, open after its first line, and its header."""
     try:
         with open(path, "rb") as file:
-            header = _header_of(file, path)
-            return header, _rebuild(header, _parse_entries(file, path))
+            yield file, _header_in(file, path)
     except FileNotFoundError:
         raise UnreadableInventoryError(f"there is no inventory at {_name(path)}") from None
     except OSError as error:
@@ -122,23 +117,23 @@ def snapshot_from(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Snapsho
 
 
 def base_of(header: Mapping[str, Any]) -> str | None:
-    """The folder that paths in an inventory with this header are relative to, if any.
+    """The folder that paths are relative to, from an inventory's header; None if there is none.
 
-    ValueError where it is damaged.
+    Raises ValueError if it is damaged.
     """
     return native(header, None, "base") if "base" in header else None
 
 
 def _name(path: str | os.PathLike[str]) -> str:
-    """A path as messages show it."""
+    """A path as it appears in messages."""
     return readable(os.fspath(path))
 
 
 def _parse_header(line: bytes) -> dict[str, Any] | None:
-    if not line.endswith(_HEADER_END):
+    if not line.endswith(HEADER_END):
         return None
     try:
-        header = orjson.loads(line + _END)
+        header = orjson.loads(line + END)
     except orjson.JSONDecodeError:
         return None
     if not isinstance(header, dict) or not isinstance(header.get("schema"), int):
@@ -147,8 +142,8 @@ def _parse_header(line: bytes) -> dict[str, Any] | None:
     return header
 
 
-def _header_of(file: BinaryIO, path: str | os.PathLike[str]) -> dict[str, Any]:
-    header = _parse_header(file.readline(_LONGEST_HEADER))
+def _header_in(file: BinaryIO, path: str | os.PathLike[str]) -> dict[str, Any]:
+    header = _parse_header(file.readline(LONGEST_HEADER))
     if header is None:
         raise UnreadableInventoryError(f"{_name(path)} is not an inventory")
     if header["schema"] > SCHEMA:
@@ -160,11 +155,11 @@ def _header_of(file: BinaryIO, path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _parse_entries(file: BinaryIO, path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
-    """The entries after line 1. A file without its last line was cut off, and is damaged."""
+    """The entries after line 1. A file without the last line was cut off and counts as damaged."""
     number = 1
     for line in file:
         number += 1
-        if line == _END:
+        if line == END:
             if file.read(1):
                 break
             return
@@ -179,7 +174,7 @@ def _parse_entries(file: BinaryIO, path: str | os.PathLike[str]) -> Iterator[dic
 
 
 class _Columns:
-    """A listing that grows row by row, in any order."""
+    """Collects the rows of a listing, in any order."""
 
     def __init__(self) -> None:
         self.mtime = 0
@@ -191,7 +186,7 @@ class _Columns:
         self._fingerprints: dict[str, bytes] = {}
 
     def add(self, name: str, entry: Mapping[str, Any]) -> str:
-        """Add a row, and return its type. Raises KeyError, TypeError, ValueError, OverflowError."""
+        """Add a row and return its type. Raises KeyError, TypeError, ValueError, OverflowError."""
         kind = entry["type"]
         letter = _LINK_LETTERS[entry.get("leads_to")] if kind == "symlink" else _LETTERS[kind]
         self._sizes.append(entry["size"] if letter in (FILE, FILE_LINK) else 0)

@@ -1,4 +1,4 @@
-"""Everything that an inventory file shows, as values."""
+"""The content of an inventory file, as values."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from scanner.core.snapshot import Directory, Snapshot
 
 @dataclass(frozen=True, slots=True)
 class RootView:
-    """A root as the header shows it."""
+    """A root as it appears in the header."""
 
     root: Root
     state: str
     """`online`, `partial`, `offline`, `stalled`, `held` or `missing`."""
     since: int
-    """When it entered that state, nanoseconds since 1970."""
+    """Start of that state, nanoseconds since 1970."""
     filesystem: str
     reason: str = ""
-    """Why it is not online, one sentence."""
+    """The reason why it is not online, one sentence."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unreachable:
-    """A place below a root that answered with an error; what was known below it is kept."""
+    """A path below a root that could not be read. The last known entries below it are kept."""
 
     path: str
     error: str
@@ -35,31 +35,31 @@ class Unreachable:
 
 
 class EntryAnnotations(Protocol):
-    """What stands beside entries and is no part of them."""
+    """Fields of entries that are not part of the snapshot, such as hashes and model facts."""
 
     @property
     def folders(self) -> Mapping[str, object]:
-        """Folders with annotations, each with something that is another whenever they are."""
+        """Folders with annotations, each with a value that changes whenever its annotations do."""
         ...
 
     def of(self, folder: str, directory: Directory) -> dict[str, dict[str, Any]]:
-        """The fields of each entry of `folder` that has any."""
+        """The fields by name, for the entries of `folder` that have any."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class InventoryView:
-    """Everything that an inventory shows."""
+    """The content of an inventory."""
 
     scan: int
     generated: int
     """Nanoseconds since 1970."""
     base: str | None
-    """Folder that paths are shown relative to."""
+    """The folder that displayed paths are relative to."""
     roots: Sequence[RootView]
     unreachable: Sequence[Unreachable]
     snapshot: Snapshot
     status: Mapping[str, str] = field(default_factory=dict)
-    """A word for some paths, as `unsettled`."""
+    """The status of some paths, for example `unsettled`."""
     annotations: EntryAnnotations | None = None
-    """What else is known of entries."""
+    """Further fields of entries."""

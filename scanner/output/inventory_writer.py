@@ -1,12 +1,12 @@
 """The inventory: one JSON file with every entry, written whole and read as a stream.
 
-Line 1 is the header up to `"entries":[`, then one entry a line, each but the last with a comma at
-its end, then `]}`. So the file is one JSON document, and each line can be found by grep, compared
-by diff and, without its comma, parsed by itself. Entries are sorted by the components of the path
-that they show (by code point; names that are shown alike by their bytes), over all roots; roots'
-own folders are no entries.
+Line 1 is the header up to `"entries":[`. Then follow one entry per line, each but the last with a
+comma at its end, and `]}`. The file is one JSON document, and each line can be found by grep,
+compared by diff and, without its comma, parsed alone. Entries of all roots are sorted by the
+components of their displayed paths (by code point; names that are displayed alike by their bytes).
+The folders of roots are not entries.
 
-`schemas/inventory.schema.json` says what each field means.
+`schemas/inventory.schema.json` documents each field.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ from scanner.output.inventory_layout import (
     order,
     shared_names,
 )
-from scanner.output.inventory_reader import _END, _HEADER_END, SCHEMA
+from scanner.output.inventory_reader import END, HEADER_END, SCHEMA
 from scanner.output.inventory_view import InventoryView, RootView
 
 TOOL = {"name": "comfy-inventory", "version": scanner.__version__}
@@ -61,7 +61,7 @@ TOOL = {"name": "comfy-inventory", "version": scanner.__version__}
 _SEPARATOR = ",\n"
 
 _BATCH = 4096
-"""Lines joined and written at once: some 1.5 MB, whatever the size of the inventory."""
+"""Lines per write: some 1.5 MB, regardless of the size of the inventory."""
 
 _NO_DIGITS = UNKNOWN_FINGERPRINT.hex()
 
@@ -69,7 +69,7 @@ _LEADS_TO = {FILE_LINK: "file", DIRECTORY_LINK: "directory"}
 
 
 class Written(NamedTuple):
-    """What a write cost (design rule 10 spaces writes by it)."""
+    """The cost of a write, by which rule 10 spaces large writes."""
 
     bytes: int
     seconds: float
@@ -81,28 +81,28 @@ def write_inventory(path: str | os.PathLike[str], view: InventoryView) -> Writte
 
 
 class InventoryWriter:
-    """Replaces one inventory again and again, and copies what has not changed from the last one.
+    """Replaces one inventory repeatedly, and copies unchanged parts from the previous one.
 
-    Needs some 600 bytes of memory for each directory and none for each file. The disk copies the
-    unchanged stretches by itself where it can: of a million entries with one changed, a few
-    thousand bytes pass through here.
+    Needs some 600 bytes of memory for each directory and none for each file. The kernel copies
+    unchanged parts if it can: of a million entries with one changed, a few thousand bytes pass
+    through this process.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, is_local: bool = False) -> None:
-        """`is_local`: `path` lies on a disk of this machine."""
+        """`is_local`: True if `path` lies on a local disk."""
         self._path = path
         self._is_local = is_local
         self._layout: Layout | None = None
         self._header_bytes = 0
         self._written: tuple[int, ...] = ()
-        """What the file that `_layout` describes looked like to stat."""
+        """The stat fields of the file that `_layout` describes."""
         self.copied = 0
-        """Bytes of the last write that were copied from the file before it."""
+        """Bytes of the last write that were copied from the previous file."""
 
     def write(self, view: InventoryView) -> Written:
-        """Replace the inventory by one that shows `view`. Raises OutputError."""
+        """Replace the inventory with the content of `view`. Raises OutputError."""
         started = time.perf_counter()
-        layout, self._layout = self._layout, None  # if anything fails, the next write is whole
+        layout, self._layout = self._layout, None  # after a failure the next write is complete
         # The old file is closed before it is replaced: Windows refuses to replace an open one.
         whole = AtomicFile(self._path, frees_later=self._is_local)
         with whole as file, ExitStack() as stack:
@@ -117,32 +117,35 @@ class InventoryWriter:
         self.copied = body.copied
         self._header_bytes = len(header)
         size = len(header) + body.bytes
-        found = os.stat(self._path)
-        self._written = _marks(found)
-        if found.st_size == size:
+        status = os.stat(self._path)
+        self._written = _identity(status)
+        if status.st_size == size:
             self._layout = layout
         return Written(size, time.perf_counter() - started)
 
     def _old_file(self, stack: ExitStack) -> BinaryIO | None:
-        """The file that was written last; None where another stands in its place."""
+        """The file of the last write; None if another one has replaced it."""
         with suppress(OSError):
             file = open(self._path, "rb", buffering=0)  # noqa: SIM115 (the stack closes it)
             stack.enter_context(file)
-            if _marks(os.fstat(file.fileno())) == self._written:
+            if _identity(os.fstat(file.fileno())) == self._written:
                 return file
         return None
 
 
-def _marks(found: os.stat_result) -> tuple[int, ...]:
-    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns
+def _identity(status: os.stat_result) -> tuple[int, ...]:
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 # Writing
 
 
 class _Body:
-    """The lines after the header. Each counts with the comma and line end that follow it; those of
-    the last one stand in the file as its line end alone."""
+    """The lines after the header.
+
+    `position` counts each line with the comma and line end after it. In the file, the last line has
+    a line end only.
+    """
 
     def __init__(self, file: AtomicFile, old: BinaryIO | None, old_header: int) -> None:
         self._file = file
@@ -150,7 +153,7 @@ class _Body:
         self._old_header = old_header
         self.position = 0
         self.bytes = 0
-        """Bytes in the file."""
+        """Bytes written to the file."""
         self.copied = 0
 
     def lines(self, lines: Sequence[str]) -> None:
@@ -170,8 +173,8 @@ class _Body:
             self.copied += length
 
     def end(self) -> None:
-        """Append what ends the file."""
-        ending = (b"\n" if self.position else b"") + _END
+        """Append the end of the file."""
+        ending = (b"\n" if self.position else b"") + END
         self._file.write(ending)
         self.bytes += len(ending)
 
@@ -186,20 +189,20 @@ class _Body:
 
 
 class _Open(NamedTuple):
-    """A folder whose text is begun: its lines still to come, and its subfolders."""
+    """A folder that is partly written: its remaining lines and its subfolders."""
 
     folder: Folder
     start: int
     lines: Iterator[str]
     children: Iterator[tuple[int, Folder]]
-    """Each with the number of the folder's own lines between it and the one before."""
+    """Each with the number of the folder's own lines between it and the previous one."""
 
 
 def _write_folders(body: _Body, view: InventoryView, layout: Layout) -> None:
-    """Every entry's line in the order of the file.
+    """Write the lines of all entries in the order of the file.
 
-    A folder's own entries stand between those of its parent: each open folder is a half-used
-    iterator of lines, so that only the folders from a root down to one place are open.
+    The entries of a folder come between those of its parent. Each open folder is a half-used
+    iterator of lines, so that only the folders from a root down to the present one are open.
     """
     for top in layout.tops:
         opened = _enter(top, 0, body, view, layout)
@@ -222,7 +225,7 @@ def _write_folders(body: _Body, view: InventoryView, layout: Layout) -> None:
 def _enter(
     folder: Folder, above: int, body: _Body, view: InventoryView, layout: Layout
 ) -> _Open | None:
-    """Begin the text of `folder`; None where it was copied whole."""
+    """Start to write `folder`; None if its text could be copied."""
     start = body.position
     folder.start = start - above
     if folder.length != UNWRITTEN:
@@ -254,7 +257,7 @@ def _batches(folder: Folder, view: InventoryView, layout: Layout) -> Iterator[li
     entry = _Entries(folder, view, layout.folders)
     proofs = _proofs(folder)
     if view.annotations is not None and folder.path in view.annotations.folders:
-        proofs = _with_notes(proofs, names, folder, view)
+        proofs = _with_annotations(proofs, names, folder, view)
     is_plain = (
         entry.is_clean
         and not entry.shared
@@ -267,13 +270,13 @@ def _batches(folder: Folder, view: InventoryView, layout: Layout) -> Iterator[li
         columns = (names, listing.types, listing.sizes, listing.mtimes, proofs)
         rows: Iterable[_Row] = zip(*columns, strict=False)
         if not entry.is_clean:
-            known = list(rows)
-            rows = (known[index] for index in order(listing.names, names))
+            unsorted = list(rows)
+            rows = (unsorted[index] for index in order(listing.names, names))
         while batch := list(map(entry.line, islice(rows, _BATCH))):
             yield batch
         return
-    # Nearly all lines are those of files with plain names: put together from texts, column by
-    # column, they take a fifth of the time of the others.
+    # Nearly all lines are of files with plain names. Formatted column by column, they take a fifth
+    # of the time of the others.
     before_name = orjson.dumps({"path": entry.prefix}).decode()[:-2]
     ending = "," + orjson.dumps(entry.common).decode()[1:-1]
     for start in range(0, len(names), _BATCH):
@@ -294,11 +297,11 @@ def _batches(folder: Folder, view: InventoryView, layout: Layout) -> Iterator[li
 
 
 _Row = tuple[str, str, int, int, str]
-"""Name, type, size, mtime, and the text of the fields at the end of the line."""
+"""Name, type, size, mtime, and the text of the last fields of the line."""
 
 
 class _Entries:
-    """The entries of one folder, of whatever type and with whatever name."""
+    """The entries of one folder, of any type and with any name."""
 
     def __init__(self, folder: Folder, view: InventoryView, folders: Mapping[str, Folder]) -> None:
         self._folder = folder
@@ -350,22 +353,22 @@ class _Entries:
         return f"{orjson.dumps(entry).decode()[:-1]}{proof}}}"
 
 
-def _with_notes(
+def _with_annotations(
     proofs: Iterator[str], names: Sequence[str], folder: Folder, view: InventoryView
 ) -> Iterator[str]:
-    """The fields of each row's fingerprint, and of whatever else is known of it."""
+    """The text of each row's fingerprint and annotations."""
     assert view.annotations is not None
     annotations = view.annotations.of(folder.path, folder.directory)
     for name, proof in zip(names, proofs, strict=False):
         fields = annotations.get(name, {})
         if view.status and join(folder.path, name) in view.status:
-            # What is known of a file that is not whole yet may say it in another word.
+            # The status in the view has priority: annotations may have another one.
             fields = {key: fields[key] for key in fields if key not in ("status", "problem")}
         yield proof + ("," + orjson.dumps(fields).decode()[1:-1] if fields else "")
 
 
 def _proofs(folder: Folder) -> Iterator[str]:
-    """The field of each row's fingerprint; empty where it is unknown."""
+    """The text of each row's fingerprint; empty if it is unknown."""
     digits = folder.directory.fingerprints.hex()
     if not digits:
         return repeat("")
@@ -377,7 +380,7 @@ def _proofs(folder: Folder) -> Iterator[str]:
 
 
 def _header_line(view: InventoryView, layout: Layout) -> bytes:
-    return orjson.dumps(_header(view, layout))[:-1] + b"," + _HEADER_END
+    return orjson.dumps(_header(view, layout))[:-1] + b"," + HEADER_END
 
 
 def _header(view: InventoryView, layout: Layout) -> dict[str, Any]:
@@ -394,11 +397,11 @@ def _header(view: InventoryView, layout: Layout) -> dict[str, Any]:
         ],
         "unreachable": [
             {
-                **path_fields(place.path, view.base),
-                "error": readable(place.error),
-                "since": time_text(place.since),
+                **path_fields(unreachable.path, view.base),
+                "error": readable(unreachable.error),
+                "since": time_text(unreachable.since),
             }
-            for place in view.unreachable
+            for unreachable in view.unreachable
         ],
         "totals": {
             "entries": sum(c.files + c.directories + c.others + c.aliases for c in counts),
@@ -434,7 +437,7 @@ def _root_fields(
 
 
 def _prefix(folder: str, base: str | None) -> str:
-    """What stands before the names of the entries of `folder`."""
+    """The part of the displayed path before the names of the entries of `folder`."""
     text = shown(folder, base)
     if text == ".":
         return ""

@@ -1,9 +1,9 @@
-"""The journal: the append-only list of changes, one JSON object a line.
+"""The journal: the append-only list of changes, one JSON object per line.
 
-Every line carries its scan's number, its own number `n` in the scan and how many `of` there are,
-so that both a crashed writer and a reader can tell a whole scan from a torn one. All lines of a
-scan stand together in one file; `S.changes.jsonl` is the newest, `S.changes.1.jsonl` what was
-rotated out of it last, and so on. `schemas/change.schema.json` says what each field means.
+Every line carries the number of its scan, its own number `n` in the scan, and the total `of`. A
+writer after a crash, and every reader, can thus distinguish a complete scan from a torn one. All
+lines of a scan are in one file. `S.changes.jsonl` is the newest file, `S.changes.1.jsonl` the last
+rotated one, and so on. `schemas/change.schema.json` documents each field.
 """
 
 from __future__ import annotations
@@ -18,13 +18,18 @@ from scanner.core.changes import Change
 from scanner.core.serialize import mtime_fields, path_fields, readable, time_text
 from scanner.errors import OutputError
 from scanner.output.atomic import cannot, patiently, sync_file, sync_folder
-from scanner.output.journal_reader import _generation, _generations, _open, _parse
+from scanner.output.journal_files import (
+    generation_path,
+    generations,
+    open_existing,
+    parse_line,
+)
 
 _CHUNK = 1 << 20
-"""Bytes gathered before a write."""
+"""Bytes collected before a write."""
 
 _BLOCK = 1 << 16
-"""Bytes read at once when going backwards: some 250 lines."""
+"""Bytes per read when reading backwards: some 250 lines."""
 
 _START = b'{"scan":'
 
@@ -32,8 +37,8 @@ _START = b'{"scan":'
 def encode(change: Change, *, scan: int, n: int, of: int, time_ns: int, base: str | None) -> bytes:
     """The line of `change`, number `n` (from 1) `of` those of `scan`, committed at `time_ns`.
 
-    Files and links always have their size, and files their mtime; links have one where it is not
-    0, and nothing else has either. Fields that are not known are left out.
+    Files and links always have a size. Files always have an mtime, links if it is not 0. Other
+    types have neither. Unknown fields are left out.
     """
     fields: dict[str, Any] = {"scan": scan, "n": n, "of": of, "time": time_text(time_ns)}
     fields["kind"] = change.kind
@@ -61,10 +66,10 @@ def encode(change: Change, *, scan: int, n: int, of: int, time_ns: int, base: st
 
 
 class Journal:
-    """The one writer of the journal at `path`.
+    """The only writer of the journal at `path`.
 
-    Before an append that finds the file at `limit_bytes` or more, it is rotated; `keep` (at least
-    1) rotated files stay. No file is held open between appends. All methods raise OutputError.
+    An append rotates the file first if it has `limit_bytes` or more. `keep` (at least 1) rotated
+    files stay. No file is open between appends. All methods raise OutputError.
     """
 
     def __init__(self, path: str | os.PathLike[str], *, limit_bytes: int, keep: int) -> None:
@@ -72,12 +77,12 @@ class Journal:
         self._limit = limit_bytes
         self._keep = max(1, keep)
         self._torn_at: int | None = None
-        """Where the lines of a failed append begin that could not be taken back at once."""
+        """Offset of the lines of a failed append that could not be truncated at once."""
 
     def append(self, lines: Iterable[bytes]) -> None:
-        """Append all lines of one scan, in order, and force them to the disk.
+        """Append all lines of one scan, in order, and fsync them.
 
-        Where that fails nothing of them stays, so that the same scan can be appended again.
+        After a failure none of them stays, so that the same scan can be appended again.
         """
         try:
             self._append(lines)
@@ -85,15 +90,15 @@ class Journal:
             raise cannot("write", self.path, error) from error
 
     def recover(self, pending: Sequence[tuple[int, Sequence[bytes]]]) -> int:
-        """Make the journal whole after a crash at any point; how many lines were appended.
+        """Complete the journal after a crash at any point. Returns the number of appended lines.
 
-        To be called before the first append, and in place of the next one after an append failed,
-        with the number and lines of each scan whose append was not confirmed. What the end of the
-        file holds of an incomplete scan is cut off; then those lines of `pending` that are in no
-        file are appended. Calling it again changes nothing.
+        Call it before the first append, and instead of the next append after a failed one.
+        `pending` holds the number and lines of each scan whose append was not confirmed. An
+        incomplete scan at the end of the file is cut off. Then the lines of `pending` that are in
+        no file are appended. A second call changes nothing.
         """
         try:
-            self._take_back_torn()
+            self._remove_torn()
             self._cut_tail({number: len(lines) for number, lines in pending})
             present = self._present({number: len(lines) for number, lines in pending})
             appended = 0
@@ -106,7 +111,7 @@ class Journal:
             raise cannot("write", self.path, error) from error
 
     def last_scan(self) -> int:
-        """Number of the last scan that the journal holds lines of; 0 where it is empty."""
+        """Number of the last scan with lines in the journal; 0 if it is empty."""
         try:
             for _, line in self._backwards():
                 return int(line["scan"])
@@ -116,7 +121,7 @@ class Journal:
 
     @property
     def position(self) -> int:
-        """Size in bytes of the newest file; 0 where there is none."""
+        """Size in bytes of the newest file; 0 if there is none."""
         try:
             return os.path.getsize(self.path)
         except FileNotFoundError:
@@ -127,12 +132,12 @@ class Journal:
     # Appending
 
     def _append(self, lines: Iterable[bytes]) -> None:
-        chunks = _gather(lines)
+        chunks = _chunks(lines)
         first = next(chunks, None)
         if first is None:
-            return  # a scan that found nothing neither makes nor rotates a file
-        self._take_back_torn()
-        self._rotate_where_due()
+            return  # a scan without changes neither creates nor rotates a file
+        self._remove_torn()
+        self._rotate_if_due()
         with open(self.path, "ab", buffering=0) as file:
             start = file.seek(0, os.SEEK_END)
             try:
@@ -143,16 +148,16 @@ class Journal:
                 if start == 0:
                     sync_folder(os.path.dirname(self.path))
             except BaseException:
-                # The scan stays pending and is appended again: no part of it may stand here.
+                # The scan stays pending and is appended again, so no part of it may stay here.
                 self._torn_at = start
                 try:
                     _truncate(file, start)
                     self._torn_at = None
                 except OSError:
-                    pass  # what the write met is reported; the next append tries again
+                    pass  # the error of the write is reported; the next append truncates
                 raise
 
-    def _take_back_torn(self) -> None:
+    def _remove_torn(self) -> None:
         if self._torn_at is None:
             return
         try:
@@ -160,24 +165,24 @@ class Journal:
                 if file.seek(0, os.SEEK_END) > self._torn_at:
                     _truncate(file, self._torn_at)
         except FileNotFoundError:
-            pass  # someone deleted the file, and the torn lines with it
+            pass  # someone deleted the file with the torn lines
         self._torn_at = None
 
-    def _rotate_where_due(self) -> None:
+    def _rotate_if_due(self) -> None:
         if self.position < self._limit or self.position == 0:
             return
-        names = [_generation(self.path, number) for number in range(self._keep + 1)]
-        # A crash in between leaves a gap: moving files up to the first gap closes it.
+        names = [generation_path(self.path, number) for number in range(self._keep + 1)]
+        # A crash in the middle leaves a gap. Moving files up to the first gap closes it.
         free = next((i for i in range(1, self._keep + 1) if not os.path.exists(names[i])), None)
         try:
             for number in range(free or self._keep, 0, -1):
                 _replace(names[number - 1], names[number])
-            for number, path in _generations(self.path):
+            for number, path in generations(self.path):
                 if number > self._keep:
                     os.unlink(path)
         except OSError:
-            # A reader on Windows holds a file: the newest grows beyond its limit until the next
-            # append, since the journal is never delayed. A gap is closed then as after a crash.
+            # A reader on Windows holds a file. The newest file grows beyond its limit until the
+            # next append, because the journal is never delayed. A gap is closed as after a crash.
             pass
         sync_folder(os.path.dirname(self.path))
 
@@ -186,10 +191,10 @@ class Journal:
     def _cut_tail(self, pending: Mapping[int, int]) -> None:
         """Cut the newest file after the last line of a complete scan.
 
-        A scan is complete if it ends with its last line. Of a pending one every line is looked
-        at: in a power cut the disk may have kept the last block and lost one before it.
+        A scan is complete if it ends with its last line. A pending scan must have every line: in a
+        power cut the disk may have kept the last block and lost an earlier one.
         """
-        file = _open(self.path, "r+b")
+        file = open_existing(self.path, "r+b")
         if file is None:
             return
         with file:
@@ -203,18 +208,18 @@ class Journal:
             sync_file(file.fileno())
 
     def _check_ours(self, file: BinaryIO) -> None:
-        """Rather stop than empty a file that someone else wrote."""
+        """Raise OutputError instead of emptying a file that another program wrote."""
         file.seek(0)
         head = file.read(len(_START))
-        # After a power cut, blocks that were never written read as zeros.
+        # After a power cut, unwritten blocks read as zeros.
         if any(byte not in (0, ours) for byte, ours in zip(head, _START, strict=False)):
             raise OutputError(
-                f"{readable(self.path)} is not a list of changes: move it away, "
+                f"{readable(self.path)} is not a change list: move it away, "
                 "or choose another --output"
             )
 
     def _present(self, pending: Mapping[int, int]) -> dict[int, set[int]]:
-        """Which lines of the pending scans stand in the journal, by `n`."""
+        """The numbers `n` of the lines in the journal, for each pending scan."""
         present: dict[int, set[int]] = {number: set() for number in pending}
         if pending:
             oldest = min(pending)
@@ -226,26 +231,26 @@ class Journal:
         return present
 
     def _backwards(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The whole lines of all files, newest first, each with its offset in its file."""
-        for _, path in sorted(_generations(self.path)):
-            file = _open(path)
+        """The complete lines of all files, newest first, each with its offset in its file."""
+        for _, path in sorted(generations(self.path)):
+            file = open_existing(path)
             if file is None:
                 continue
             with file:
                 for offset, line in _lines_backwards(file, file.seek(0, os.SEEK_END)):
-                    fields = _parse(line)
+                    fields = parse_line(line)
                     if fields is not None:
                         yield offset, fields
 
 
 def _end_of_complete(file: BinaryIO, size: int, pending: Mapping[int, int]) -> int:
-    """Offset after the last line of the last complete scan in `file`; 0 where there is none."""
+    """Offset after the last line of the last complete scan in `file`; 0 if there is none."""
     end = size
     tail: int | None = None
     expected = complete_end = 0
-    found: set[int] = set()
+    present: set[int] = set()
     for offset, line in _lines_backwards(file, size):
-        fields = _parse(line)
+        fields = parse_line(line)
         if fields is None:
             if tail is None:
                 end = offset
@@ -258,16 +263,16 @@ def _end_of_complete(file: BinaryIO, size: int, pending: Mapping[int, int]) -> i
             complete_end = end if n == of == pending.get(scan) else 0
         elif scan != tail:
             return offset + len(line)
-        found.add(n)
+        present.add(n)
         if n == 1:
-            return complete_end if complete_end and len(found) == expected else offset
+            return complete_end if complete_end and len(present) == expected else offset
     return 0
 
 
 def _lines_backwards(file: BinaryIO, end: int) -> Iterator[tuple[int, bytes]]:
-    """(offset, line) from the last line before `end` to the first, in small memory.
+    """(offset, line) from the last line before `end` to the first, with bounded memory.
 
-    Lines have their newline, but for a torn last one.
+    Each line includes its newline, except a torn last one.
     """
     data = b""
     start = stop = end
@@ -284,18 +289,18 @@ def _lines_backwards(file: BinaryIO, end: int) -> Iterator[tuple[int, bytes]]:
         yield 0, data[:stop]
 
 
-def _gather(lines: Iterable[bytes]) -> Iterator[bytes]:
-    """The lines joined to chunks of about a megabyte."""
-    gathered: list[bytes] = []
+def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:
+    """The lines joined into chunks of about a megabyte."""
+    collected: list[bytes] = []
     size = 0
     for line in lines:
-        gathered.append(line)
+        collected.append(line)
         size += len(line)
         if size >= _CHUNK:
-            yield b"".join(gathered)
-            gathered, size = [], 0
-    if gathered:
-        yield b"".join(gathered)
+            yield b"".join(collected)
+            collected, size = [], 0
+    if collected:
+        yield b"".join(collected)
 
 
 def _write_all(file: Any, data: bytes) -> None:

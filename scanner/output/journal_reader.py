@@ -1,60 +1,27 @@
-"""Reading the change list: what is there, and what is appended while one follows it."""
+"""Read the change list: its present lines, and new lines as they are appended."""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
-from typing import Any, BinaryIO, NamedTuple, Protocol, cast
-
-import orjson
+from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from scanner.core.serialize import time_text
 from scanner.output.atomic import cannot
+from scanner.output.journal_files import (
+    generation_path,
+    generations,
+    open_existing,
+    parse_line,
+)
 
 _HEAD = 64
-"""Bytes at a file's start that tell it from its successors: scan, n, of, and part of the time."""
-
-
-def _generation(path: str, number: int) -> str:
-    stem, extension = os.path.splitext(path)
-    return f"{stem}.{number}{extension}" if number else path
-
-
-def _generations(path: str) -> list[tuple[int, str]]:
-    """(number, path) of the journal's files that exist, newest first; the newest has number 0."""
-    folder, name = os.path.split(path)
-    stem, extension = os.path.splitext(name)
-    pattern = re.compile(rf"{re.escape(stem)}(?:\.([1-9]\d*))?{re.escape(extension)}")
-    try:
-        names = os.listdir(folder or os.curdir)
-    except FileNotFoundError:
-        return []
-    matches = (pattern.fullmatch(name) for name in names)
-    return sorted(
-        (int(match[1] or 0), os.path.join(folder, match[0])) for match in matches if match
-    )
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    """The fields of a whole line; None for one that is torn, damaged or not of a journal."""
-    if not line.endswith(b"\n"):
-        return None
-    try:
-        fields = orjson.loads(line)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(fields, dict):
-        return None
-    numbers = (fields.get("scan"), fields.get("n"), fields.get("of"))
-    texts = (fields.get("kind"), fields.get("path"), fields.get("time"))
-    known = all(type(value) is int for value in numbers) and all(type(t) is str for t in texts)
-    return fields if known else None
+"""First bytes of a file, which identify it among its successors: scan, n, of, part of the time."""
 
 
 class Stop(Protocol):
-    """What ends `follow`: a threading.Event, or anything like it."""
+    """The signal that ends `follow`: a threading.Event or anything like it."""
 
     def is_set(self) -> bool: ...
 
@@ -70,16 +37,17 @@ def read(
 ) -> Iterator[dict[str, Any]]:
     """The lines of the journal at `path` and its rotated files, oldest first.
 
-    Only those of scans after number `since_scan`, committed at `since_time` (nanoseconds since
-    1970) or later, of these `kinds`, of the roots with these ids. Damaged lines are left out, and
-    a missing journal is an empty one. Raises OutputError where a file cannot be read.
+    The arguments select lines of scans after number `since_scan`, committed at `since_time`
+    (nanoseconds since 1970) or later, of these `kinds`, and of roots with these ids. Damaged lines
+    are left out, and a missing journal counts as empty. Raises OutputError if a file cannot be
+    read.
     """
     wanted = _filter(since_time, kinds, roots)
     try:
         with ExitStack() as stack:
             for file in _open_all(path, stack):
                 for line in file:
-                    fields = _parse(line)
+                    fields = parse_line(line)
                     if fields is None or (since_scan is not None and fields["scan"] <= since_scan):
                         continue
                     if wanted(fields):
@@ -96,11 +64,11 @@ def follow(
     kinds: Collection[str] | None = None,
     roots: Collection[str] | None = None,
 ) -> Iterator[dict[str, Any]]:
-    """New lines as they are written, until `stop` is set; looks every `poll` seconds.
+    """New lines as they are written, until `stop` is set; polls every `poll` seconds.
 
-    Without `since_scan` it begins after the last line that is there now. Each line comes once,
-    whatever happens to the files: rotation, a crash of the writer in the middle of a line and its
-    recovery, or the journal missing for a while. Raises as `read` does.
+    Without `since_scan` it begins after the present last line. Each line is yielded once, despite
+    rotation, a crash of the writer in the middle of a line and its recovery, or a journal that is
+    missing for a while. Raises as `read` does.
     """
     wanted = _filter(None, kinds, roots)
     tail = _Tail(os.fspath(path))
@@ -124,7 +92,7 @@ class _Mark(NamedTuple):
 
 
 class _Tail:
-    """How far a follower has read. No file is held open: on Windows that would stop rotation."""
+    """The position of a follower. It keeps no file open: on Windows that would stop rotation."""
 
     def __init__(self, path: str) -> None:
         self.last = _Mark(0, 0)
@@ -133,17 +101,17 @@ class _Tail:
         self._offset = 0
 
     def fresh(self) -> Iterator[dict[str, Any]]:
-        """The whole lines after `last`, which moves along."""
+        """The complete lines after `last`, which advances."""
         try:
             with ExitStack() as stack:
                 files = self._files(stack)
                 for index, file in enumerate(files, 1):
                     for line in file:
                         if not line.endswith(b"\n"):
-                            break  # being written: read again, from its start, the next time
+                            break  # it is being written: read it again from its start the next time
                         if index == len(files):
                             self._offset += len(line)
-                        fields = _parse(line)
+                        fields = parse_line(line)
                         if fields is not None and _Mark(fields["scan"], fields["n"]) > self.last:
                             self.last = _Mark(fields["scan"], fields["n"])
                             yield fields
@@ -151,62 +119,55 @@ class _Tail:
             raise cannot("read", self._path, error) from error
 
     def _files(self, stack: ExitStack) -> list[BinaryIO]:
-        """What there is to read: the newest file from where we were, if it is still the same."""
-        newest = _open(self._path)
+        """The files to read: the newest one from the last offset, if it is still the same file."""
+        newest = open_existing(self._path)
         if newest is None:
-            # Between a rotation and the append after it: there is nothing new yet. If no file is
-            # left at all, someone began anew, and numbers may begin at 1 again.
-            if not _generations(self._path):
+            # Between a rotation and the append after it there is nothing new yet. If no file is
+            # left at all, someone started over, and numbers may begin at 1 again.
+            if not generations(self._path):
                 self.last, self._head, self._offset = _Mark(0, 0), b"", 0
             return []
         stack.enter_context(newest)
         head = newest.read(_HEAD)
         same = head.startswith(self._head) and newest.seek(0, os.SEEK_END) >= self._offset
-        if same and (self._head or not _generations(self._path)[1:]):
+        if same and (self._head or not generations(self._path)[1:]):
             self._head = head if len(head) == _HEAD else b""
             newest.seek(self._offset)
             return [newest]
-        # Rotated, or cut by a writer that recovers: what was read already is known by number.
-        # The newest is opened before the others are listed: a rotation in between then shows a
-        # file twice, never not at all.
+        # The file was rotated, or cut by a recovering writer. Lines already read are known by
+        # number. The newest file is opened before the others are listed, so that a rotation in
+        # between can only show a file twice, never hide one.
         files = _open_all(self._path, stack)
         if not any(_same(file, newest) for file in files):
-            files.insert(0, newest)  # rotated away as the oldest meanwhile
+            files.insert(0, newest)  # rotated out as the oldest in the meantime
         for file in files:
             file.seek(0)
-        # Several rotations may lie between the two looks: the last in order is the newest now.
+        # Several rotations may have happened since: the last in order is the newest now.
         head = files[-1].read(_HEAD)
         files[-1].seek(0)
-        # A shorter head could be that of any file: better read all again the next time.
+        # A shorter head could belong to any file: read everything again the next time.
         self._head, self._offset = head if len(head) == _HEAD else b"", 0
         return files
 
 
 def _open_all(path: str | os.PathLike[str], stack: ExitStack) -> list[BinaryIO]:
-    """The journal's files, oldest first; all are opened, newest first, before one is read.
+    """The journal's files, oldest first. All are opened, newest first, before one is read.
 
-    So a rotation meanwhile can show a file under two names, which is seen, but can hide none.
+    A rotation in the meantime can thus show a file under two names, which is noticed, but can hide
+    none.
     """
     files: list[BinaryIO] = []
     number = 0
-    highest = max((number for number, _ in _generations(os.fspath(path))), default=0)
+    highest = max((number for number, _ in generations(os.fspath(path))), default=0)
     while number <= highest + 1:
-        # None: a gap that a crash in a rotation left, or the end.
-        file = _open(_generation(os.fspath(path), number))
+        # None: a gap left by a crash during rotation, or the end.
+        file = open_existing(generation_path(os.fspath(path), number))
         if file is not None:
             stack.enter_context(file)
             if not any(_same(file, other) for other in files):
                 files.append(file)
         number += 1
     return files[::-1]
-
-
-def _open(path: str, mode: str = "rb") -> BinaryIO | None:
-    """The open file, or None where there is none; the caller closes it."""
-    try:
-        return cast(BinaryIO, open(path, mode))
-    except FileNotFoundError:
-        return None
 
 
 def _same(one: BinaryIO, other: BinaryIO) -> bool:

@@ -1,7 +1,7 @@
 """The status: a small file that is replaced after every scan, the heartbeat of the program.
 
-What moves in every scan stands here and not in the inventory (design rule 10).
-`schemas/status.schema.json` says what each field means.
+Values that change in every scan are here and not in the inventory (rule 10,
+readers see a whole file). `schemas/status.schema.json` documents each field.
 """
 
 from __future__ import annotations
@@ -19,24 +19,24 @@ from scanner.output.atomic import VolatileFile, cannot
 SCHEMA = 1
 
 _CLOCK_SLACK = 10**10
-"""Nanoseconds by which a process may seem younger than it is: its birth is counted from the
-machine's start, and the wall clock has been set since."""
+"""Nanoseconds by which a process may seem too young: its start time is relative to the start of the
+machine, and the wall clock may have been set since."""
 
 
 def write_status(path: str | os.PathLike[str], status: Mapping[str, Any]) -> None:
     """Replace the status at `path`. Raises OutputError.
 
-    Readers see it whole, but it is not forced to the disk: after a power cut an old heartbeat is
-    worth nothing, and an fsync in every scan would keep a disk awake that has nothing to do.
+    Readers see it whole, but there is no fsync: after a power cut an old heartbeat is worth
+    nothing, and an fsync in every scan would keep an idle disk awake.
     """
     with VolatileFile(path) as file:
         file.write(_dumps(status))
 
 
 def read_status(path: str | os.PathLike[str]) -> dict[str, Any] | None:
-    """The status at `path`; None where there is none, or what is there is damaged.
+    """The status at `path`; None if it is missing or damaged.
 
-    Raises OutputError where it cannot be read.
+    Raises OutputError if it cannot be read.
     """
     try:
         with open(path, "rb") as file:
@@ -49,9 +49,9 @@ def read_status(path: str | os.PathLike[str]) -> dict[str, Any] | None:
 
 
 def is_alive(status: Mapping[str, Any] | None) -> bool:
-    """Whether the program that wrote `status` still runs on this machine.
+    """True if the program that wrote `status` still runs on this machine.
 
-    A process that is younger than the status has only inherited its number.
+    A process that is younger than the status only has the same process id.
     """
     if status is None or status.get("state") == "stopped":
         return False
@@ -61,7 +61,7 @@ def is_alive(status: Mapping[str, Any] | None) -> bool:
         born = psutil.Process(index(status["pid"])).create_time()
         return born * 10**9 <= time_ns(status["updated"]) + _CLOCK_SLACK
     except psutil.AccessDenied:
-        return True  # on Windows and macOS another user's process exists, and says no more
+        return True  # on Windows and macOS: a process of another user, without further details
     except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
         return False
 
@@ -71,12 +71,12 @@ def _dumps(status: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(dict(status), option=option)
     except orjson.JSONEncodeError:
-        # One name that is not UTF-8, in a message of the operating system for one.
+        # A text is not UTF-8, for example a name in a message of the operating system.
         return orjson.dumps(_readable(status), option=option)
 
 
 def _readable(value: Any) -> Any:
-    """`value` with every text in it readable."""
+    """`value` with every text in it made readable."""
     if isinstance(value, str):
         return readable(value)
     if isinstance(value, Mapping):

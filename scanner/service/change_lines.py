@@ -1,4 +1,4 @@
-"""Changes in words, for the log: crowds in one folder are one line."""
+"""Changes in words, for the log. Many changes in one folder become one line."""
 
 from __future__ import annotations
 
@@ -7,15 +7,12 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from scanner.core.changes import BASELINE, CREATED, DELETED, MODIFIED, MOVED, Change
-from scanner.core.packs import Pack, PackChange
+from scanner.core.packs import SHORT, Pack, PackChange
 from scanner.core.serialize import printable, shown
 from scanner.core.wording import count_text, size_text
 
 CROWD = 10
-"""From so many changes of one kind in one folder on, one line stands for all of them."""
-
-SHORT = 7
-"""Digits of a commit that people are shown, as git does."""
+"""Number of changes of one kind in one folder from which one line stands for all of them."""
 
 _VERBS = {CREATED: "created", DELETED: "deleted", MODIFIED: "modified", MOVED: "moved"}
 
@@ -25,8 +22,8 @@ def _path(path: str, base: str | None) -> str:
 
 
 def change_lines(changes: Sequence[Change], base: str | None) -> list[str]:
-    """What became of node packs first; then one line for each change, and one for a folder's worth
-    of them."""
+    """Describe changes in lines: node packs first, then one line for each change, or for many
+    changes in one folder."""
     lines = [_pack_line(change.pack) for change in changes if change.pack is not None]
     for group in _folded([change for change in changes if not _is_of_pack_alone(change)]):
         lines.append(_line(group[0], base) if len(group) == 1 else _summary(group, base))
@@ -34,31 +31,31 @@ def change_lines(changes: Sequence[Change], base: str | None) -> list[str]:
 
 
 def _is_of_pack_alone(change: Change) -> bool:
-    """Whether a line is there only to carry what became of a pack."""
+    """True if the change only reports a change of a pack."""
     return change.pack is not None and change.kind == MODIFIED and change.type != "file"
 
 
 def _pack_line(change: PackChange) -> str:
-    """What became of a node pack: `pack ComfyUI-Foo updated: 1.2.0 -> 1.3.0`."""
+    """Describe the change of a node pack: `pack ComfyUI-Foo updated: 1.2.0 -> 1.3.0`."""
     before, after = change
-    told = []
+    parts = []
     if after is None:
-        told.append("removed")
+        parts.append("removed")
     elif before is None:
         release = after.version or after.commit[:SHORT]
-        told.append(f"added: {release}" if release else "added")
+        parts.append(f"added: {release}" if release else "added")
         if not after.enabled:
-            told.append("disabled")
+            parts.append("disabled")
     else:
         if before.id != after.id:
-            told.append(f"was {before.id}")
+            parts.append(f"was {before.id}")
         if before.enabled != after.enabled:
-            told.append("enabled" if after.enabled else "disabled")
+            parts.append("enabled" if after.enabled else "disabled")
         if (before.version, before.commit) != (after.version, after.commit):
-            told.append(f"updated: {_update(before, after)}")
+            parts.append(f"updated: {_update(before, after)}")
     shown = after or before
     assert shown is not None
-    return printable(f"pack {shown.name} {', '.join(told)}")
+    return printable(f"pack {shown.name} {', '.join(parts)}")
 
 
 def _update(before: Pack, after: Pack) -> str:
@@ -68,7 +65,8 @@ def _update(before: Pack, after: Pack) -> str:
 
 
 def _folded(changes: Sequence[Change]) -> list[list[Change]]:
-    """Changes in groups: what was created or deleted with its folder, and crowds in one folder."""
+    """Group the changes that become one line: entries created or deleted with their folder, and
+    `CROWD` or more changes of one kind in one folder."""
     tops: dict[tuple[str, str], list[Change]] = {}
     crowds: dict[tuple[str, str], list[Change]] = defaultdict(list)
     groups: list[list[Change]] = []
@@ -101,8 +99,8 @@ def _top_above(change: Change, tops: dict[tuple[str, str], list[Change]]) -> tup
 def _line(change: Change, base: str | None) -> str:
     path = _path(change.path, base)
     if change.kind == BASELINE:
-        told = f"{count_text(change.files, 'file')}, {size_text(change.bytes)}"
-        return f"baseline {path} ({told}; {change.reason})"
+        size = f"{count_text(change.files, 'file')}, {size_text(change.bytes)}"
+        return f"baseline {path} ({size}; {change.reason})"
     if change.kind == MOVED:
         line = f"moved {_path(change.source, base)} -> {path}"
         if change.files >= 0:
@@ -115,23 +113,23 @@ def _line(change: Change, base: str | None) -> str:
 
 def _summary(group: Sequence[Change], base: str | None) -> str:
     files = [change for change in group if change.type != "directory"]
-    told = f"{count_text(len(files), 'file')}, {size_text(sum(c.size for c in files))}"
+    size = f"{count_text(len(files), 'file')}, {size_text(sum(c.size for c in files))}"
     first = group[0]
     if first.type == "directory":
-        return f"{_VERBS[first.kind]} {_path(first.path, base)}/ with {told}"
+        return f"{_VERBS[first.kind]} {_path(first.path, base)}/ with {size}"
     folder = _path(os.path.dirname(first.path), base)
     if first.kind == MOVED:
         sources = {os.path.dirname(change.source) for change in group}
         origin = f"{_path(sources.pop(), base)}/" if len(sources) == 1 else "several folders"
-        return f"moved {told} from {origin} to {folder}/"
-    return f"{_VERBS[first.kind]} {told} in {folder}/"
+        return f"moved {size} from {origin} to {folder}/"
+    return f"{_VERBS[first.kind]} {size} in {folder}/"
 
 
 def counts_text(changes: Iterable[Change]) -> str:
-    """`2 created, 1 moved`, or `no changes`."""
+    """Count changes by kind: `2 created, 1 moved`, or `no changes`."""
     counts: dict[str, int] = defaultdict(int)
     for change in changes:
         if change.kind != BASELINE:
             counts[change.kind] += 1
-    told = [f"{counts[kind]:,} {_VERBS[kind]}" for kind in _VERBS if counts[kind]]
-    return ", ".join(told) or "no changes"
+    texts = [f"{counts[kind]:,} {_VERBS[kind]}" for kind in _VERBS if counts[kind]]
+    return ", ".join(texts) or "no changes"

@@ -1,59 +1,63 @@
-"""Fingerprints taken between scans, so that the first inventory does not wait for the reading."""
+"""Fingerprints are taken between scans, so that the first inventory does not wait for them."""
 
 from __future__ import annotations
 
 import heapq
 import math
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-from scanner.core.memory import ONLINE, PARTIAL
 from scanner.core.paths import join
+from scanner.core.pending import PendingFolder, PendingFolders
 from scanner.core.progress import Progressed, Remaining
-from scanner.core.roots import Root, owner_of
+from scanner.core.roots import Root
 from scanner.core.snapshot import FILE, Directory, Entry
 from scanner.disk.fingerprint import WHOLE
 from scanner.disk.mounts import Mount
 from scanner.scan import Scanner
-
-FIRST = frozenset(("models", "downloads", "extra"))
-"""Kinds whose files are fingerprinted wherever they lie. The others come last, and only where
-inodes are not stable: elsewhere an inode proves a move without reading anything."""
+from scanner.service.attempts import Attempts
+from scanner.service.reading import MODEL_KINDS, NAP, answers
 
 CHUNK = 4096
-"""Files chosen at a time at least: the columns are searched once for so many."""
+"""The least number of files to choose at a time: each choice searches all folders that wait."""
 
 SEARCHES = 16
-"""As many searches of the columns would do for all that waits: a part of it is chosen at a time,
-so that a million files are not searched for the next few thousand hundreds of times."""
+"""Choose at least this fraction of the waiting files at a time, so that a million files are not
+searched hundreds of times for the next few thousand."""
 
 BATCH_FILES = 1024
 
 BATCH_BYTES = 64 * WHOLE
-"""Files, and bytes read of them, whose fingerprints go into one transaction; also the most that a
-crash has to redo."""
-
-NAP = 0.05
-"""Seconds between looks at whether to stop."""
+"""The most files, and bytes read of them, whose fingerprints go into one transaction. A crash
+repeats no more than that."""
 
 
 class FingerprintReader:
-    """Works off what has no fingerprint yet: models first, largest first, small ones by folder."""
+    """Takes the fingerprints that are missing: of models first, of large files first, of small
+    ones by folder.
 
-    def __init__(self, scanner: Scanner, own: Callable[[], Collection[Root]] | None = None) -> None:
+    Files of `MODEL_KINDS` are fingerprinted wherever they lie. The others come last, and only
+    where inodes are not stable: elsewhere an inode proves a move without reading anything.
+    """
+
+    def __init__(
+        self,
+        scanner: Scanner,
+        pending: PendingFolders,
+        own: Callable[[], Collection[Root]] | None = None,
+    ) -> None:
         """`own` gives the zones whose files are read, else all: a lane must not wait for the
         mount of another."""
         self._scanner = scanner
+        self._pending = pending
         self._own = own
-        self._failed: dict[str, tuple[int, int]] = {}
-        """Files that could not be read, with size and mtime: tried again when they change."""
-        self._unanswered: set[str] = set()
-        """Files of mounts that did not answer: tried again by the next `work`."""
+        self._attempts = Attempts()
 
     def size(self) -> Remaining:
-        """What waits now."""
+        """Count the files that wait now, and their bytes."""
         files = bytes_ = 0
-        for _, size, _, _ in self._waiting(only_settled=False):
+        for _, size, _, _ in self._waiting(math.inf):
             files += 1
             bytes_ += size
         return Remaining(files, bytes_)
@@ -64,31 +68,30 @@ class FingerprintReader:
         progress: Callable[[Progressed], None] | None = None,
         seconds_left: Callable[[], float] = lambda: math.inf,
     ) -> Remaining:
-        """Take fingerprints until none is missing or `stopped`. What is left.
+        """Take fingerprints until none is missing or `stopped`. Returns what is left.
 
-        Ends early where nothing can be read any more within `seconds_left`.
+        Ends early if nothing can be read any more within `seconds_left`.
 
-        Raises OutputError where they cannot be saved.
+        Raises OutputError if they cannot be saved.
         """
         files = bytes_ = 0
-        self._unanswered.clear()
+        self._attempts.begin()
         left = self.size()
         while left.files and not stopped():
             chosen = self._choose(max(CHUNK, left.files // SEARCHES))
             if not chosen:
-                # All that is left was listed a moment ago (rule 4).
+                # All files that are left were listed a moment ago (rule 4).
                 if self._seconds_to_settle() > seconds_left():
                     break
                 self._scanner.files.sleep(NAP)
                 continue
             for batch in _batches(chosen):
-                if stopped():
+                taken = None if stopped() else self._take(batch, stopped)
+                if taken is None:
                     return left
-                self._take(batch, stopped)
-                files += len(batch)
-                done = sum(entry.size for entry in batch)
-                bytes_ += done
-                left = Remaining(max(0, left.files - len(batch)), max(0, left.bytes - done))
+                files, bytes_ = files + len(taken), bytes_ + sum(entry.size for entry in taken)
+                read = sum(entry.size for entry in batch)
+                left = Remaining(max(0, left.files - len(batch)), max(0, left.bytes - read))
                 if progress is not None:
                     progress(Progressed(files, bytes_, left))
             left = self.size()
@@ -96,116 +99,121 @@ class FingerprintReader:
 
     def _choose(self, most: int) -> list[Entry]:
         """The files to read next, `most` of them at most."""
-        chosen = heapq.nsmallest(most, self._waiting(only_settled=True), key=_turn)
+        waiting = self._waiting(self._scanner.files.monotonic())
+        chosen = heapq.nsmallest(most, waiting, key=_turn)
         return [Entry(path, FILE, size, mtime) for _, size, path, mtime in chosen]
 
-    def _waiting(self, *, only_settled: bool) -> Iterator[tuple[int, int, str, int]]:
-        """(rank, size, path, mtime) of the files that lack a fingerprint; `only_settled`: of those
-        that can be read now."""
-        scanner = self._scanner
-        mounts = scanner.files.mounts()
-        zones = scanner.zones()
-        own = zones.all if self._own is None else self._own()
-        ranks = {
-            zone.id: self._rank(zone, zones.mount_of(zone, mounts)) if zone in own else None
-            for zone in zones.all
-        }
-        settles = {zone.id: zones.mount_of(zone, mounts).settle for zone in zones.all}
-        now = scanner.files.monotonic()
-        for folder, changed in list(scanner.unfingerprinted.items()):
-            directory = scanner.store.snapshot.get(folder)
-            owner = owner_of(folder, zones.all)
-            if directory is None or owner is None:
-                scanner.unfingerprinted.pop(folder, None)
-            # A write in the same tick as the listed mtime would not be noticed later.
-            elif (rank := ranks[owner.id]) is not None and (
-                not only_settled or now - changed >= settles[owner.id]
-            ):
-                yield from self._missing(folder, directory, rank)
+    def _waiting(self, now: float) -> Iterator[tuple[int, int, str, int]]:
+        """Rank, size, path and mtime of the files that lack a fingerprint and may be read at `now`;
+        at infinity, of all that will be."""
+        snapshot, zones = self._scanner.store.snapshot, self._scanner.zones().all
+        ranks, settles = self._terms()
+        for folder in self._pending.waiting(snapshot, zones, settles, now):
+            yield from self._missing(folder, ranks[folder.zone.id])
 
-    def _rank(self, root: Root, mount: Mount) -> int | None:
-        """When the files of `root` have their turn; None for not now, or not at all."""
-        record = self._scanner.store.memory.roots.get(root.id)
-        if record is None or record.state not in (ONLINE, PARTIAL):
+    def _seconds_to_settle(self) -> float:
+        """Seconds until the first of the files that wait may be read."""
+        _, settles = self._terms()
+        zones, now = self._scanner.zones().all, self._scanner.files.monotonic()
+        return self._pending.seconds_to_settle(zones, settles, now)
+
+    def _terms(self) -> tuple[dict[str, int], dict[str, float]]:
+        """The rank of each zone that is read, by id, and the seconds for which its folders have to
+        stand unchanged before that. Lower ranks come first."""
+        zones, mounts = self._scanner.zones(), self._scanner.files.mounts()
+        own = zones.all if self._own is None else self._own()
+        ranks: dict[str, int] = {}
+        settles: dict[str, float] = {}
+        for zone in zones.all:
+            mount = zones.mount_of(zone, mounts)
+            rank = self._rank(zone, mount)
+            if zone in own and rank is not None:
+                ranks[zone.id], settles[zone.id] = rank, mount.settle
+        return ranks, settles
+
+    def _rank(self, zone: Root, mount: Mount) -> int | None:
+        """The rank of the files of `zone`; None if they are not read, or not now."""
+        if not answers(self._scanner.store.memory, zone):
             return None
-        if root.kind in FIRST:
+        if zone.kind in MODEL_KINDS:
             return 0
         return None if mount.has_stable_inodes else 1
 
-    def _seconds_to_settle(self) -> float:
-        """Until the first of the files that wait may be read."""
-        scanner = self._scanner
-        mounts, zones = scanner.files.mounts(), scanner.zones()
-        now = scanner.files.monotonic()
-        waits = [
-            changed + zones.mount_of(owner, mounts).settle - now
-            for folder, changed in list(scanner.unfingerprinted.items())
-            if (owner := owner_of(folder, zones.all)) is not None
-            and changed + zones.mount_of(owner, mounts).settle > now
-        ]
-        return min(waits, default=0.0)
-
-    def _missing(
-        self, folder: str, directory: Directory, rank: int
-    ) -> Iterator[tuple[int, int, str, int]]:
-        unsettled = self._scanner.store.memory.unsettled
-        complete = True
-        for index, row in enumerate(directory.listing.rows()):
-            if row.type != FILE or not row.size or directory.fingerprint(index):
+    def _missing(self, folder: PendingFolder, rank: int) -> Iterator[tuple[int, int, str, int]]:
+        """Files of one folder that lack a fingerprint. The folder is done if there is none, not
+        even one that has to wait."""
+        unsettled, attempts = self._scanner.store.memory.unsettled, self._attempts
+        is_complete = True
+        now = self._scanner.files.monotonic()
+        for index, row in enumerate(folder.directory.listing.rows()):
+            if row.type != FILE or not row.size or folder.directory.fingerprint(index):
                 continue
-            path = join(folder, row.name)
-            if self._failed.get(path) == (row.size, row.mtime):
+            path = join(folder.path, row.name)
+            if attempts.is_given_up(path, row.size, row.mtime, now):
                 continue
-            complete = False
-            if path not in unsettled and path not in self._unanswered:
+            is_complete = False
+            if path not in unsettled and not attempts.is_unanswered(path):
                 yield rank, row.size, path, row.mtime
-        if complete:
-            self._scanner.unfingerprinted.pop(folder, None)
+        if is_complete:
+            self._pending.done(folder.path, folder.changed)
 
-    def _take(self, batch: list[Entry], stopped: Callable[[], bool]) -> None:
+    def _take(self, batch: list[Entry], stopped: Callable[[], bool]) -> list[Entry] | None:
+        """Take the fingerprints of the files in `batch` and save them.
+
+        Returns the files that have one now; None if it `stopped`, and nothing is saved.
+        """
         taken = self._scanner.take_fingerprints(batch, stopped)
         if stopped():
-            return
-        found: dict[str, dict[str, Entry]] = {}
+            return None
+        now = self._scanner.files.monotonic()
+        names: defaultdict[str, dict[str, Entry]] = defaultdict(dict)
         for entry in batch:
             if entry.path not in taken:
-                self._unanswered.add(entry.path)
-                continue
-            if not taken[entry.path]:
+                self._attempts.unanswered(entry.path)
+            elif not taken[entry.path]:
                 # Unreadable, or changed since its listing: the next scan asks for it again.
-                self._failed[entry.path] = (entry.size, entry.mtime)
-                continue
-            folder, name = os.path.split(entry.path)
-            found.setdefault(folder, {})[name] = entry
+                self._attempts.failed(entry.path, entry.size, entry.mtime, now)
+            else:
+                folder, name = os.path.split(entry.path)
+                names[folder][name] = entry
         with self._scanner.commit_lock:
             snapshot = self._scanner.store.snapshot
             self._scanner.store.save_fingerprints(
                 {
-                    folder: snapshot[folder].with_fingerprints(
-                        {
-                            row.name: taken[names[row.name].path]
-                            for row in snapshot[folder].listing.rows()
-                            if row.name in names
-                            # Another lane's commit may have changed it meanwhile.
-                            and (row.size, row.mtime)
-                            == (names[row.name].size, names[row.name].mtime)
-                        }
-                    )
-                    for folder, names in found.items()
+                    folder: _with_fingerprints(snapshot[folder], entries, taken)
+                    for folder, entries in names.items()
                     if folder in snapshot
                 }
             )
+        return [entry for entry in batch if taken.get(entry.path)]
+
+
+def _with_fingerprints(
+    directory: Directory, entries: Mapping[str, Entry], taken: Mapping[str, bytes]
+) -> Directory:
+    """`directory` with the fingerprints that were taken of its `entries`, which are by name.
+
+    A commit of another lane may have changed some of them meanwhile: those get none.
+    """
+    return directory.with_fingerprints(
+        {
+            row.name: taken[entry.path]
+            for row in directory.listing.rows()
+            if (entry := entries.get(row.name)) is not None
+            and (row.size, row.mtime) == (entry.size, entry.mtime)
+        }
+    )
 
 
 def _turn(item: tuple[int, int, str, int]) -> tuple[int, int, str]:
-    """What `_waiting` gives, as it is sorted. Files that are read whole cost all the same: those of
-    a folder together are written into its row at once."""
+    """The sort key of what `_waiting` gives. All files that are read whole cost the same, so those
+    of a folder come together: they are written into its row at once."""
     rank, size, path, _ = item
     return rank, -size if size > WHOLE else 0, path
 
 
 def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
-    """`entries` in the parts that go into one transaction."""
+    """Split `entries` into the parts that go into one transaction each."""
     batch: list[Entry] = []
     bytes_ = 0
     for entry in entries:

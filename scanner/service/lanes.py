@@ -1,40 +1,40 @@
-"""A lane: the mounts that are scanned together, and how their last scan went."""
+"""A lane: the mounts that are scanned together, and the files that are read between its scans."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 
-from scanner.core.progress import Remaining
+from scanner.core.memory import STALLED
+from scanner.core.pending import PendingFolders
+from scanner.core.progress import Display, Progressed, Remaining
 from scanner.core.roots import Root
+from scanner.core.serialize import readable
+from scanner.core.wording import count_text, seconds_text
 from scanner.disk.mounts import Mount
-from scanner.scan import ScanResult
+from scanner.scan import Scanner, ScanResult
 from scanner.service.fingerprints import FingerprintReader
-from scanner.service.pace import Pace, verification_duty
+from scanner.service.hashes import HashReader
+from scanner.service.headers import HeaderReader
+from scanner.service.pace import Pace
+from scanner.service.scan_log import log_scan, states_of
+from scanner.service.status_report import LaneStatus
 from scanner.settings.schema import Settings
+from scanner.settings.values import format_duration
 
-if TYPE_CHECKING:
-    from scanner.service.contents import ContentReader
+log = logging.getLogger(__name__)
+
 LOCAL = "local"
 """The lane of all local disks."""
 
+HEARTBEAT = 5.0
+"""Seconds between writes of the status while files are read."""
 
-@dataclass
-class _Lane:
-    """Mounts that are walked together, and how their last pass went."""
-
-    id: str
-    roots: list[Root] = field(default_factory=list)
-    last: ScanResult | None = None
-    backlog: FingerprintReader | None = None
-    work: Remaining = field(default_factory=lambda: Remaining(0, 0))
-    """What waits for fingerprints."""
-    reader: ContentReader | None = None
-    unhashed: Remaining = field(default_factory=lambda: Remaining(0, 0))
-    is_scanning: bool = False
-    error: str = ""
-    pace: Pace | None = None
-    """How the lane finds its interval; None where the settings say it."""
+WORTH_LOGGING = 100
+"""Fewer fingerprints than this are taken without a line in the log."""
 
 
 def lane_name(mount: Mount) -> str:
@@ -42,9 +42,200 @@ def lane_name(mount: Mount) -> str:
     return f"{mount.type} {mount.point}" if mount.is_remote else LOCAL
 
 
-def _paced(settings: Settings) -> Settings:
-    """`settings` for scans whose interval follows from what they take."""
-    if not settings.is_paced:
-        return settings
-    duty = verification_duty(settings.duty, settings.auto_duty)
-    return settings.model_copy(update={"duty": duty})
+@dataclass(frozen=True)
+class LaneContext:
+    """The objects that all lanes of one output share."""
+
+    scanner: Scanner
+    settings: Settings
+    stopped: Callable[[], bool]
+    unfingerprinted: PendingFolders
+    without_facts: PendingFolders
+    unhashed: PendingFolders
+
+
+def lane_context(scanner: Scanner, settings: Settings, stopped: Callable[[], bool]) -> LaneContext:
+    """Make the context of new lanes. Folders are kept only for the readers that the settings ask
+    for."""
+    return LaneContext(
+        scanner,
+        settings,
+        stopped,
+        scanner.pending_folders(),
+        scanner.pending_folders() if settings.facts else PendingFolders(),
+        scanner.pending_folders() if settings.hash else PendingFolders(),
+    )
+
+
+class Lane:
+    """Mounts that are walked together, and the files that are read on them.
+
+    One thread at a time scans and reads; other threads may ask for `status` and replace `roots`.
+    """
+
+    def __init__(self, id_: str, context: LaneContext, roots: Sequence[Root] = ()) -> None:
+        self.id = id_
+        self.roots = tuple(roots)
+        self.error = ""
+        """The error of the last turn; empty if there was none."""
+        self.unfingerprinted = Remaining(0, 0)
+        self.unhashed = Remaining(0, 0)
+        settings, scanner = context.settings, context.scanner
+        self._settings = settings
+        self._scanner = scanner
+        self._stopped = context.stopped
+        self._last: ScanResult | None = None
+        self._is_scanning = False
+        self._pace = Pace(settings.auto_duty, settings.first_every) if settings.is_paced else None
+        self._fingerprints = FingerprintReader(scanner, context.unfingerprinted, lambda: self.roots)
+        self._headers = HeaderReader(scanner, context.without_facts, lambda: self.roots)
+        self._hashes = HashReader(
+            scanner,
+            context.unhashed,
+            settings.hash,
+            rate=settings.hash_rate,
+            own=lambda: self.roots,
+        )
+
+    @property
+    def every(self) -> float | None:
+        """Seconds between scans; None if a crontab line says when they are."""
+        if self._settings.cron:
+            return None
+        return self._pace.every if self._pace else self._settings.first_every
+
+    def interval(self, seconds_left: Callable[[], float]) -> float:
+        """Seconds between scans, a little less than the schedule says: a scan that starts a few
+        milliseconds early must still count as the next one."""
+        every = self.every
+        return max(1.0, seconds_left() * 0.9) if every is None else every * 0.9
+
+    def scan(self, interval: float, display: Display) -> ScanResult:
+        """Walk the roots, commit, log what changed, and publish. Raises OutputError."""
+        store = self._scanner.store
+        before = states_of(store.memory)
+        self._is_scanning = True
+        try:
+            result = self._scanner.scan(
+                self.roots, interval=interval, stopped=self._stopped, progress=display.walking
+            )
+        finally:
+            self._is_scanning = False
+            display.idle()
+        if result.is_complete:
+            self._last, self.error = result, ""
+            log_scan(result, before, states_of(store.memory), store.base)
+            self._scanner.publish(is_last=False)
+        return result
+
+    def keep_pace(self, result: ScanResult) -> bool:
+        """Adapt the interval to the duration of a scan. True if it changed."""
+        pace = self._pace
+        if pace is None or not result.is_complete or not self._has_walked(result):
+            return False
+        if not pace.measured(result.seconds):
+            return False
+        log.info(
+            "%s: scanning every %s now: a scan takes %s.",
+            "local disks" if self.id == LOCAL else readable(self.id),
+            format_duration(pace.every),
+            seconds_text(pace.typical),
+        )
+        return True
+
+    def _has_walked(self, result: ScanResult) -> bool:
+        """True if the duration of a scan counts: not if it waited for a mount that hung, or all
+        folders were away. A mount that comes back must not wait for an hour then."""
+        records = self._scanner.store.memory.roots
+        states = {records[root.id].state for root in self.roots if root.id in records}
+        return result.directories > 0 and STALLED not in states
+
+    def read(
+        self, seconds_left: Callable[[], float], display: Display, heartbeat: Callable[[], None]
+    ) -> None:
+        """Read files until nothing waits or there are no `seconds_left`: fingerprints, then
+        headers of models, then whole files for their hashes, where that is wanted.
+
+        Calls `heartbeat` now and then. Raises OutputError.
+        """
+
+        def ends() -> bool:
+            return self._stopped() or seconds_left() <= 0
+
+        try:
+            self._read_fingerprints(ends, seconds_left, display, heartbeat)
+        finally:
+            display.idle()
+        if self._settings.facts:
+            self._headers.work(ends)
+        if not self._settings.hash:
+            return
+
+        def note(done: Progressed) -> None:
+            self.unhashed = done.left
+
+        try:
+            progress = _progress(display, "hashes", note, heartbeat)
+            self.unhashed = self._hashes.work(self._stopped, progress, seconds_left)
+        finally:
+            display.idle()
+
+    def _read_fingerprints(
+        self,
+        ends: Callable[[], bool],
+        seconds_left: Callable[[], float],
+        display: Display,
+        heartbeat: Callable[[], None],
+    ) -> None:
+        taken = 0
+
+        def note(done: Progressed) -> None:
+            nonlocal taken
+            taken, self.unfingerprinted = done.files, done.left
+
+        started = time.monotonic()
+        progress = _progress(display, "fingerprints", note, heartbeat)
+        self.unfingerprinted = left = self._fingerprints.work(ends, progress, seconds_left)
+        if taken >= WORTH_LOGGING:
+            log.info(
+                "fingerprints of %s taken in %s, %s left",
+                count_text(taken, "file"),
+                format_duration(round(time.monotonic() - started, 1)),
+                f"{left.files:,}",
+            )
+
+    def status(self, next_due: datetime | None = None) -> LaneStatus:
+        """The state of the lane, for the status file."""
+        roots = self.roots  # another thread may replace them
+        return LaneStatus(
+            id=self.id,
+            is_scanning=self._is_scanning,
+            roots=roots,
+            last=self._last,
+            next_due=next_due,
+            every=self.every,
+            verify=max(map(self._scanner.verification_period, roots), default=0.0),
+            error=self.error,
+            unfingerprinted=self.unfingerprinted,
+            unhashed=self.unhashed,
+        )
+
+
+def _progress(
+    display: Display,
+    what: str,
+    note: Callable[[Progressed], None],
+    heartbeat: Callable[[], None],
+) -> Callable[[Progressed], None]:
+    """Make a function that notes and displays progress, and calls `heartbeat` now and then."""
+    last = time.monotonic()
+
+    def progress(done: Progressed) -> None:
+        nonlocal last
+        note(done)
+        display.reading(done, what)
+        if time.monotonic() - last >= HEARTBEAT:
+            last = time.monotonic()
+            heartbeat()
+
+    return progress

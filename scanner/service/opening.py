@@ -1,4 +1,4 @@
-"""Opening one output under its lock, and ending on SIGINT and SIGTERM."""
+"""Opening one output under its lock, closing it, and ending on SIGINT and SIGTERM."""
 
 from __future__ import annotations
 
@@ -6,23 +6,31 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
 from typing import Protocol
 
 from scanner.comfyui.installation import Found
-from scanner.disk.filesystem import DiskFileSystem
+from scanner.core.memory import RootRecord
+from scanner.core.roots import Root
+from scanner.core.serialize import readable
+from scanner.disk.filesystem import DiskFileSystem, FileSystem
 from scanner.errors import BusyError, OutputError
-from scanner.output.file_names import outputs_of
+from scanner.output.file_names import Outputs, outputs_of
+from scanner.scan import Scanner
 from scanner.service.service import Service
 from scanner.settings.schema import Settings
+from scanner.store.store import Store
+from scanner.walk.cost import verification_duty
+from scanner.workers.pool import WorkersByMount
 
 log = logging.getLogger(__name__)
 
 
 @contextmanager
 def open_service(settings: Settings, found: Found, cwd: str) -> Iterator[Service]:
-    """A service that holds the lock of its output. Raises BusyError and OutputError."""
+    """Open a service that holds the lock of its output. Raises BusyError and OutputError."""
     from filelock import FileLock, Timeout
 
     files = DiskFileSystem()
@@ -47,24 +55,71 @@ def open_service(settings: Settings, found: Found, cwd: str) -> Iterator[Service
             f"The lock {outputs.lock} cannot be taken: {error.strerror or error}."
         ) from None
     try:
-        service = Service(settings, found, outputs, files)
-        try:
+        with assembled(settings, found, outputs, files) as service:
             yield service
-        finally:
-            service.close()
     finally:
         lock.release()
 
 
+@contextmanager
+def assembled(
+    settings: Settings, found: Found, outputs: Outputs, files: FileSystem
+) -> Iterator[Service]:
+    """Make a service with the store, workers and scanner it needs; close them at the end.
+
+    The lock of the output must be held. Raises OutputError."""
+    stop = threading.Event()
+    store = Store.open(settings, outputs, found.base, files)
+    workers = WorkersByMount.from_settings(settings, files, stop.is_set)
+    with closing(store), closing(workers):
+        roots = _all_roots(found, store.memory.roots.values())
+        service = Service(settings, Scanner(files, store, _paced(settings), roots, workers), stop)
+        try:
+            yield service
+        finally:
+            service.finish()
+
+
+def _all_roots(found: Found, records: Iterable[RootRecord]) -> tuple[Root, ...]:
+    """The roots that were found, and if that is not all, those of earlier scans that only
+    ComfyUI's own file may have named (rule 9: a file out of reach removes no root)."""
+    if found.is_complete:
+        return found.roots
+    paths = {root.path for root in found.roots}
+    known = tuple(
+        record.root
+        for record in records
+        if record.kind in ("models", "custom_nodes")
+        and not record.is_inner
+        and record.path not in paths
+    )
+    if known:
+        log.warning(
+            "%s is away, so its extra_model_paths.yaml cannot be read: the folders that it named "
+            "before are kept. Start again when it is back, to read it anew.",
+            readable(found.comfy_root or ""),
+        )
+    return (*found.roots, *known)
+
+
+def _paced(settings: Settings) -> Settings:
+    """`settings`, with less time for verification if lanes find their intervals themselves: an
+    interval follows from the time that scans take."""
+    if not settings.is_paced:
+        return settings
+    duty = verification_duty(settings.duty, settings.auto_duty)
+    return replace(settings, duty=duty)
+
+
 class Stoppable(Protocol):
-    """Something that can be asked to end."""
+    """An object that can be asked to end."""
 
     def stop(self) -> None: ...
 
 
 @contextmanager
 def stopping_on_signals(service: Stoppable) -> Iterator[list[int]]:
-    """SIGINT and SIGTERM end the work in order; yields the list of signals that came."""
+    """Let SIGINT and SIGTERM end the work in order. Yields the list of signals that came."""
     received: list[int] = []
 
     def on_signal(number: int, frame: object) -> None:

@@ -1,9 +1,8 @@
-"""When scans run: the only room that knows time and APScheduler.
+"""Run lanes on schedule. This is the only module that uses APScheduler.
 
-Its one call is "run one pass of this lane". What APScheduler leaves to its users is settled here:
-a late run is run and not skipped (`misfire_grace_time=None`), missed runs count as one, a pass
-never overlaps itself, and a step of the wall clock neither delays the next pass by hours nor makes
-up for a year of missed ones.
+Its one call is "run one turn of this lane". A late turn is run and not skipped
+(`misfire_grace_time=None`). Missed turns count as one. A turn never overlaps itself. A step of the
+wall clock neither delays the next turn by hours nor makes up for a year of missed ones.
 """
 
 from __future__ import annotations
@@ -27,20 +26,20 @@ __all__ = ("Schedule", "Trigger", "trigger_of")
 log = logging.getLogger(__name__)
 
 CLOCK_STEP = 2.0
-"""Seconds by which wall and monotonic clock may drift apart between two looks before the next
-runs are placed anew."""
+"""Seconds by which wall and monotonic clock may drift apart between two looks before all lanes are
+scheduled anew."""
 
 MOST_LANES = 64
-"""Passes that may run at a time: threads are made when they are needed, one per lane."""
+"""Turns that may run at a time. Threads are made when they are needed, one per lane."""
 
 LOOK_EVERY = 1.0
 """Seconds between looks at the clocks."""
 
 Deadline = Callable[[], float]
-"""Seconds until the lane's next pass is due; may be negative."""
+"""Gives the seconds until the lane's next turn is due; they may be negative."""
 
-LanePass = Callable[[Deadline], None]
-"""One pass of a lane, and the work between passes that has to end before the deadline."""
+Turn = Callable[[Deadline], None]
+"""One turn of a lane: a scan, and the reading after it that has to end before the deadline."""
 
 
 class _Every(Trigger):  # type: ignore[misc]
@@ -72,16 +71,16 @@ class _Cron(Trigger):  # type: ignore[misc]
         return self.first_after(now)
 
     def first_after(self, now: datetime) -> datetime | None:
-        """The next time after `now`; None where there is none."""
+        """The next time after `now`; None if there is none."""
         later = now + timedelta(microseconds=1)
         due = [cron.get_next_fire_time(None, later) for cron in self.crons]
         return min((moment for moment in due if moment is not None), default=None)
 
 
 def trigger_of(every: float, cron: str) -> Trigger:
-    """The trigger for `--every` seconds or, where given, `--cron`, in local time.
+    """Make the trigger for `--every` seconds or, if it is given, `--cron` in local time.
 
-    Raises SettingsError where the crontab line makes no sense.
+    Raises SettingsError if the crontab line makes no sense.
     """
     if not cron:
         return _Every(every)
@@ -98,15 +97,15 @@ def trigger_of(every: float, cron: str) -> Trigger:
 
 
 def _reason(error: ValueError) -> str:
-    """What APScheduler says of a field, where it says it in a crontab's words."""
-    told = str(error)
-    return f" ({told})" if "value" in told and "unpack" not in told else ""
+    """The error that APScheduler gives for a field, if it uses a crontab's words."""
+    text = str(error)
+    return f" ({text})" if "value" in text and "unpack" not in text else ""
 
 
 def _crontab(line: str) -> list[CronTrigger]:
-    """The triggers that together are a crontab line. Raises ValueError.
+    """Make the triggers that together are a crontab line. Raises ValueError.
 
-    Where both day of month and weekday are given, either of them suffices (crontab(5)).
+    If both day of month and weekday are given, either of them suffices (crontab(5)).
     """
     fields = line.split()
     if len(fields) != 5:
@@ -125,7 +124,7 @@ _WEEKDAYS = ("sun", "mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
 def _weekday_names(field: str) -> str:
-    """A crontab's weekdays by name: there 0 and 7 are Sunday, for APScheduler 0 is Monday."""
+    """Name the weekdays of a crontab: there 0 and 7 are Sunday, but APScheduler's 0 is Monday."""
     if field == "*":
         return field
     days: list[str] = []
@@ -152,17 +151,17 @@ def _weekday(text: str) -> int:
 
 
 class _Noted(Trigger):  # type: ignore[misc]
-    """A lane's trigger, and when it fires next.
+    """Wraps a lane's trigger and remembers when it fires next.
 
-    A pass wants to know that, and must not ask the scheduler: while it shuts down, that holds its
-    own lock and waits for the pass.
+    A turn needs that time and must not ask the scheduler for it: while the scheduler shuts down,
+    it holds its own lock and waits for the turn.
     """
 
     def __init__(self, trigger: Trigger, due: datetime) -> None:
         self.trigger = trigger
         self.due: datetime | None = due
         self.is_moved = False
-        """Whether the scheduler does not know of `due` yet."""
+        """True if the scheduler has yet to be given `due`."""
         self._previous: datetime | None = None
 
     def get_next_fire_time(self, previous: datetime | None, now: datetime) -> datetime | None:
@@ -171,7 +170,7 @@ class _Noted(Trigger):  # type: ignore[misc]
         return self.due
 
     def change(self, trigger: Trigger, now: datetime) -> None:
-        """Go on by another trigger, counting from the last time that this one fired."""
+        """Continue with another trigger, counting from the last time that this one fired."""
         self.trigger = trigger
         if self._previous is not None:
             self.due = trigger.get_next_fire_time(self._previous, now)
@@ -190,15 +189,16 @@ class Schedule:
             executors={"default": ThreadPoolExecutor(max_workers=MOST_LANES)},
             job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
         )
+        logging.getLogger("apscheduler").setLevel(logging.CRITICAL)
         self._scheduler.add_listener(self._on_error, EVENT_JOB_ERROR)
 
-    def add(self, lane_id: str, lane_pass: LanePass) -> None:
-        """Run `lane_pass` at once and then as scheduled; also while the schedule runs."""
+    def add(self, lane_id: str, turn: Turn) -> None:
+        """Run `turn` at once and then as scheduled. Lanes may be added while the schedule runs."""
         if self._is_ending:
             return
         noted = self._lanes[lane_id] = _Noted(self._trigger, datetime.now(UTC))
         self._scheduler.add_job(
-            lane_pass,
+            turn,
             noted,
             args=(lambda: self.seconds_until(lane_id),),
             id=lane_id,
@@ -206,16 +206,17 @@ class Schedule:
         )
 
     def set_every(self, lane_id: str, seconds: float) -> None:
-        """Run the lane so often from now on; its next run is so long after the last one began.
+        """Set the seconds between turns of a lane; its next turn is that long after the last began.
 
-        Called in passes: the scheduler, which must not be asked there, is told by the next look.
+        This is called in turns, where the scheduler must not be used: the loop of `run` passes
+        the new time on.
         """
         noted = self._lanes.get(lane_id)
         if noted is not None:
             noted.change(_Every(seconds), datetime.now(UTC))
 
     def next_due(self, lane_id: str) -> datetime | None:
-        """When the lane is due again."""
+        """The time at which the lane is due again."""
         noted = self._lanes.get(lane_id)
         return noted.due if noted else None
 
@@ -225,9 +226,9 @@ class Schedule:
         return (due - datetime.now(UTC)).total_seconds() if due else float("inf")
 
     def run(self, stop: threading.Event, patience: float) -> bool:
-        """Run until `stop` is set; then wait up to `patience` seconds for passes to end.
+        """Run until `stop` is set; then wait up to `patience` seconds for turns to end.
 
-        Returns False where a pass is still stuck: the process then has to leave without it.
+        Returns False if a turn is still stuck: the process then has to exit without it.
         """
         self._scheduler.start()
         offset = _clock_offset()
@@ -239,7 +240,7 @@ class Schedule:
             offset = now
             self._place_moved()
         self._is_ending = True
-        # A stuck pass must not hold up the end, so nothing waits for the pool without limit.
+        # A stuck turn must not hold up the end, so nothing waits for the pool without limit.
         self._scheduler.remove_all_jobs()
         ending = threading.Thread(target=self._scheduler.shutdown, daemon=True)
         ending.start()
@@ -247,20 +248,20 @@ class Schedule:
         return not ending.is_alive()
 
     def _place_anew(self) -> None:
-        """After suspend or a step of the clock: all lanes are due now."""
+        """Make all lanes due now, after suspend or a step of the clock."""
         for lane_id, noted in list(self._lanes.items()):
             noted.due = datetime.now(UTC)
             self._scheduler.modify_job(lane_id, next_run_time=noted.due)
 
     def _place_moved(self) -> None:
-        """Tell the scheduler of lanes that have another interval now."""
+        """Give the scheduler the next times of lanes whose interval has changed."""
         for lane_id, noted in list(self._lanes.items()):
             if noted.is_moved:
                 noted.is_moved = False
                 self._scheduler.modify_job(lane_id, next_run_time=noted.due)
 
     def _on_error(self, event: JobExecutionEvent) -> None:
-        """A failing pass is told and the loop goes on."""
+        """Log a failing turn; the loop goes on."""
         log.error("The scan of %s failed: %s", event.job_id, event.exception)
         log.debug("%s", event.traceback)
 

@@ -5,19 +5,22 @@ from __future__ import annotations
 import json
 import textwrap
 
-from pydantic.fields import FieldInfo
-
-from scanner.settings.load import CONFIG_NAME, Loaded, _shape
-from scanner.settings.schema import RootSettings, Settings
+from scanner.settings.load import Loaded
+from scanner.settings.schema import ROOT_TEXTS, TEXTS, TYPES, About, Settings
+from scanner.settings.sources import CONFIG_NAME
+from scanner.settings.types import PathType
 
 
 def describe(loaded: Loaded) -> list[tuple[str, str, str]]:
     """Name, value as it would stand in a TOML file, and origin of every setting."""
-    shown = loaded.settings.model_dump()
     return [
         (name, "(not set)" if value is None else _toml(value), loaded.origins[name])
-        for name, value in shown.items()
+        for name, value in _formatted(loaded.settings).items()
     ]
+
+
+def _formatted(settings: Settings) -> dict[str, object]:
+    return {name: kind.format(getattr(settings, name)) for name, kind in TYPES.items()}
 
 
 def default_toml() -> str:
@@ -31,29 +34,24 @@ def default_toml() -> str:
         f"# {CONFIG_NAME} in the working directory, or name a file with --config.\n"
         "# Durations are written as 30s, 2m, 1.5h or 1d, sizes as 10MB or 64KiB."
     ]
-    defaults = Settings().model_dump()
-    for name, field in Settings.model_fields.items():
+    defaults = _formatted(Settings())
+    for name, about in TEXTS.items():
         if name == "per_root":
-            continue  # a table takes all lines below it: it must stand last
+            # A table takes all lines below it: it must stand last.
+            blocks.append(f"{_comment(about)}\n# [per_root.{about.example}]")
+            continue
         value = defaults[name]
-        mark = "# " if value is None or _shape(name) == "path" else ""
-        shown = _toml(_example(field) if value is None else value)
-        blocks.append(f"{_comment(field)}\n{mark}{name} = {shown}")
-    per_root = Settings.model_fields["per_root"]
-    blocks.append(f"{_comment(per_root)}\n# [per_root.{_example(per_root)}]")
-    for name, field in RootSettings.model_fields.items():
-        blocks.append(f"{_comment(field)}\n# {name} = {_toml(_example(field))}")
+        mark = "# " if value is None or isinstance(TYPES[name], PathType) else ""
+        shown = _toml(about.example if value is None else value)
+        blocks.append(f"{_comment(about)}\n{mark}{name} = {shown}")
+    for name, about in ROOT_TEXTS.items():
+        blocks.append(f"{_comment(about)}\n# {name} = {_toml(about.example)}")
     return "\n\n".join(blocks) + "\n"
 
 
-def _example(field: FieldInfo) -> object:
-    return field.examples[0] if field.examples else None
-
-
-def _comment(field: FieldInfo) -> str:
-    return "\n".join(
-        textwrap.wrap(f"# {field.description}", 98, subsequent_indent="# ", break_on_hyphens=False)
-    )
+def _comment(about: About) -> str:
+    text = f"# {about.description}"
+    return "\n".join(textwrap.wrap(text, 98, subsequent_indent="# ", break_on_hyphens=False))
 
 
 def _toml(value: object) -> str:

@@ -2,76 +2,150 @@
 
 from __future__ import annotations
 
-import difflib
-import os
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, NamedTuple
-
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PlainValidator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
 from scanner.core.roots import KINDS, Root
-from scanner.settings.values import (
-    AUTO,
-    Algorithms,
-    Count,
-    Duration,
-    Every,
-    Flag,
-    Fraction,
-    LogLevel,
-    OnePath,
-    OptionalPath,
-    Paths,
-    Patterns,
-    Size,
-    _at_least,
-    _read_count,
-    _read_cron,
-    _read_level,
-    _read_name,
-    _read_optional_patterns,
-    _read_rate,
-    format_duration,
-    format_size,
-    parse_fraction,
+from scanner.settings.types import (
+    ALGORITHMS,
+    COUNT,
+    CRON,
+    DURATION,
+    EVERY,
+    FLAG,
+    FRACTION,
+    LEVEL,
+    NUMBER,
+    PATH,
+    PATHS,
+    PATTERNS,
+    PROFILE,
+    RATE,
+    SIZE,
+    RootTableType,
+    SettingType,
+    is_path,
+    kind_prefix,
 )
+from scanner.settings.values import AUTO, LogLevel, suggestion
 
 FIRST_EVERY = 30.0
 """Seconds between scans where none are given, or none are measured yet."""
 
 
-def _one_of_kinds_or_a_path(per_root: dict[str, RootSettings]) -> dict[str, RootSettings]:
-    for key in per_root:
-        if key not in KINDS and not _is_path(key.removeprefix(_kind_prefix(key))):
-            raise ValueError(
-                f"expected a kind of root ({', '.join(KINDS)}), a root's id or its path, "
-                f"not {key!r}{_suggestion(key, KINDS)}"
-            )
-    return per_root
+class WrongValueError(ValueError):
+    """A setting has a value that it cannot have; the text says what was expected."""
+
+    def __init__(self, keys: Sequence[str], expected: str) -> None:
+        super().__init__(expected)
+        self.keys = tuple(keys)
+        """The names that lead to the value, outermost first: a setting, then keys of tables."""
 
 
-class RootSettings(BaseModel):
-    """Settings of one root, or of all roots of a kind; None takes the general setting."""
+class About(NamedTuple):
+    """The texts about a setting for `config/default.toml`."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    description: str
+    example: object = None
 
-    ignore: Annotated[tuple[str, ...] | None, PlainValidator(_read_optional_patterns)] = Field(
-        default=None,
-        description="Gitignore patterns of names to leave out there, added to the general ones.",
-        examples=[["*.bak"]],
-    )
+
+def _annotations(settings: type[Settings | RootSettings]) -> dict[str, tuple[Any, About]]:
+    """The type of each field and the texts about it, which stand in its annotation."""
+    hints = get_type_hints(settings, include_extras=True)
+    return {name: hint.__metadata__ for name, hint in hints.items()}
+
+
+def _parse_all(settings: Settings | RootSettings, types: Mapping[str, SettingType[Any]]) -> None:
+    """Replace the value of each field by the parsed one. Raises WrongValueError."""
+    for name, kind in types.items():
+        try:
+            # The class is frozen for all others.
+            object.__setattr__(settings, name, kind.parse(getattr(settings, name)))
+        except WrongValueError as error:
+            raise WrongValueError((name, *error.keys), str(error)) from None
+        except ValueError as error:
+            raise WrongValueError((name,), str(error)) from None
+
+
+@dataclass(frozen=True)
+class RootSettings:
+    """Settings of one root, or of all roots of a kind; None takes the general setting.
+
+    Raises WrongValueError.
+    """
+
+    ignore: Annotated[
+        tuple[str, ...] | None,
+        PATTERNS.optional(),
+        About(
+            "Gitignore patterns of names to leave out there, added to the general ones.", ["*.bak"]
+        ),
+    ] = None
     loss_fraction: Annotated[
-        float | None, PlainValidator(lambda value: None if value is None else parse_fraction(value))
-    ] = Field(default=None, description="As the general setting of this name.", examples=[0.9])
+        float | None, FRACTION.optional(), About("As the general setting of this name.", 0.9)
+    ] = None
     loss_files: Annotated[
-        int | None, PlainValidator(lambda value: None if value is None else _read_count(value))
-    ] = Field(default=None, description="As the general setting of this name.", examples=[100])
+        int | None, COUNT.optional(), About("As the general setting of this name.", 100)
+    ] = None
+
+    def __post_init__(self) -> None:
+        _parse_all(self, ROOT_TYPES)
+
+
+ROOT_TYPES: dict[str, SettingType[Any]] = {
+    name: kind for name, (kind, _) in _annotations(RootSettings).items()
+}
+"""The type of each setting in a table of `per_root`."""
+
+ROOT_TEXTS = {name: about for name, (_, about) in _annotations(RootSettings).items()}
+
+
+def _parse_table(table: object) -> dict[str, RootSettings]:
+    """Settings by kind, path or id of a root. Raises WrongValueError."""
+    if not isinstance(table, Mapping):
+        raise WrongValueError((), f"expected a table of settings, not {table!r}")
+    parsed = {key: _parse_root(key, item) for key, item in table.items()}
+    for key in parsed:
+        if key not in KINDS and not is_path(key.removeprefix(kind_prefix(key))):
+            raise WrongValueError(
+                (),
+                f"expected a kind of root ({', '.join(KINDS)}), a root's id or its path, "
+                f"not {key!r}{suggestion(key, KINDS)}",
+            )
+    return parsed
+
+
+def _parse_root(key: str, table: object) -> RootSettings:
+    if isinstance(table, RootSettings):
+        return table
+    if not isinstance(table, Mapping):
+        raise WrongValueError((key,), f"expected a table of settings, not {table!r}")
+    for name in table:
+        if name not in ROOT_TYPES:
+            raise WrongValueError(
+                (key, name),
+                f"expected one of {', '.join(ROOT_TYPES)}{suggestion(name, ROOT_TYPES)}",
+            )
+    try:
+        return RootSettings(**table)
+    except WrongValueError as error:
+        raise WrongValueError((key, *error.keys), str(error)) from None
+
+
+def _format_table(table: Mapping[str, RootSettings]) -> dict[str, dict[str, object]]:
+    return {
+        key: {name: kind.format(getattr(root, name)) for name, kind in ROOT_TYPES.items()}
+        for key, root in table.items()
+    }
+
+
+ROOT_TABLE = RootTableType(_parse_table, _format_table)
 
 
 class RootRules(NamedTuple):
-    """What holds for one root when general and per-root settings are put together."""
+    """The rules of one root, after general and per-root settings are put together."""
 
     ignore: tuple[str, ...]
     """The user's gitignore patterns, general ones first; the default ones are not among them."""
@@ -79,196 +153,249 @@ class RootRules(NamedTuple):
     loss_files: int
 
 
-class Settings(BaseSettings):
-    """All settings, checked. Durations are in seconds, sizes in bytes; `load` reads them."""
+@dataclass(frozen=True)
+class Settings:
+    """All settings, checked. Durations are in seconds, sizes in bytes; `load` reads them.
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid")
+    Raises WrongValueError.
+    """
 
-    comfy_root: OptionalPath = Field(
-        default=None,
-        description="ComfyUI's folder; without it ./ComfyUI, then the workspace of comfy-cli.",
-        examples=["./ComfyUI"],
-    )
-    models: Paths = Field(
-        default=(),
-        description="Bare models folders, as on a NAS without ComfyUI; their folders are "
-        "categories.",
-    )
-    downloads: Paths = Field(default=(), description="Folders that models are downloaded to.")
-    extra: Paths = Field(default=(), description="Any other folders to keep an inventory of.")
-    extra_model_paths_config: Paths = Field(
-        default=(),
-        description="Files to read besides the extra_model_paths.yaml next to ComfyUI's main.py "
-        "(ComfyUI's option of the same name).",
-    )
-    base_directory: OptionalPath = Field(
-        default=None,
-        description="Folder that holds models, custom_nodes, input and output where it is not "
-        "ComfyUI's own (ComfyUI's option of the same name).",
-        examples=["/data/comfy"],
-    )
-    output_directory: OptionalPath = Field(
-        default=None,
-        description="ComfyUI's output folder where it lies elsewhere (ComfyUI's option of the "
-        "same name).",
-        examples=["/data/comfy/output"],
-    )
-    input_directory: OptionalPath = Field(
-        default=None,
-        description="ComfyUI's input folder where it lies elsewhere (ComfyUI's option of the "
-        "same name).",
-        examples=["/data/comfy/input"],
-    )
-    output: OnePath = Field(
-        default=Path("comfy_inventory.json"),
-        description="The inventory; change list, status and lock are written beside it.",
-    )
-    profile: Annotated[str | None, PlainValidator(_read_name)] = Field(
-        default=None,
-        description="Ready-made settings to start from: local, nas or wsl.",
-        examples=["nas"],
-    )
-    every: Every = Field(
-        default=FIRST_EVERY,
-        description="Time from the start of one scan to the start of the next, at least 1s; or "
-        "auto: as often as `auto_duty` allows, from 5s to 1h, each network mount for itself.",
-    )
-    auto_duty: Fraction = Field(
-        default=0.02,
-        description="The most of the time that scans may take where `every` is auto; at most "
-        "half of it re-reads files (see `verify_within`).",
-    )
-    cron: Annotated[str, PlainValidator(_read_cron)] = Field(
-        default="",
-        description="When to scan, as five crontab fields in local time; empty takes `every`.",
-    )
-    ignore: Patterns = Field(
-        default=(),
-        description="Gitignore patterns of names to leave out, added to the default ones.",
-    )
-    default_ignore: Flag = Field(
-        default=True,
-        description="Whether to leave out what systems and tools litter: .DS_Store, .git, "
-        "__pycache__, @eaDir and the like.",
-    )
-    follow_links: Flag = Field(
-        default=True, description="Whether to enter linked folders, as ComfyUI does."
-    )
-    move_window: Duration = Field(
-        default=900.0,
-        description="How long after a file arrived or went its other half still makes it a move: "
-        "a move to a NAS is a copy of minutes and then a deletion.",
-    )
-    hold_wait: Duration = Field(
-        default=30.0,
-        description="How long a one-shot `scan` waits before it looks again at deletions that "
-        "look like a lost mount; 0 leaves them held.",
-    )
-    loss_fraction: Fraction = Field(
-        default=0.5,
-        description="A root that loses more than this fraction of its files in one scan is held "
-        "as a possibly lost mount.",
-    )
-    loss_files: Count = Field(
-        default=20, description="Roots with fewer files than this are not held by `loss_fraction`."
-    )
-    unsettled_every: Duration = Field(
-        default=600.0, description="How often a file that keeps growing is reported as modified."
-    )
-    annotations_every: Duration = Field(
-        default=600.0,
-        description="How often new fingerprints alone, without any change, cause the inventory "
-        "to be written.",
-    )
-    backlog_time: Duration = Field(
-        default=60.0,
-        description="How long a one-shot `scan` takes fingerprints that are still missing; 0 "
-        "takes none.",
-    )
-    facts: Flag = Field(
-        default=True,
-        description="Whether to read the headers of model files: what they are, and whether they "
-        "are whole. Nothing is read of them but that.",
-    )
-    hash: Algorithms = Field(
-        default=(),
-        description="Hashes to take of the whole content of models, in one reading, between "
-        'scans: a list of xxh3 and sha256, or "off". `comfy-inventory hash` does it once.',
-        examples=[["xxh3", "sha256"]],
-    )
-    hash_rate: Size = Field(
-        default=0,
-        description="Bytes per second that may be read for that, on each mount; 0 for no limit.",
-        examples=["50MB"],
-    )
-    verify_within: Annotated[Duration, _at_least(1.0, format_duration)] = Field(
-        default=600.0,
-        description="Size and time of every file are read again at least this often, even where "
-        "the times of folders spare listing them.",
-    )
-    duty: Fraction = Field(
-        default=0.05,
-        description="The most of the time that this re-reading may take; where it does not "
-        "suffice, `verify_within` takes longer and status says so.",
-    )
-    stall_after: Annotated[Duration, _at_least(1.0, format_duration)] = Field(
-        default=60.0,
-        description="A network mount on which no call has returned for so long is stalled: its "
-        "worker is left behind and the others go on.",
-    )
-    workers: Annotated[Count, _at_least(1, str)] = Field(
-        default=16,
-        description="The most requests under way at a time on one network mount; how many there "
-        "are follows from how slowly it answers.",
-    )
-    requests_per_second: Annotated[float, PlainValidator(_read_rate)] = Field(
-        default=0.0,
-        description="The most folders looked at and files sampled per second on one network "
-        "mount; 0 sets no limit.",
-    )
-    journal_size: Annotated[Size, _at_least(1, format_size)] = Field(
-        default=10_000_000, description="Size at which the change list is rotated."
-    )
-    journal_files: Annotated[Count, _at_least(1, str)] = Field(
-        default=5, description="How many rotated change lists are kept."
-    )
-    log_file: OptionalPath = Field(
-        default=None, description="File to log to besides stderr.", examples=["comfy_inventory.log"]
-    )
-    log_level: Annotated[LogLevel, PlainValidator(_read_level)] = Field(
-        default="info", description="The least that is logged: debug, info, warning or error."
-    )
-    per_root: Annotated[dict[str, RootSettings], AfterValidator(_one_of_kinds_or_a_path)] = Field(
-        default={},
-        description="Settings of single roots, by kind, path or id (kind:path); id overrides "
-        "path, path overrides kind.",
-        examples=["downloads"],
-    )
+    comfy_root: Annotated[
+        Path | None,
+        PATH.optional(),
+        About(
+            "ComfyUI's folder; without it ./ComfyUI, then the workspace of comfy-cli.", "./ComfyUI"
+        ),
+    ] = None
+    models: Annotated[
+        tuple[Path, ...],
+        PATHS,
+        About("Models folders without ComfyUI, as on a NAS. Their folders are categories."),
+    ] = ()
+    downloads: Annotated[
+        tuple[Path, ...], PATHS, About("Folders that models are downloaded to.")
+    ] = ()
+    extra: Annotated[tuple[Path, ...], PATHS, About("Other folders to scan.")] = ()
+    extra_model_paths_config: Annotated[
+        tuple[Path, ...],
+        PATHS,
+        About(
+            "Files to read besides the extra_model_paths.yaml next to ComfyUI's main.py "
+            "(ComfyUI's option of the same name)."
+        ),
+    ] = ()
+    base_directory: Annotated[
+        Path | None,
+        PATH.optional(),
+        About(
+            "Folder that holds models, custom_nodes, input and output where it is not "
+            "ComfyUI's own (ComfyUI's option of the same name).",
+            "/data/comfy",
+        ),
+    ] = None
+    output_directory: Annotated[
+        Path | None,
+        PATH.optional(),
+        About(
+            "ComfyUI's output folder where it lies elsewhere (ComfyUI's option of the same name).",
+            "/data/comfy/output",
+        ),
+    ] = None
+    input_directory: Annotated[
+        Path | None,
+        PATH.optional(),
+        About(
+            "ComfyUI's input folder where it lies elsewhere (ComfyUI's option of the same name).",
+            "/data/comfy/input",
+        ),
+    ] = None
+    output: Annotated[
+        Path,
+        PATH,
+        About("Path of the inventory. Change list, status and lock are written beside it."),
+    ] = Path("comfy_inventory.json")
+    profile: Annotated[
+        str | None,
+        PROFILE.optional(),
+        About("Ready-made settings to start from: local, nas or wsl.", "nas"),
+    ] = None
+    every: Annotated[
+        float | Literal["auto"],
+        EVERY,
+        About(
+            "Time from the start of one scan to the start of the next, at least 1s. With auto "
+            "each mount is scanned as often as `auto_duty` allows, from every 5s to every hour."
+        ),
+    ] = FIRST_EVERY
+    auto_duty: Annotated[
+        float,
+        FRACTION,
+        About(
+            "The largest share of the time that scans may take: where `every` is auto, and for "
+            "the interval that doctor and tune recommend. At most half of it goes to "
+            "re-verification (see `verify_within`)."
+        ),
+    ] = 0.02
+    cron: Annotated[
+        str,
+        CRON,
+        About(
+            "When to scan, as five crontab fields in local time. If it is empty, `every` counts."
+        ),
+    ] = ""
+    ignore: Annotated[
+        tuple[str, ...],
+        PATTERNS,
+        About("Gitignore patterns of names to leave out, added to the default ones."),
+    ] = ()
+    default_ignore: Annotated[
+        bool,
+        FLAG,
+        About(
+            "Ignore files created by operating systems and tools: .DS_Store, .git, __pycache__, "
+            "@eaDir and the like."
+        ),
+    ] = True
+    follow_links: Annotated[bool, FLAG, About("Enter linked folders, as ComfyUI does.")] = True
+    move_window: Annotated[
+        float,
+        DURATION,
+        About(
+            "How long after a file arrived or went its other half still makes it a move. A move "
+            "to a NAS is a copy of minutes and then a deletion."
+        ),
+    ] = 900.0
+    hold_wait: Annotated[
+        float,
+        DURATION,
+        About(
+            "How long a one-shot `scan` waits before it looks again at deletions that look like a"
+            " lost mount; 0 leaves them held."
+        ),
+    ] = 30.0
+    loss_fraction: Annotated[
+        float,
+        FRACTION,
+        About(
+            "A root that loses more than this fraction of its files in one scan is held "
+            "as a possibly lost mount."
+        ),
+    ] = 0.5
+    loss_files: Annotated[
+        int, COUNT, About("Roots with fewer files than this are not held by `loss_fraction`.")
+    ] = 20
+    unsettled_every: Annotated[
+        float, DURATION, About("How often a file that keeps growing is reported as modified.")
+    ] = 600.0
+    annotations_every: Annotated[
+        float,
+        DURATION,
+        About("How often the inventory is written for new fingerprints alone, without any change."),
+    ] = 600.0
+    backlog_time: Annotated[
+        float,
+        DURATION,
+        About("How long a one-shot `scan` takes missing fingerprints; 0 takes none."),
+    ] = 60.0
+    facts: Annotated[
+        bool,
+        FLAG,
+        About(
+            "Read the headers of model files, to know what they are and if they are complete. "
+            "Nothing else of them is read."
+        ),
+    ] = True
+    hash: Annotated[
+        tuple[str, ...],
+        ALGORITHMS,
+        About(
+            "Hashes of the whole content of models, taken in one reading between scans: a list of"
+            ' xxh3 and sha256, or "off". `comfy-inventory hash` takes them once.',
+            ["xxh3", "sha256"],
+        ),
+    ] = ()
+    hash_rate: Annotated[
+        int,
+        RATE,
+        About("Limit for this reading on each mount, such as 50MB/s; 0 sets no limit.", "50MB/s"),
+    ] = 0
+    verify_within: Annotated[
+        float,
+        DURATION.at_least(1.0),
+        About(
+            "Size and mtime of every file are read again at least this often, even where "
+            "directory mtimes spare listing."
+        ),
+    ] = 600.0
+    duty: Annotated[
+        float,
+        FRACTION,
+        About(
+            "The largest share of the time that this re-verification may take. Where it is too "
+            "little, `verify_within` takes longer, and status says so."
+        ),
+    ] = 0.05
+    stall_after: Annotated[
+        float,
+        DURATION.at_least(1.0),
+        About(
+            "A network mount is stalled if no call on it has returned for this long. Its worker "
+            "is abandoned and other mounts go on."
+        ),
+    ] = 60.0
+    workers: Annotated[
+        int,
+        COUNT.at_least(1),
+        About(
+            "The most requests at a time on one network mount. How many are used depends on how "
+            "slowly it answers."
+        ),
+    ] = 16
+    requests_per_second: Annotated[
+        float,
+        NUMBER,
+        About(
+            "The most folders and file samples read per second on one network mount; 0 sets no "
+            "limit."
+        ),
+    ] = 0.0
+    journal_size: Annotated[
+        int, SIZE.at_least(1), About("Size at which the change list is rotated.")
+    ] = 10_000_000
+    journal_files: Annotated[
+        int, COUNT.at_least(1), About("How many rotated change lists are kept.")
+    ] = 5
+    log_file: Annotated[
+        Path | None, PATH.optional(), About("File to log to besides stderr.", "comfy_inventory.log")
+    ] = None
+    log_level: Annotated[
+        LogLevel, LEVEL, About("The least to log: debug, info, warning or error.")
+    ] = "info"
+    per_root: Annotated[
+        dict[str, RootSettings],
+        ROOT_TABLE,
+        About(
+            "Settings of single roots, by kind, path or id (kind:path); id overrides "
+            "path, path overrides kind.",
+            "downloads",
+        ),
+    ] = field(default_factory=dict)
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what is passed in: `load` reads the sources, since it must say which one spoke."""
-        return (init_settings,)
+    def __post_init__(self) -> None:
+        _parse_all(self, TYPES)
 
     @property
     def is_paced(self) -> bool:
-        """Whether lanes find their intervals themselves: a crontab line overrules that."""
+        """True if each lane finds its interval itself. A crontab line overrules that."""
         return self.every == AUTO and not self.cron
 
     @property
     def first_every(self) -> float:
-        """Seconds between scans as long as none is measured."""
+        """Seconds between scans until one has been measured."""
         return FIRST_EVERY if self.every == AUTO else self.every
 
     def for_root(self, root: Root) -> RootRules:
-        """General settings with those of the root's kind, its path and its id laid over them."""
+        """The rules of `root`. Its id overrides its path, its path its kind, its kind the rest."""
         rules = RootRules(self.ignore, self.loss_fraction, self.loss_files)
         for key in (root.kind, root.path, root.id):
             own = self.per_root.get(key)
@@ -281,16 +408,9 @@ class Settings(BaseSettings):
         return rules
 
 
-def _kind_prefix(key: str) -> str:
-    """The `kind:` that a key of `per_root` starts with if it is a root's id."""
-    kind, colon, _ = key.partition(":")
-    return kind + colon if colon and kind in KINDS else ""
+TYPES: dict[str, SettingType[Any]] = {
+    name: kind for name, (kind, _) in _annotations(Settings).items()
+}
+"""The type of each setting."""
 
-
-def _is_path(key: str) -> bool:
-    return key.startswith(("~", ".")) or "/" in key or os.sep in key
-
-
-def _suggestion(word: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
-    return f"; did you mean {close[0]}?" if close else ""
+TEXTS = {name: about for name, (_, about) in _annotations(Settings).items()}

@@ -1,18 +1,18 @@
 """Reading and writing single values: durations, sizes, fractions, paths, patterns.
 
-Each parser raises ValueError with a text that says what was expected.
+Each parser raises ValueError with a text that says what was expected. It also takes values that are
+parsed already.
 """
 
 from __future__ import annotations
 
+import difflib
 import math
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Annotated, Final, Literal, TypeVar, get_args
-
-from pydantic import AfterValidator, PlainSerializer, PlainValidator
+from typing import Final, Literal, get_args
 
 from scanner.core.digests import ALGORITHMS
 
@@ -23,13 +23,11 @@ OFF: Final = "off"
 """The value of `hash` with which nothing is read whole."""
 
 SHORTEST_EVERY = 1.0
-"""Seconds between scans that are allowed at least."""
-
-_Number = TypeVar("_Number", int, float)
+"""The shortest interval between scans, in seconds."""
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 
-_LEVELS = get_args(LogLevel)
+LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0, "ms": 0.001}
 
@@ -51,6 +49,11 @@ _BYTES = {
 _SIZE_NAMES = ("TB", "TiB", "GB", "GiB", "MB", "MiB", "kB", "KiB")
 
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([a-z]*)")
+
+_FLAGS = {
+    "true": True, "yes": True, "on": True, "1": True,
+    "false": False, "no": False, "off": False, "0": False,
+}  # fmt: skip
 
 
 def parse_duration(value: object) -> float:
@@ -79,6 +82,23 @@ def format_duration(seconds: float) -> str:
     return f"{seconds:.9f}".rstrip("0").rstrip(".") + "s"
 
 
+def parse_every(value: object) -> float | Literal["auto"]:
+    """An interval between scans: seconds as `parse_duration` reads them, or "auto".
+
+    Raises ValueError, also for less than `SHORTEST_EVERY`.
+    """
+    if isinstance(value, str) and value.strip().lower() == AUTO:
+        return AUTO
+    try:
+        seconds = parse_duration(value)
+    except ValueError as error:
+        raise ValueError(f"{error}; or auto") from None
+    if seconds < SHORTEST_EVERY:
+        least = format_duration(SHORTEST_EVERY)
+        raise ValueError(f"expected at least {least}, not {format_duration(seconds)}")
+    return seconds
+
+
 def format_every(every: float | Literal["auto"]) -> str:
     """A value of `every` as it is written: "30s" or "auto"."""
     return AUTO if every == AUTO else format_duration(every)
@@ -104,13 +124,12 @@ def parse_size(value: object) -> int:
 
     Raises ValueError, whose text says what was expected, for anything else.
     """
-    number, unit = _quantity(value)
-    size = number * _BYTES.get(unit, math.nan)
-    if not 0 <= size < 2**63:
+    size = _bytes(value)
+    if size is None:
         raise ValueError(
             f"expected a size such as 10MB, 64KiB or 1GB, or a number of bytes, not {value!r}"
         )
-    return round(size)
+    return size
 
 
 def format_size(size: int) -> str:
@@ -121,11 +140,31 @@ def format_size(size: int) -> str:
     return str(size)
 
 
+def parse_rate(value: object) -> int:
+    """Bytes per second: a size as `parse_size` reads it, with or without "/s" after it.
+
+    Raises ValueError, whose text says what was expected, for anything else.
+    """
+    rate = _bytes(value.strip().removesuffix("/s") if isinstance(value, str) else value)
+    if rate is None:
+        raise ValueError(
+            "expected a rate such as 50MB/s or 64KiB/s, or a number of bytes per second, "
+            f"not {value!r}"
+        )
+    return rate
+
+
+def _bytes(value: object) -> int | None:
+    number, unit = _quantity(value)
+    size = number * _BYTES.get(unit, math.nan)
+    return round(size) if 0 <= size < 2**63 else None
+
+
 def _quantity(value: object) -> tuple[float, str]:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value), ""
-    found = _QUANTITY.fullmatch(value.strip().lower()) if isinstance(value, str) else None
-    return (float(found[1]), found[2]) if found else (math.nan, "")
+    match = _QUANTITY.fullmatch(value.strip().lower()) if isinstance(value, str) else None
+    return (float(match[1]), match[2]) if match else (math.nan, "")
 
 
 def parse_algorithms(value: object) -> tuple[str, ...]:
@@ -150,53 +189,44 @@ def format_algorithms(names: Sequence[str]) -> str | list[str]:
     return list(names) or OFF
 
 
-def _read_flag(value: object) -> bool:
+def parse_flag(value: object) -> bool:
+    """True or false, also as "yes", "no", "on", "off", "1" or "0". Raises ValueError."""
     if isinstance(value, bool):
         return value
-    words = {"true": True, "yes": True, "on": True, "1": True}
-    words |= {"false": False, "no": False, "off": False, "0": False}
-    if isinstance(value, str) and value.strip().lower() in words:
-        return words[value.strip().lower()]
+    if isinstance(value, str) and value.strip().lower() in _FLAGS:
+        return _FLAGS[value.strip().lower()]
     raise ValueError(f"expected true or false, not {value!r}")
 
 
-def _read_count(value: object) -> int:
+def parse_count(value: object) -> int:
+    """A whole number of 0 or more. Raises ValueError."""
     number, unit = _quantity(value)
     if unit or not number.is_integer():
         raise ValueError(f"expected a whole number, not {value!r}")
     return int(number)
 
 
-def _read_rate(value: object) -> float:
+def parse_number(value: object) -> float:
+    """A number of 0 or more. Raises ValueError."""
     try:
-        rate = float(value) if isinstance(value, (int, float, str)) else -1.0
+        number = float(value) if isinstance(value, (int, float, str)) else -1.0
     except ValueError:
-        rate = -1.0
-    if isinstance(value, bool) or not 0 <= rate < math.inf:
+        number = -1.0
+    if isinstance(value, bool) or not 0 <= number < math.inf:
         raise ValueError(f"expected a number of 0 or more, not {value!r}")
-    return rate
+    return number
 
 
-def _read_every(value: object) -> float | Literal["auto"]:
-    if isinstance(value, str) and value.strip().lower() == AUTO:
-        return AUTO
-    try:
-        seconds = parse_duration(value)
-    except ValueError as error:
-        raise ValueError(f"{error}; or auto") from None
-    if seconds < SHORTEST_EVERY:
-        least = format_duration(SHORTEST_EVERY)
-        raise ValueError(f"expected at least {least}, not {format_duration(seconds)}")
-    return seconds
+def parse_level(value: object) -> LogLevel:
+    """The name of a log level. Raises ValueError."""
+    for level in LEVELS:
+        if isinstance(value, str) and value.strip().lower() == level:
+            return level
+    raise ValueError(f"expected one of {', '.join(LEVELS)}, not {value!r}")
 
 
-def _read_level(value: object) -> str:
-    if isinstance(value, str) and value.strip().lower() in _LEVELS:
-        return value.strip().lower()
-    raise ValueError(f"expected one of {', '.join(_LEVELS)}, not {value!r}")
-
-
-def _read_cron(value: object) -> str:
+def parse_cron(value: object) -> str:
+    """Five crontab fields with one space between them, or an empty text. Raises ValueError."""
     fields = value.split() if isinstance(value, str) else ["?"]
     if len(fields) not in (0, 5):
         raise ValueError(
@@ -206,27 +236,32 @@ def _read_cron(value: object) -> str:
     return " ".join(fields)
 
 
-def _read_name(value: object) -> str | None:
-    if value is None or (isinstance(value, str) and re.fullmatch(r"[\w.-]+", value)):
+def parse_profile(value: object) -> str:
+    """The name of a profile. Raises ValueError."""
+    if isinstance(value, str) and re.fullmatch(r"[\w.-]+", value):
         return value
     raise ValueError(f"expected the name of a profile, not {value!r}")
 
 
-def _read_path(value: object) -> Path:
+def parse_path(value: object) -> Path:
+    """A path that is not empty. Raises ValueError."""
     if isinstance(value, str | os.PathLike) and str(value).strip() and "\0" not in str(value):
         return Path(value)
     raise ValueError(f"expected a path, not {value!r}")
 
 
-def _read_optional_path(value: object) -> Path | None:
-    return None if value is None else _read_path(value)
+def parse_paths(value: object) -> tuple[Path, ...]:
+    """A list of paths, or one path. Raises ValueError."""
+    return tuple(parse_path(item) for item in _items(value, "paths"))
 
 
-def _read_paths(value: object) -> tuple[Path, ...]:
-    return tuple(_read_path(item) for item in _items(value, "paths"))
+def format_paths(paths: Iterable[Path]) -> list[str]:
+    """A list of paths as it is written."""
+    return [str(path) for path in paths]
 
 
-def _read_patterns(value: object) -> tuple[str, ...]:
+def parse_patterns(value: object) -> tuple[str, ...]:
+    """A list of patterns, or one pattern; empty ones are left out. Raises ValueError."""
     patterns: list[str] = []
     for pattern in _items(value, "patterns"):
         if not isinstance(pattern, str):
@@ -234,10 +269,6 @@ def _read_patterns(value: object) -> tuple[str, ...]:
         if pattern.strip():
             patterns.append(pattern)
     return tuple(patterns)
-
-
-def _read_optional_patterns(value: object) -> tuple[str, ...] | None:
-    return None if value is None else _read_patterns(value)
 
 
 def _items(value: object, what: str) -> Sequence[object]:
@@ -248,45 +279,7 @@ def _items(value: object, what: str) -> Sequence[object]:
     raise ValueError(f"expected a list of {what}, not {value!r}")
 
 
-def _at_least(minimum: _Number, show: Callable[[_Number], str]) -> AfterValidator:
-    def check(value: _Number) -> _Number:
-        if value < minimum:
-            raise ValueError(f"expected at least {show(minimum)}, not {show(value)}")
-        return value
-
-    return AfterValidator(check)
-
-
-def _texts(paths: Iterable[Path]) -> list[str]:
-    return [str(path) for path in paths]
-
-
-def _text(path: Path | None) -> str | None:
-    return None if path is None else str(path)
-
-
-Duration = Annotated[float, PlainValidator(parse_duration), PlainSerializer(format_duration)]
-
-Size = Annotated[int, PlainValidator(parse_size), PlainSerializer(format_size)]
-
-Flag = Annotated[bool, PlainValidator(_read_flag)]
-
-Count = Annotated[int, PlainValidator(_read_count)]
-
-Fraction = Annotated[float, PlainValidator(parse_fraction)]
-
-Every = Annotated[
-    float | Literal["auto"], PlainValidator(_read_every), PlainSerializer(format_every)
-]
-
-OnePath = Annotated[Path, PlainValidator(_read_path), PlainSerializer(_text)]
-
-OptionalPath = Annotated[Path | None, PlainValidator(_read_optional_path), PlainSerializer(_text)]
-
-Paths = Annotated[tuple[Path, ...], PlainValidator(_read_paths), PlainSerializer(_texts)]
-
-Algorithms = Annotated[
-    tuple[str, ...], PlainValidator(parse_algorithms), PlainSerializer(format_algorithms)
-]
-
-Patterns = Annotated[tuple[str, ...], PlainValidator(_read_patterns)]
+def suggestion(word: str, choices: Iterable[str]) -> str:
+    """The end of a sentence that names the choice most like `word`; empty without one."""
+    close = difflib.get_close_matches(word, list(choices), n=1)
+    return f"; did you mean {close[0]}?" if close else ""

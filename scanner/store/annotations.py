@@ -1,7 +1,7 @@
-"""What stands beside entries of the inventory: content hashes, model facts, node packs.
+"""Annotations of the entries in the inventory: content hashes, model facts, node packs.
 
-All of it is annotation (rule 7), kept by folder: the inventory asks for the annotations of the
-folders that it writes anew, and sees by `folders` which those are.
+No annotation is part of a change (rule 7, replay). They are kept by folder: the inventory asks for
+the annotations of the folders that it writes anew, and sees by `folders` which those are.
 """
 
 from __future__ import annotations
@@ -14,54 +14,59 @@ from typing import TYPE_CHECKING, Any
 from scanner.core.digests import texts
 from scanner.core.serialize import time_text
 from scanner.core.snapshot import Directory
-from scanner.store.metadata import MetadataTable
+from scanner.store.metadata import FileMetadata, MetadataTable
 
 if TYPE_CHECKING:
     from scanner.core.packs import Pack
+
 CORRUPT = "corrupt"
 
 
 class Annotations:
-    """The annotations as they stand now."""
+    """All annotations at one moment."""
 
     def __init__(self, metadata: MetadataTable, packs: Mapping[str, Pack]) -> None:
         self._metadata = metadata
-        self._known = metadata.versions
-        self._of = packs
-        self._packs: defaultdict[str, dict[str, Pack]] = defaultdict(dict)
+        self._versions = metadata.versions
+        self._packs = packs
+        self._packs_in: defaultdict[str, dict[str, Pack]] = defaultdict(dict)
         for path, pack in packs.items():
             folder, name = os.path.split(path)
-            self._packs[folder][name] = pack
-        self.folders: Mapping[str, object] = self._known
-        """Folders with annotations, each with something that is another whenever they are."""
-        if self._packs:
-            found = {
-                folder: (self._known.get(folder), tuple(sorted(named.items())))
-                for folder, named in self._packs.items()
+            self._packs_in[folder][name] = pack
+        self.folders: Mapping[str, object] = self._versions
+        """Folders with annotations, each with a value that differs if its annotations do."""
+        if self._packs_in:
+            with_packs = {
+                folder: (self._versions.get(folder), tuple(sorted(by_name.items())))
+                for folder, by_name in self._packs_in.items()
             }
-            self.folders = {**self._known, **found}
+            self.folders = {**self._versions, **with_packs}
 
     def are_of(self, metadata: MetadataTable, packs: Mapping[str, Pack]) -> bool:
-        """Whether nothing has changed since."""
-        return self._known is metadata.versions and self._of == packs
+        """True if neither the metadata nor the packs have changed since."""
+        return self._versions is metadata.versions and self._packs == packs
 
     def of(self, folder: str, directory: Directory) -> dict[str, dict[str, Any]]:
         """The fields of each entry of `folder` that has any."""
-        found: defaultdict[str, dict[str, Any]] = defaultdict(dict)
-        if folder in self._known:
-            known = self._metadata.of_folder(folder)
-            for row in directory.listing.rows() if known else ():
-                was = known.get(row.name)
-                if was is None or not was.is_of(row.size, row.mtime):
-                    continue
-                found[row.name].update(texts(was.digests))
-                found[row.name].update({k: v for k, v in (was.facts or {}).items() if v})
-                if was.corrupt:
-                    found[row.name]["status"] = CORRUPT
-                    found[row.name]["problem"] = (
-                        f"On {(time_text(was.corrupt) or '')[:10]} its content was no longer what "
-                        "was hashed, though size and time are the same."
-                    )
-        for name, pack in self._packs.get(folder, {}).items():
-            found[name]["pack"] = pack.as_json()
-        return {name: fields for name, fields in found.items() if fields}
+        fields: defaultdict[str, dict[str, Any]] = defaultdict(dict)
+        if folder in self._versions:
+            by_name = self._metadata.of_folder(folder)
+            for row in directory.listing.rows() if by_name else ():
+                metadata = by_name.get(row.name)
+                if metadata is not None and metadata.is_of(row.size, row.mtime):
+                    fields[row.name].update(_fields_of(metadata))
+        for name, pack in self._packs_in.get(folder, {}).items():
+            fields[name]["pack"] = pack.as_json()
+        return {name: of_entry for name, of_entry in fields.items() if of_entry}
+
+
+def _fields_of(metadata: FileMetadata) -> dict[str, Any]:
+    fields: dict[str, Any] = {**texts(metadata.digests)}
+    fields.update({k: v for k, v in (metadata.facts or {}).items() if v})
+    if metadata.corrupt:
+        fields["status"] = CORRUPT
+        fields["problem"] = (
+            f"On {(time_text(metadata.corrupt) or '')[:10]} its content was no longer what "
+            "was hashed, though size and time are the same."
+        )
+    return fields

@@ -1,6 +1,6 @@
-"""What was read of files beyond size and mtime: content hashes and model facts.
+"""Metadata of files beyond size and mtime: content hashes and model facts.
 
-A table of the state, with a connection of its own: `hash` and `verify` write here while `run` holds
+It is a table of the state with its own connection: `hash` and `verify` write here while `run` holds
 the lock, a few rows at a time, and a scan never waits for them longer than for one small
 transaction. A row counts only for a file that still has the size and mtime it was read at.
 """
@@ -13,13 +13,14 @@ import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import orjson
 
 from scanner.core.digests import SHA256, XXH3
-from scanner.errors import DamagedStateError, OutputError
+from scanner.core.paths import nearest_above
+from scanner.errors import OutputError
+from scanner.store.database import CLOSE_PATIENCE, connect, damaged
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS known (folder BLOB NOT NULL, name BLOB NOT NULL,
@@ -28,10 +29,6 @@ CREATE TABLE IF NOT EXISTS known (folder BLOB NOT NULL, name BLOB NOT NULL,
     PRIMARY KEY (folder, name)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS known_version ON known (version);
 """
-
-CLOSE_PATIENCE = 0.5
-"""Seconds that `close` waits for another thread, which may wait for another process: within 2 s of
-SIGTERM we are gone (design rule 3)."""
 
 _COLUMNS = "name, size, mtime, xxh3, sha256, facts, read, corrupt"
 
@@ -45,17 +42,17 @@ ON CONFLICT (folder, name) DO UPDATE SET
     corrupt = CASE WHEN size = :size AND mtime = :mtime THEN corrupt ELSE 0 END,
     read = max(read, :read), size = :size, mtime = :mtime, version = :version
 """
-"""What is new replaces what was known, and what was read at another size or mtime is forgotten."""
+"""New values replace old ones. Values that were read at another size or mtime are dropped."""
 
 
 class FileMetadata(NamedTuple):
-    """What is known of one file, as it was with this size (bytes) and mtime (nanoseconds)."""
+    """The metadata of one file, read while it had this size (bytes) and mtime (nanoseconds)."""
 
     size: int
     mtime: int
     digests: Mapping[str, bytes]
     facts: Mapping[str, Any] | None
-    """`model`, `status` and `problem` as `headers.Facts` has them; None where it was not read."""
+    """`model`, `status` and `problem` as `model_facts.Facts` has them; None if not read yet."""
     read: int
     """When its content was last read and hashed, nanoseconds since 1970; 0 for never."""
     corrupt: int
@@ -63,12 +60,12 @@ class FileMetadata(NamedTuple):
     never."""
 
     def is_of(self, size: int, mtime: int) -> bool:
-        """Whether the file still is what was read."""
+        """True if a file of this size and mtime is the one that was read."""
         return (self.size, self.mtime) == (size, mtime)
 
 
 class MetadataUpdate(NamedTuple):
-    """Something new of one file; None leaves what is known of the same size and mtime."""
+    """New metadata of one file. None keeps what is stored for the same size and mtime."""
 
     path: str
     size: int
@@ -78,126 +75,107 @@ class MetadataUpdate(NamedTuple):
 
 
 class MetadataTable:
-    """The table at `path`, which is a state's. Raises OutputError where it cannot be written, or
-    not be read, and at the start DamagedStateError. Safe in several threads and processes."""
+    """The metadata in the state at `path`. Raises OutputError if the table cannot be written, or
+    not be read, and on opening DamagedStateError. Safe in several threads and processes: `_lock`
+    guards the connection and `versions`."""
 
-    def __init__(self, path: str, *, is_readonly: bool = False) -> None:
-        """`is_readonly`: for a user who may only read; nothing can be saved."""
+    def __init__(self, path: str, *, readonly: bool = False) -> None:
+        """With `readonly` nothing can be saved, and no file changes or appears."""
         self.path = path
         self.versions: dict[str, int] = {}
-        """Folders of which something is known, each with a number that rises with every change.
-        Replaced, never changed: whoever holds it may compare."""
+        """Folders that have metadata, each with a number that rises with every change. The table
+        is replaced and never changed, so that its holder may compare."""
         self._newest = 0
         self._lock = threading.Lock()
+        self._db = connect(path, TABLE, readonly=readonly)
         try:
-            self._db = sqlite3.connect(
-                _uri(path, is_readonly),
-                uri=True,
-                timeout=10,
-                isolation_level=None,
-                check_same_thread=False,
-            )
-            if not is_readonly:
-                self._db.executescript(TABLE)
-            elif not self._has_table():
-                self._db.executescript(TABLE.replace("CREATE TABLE", "CREATE TEMP TABLE"))
             # Damage is to be met now, where the state is rebuilt, and not in the middle of work.
             self._db.execute("SELECT count(size) FROM known NOT INDEXED").fetchone()
             self.versions, self._newest = self._news()
-        except sqlite3.OperationalError as error:
-            raise OutputError(f"The state {path} cannot be opened: {error}.") from None
-        except sqlite3.DatabaseError as error:
-            raise DamagedStateError(f"{path}: {error}") from None
-
-    def _has_table(self) -> bool:
-        found = self._db.execute("SELECT 1 FROM sqlite_master WHERE name = 'known'")
-        return found.fetchone() is not None
+        except (sqlite3.Error, ValueError, TypeError) as error:
+            self._db.close()
+            raise damaged(path, error) from None
 
     def close(self) -> None:
-        """Let go of the database; safe to call twice. One that is being waited for is left."""
+        """Close the database; safe to call twice. If another thread is stuck in it, it stays
+        open."""
         if self._lock.acquire(timeout=CLOSE_PATIENCE):
             with suppress(sqlite3.Error):
                 self._db.close()
             self._lock.release()
 
     def refresh(self) -> bool:
-        """Take notice of what this process or another has written; whether there was anything."""
+        """Read which folders have new metadata, from this process or another; True if any has."""
         with self._guarded():
-            found, newest = self._news()
-            if not found:
+            versions, newest = self._news()
+            if not versions:
                 return False
-            self.versions, self._newest = {**self.versions, **found}, newest
+            self.versions, self._newest = {**self.versions, **versions}, newest
         return True
 
     def _news(self) -> tuple[dict[str, int], int]:
-        """Folders with what is new in them since `_newest`, and the number of the newest."""
+        """Folders that changed since `_newest`, and the number of the last change."""
         rows = self._db.execute(
             # Left to itself, SQLite groups by reading the whole table.
             "SELECT folder, max(version) FROM known INDEXED BY known_version"
             " WHERE version > ? GROUP BY folder",
             (self._newest,),
         ).fetchall()
-        found = {os.fsdecode(folder): version for folder, version in rows}
-        return found, max(found.values(), default=self._newest)
+        versions = {os.fsdecode(folder): version for folder, version in rows}
+        return versions, max(versions.values(), default=self._newest)
 
     @property
     def newest(self) -> int:
-        """Number of the last change that `refresh` saw."""
+        """Number of the last change that `refresh` has read."""
         return self._newest
 
     def of_folder(self, folder: str) -> dict[str, FileMetadata]:
-        """What is known of the files in `folder`, by name, of whatever size and mtime."""
+        """Metadata of the files in `folder` by name, also if size or mtime have changed since."""
         with self._guarded():
             rows = self._db.execute(
                 f"SELECT {_COLUMNS} FROM known WHERE folder = ?", (os.fsencode(folder),)
             ).fetchall()
-        return {os.fsdecode(row[0]): _known(row) for row in rows}
+        return {os.fsdecode(row[0]): _metadata_from(row) for row in rows}
 
     def of(self, path: str) -> FileMetadata | None:
-        """What is known of one file."""
+        """Metadata of one file."""
         folder, name = os.path.split(path)
         with self._guarded():
             row = self._db.execute(
                 f"SELECT {_COLUMNS} FROM known WHERE folder = ? AND name = ?",
                 (os.fsencode(folder), os.fsencode(name)),
             ).fetchone()
-        return None if row is None else _known(row)
+        return None if row is None else _metadata_from(row)
 
     def digests_of(self, path: str, size: int, mtime: int) -> Mapping[str, bytes]:
-        """Hashes of a file that has this size and mtime; none where they are not known, or it is
-        known to be corrupt."""
-        known = self.of(path)
-        is_sound = known is not None and known.is_of(size, mtime) and not known.corrupt
-        return known.digests if known is not None and is_sound else {}
+        """Hashes of a file that has this size and mtime; empty if unknown, or if the file is known
+        to be corrupt."""
+        metadata = self.of(path)
+        if metadata is None or metadata.corrupt or not metadata.is_of(size, mtime):
+            return {}
+        return metadata.digests
 
     def save(self, learned: Iterable[MetadataUpdate], now: int) -> None:
-        """Keep what was read; `now` in nanoseconds."""
+        """Store new metadata; `now` in nanoseconds."""
         with self._writing() as version:
             self._db.executemany(_SAVE, (_row(item, now, version) for item in learned))
         self.refresh()
 
     def mark(self, path: str, *, corrupt: int, now: int) -> None:
-        """Note that a file was read again, and whether its content was wrong."""
+        """Store that a file was read again at `now`, and when its content was seen to be wrong (0
+        for never), both in nanoseconds."""
         folder, name = os.path.split(path)
         with self._writing() as version:
             self._db.execute(
-                # The inventory has nothing to tell where it is as sound as it was.
+                # If the file is as sound as before, readers of the inventory see no difference.
                 "UPDATE known SET version = CASE WHEN corrupt = ? THEN version ELSE ? END,"
                 " corrupt = ?, read = ? WHERE folder = ? AND name = ?",
                 (corrupt, version, corrupt, now, os.fsencode(folder), os.fsencode(name)),
             )
         self.refresh()
 
-    def forget(self, paths: Iterable[str]) -> None:
-        """Drop rows of files that are no more."""
-        with self._writing():
-            self._db.executemany(
-                "DELETE FROM known WHERE folder = ? AND name = ?",
-                (tuple(map(os.fsencode, os.path.split(path))) for path in paths),
-            )
-
     def forget_folders(self, folders: Iterable[str]) -> None:
-        """Drop what is known of files in folders that are no more."""
+        """Drop the metadata of files in folders that no longer exist."""
         gone = list(folders)
         if not gone:
             return
@@ -230,21 +208,65 @@ class MetadataTable:
             raise OutputError(f"The state {self.path} cannot be used: {error}.") from None
 
 
-def _uri(path: str, is_readonly: bool) -> str:
-    """A database that nobody has open is whole without its log, and is then read as a plain file:
-    opening it the usual way would leave new files beside it."""
-    mode = "rwc"
-    if is_readonly:
-        mode = "ro" if os.path.exists(path + "-wal") else "ro&immutable=1"
-    return f"{Path(path).absolute().as_uri()}?mode={mode}"
+def move_rows(
+    database: sqlite3.Connection,
+    files: Mapping[str, tuple[str, int, int]],
+    directories: Mapping[str, str],
+) -> None:
+    """Have metadata follow moved files. Call inside a transaction of `database`.
+
+    `files` maps each old path to the new one, with the file's size and mtime there. Metadata that
+    was read at another mtime is dropped, and metadata that the new path already has stays. What
+    lies below one of `directories` (old path to new path) moves with it.
+    """
+    rows: list[tuple[Any, ...]] = []
+    for source in directories:
+        top = os.fsencode(source)
+        below = os.fsencode(os.path.join(source, ""))
+        where = "WHERE folder = ? OR (folder >= ? AND folder < ?)"
+        bounds = (top, below, below[:-1] + bytes([below[-1] + 1]))
+        rows += database.execute(f"SELECT * FROM known {where}", bounds).fetchall()
+        database.execute(f"DELETE FROM known {where}", bounds)
+    for source in files:
+        key = tuple(map(os.fsencode, os.path.split(source)))
+        rows += database.execute(
+            "SELECT * FROM known WHERE folder = ? AND name = ?", key
+        ).fetchall()
+        database.execute("DELETE FROM known WHERE folder = ? AND name = ?", key)
+    if not rows:
+        return
+    (newest,) = database.execute("SELECT coalesce(max(version), 0) FROM known").fetchone()
+    version = max(newest + 1, time.time_ns())
+    for folder, name, size, mtime, *columns in rows:
+        path = os.path.join(os.fsdecode(folder), os.fsdecode(name))
+        target, *marks = files.get(path, ("",))
+        above = nearest_above(path, directories)
+        if target and marks != [size, mtime]:
+            continue
+        if not target and above is not None:
+            target = directories[above] + path[len(above) :]
+        if target:
+            new_key = map(os.fsencode, os.path.split(target))
+            database.execute(
+                f"INSERT OR {'REPLACE' if marks else 'IGNORE'} INTO known "
+                "VALUES (?,?,?,?,?,?,?,?,?,?)",
+                (*new_key, size, mtime, *columns[:-1], version),
+            )
 
 
-def _known(row: tuple[Any, ...]) -> FileMetadata:
+def _metadata_from(row: tuple[Any, ...]) -> FileMetadata:
     _, size, mtime, xxh3, sha256, facts, read, corrupt = row
     digests = {name: value for name, value in ((XXH3, xxh3), (SHA256, sha256)) if value}
-    return FileMetadata(
-        size, mtime, digests, None if facts is None else orjson.loads(facts), read, corrupt
-    )
+    return FileMetadata(size, mtime, digests, _facts_from(facts), read, corrupt)
+
+
+def _facts_from(text: str | None) -> Mapping[str, Any] | None:
+    """Model facts as they were saved. Damaged ones count as not read yet: they are read again."""
+    try:
+        facts = None if text is None else orjson.loads(text)
+    except ValueError:
+        return None
+    return facts if isinstance(facts, dict) else None
 
 
 def _row(item: MetadataUpdate, now: int, version: int) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""What readers are shown of a store: states of roots, unreachable folders, the inventory's view."""
+"""Views of a store for readers: states of roots, unreachable folders, the inventory."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scanner.store.store import Store
 
 
 class RootState(NamedTuple):
-    """State of a root, why, since when (nanoseconds), and the type of its file system."""
+    """State of a root, its reason, when it began (nanoseconds), and the type of file system."""
 
     state: str
     reason: str
@@ -23,8 +23,8 @@ class RootState(NamedTuple):
 
 
 def root_states(store: Store, roots: Sequence[Root]) -> list[tuple[Root, RootState]]:
-    """The roots that were looked at, each with its state: online only if all mounts below it
-    are."""
+    """The roots that a scan has examined, each with its state. A root is online only if all mounts
+    below it are."""
     memory = store.memory
     troubled: dict[str, RootRecord] = {}
     for record in _offline_mounts(store):
@@ -46,16 +46,16 @@ def root_states(store: Store, roots: Sequence[Root]) -> list[tuple[Root, RootSta
 
 
 def unreachable(store: Store) -> list[Unreachable]:
-    """Folders that answer with errors, sorted: their entries are the last known ones."""
-    found = [
+    """Folders that answer with errors, sorted. Their entries are the last known ones."""
+    folders = [
         Unreachable(path, folder.error, folder.since)
         for path, folder in store.memory.unreachable.items()
     ]
-    found += [
+    folders += [
         Unreachable(record.path, f"{record.state}: {record.reason}", record.since)
         for record in _offline_mounts(store)
     ]
-    return sorted(found, key=lambda folder: folder.path)
+    return sorted(folders, key=lambda folder: folder.path)
 
 
 def _offline_mounts(store: Store) -> list[RootRecord]:
@@ -67,7 +67,7 @@ def _offline_mounts(store: Store) -> list[RootRecord]:
 
 
 def view_of(store: Store, roots: Sequence[Root], now: int) -> InventoryView:
-    """What the inventory shows now."""
+    """The values that an inventory written now displays."""
     return InventoryView(
         scan=store.scan,
         generated=now,

@@ -1,31 +1,33 @@
-"""All that a pass asks of workers: the health of zones, walks over them, fingerprints."""
+"""Ask the workers for all that a scan needs: health of zones, walks, node packs, fingerprints."""
 
 from __future__ import annotations
 
 import logging
 import os
-from collections import ChainMap, defaultdict
-from collections.abc import Callable, Collection, Iterable
+from collections import ChainMap
+from collections.abc import Callable, Collection, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Protocol
 
-from scanner.comfyui.packs import KIND, Attention, is_believable, pack_around, pack_places
-from scanner.core.memory import OFFLINE, STALLED, AcceptRequest, Memory
+from scanner.comfyui.packs import KIND, is_believable, pack_around, pack_places
+from scanner.core.memory import OFFLINE, ONLINE, STALLED, AcceptRequest, Memory
 from scanner.core.packs import Pack
 from scanner.core.progress import Progress
-from scanner.core.roots import Root, owner_of
+from scanner.core.roots import Root
 from scanner.core.snapshot import Entry, Snapshot
 from scanner.disk.filesystem import FileSystem, Stat
 from scanner.disk.links import leads_to
-from scanner.disk.mounts import Mount, mount_of
+from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
 from scanner.settings.schema import Settings
-from scanner.walk.health import Health, KnownMount, Moment, examine
-from scanner.walk.rules import ListingRules, OwnFiles
-from scanner.walk.verification import Terms, Verification
+from scanner.walk.health import Health, KnownMount, Moment, examine, stayed_healthy
+from scanner.walk.history import History
+from scanner.walk.rules import ListingRules, OwnFiles, has_new_rules
+from scanner.walk.verification import Terms
 from scanner.walk.walk import LookAt, Walk
 from scanner.walk.walked import Walked
+from scanner.walk.zone_scan import Collected, ZoneScan
 from scanner.walk.zones import Zones
 from scanner.workers.pool import Workers
 from scanner.workers.remote import LostWorkerError
@@ -42,28 +44,31 @@ from scanner.workers.requests import (
 log = logging.getLogger(__name__)
 
 PATIENCE = 2.0
-"""Seconds without an answer for which a lane waits for the mount of another (rule 3): for the proof
-of a move between the two, or to see what a link leads to."""
+"""A lane waits for so many seconds without an answer from the mount of another lane (rule 3): for
+the proof of a move between the two, or to see what a link leads to."""
 
 
 class Known(Protocol):
-    """What earlier scans have left, as far as looking needs it."""
+    """The part of the store that collecting needs: what earlier scans have left."""
 
     snapshot: Snapshot
     memory: Memory
 
     @property
     def outputs(self) -> OwnFiles:
-        """Which files are this program's own."""
+        """The names of this program's own files."""
         ...
 
     def trust_of(self, mount: Mount) -> Trust:
-        """What is known of directory mtimes on `mount`."""
+        """How far directory mtimes are trusted on `mount`."""
         ...
 
 
 class Collector:
-    """Asks about the zones of one output, each through the worker of its mount."""
+    """Asks about the zones of one output, each through the worker of its mount.
+
+    Lanes call it at once, each for its own zones. `History` has the only state that they share.
+    """
 
     def __init__(
         self,
@@ -78,16 +83,51 @@ class Collector:
         self._store = store
         self._settings = settings
         self._rules = rules
-        self._verifications: dict[str, Verification] = defaultdict(Verification)
-        self._attentions: dict[str, Attention] = defaultdict(Attention)
+        self._history = History()
+
+    def collect(
+        self,
+        roots: Iterable[Root],
+        zones: Zones,
+        requests: Sequence[AcceptRequest],
+        moment: Moment,
+        *,
+        stopped: Callable[[], bool],
+        progress: Callable[[Progress], None] | None,
+    ) -> Collected | None:
+        """Guard, walk, read packs, guard again: all that a scan of `roots` has to know.
+
+        None if it was `stopped`. A walk is left out if its worker was lost, or if the zone was not
+        healthy before and after it (rule 2 (a lost mount deletes nothing)).
+        """
+        records, snapshot = self._store.memory.roots, self._store.snapshot
+        before = self.examine(roots, zones, requests)
+        scans: dict[Root, ZoneScan] = {}
+        for zone in roots:
+            root = zones.root_of(zone)
+            scan = ZoneScan(zone, root, before[zone.id])
+            if scan.health.state == ONLINE:
+                rematch = has_new_rules(zone, root, self._rules, records, snapshot)
+                walked = self.walk(scan, zones, moment, rematch, stopped, progress)
+                scan = replace(scan, walked=walked, has_new_rules=rematch)
+            scans[zone] = scan
+        for zone, scan in scans.items():
+            scans[zone] = replace(scan, packs=self.read_packs(scan, zones, moment, stopped))
+        if stopped():
+            return None
+        after = self.examine(roots, zones, requests)
+        for zone, scan in scans.items():
+            walked = scan.walked if stayed_healthy(scan.health, after[zone.id]) else None
+            scans[zone] = replace(scan, health=after[zone.id], walked=walked)
+        return Collected(zones, moment, requests, scans)
 
     def examine(
         self, roots: Iterable[Root], zones: Zones, requests: Iterable[AcceptRequest]
     ) -> dict[str, Health]:
-        """Health of each root, by id. A mount that a person accepted is not held against it."""
+        """Health of each root, by id. A mount accepted by the user counts as the known one."""
         mounts = self._files.mounts()
         accepted = {request.root for request in requests if not request.paths}
-        found = {}
+        health: dict[str, Health] = {}
         for root in roots:
             record = self._store.memory.roots.get(root.id)
             known = None
@@ -100,11 +140,11 @@ class Collector:
                 stat = self._stat(root.path, mount)
             except LostWorkerError as lost:
                 state = STALLED if lost.is_stalled else OFFLINE
-                found[root.id] = Health(state, str(lost), mount)
+                health[root.id] = Health(state, str(lost), mount)
             else:
                 lives = replace(root, path=zones.targets.get(root.path, root.path))
-                found[root.id] = examine(lives, stat, mounts, known)
-        return found
+                health[root.id] = examine(lives, stat, mounts, known)
+        return health
 
     def _stat(self, path: str, mount: Mount, patience: float | None = None) -> Stat | Failed:
         worker = self._workers.of(mount, patience)
@@ -116,24 +156,21 @@ class Collector:
 
     def walk(
         self,
-        root: Root,
+        scan: ZoneScan,
         zones: Zones,
-        health: Health,
         moment: Moment,
-        *,
         rematch: bool,
         stopped: Callable[[], bool],
         progress: Callable[[Progress], None] | None,
     ) -> Walked | None:
-        """What is below `root`; None where its worker was lost on the way.
+        """Walk the zone of `scan`; None if its worker was lost on the way.
 
-        `rematch`: the ignore rules have changed since the last walk.
+        `rematch` is True if the ignore rules have changed since the last walk.
         """
 
         def look_at(path: str, where: str) -> Stat | Failed | None:
-            owner = owner_of(where, zones.all)
-            mount = zones.mount_of(owner, mounts) if owner else mount_of(where, mounts)
-            is_own = mount == health.mount
+            mount = zones.mount_at(where, mounts)
+            is_own = mount == scan.health.mount
             if mount in silent:
                 return None
             try:
@@ -146,115 +183,110 @@ class Collector:
         mounts = self._files.mounts()
         started = self._files.monotonic()
         try:
-            walk = self._make_walk(root, zones, health, moment, look_at, rematch)
+            walk = self._make_walk(scan, zones, moment, look_at, rematch)
             walked = walk.run(stopped, progress)
         except LostWorkerError as lost:
-            log.debug("%s: %s", root.id, lost)
+            log.debug("%s: %s", scan.zone.id, lost)
             return None
         if not stopped():
-            self._learn(root, health.mount, walked, started)
+            self._learn(scan, walked, started)
         return walked
 
     def read_packs(
         self,
-        zone: Root,
+        scan: ZoneScan,
         zones: Zones,
-        health: Health,
-        walked: Walked,
         moment: Moment,
         stopped: Callable[[], bool],
     ) -> dict[str, Pack]:
-        """What the node packs in `zone` are that `walked` gives reason to read, by path.
+        """The node packs of a zone that its walk gives reason to read, by path.
 
-        Those that could not be read, or not be believed, are left out.
+        A pack that could not be read is left out, and so is one in the middle of an update.
         """
-        if zone.kind != KIND or zone.path in walked.failed:
+        zone, walked, top = scan.zone, scan.walked, scan.root.path
+        if zone.kind != KIND or walked is None or zone.path in walked.failed:
             return {}
-        top = zones.root_of(zone).path
         snapshot = ChainMap(walked.observed, self._store.snapshot)
         packs = [
             path
             for path, is_directory in pack_places(snapshot, top)
-            if is_directory and path not in walked.foreign and owner_of(path, zones.all) == zone
+            if is_directory and path not in walked.foreign and zones.owner(path) == zone
         ]
-        attention, settle = self._attentions[zone.id], health.mount.settle
+        history, settle = self._history, scan.health.mount.settle
         changed = {around for path in walked.observed if (around := pack_around(path, top))}
         started, verify_within = moment.monotonic, self._settings.verify_within
-        due = attention.due(packs, changed, started=started, verify_within=verify_within)
-        found: dict[str, Pack] = {}
+        due = history.packs_due(
+            zone.id, packs, changed, started=started, verify_within=verify_within
+        )
+        read: dict[str, Pack] = {}
         try:
-            worker = self._workers.of(health.mount)
+            worker = self._workers.of(scan.health.mount)
             for path in reversed(due):  # last in, first out
                 worker.ask(ReadPack(path, is_directory=True))
             while not stopped() and (answer := worker.answer()) is not None:
                 pack = answer.pack if isinstance(answer, PackRead) else None
                 if pack is None:
                     continue
-                is_at_rest = attention.has_read(answer.path, started=started, settle=settle)
-                known = self._store.memory.packs.get(answer.path)
-                if is_believable(pack, known, is_at_rest=is_at_rest):
-                    found[answer.path] = pack
+                is_at_rest = history.has_read_pack(
+                    zone.id, answer.path, started=started, settle=settle
+                )
+                previous = self._store.memory.packs.get(answer.path)
+                if is_believable(pack, previous, is_at_rest=is_at_rest):
+                    read[answer.path] = pack
         except LostWorkerError as lost:
             log.debug("packs of %s: %s", zone.id, lost)
-        return found
+        return read
 
-    def _learn(self, root: Root, mount: Mount, walked: Walked, started: float) -> None:
-        """What a walk says of the mount's directory mtimes, and of its own cost (rule 5)."""
-        verification = self._verifications[root.id]
-        trust, settle = self._store.trust_of(mount), mount.settle
-        for path in walked.listed:
-            new = walked.observed.get(path)
-            was_at_rest = verification.saw(path, started, settle, has_changed=new is not None)
-            old = self._store.snapshot.get(path) if new and was_at_rest else None
-            if new and old and old.listing.names != new.listing.names:
-                trust.learn(mount, path, has_moved=old.mtime != new.mtime)
-        for path in walked.failed:
-            verification.lost(path)
-        verification.measured(
-            self._files.monotonic() - started, len(walked.listed), walked.directories
+    def _learn(self, scan: ZoneScan, walked: Walked, started: float) -> None:
+        """Note what a walk says of the mount's directory mtimes, and of its own cost (rule 5)."""
+        mount, snapshot = scan.health.mount, self._store.snapshot
+        seconds = self._files.monotonic() - started
+        rested = self._history.learn(
+            scan.zone.id, walked, started=started, seconds=seconds, settle=mount.settle
         )
+        trust = self._store.trust_of(mount)
+        for path in rested:
+            old, new = snapshot.get(path), walked.observed[path]
+            if old is not None and old.listing.names != new.listing.names:
+                trust.learn(mount, path, has_moved=old.mtime != new.mtime)
 
-    def _spared(self, root: Root, mount: Mount, moment: Moment) -> AbstractSet[str]:
-        """Which known directories a walk of `root` does not list while their mtime stays."""
-        memory = self._store.memory
-        hot = {os.path.dirname(path) for path in memory.unsettled} | memory.unreachable.keys()
-        terms = Terms(moment.interval, self._settings.verify_within, self._settings.duty)
-        return self._verifications[root.id].plan(
-            terms,
+    def _spared(self, scan: ZoneScan, moment: Moment) -> AbstractSet[str]:
+        """Known directories that a walk does not list while their mtime stays."""
+        memory, mount = self._store.memory, scan.health.mount
+        return self._history.plan(
+            scan.zone.id,
+            Terms(moment.interval, self._settings.verify_within, self._settings.duty),
             moment.monotonic,
             is_trusted=self._store.trust_of(mount).is_earned(mount),
-            hot=hot,
+            hot={os.path.dirname(path) for path in memory.unsettled} | memory.unreachable.keys(),
         )
 
     def forget(self, paths: Iterable[str]) -> None:
         """Note that directories are gone."""
-        for path in paths:
-            for verification in self._verifications.values():
-                verification.lost(path)
+        self._history.forget(paths)
 
     def verification_period(self, root: Root) -> float:
         """Seconds within which every file of `root` is read again, as things stand."""
-        return self._verifications[root.id].period
+        return self._history.period(root.id)
 
     def _make_walk(
         self,
-        root: Root,
+        scan: ZoneScan,
         zones: Zones,
-        health: Health,
         moment: Moment,
         look_at: LookAt,
         rematch: bool,
     ) -> Walk:
         mounts = self._files.mounts()
         return Walk(
-            self._workers.of(health.mount),
-            root.path,
+            self._workers.of(scan.health.mount),
+            scan.zone.path,
             self._store.snapshot,
-            self._rules.of_walk(root, zones, self._store.outputs),
-            has_inodes=health.mount.has_stable_inodes,
+            self._rules.of_walk(scan.zone, zones, self._store.outputs),
+            has_inodes=scan.health.mount.has_stable_inodes,
             rematch=rematch,
             look_at=look_at,
-            spared=self._spared(root, health.mount, moment),
+            spared=self._spared(scan, moment),
             leads_to=lambda path: leads_to(path, mounts),
         )
 
@@ -273,9 +305,7 @@ class Collector:
         mounts = self._files.mounts()
         by_mount: dict[Mount, dict[str, Entry]] = {}
         for entry in entries:
-            owner = owner_of(entry.path, zones.all)
-            mount = zones.mount_of(owner, mounts) if owner else mount_of(entry.path, mounts)
-            by_mount.setdefault(mount, {})[entry.path] = entry
+            by_mount.setdefault(zones.mount_at(entry.path, mounts), {})[entry.path] = entry
         found: dict[str, bytes] = {}
         ours = {zones.mount_of(zone, mounts) for zone in (zones.all if own is None else own)}
         for mount, expected in by_mount.items():

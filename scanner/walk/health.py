@@ -1,4 +1,4 @@
-"""Whether a root can be trusted before and after a walk (design rule 2)."""
+"""Judge the health of a zone before and after a walk: rule 2 (a lost mount deletes nothing)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scanner.workers.requests import Failed
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """State of a root at one moment, with the reason in words where it is not online."""
+    """State of a root at one moment, with the reason in words if it is not online."""
 
     state: str
     reason: str = ""
@@ -55,7 +55,7 @@ def examine(
 
 
 def stayed_healthy(before: Health, after: Health) -> bool:
-    """Whether a walk between the two can be believed: same folder, same mount, still there."""
+    """True if a walk between the two can be trusted: same folder, same mount, still there."""
     if after.state != ONLINE or before.mount.identity != after.mount.identity:
         return False
     # Elsewhere an inode number may be another one at each look.

@@ -93,7 +93,7 @@ class Edges:
         self._ends = _grouped(suffixes, -1)
 
     def suspects(self, names: Iterable[str]) -> list[str]:
-        """Those of `names` that start or end so."""
+        """The `names` that start or end so."""
         if self._means_any:
             return list(names)
         starts, ends = self._starts, self._ends
@@ -115,7 +115,7 @@ def _grouped(texts: frozenset[str], position: int) -> dict[str, tuple[str, ...]]
 
 
 class IgnoreRules:
-    """Whether names are left out, by gitignore patterns relative to a root.
+    """Gitignore patterns, relative to a root, that leave out names.
 
     The matcher is built when the first name has to be matched: an unchanged tree needs none.
     """
@@ -125,7 +125,7 @@ class IgnoreRules:
         """Gitignore lines, the last one that matches decides. Equal patterns, equal rules."""
 
     def ignores(self, relative: str, is_directory: bool) -> bool:
-        """Whether the rules leave out this entry of a folder that they do not leave out.
+        """True if the rules leave out this entry of a folder that they do not leave out.
 
         `relative` is the path below the root with forward slashes; names that are not UTF-8 as
         `os.fsdecode` gives them.
@@ -135,7 +135,7 @@ class IgnoreRules:
         return self._spec.match_file(relative + "/" if is_directory else relative)
 
     def ignores_within(self, relative: str, is_directory: bool) -> bool:
-        """Whether the rules leave out this entry or a folder above it, up to the root."""
+        """True if the rules leave out this entry or a folder above it, up to the root."""
         end = relative.find("/")
         while end != -1:
             if self.ignores(relative[:end], is_directory=True):
@@ -144,7 +144,7 @@ class IgnoreRules:
         return self.ignores(relative, is_directory)
 
     def suspects(self, names: Iterable[str]) -> list[str]:
-        """Those of the `names` of a folder that some pattern may match, found without the matcher.
+        """The `names` of a folder that some pattern may match, found without the matcher.
 
         Asking the matcher takes some 16 microseconds with the default patterns, a first scan asks
         for every name, and hardly any name starts or ends as a pattern does.

@@ -1,4 +1,4 @@
-"""What belongs to which root, by the rules of now and of the last scan (rules 9 and 11)."""
+"""Membership: the entries that belong to each root, now and in the last scan (rules 9 and 11)."""
 
 from __future__ import annotations
 
@@ -11,29 +11,34 @@ from typing import NamedTuple, Protocol
 from scanner.core.memory import RootRecord
 from scanner.core.paths import is_below
 from scanner.core.roots import Root, owner_of
+from scanner.core.snapshot import Snapshot
 from scanner.walk.ignore import Edges, IgnoreRules
 from scanner.walk.walked import Walked
 from scanner.walk.zones import Zones
 
 
-def _always(path: str, is_directory: bool) -> bool:
+def _agrees(path: str, is_directory: bool) -> bool:
+    return True
+
+
+def _owns(path: str) -> bool:
     return True
 
 
 @dataclass(frozen=True)
 class Scope:
-    """Where old and new membership rules agree (rule 9), so that differences are changes.
+    """The entries whose differences are changes.
 
-    `agrees(path, is_directory)` is False for entries that only a change of the ignore rules or of
-    link following brought or took; `owns(path, is_directory)` is False for what another root owns.
+    `agrees(path, is_directory)` is False for entries that came or went only by new rules for
+    ignoring or for links (rule 9). `owns(path)` is False for entries of another zone.
     """
 
-    agrees: Callable[[str, bool], bool] = _always
-    owns: Callable[[str, bool], bool] = _always
+    agrees: Callable[[str, bool], bool] = _agrees
+    owns: Callable[[str], bool] = _owns
 
 
 class OwnFiles(Protocol):
-    """Which files are this program's own."""
+    """The names of this program's own files."""
 
     @property
     def own_prefixes(self) -> frozenset[str]:
@@ -41,7 +46,7 @@ class OwnFiles(Protocol):
         ...
 
     def is_own(self, folder: str, name: str) -> bool:
-        """Whether `name` in `folder` is one of them."""
+        """True if `name` in `folder` is one of them."""
         ...
 
 
@@ -65,15 +70,20 @@ class ListingRules:
         )
 
     def has(self, path: str, is_directory: bool) -> bool:
-        """Whether an entry at `path` would be listed. Folders that are roots are no entries."""
+        """True if an entry at `path` would be listed. Folders that are roots are no entries."""
         owner = owner_of(path, self.roots)
         if owner is None or owner.path == path:
             return False
         relative = os.path.relpath(path, owner.path).replace(os.sep, "/")
         return not self.rules[owner.id].ignores_within(relative, is_directory)
 
+    def root_id(self, path: str) -> str:
+        """Id of the root that owns `path`; empty if none does."""
+        owner = owner_of(path, self.roots)
+        return owner.id if owner else ""
+
     def of_walk(self, zone: Root, zones: Zones, own: OwnFiles) -> WalkRules:
-        """What a walk of `zone` leaves out."""
+        """The rules of a walk of `zone`."""
         root = zones.root_of(zone)
         below = zones.below(zone)
         inner: dict[str, set[str]] = {}
@@ -98,7 +108,7 @@ class ListingRules:
         record.inner_roots = self.inner_roots(root)
 
     def differs_from(self, root: Root, record: RootRecord) -> bool:
-        """Whether the rules of `root` are not those that `record` was walked with.
+        """True if the rules of `root` are not those that `record` was walked with.
 
         After a rebuild from the inventory the old rules are not known and taken for unchanged.
         """
@@ -109,11 +119,32 @@ class ListingRules:
         )
 
 
+def has_new_rules(
+    zone: Root,
+    root: Root,
+    rules: ListingRules,
+    records: Mapping[str, RootRecord],
+    snapshot: Snapshot,
+) -> bool:
+    """True if a walk of `zone`, which lies in `root`, must match all names anew (rule 9).
+
+    `records` are those of the last scan, by id.
+    """
+    record = records.get(root.id)
+    if record is None or not record.walked:
+        # A root that is new inside or around others takes over what they have walked.
+        return root.path in snapshot
+    if record.patterns is None:
+        return True  # the inventory does not say by which rules it was made
+    own = records.get(zone.id)
+    return rules.differs_from(root, own if own is not None and own.walked else record)
+
+
 def rules_of(records: Iterable[RootRecord]) -> ListingRules:
-    """The members of an earlier scan."""
+    """The rules of an earlier scan."""
     walked = [record for record in records if record.walked and not record.is_inner]
     return ListingRules(
-        tuple(Root(record.kind, record.path, record.category) for record in walked),
+        tuple(record.root for record in walked),
         {record.id: IgnoreRules(record.patterns or ()) for record in walked},
         all(record.follow_links for record in walked),
     )
@@ -122,14 +153,12 @@ def rules_of(records: Iterable[RootRecord]) -> ListingRules:
 def scope_of(
     zone: Root, zones: Zones, walked: Walked, new: ListingRules, old: ListingRules | None
 ) -> Scope:
-    """Which differences below `zone` are changes.
+    """The entries of `zone` whose differences are changes.
 
-    `old` is None where no rule changed: then all are, but for what belongs to other zones.
+    `old` is None if no rule changed: then these are all entries but those of other zones.
     """
 
-    def owns(path: str, is_directory: bool) -> bool:
-        return zones.owns(zone, path)
-
+    owns = zones.owned_by(zone)
     if old is None:
         is_alone = not zones.below(zone) and not new.inner_roots(zone)
         return Scope() if is_alone else Scope(owns=owns)
@@ -165,20 +194,19 @@ class _RulesAndOwnFiles:
 
 
 class Rules(Protocol):
-    """Which paths below a root are left out."""
+    """Decides which paths below a root are left out."""
 
     def suspects(self, names: Iterable[str]) -> list[str]:
-        """Those of the `names` of a folder that `ignores` may be true of: the others need not be
-        asked about one by one."""
+        """The `names` of a folder that `ignores` may be true of. The others need no question."""
         ...
 
     def ignores(self, relative: str, is_directory: bool) -> bool:
-        """Whether the entry at `relative` (forward slashes, below the root) is left out."""
+        """True if the entry at `relative` (forward slashes, below the root) is left out."""
         ...
 
 
 class WalkRules(NamedTuple):
-    """What belongs to a root: design rules 9 and 11.
+    """The rules of one walk: rules 9 and 11.
 
     `reserved` gives, for a directory, the names that are never listed there (folders that are
     roots of their own; this program's own files), directories with a trailing slash.
@@ -188,7 +216,7 @@ class WalkRules(NamedTuple):
     reserved: Callable[[str], frozenset[str]]
     follow_links: bool = True
     rules_top: str = ""
-    """What the rules' paths are relative to, where the walk starts further down."""
+    """The folder that the rules' paths are relative to, if the walk starts further down."""
     inner: frozenset[str] = frozenset()
     """Paths below at which other mounts begin: listed, but not entered."""
     inner_links: frozenset[str] = frozenset()

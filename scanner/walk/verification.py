@@ -1,32 +1,31 @@
-"""Which directories a walk has to list, and for which their own mtime is proof enough (rule 5).
+"""Choose the directories that a walk lists; for the others their own mtime is enough (rule 5).
 
-A directory's mtime moves when a name in it comes, goes or changes, where the file system is good;
-it never tells that a file was rewritten in place. So known directories are only stat-ed as long as
-their mtime stays, and each is still listed in its turn, the longest unlisted first: a verification.
-Mounts earn this trust: by their type, or by changes that were seen to move the mtime. One change
-that did not ends it for good. No I/O here, and no clock but the times given.
+On a good file system a directory's mtime moves when a name in it comes, goes or changes. It never
+tells that a file was rewritten in place. So a known directory is only stat-ed as long as its mtime
+stays, and is still listed in its turn, the longest unlisted first: a verification. A mount earns
+this trust by its type, or by changes that moved the mtime. Counter-examples end it. This module
+does no I/O, and knows no clock but the times given.
 """
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-log = logging.getLogger(__name__)
+from scanner.core.racy import Racy
 
 CHEAP = 1.0
 """Seconds: where listing everything takes less, everything is listed in every walk."""
 
 SMOOTHING = 4
-"""Of so many measurements the last one counts for one."""
+"""The last measurement counts for one of this many."""
 
 
 @dataclass(frozen=True)
 class Terms:
-    """What a walk must keep to: seconds between walks, the period within which every file is read
-    again, and the share of the time that listing may take."""
+    """Limits of a walk: seconds between walks, seconds within which every file is re-read, and the
+    share of the time (0 to 1) that listing may take."""
 
     interval: float
     verify_within: float
@@ -45,22 +44,17 @@ def _most(terms: Terms, seconds_per_listing: float) -> int:
 
 
 class Verification:
-    """What the walks of one root have listed, and when. Times in seconds, monotonic clock."""
+    """The directories of one zone, by when a walk listed them last. Seconds, monotonic clock."""
 
     def __init__(self) -> None:
         self._listed: dict[str, float] = {}
         """Directories by the time of their last listing, the longest unlisted first."""
-        self._racy: dict[str, float] = {}
-        """Directories that changed, by the time at which that was seen (rule 4)."""
+        self._racy = Racy()
         self._seconds_per_listing = 0.0
         self._planned = -math.inf
         """When the last walk started."""
         self.period = 0.0
         """Seconds in which everything is verified once, as things stand."""
-
-    def forget(self) -> None:
-        """Have everything listed by the next walk."""
-        self._listed.clear()
 
     def plan(
         self, terms: Terms, started: float, *, is_trusted: bool, hot: AbstractSet[str]
@@ -79,11 +73,11 @@ class Verification:
             self.period = terms.interval
             return frozenset()
         due = self._due(terms, following - terms.verify_within)
-        return self._listed.keys() - due - self._racy.keys() - hot
+        return self._listed.keys() - due - self._racy.paths - hot
 
     def _due(self, terms: Terms, oldest: float) -> frozenset[str]:
-        """As many of the longest unlisted as this walk's turn, and those that were listed before
-        `oldest`: when the next walk comes, it would be too late for them. Never above the duty."""
+        """The longest unlisted directories, as many as this walk's turn, and those listed before
+        `oldest`: the next walk would be too late for them. Never above the duty."""
         count = len(self._listed)
         share = share_of(count, terms, self._seconds_per_listing)
         self.period = count / share * terms.interval
@@ -105,15 +99,15 @@ class Verification:
         was_racy = path in self._racy
         self._listed[path] = started
         if has_changed:
-            self._racy[path] = started
-        elif was_racy and started - self._racy[path] >= settle:
-            del self._racy[path]
+            self._racy.changed((path,), started)
+        elif was_racy:
+            self._racy.settle(path, started, settle)
         return was_known and not was_racy
 
     def lost(self, path: str) -> None:
         """Note that `path` is gone or could not be listed."""
         self._listed.pop(path, None)
-        self._racy.pop(path, None)
+        self._racy.forget(path)
 
     def measured(self, seconds: float, listings: int, walked: int) -> None:
         """Note what a walk cost, where it was mostly listing."""

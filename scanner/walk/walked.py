@@ -10,7 +10,7 @@ from scanner.workers.requests import Failed
 
 @dataclass
 class Walked:
-    """What one walk of one root found, against the snapshot it started from."""
+    """The result of one walk of one zone, against the snapshot it started from."""
 
     top: str
     observed: dict[str, Directory] = field(default_factory=dict)
@@ -18,7 +18,7 @@ class Walked:
     failed: dict[str, Failed] = field(default_factory=dict)
     """Directories that could not be listed: nothing below them is known to have changed."""
     foreign: dict[str, str] = field(default_factory=dict)
-    """Links to folders on other mounts, with where they lead: entries, but walked apart."""
+    """Links to folders on other mounts, and their targets: entries, but zones of their own."""
     closed: set[str] = field(default_factory=set)
     """Links to directories that are entries but are not entered: loops, and all of them where
     links are not followed."""

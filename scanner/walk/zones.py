@@ -1,4 +1,4 @@
-"""Roots, and the mounts that begin below them: each is walked, guarded and held by itself.
+"""Zones: roots, and the mounts that begin below them, each walked, guarded and held by itself.
 
 A `models` folder may have a NAS mounted at `loras`. What is below belongs to the root for every
 reader, but health, mount identity, holds and the worker are the mount's own (design rule 2): an
@@ -8,8 +8,9 @@ unmounted NAS must neither empty the folder nor stall the local disk around it.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
 
 from scanner.core.memory import RootRecord
 from scanner.core.paths import is_below
@@ -23,14 +24,14 @@ class Zones:
     the root it lies in."""
 
     roots: tuple[Root, ...]
-    """Those of the settings."""
+    """The roots of the settings."""
     inner: tuple[Root, ...] = ()
     """Mounts below them, mounted now or known from before."""
 
     targets: Mapping[str, str] = field(default_factory=dict)
-    """Where those inner zones that are links lead, by path."""
+    """Targets of the inner zones that are links, by path."""
 
-    @property
+    @cached_property
     def all(self) -> tuple[Root, ...]:
         """Roots first."""
         return (*self.roots, *self.inner)
@@ -39,13 +40,18 @@ class Zones:
         """The root of the settings that `zone` is or lies in."""
         return owner_of(zone.path, self.roots) or zone
 
-    def is_inner(self, zone: Root) -> bool:
-        """Whether `zone` lies in a root, and is none."""
-        return zone in self.inner
+    def owner(self, path: str) -> Root | None:
+        """The zone that `path` belongs to; None if it lies in no root."""
+        return owner_of(path, self.all)
 
     def mount_of(self, zone: Root, mounts: Sequence[Mount]) -> Mount:
         """The mount that `zone` lives on; of a link the one it leads to."""
         return mount_of(self.targets.get(zone.path, zone.path), mounts)
+
+    def mount_at(self, path: str, mounts: Sequence[Mount]) -> Mount:
+        """The mount that `path` lives on, in a zone or not."""
+        zone = self.owner(path)
+        return mount_of(path, mounts) if zone is None else self.mount_of(zone, mounts)
 
     def below(self, zone: Root) -> frozenset[str]:
         """Paths of the inner zones below `zone` that a walk of it meets and does not enter."""
@@ -54,18 +60,14 @@ class Zones:
             for other in self.inner
             if other.path != zone.path
             and is_below(other.path, zone.path)
-            and owner_of(os.path.dirname(other.path), self.all) == zone
+            and self.owner(os.path.dirname(other.path)) == zone
         )
 
-    def without(self, paths: Collection[str]) -> Zones:
-        """The zones but for the inner ones at `paths`."""
-        return replace(self, inner=tuple(zone for zone in self.inner if zone.path not in paths))
-
     def is_loop(self, path: str, target: str) -> bool:
-        """Whether a link at `path` leads to a folder that it was reached through (rule 11).
+        """True if a link at `path` leads to a folder that it was reached through (rule 11).
 
-        By the words of the paths: the folder that holds the link, and the one that holds each
-        link on the way to it, as they really are, must not lie at or below the target.
+        This follows the words of the paths: the folder that holds the link, and the one that holds
+        each link on the way to it, as they really are, must not lie at or below the target.
         """
         above = os.path.dirname(path)
         while True:
@@ -79,16 +81,20 @@ class Zones:
                 return False
             above = os.path.dirname(zone.path)
 
-    def owns(self, zone: Root, path: str) -> bool:
-        """Whether what `zone` lacks at `path` is its own loss.
+    def owned_by(self, zone: Root) -> Callable[[str], bool]:
+        """A test for paths: True if what `zone` lacks there is its own loss.
 
-        A mount point's folder belongs to what is around it, what is below does not. A link takes
-        with it all that was reached through it.
+        A mount point's folder belongs to the zone around it, what is below does not. A link takes
+        with it everything that was reached through it.
         """
-        if path != zone.path and any(path == other.path for other in self.inner):
-            path = os.path.dirname(path)
-        owner = owner_of(path, [p for p in self.all if p == zone or p.path not in self.targets])
-        return owner is None or owner.path == zone.path
+        points = {other.path for other in self.inner if other.path != zone.path}
+        owners = [other for other in self.all if other == zone or other.path not in self.targets]
+
+        def is_own(path: str) -> bool:
+            owner = owner_of(os.path.dirname(path) if path in points else path, owners)
+            return owner is None or owner.path == zone.path
+
+        return is_own
 
 
 def find_zones(

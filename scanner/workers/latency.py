@@ -15,7 +15,7 @@ from scanner.workers.requests import Answer, Probe, StatPath, Timed, Took
 from scanner.workers.worker import Worker
 
 STATS = 15
-"""Stats one after the other whose median is told."""
+"""Number of stats, one after the other, whose median is the result."""
 
 
 def latency(
@@ -23,8 +23,8 @@ def latency(
 ) -> float:
     """Seconds of one call on `mount`, which holds the folder `path`.
 
-    Median of stats one after the other, of names that do not exist: each of them is new, so that
-    no cache of the client answers. Fewer of them where `limit` seconds have passed.
+    It is the median of several stats, one after the other, of names that do not exist. Each name
+    is new, so that no cache of the client answers. After `limit` seconds no further one is sent.
     """
     started = files.monotonic()
     seconds = []
@@ -53,7 +53,7 @@ def _new_names(folders: Sequence[str]) -> list[str]:
 
 
 class _Pool:
-    """Keeps as many requests under way as a scan of the mount would, and few more waiting."""
+    """Keeps as many requests under way as a scan of the mount would, and only a few waiting."""
 
     def __init__(self, workers: Workers, mount: Mount) -> None:
         self._workers = workers
@@ -63,11 +63,11 @@ class _Pool:
 
     @property
     def is_busy(self) -> bool:
-        """Whether an answer is to come."""
+        """True while an answer is missing."""
         return self._under_way > 0
 
     def put(self, request: Timed) -> list[Took]:
-        """Ask; what had to be answered to make room for it."""
+        """Send a request; the answers that had to come first to make room for it."""
         taken = []
         while self._under_way > self._workers.requests_at_once(self._mount):
             taken.append(self.take())
@@ -76,14 +76,14 @@ class _Pool:
         return taken
 
     def take(self) -> Took:
-        """Wait for an answer to what was asked."""
+        """Wait for the next answer."""
         answer = self._worker.answer()
         assert isinstance(answer, Took)
         self._under_way -= 1
         return answer
 
     def drain(self) -> list[Took]:
-        """All answers to come."""
+        """Wait for all missing answers."""
         taken = [self.take() for _ in range(self._under_way)]
         self._worker.answer()
         return taken

@@ -1,7 +1,8 @@
-"""Which worker answers for which mount: this process for local disks, one of its own for others.
+"""Workers by mount: this process answers for local disks, a separate process for each other mount.
 
-The main process makes no call on a remote or unknown mount, not even stat: a process that hangs
-there cannot be ended and would take the lock and the outputs with it (design rule 3).
+The main process makes no call on a remote or unknown mount, not even stat. A process that hangs
+there cannot be ended and would take the lock and the outputs with it (rule 3, a hang stops
+nothing).
 """
 
 from __future__ import annotations
@@ -9,15 +10,22 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, Self
 
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
 from scanner.workers.remote import LostWorkerError, _Process, _Session
 from scanner.workers.worker import LocalWorker, Worker
 
+if TYPE_CHECKING:
+    from scanner.settings.schema import Settings
+
 LONGEST_PAUSE = 300.0
-"""Seconds after which even a mount that has stalled many times in a row is asked again."""
+"""Longest pause, in seconds, before a mount that stalls again and again is asked again."""
+
+
+def _never() -> bool:
+    return False
 
 
 class Workers(Protocol):
@@ -26,17 +34,18 @@ class Workers(Protocol):
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         """A worker for `mount`, with nothing asked yet. Raises LostWorkerError.
 
-        `patience`: seconds without an answer after which the worker counts as lost for the one who
-        asks, though not for the mount's own lane.
+        `patience`: raise LostWorkerError for this caller after so many seconds without an answer.
+        The mount itself is not marked as stalled.
         """
         ...
 
     def apart(self, mount: Mount) -> Worker:
-        """The same in a process of its own, even on a local disk. Raises LostWorkerError."""
+        """A worker for `mount` in a separate process, even on a local disk. Raises
+        LostWorkerError."""
         ...
 
     def requests_at_once(self, mount: Mount) -> int:
-        """How many requests are under way at a time on `mount`."""
+        """The number of requests that are under way at a time on `mount`."""
         ...
 
 
@@ -57,7 +66,10 @@ class LocalWorkers:
 
 
 class WorkersByMount:
-    """Local disks in this process, every other mount in a process of its own."""
+    """Answers for local disks in this process, for every other mount in a separate process.
+
+    `_lock` guards the tables of processes and pauses, which all lanes use.
+    """
 
     def __init__(
         self,
@@ -65,9 +77,11 @@ class WorkersByMount:
         *,
         stall_after: float,
         most_workers: int,
-        stopped: Callable[[], bool],
+        stopped: Callable[[], bool] = _never,
         most_per_second: float = 0.0,
     ) -> None:
+        """`stall_after` in seconds, `most_workers` threads in each process, `most_per_second`
+        requests to each mount (0 for no limit)."""
         self._files = files
         self._most_per_second = most_per_second
         self._stall_after = stall_after
@@ -76,8 +90,21 @@ class WorkersByMount:
         self._lock = threading.Lock()
         self._processes: dict[str, _Process] = {}
         self._stalls: dict[str, int] = {}
-        """How often in a row the worker of a mount was abandoned, by mount point."""
+        """The number of times in a row that the worker of a mount was abandoned, by mount point."""
         self._not_before: dict[str, float] = {}
+
+    @classmethod
+    def from_settings(
+        cls, settings: Settings, files: FileSystem, stopped: Callable[[], bool] = _never
+    ) -> Self:
+        """Workers with the limits of `settings`, which give up waiting once `stopped`."""
+        return cls(
+            files,
+            stall_after=settings.stall_after,
+            most_workers=settings.workers,
+            stopped=stopped,
+            most_per_second=settings.requests_per_second,
+        )
 
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         return self.apart(mount, patience) if mount.is_remote else LocalWorker(self._files)
@@ -106,18 +133,19 @@ class WorkersByMount:
         return _Session(process, self._stall_after, self._stopped, patience)
 
     def _back_off(self, point: str) -> None:
-        """A mount that stalls again and again is asked ever less: at once after the first time,
-        then after one, three, seven ... times `stall_after`."""
+        """Ask a mount that stalls again and again ever less: at once after the first time, then
+        after one, three, seven ... times `stall_after`."""
         count = self._stalls[point] = self._stalls.get(point, 0) + 1
         pause = min(LONGEST_PAUSE, self._stall_after * (2 ** (count - 1) - 1))
         self._not_before[point] = time.monotonic() + pause
 
     def requests_at_once(self, mount: Mount) -> int:
-        """How many requests are under way at a time on `mount`."""
         process = self._processes.get(mount.point)
         return 1 if process is None else process.requests_at_once
 
     def close(self) -> None:
-        """Let all processes end; those that hang are left behind."""
-        for process in self._processes.values():
+        """Let all processes end. Processes that hang are left behind."""
+        with self._lock:
+            processes = list(self._processes.values())
+        for process in processes:
             process.end()

@@ -1,10 +1,11 @@
-"""A worker in a process of its own, for a mount that may hang.
+"""A worker in a separate process, for a mount that may hang.
 
 A process with a thread stuck on a hung network or FUSE mount cannot end, not even by SIGKILL, and
-keeps the locks and files it holds; its parent can. So what walks such a mount is started by exec,
-holds no lock and no file of ours, and is abandoned when nothing returns (design rule 3).
+keeps the locks and files that it holds; its parent can end. So the process that asks such a mount
+is started by exec, holds no lock and no file of ours, and is abandoned when nothing returns
+(rule 3, a hang stops nothing).
 
-Frames on both pipes are a length in four bytes and a pickle: both ends are this program.
+A frame on either pipe is a length in four bytes and a pickle: both ends are this program.
 """
 
 from __future__ import annotations
@@ -28,21 +29,21 @@ BEAT = 1.0
 
 
 class WorkerTask(NamedTuple):
-    """A request of one session of the parent's."""
+    """A request in one session of the parent."""
 
     session: int
     request: Request
 
 
 class CallCost(NamedTuple):
-    """Seconds on the clock, and those of them that the processor worked."""
+    """The elapsed seconds of a call, and the seconds of processor time in it."""
 
     elapsed: float
     worked: float
 
 
 class WorkerResult(NamedTuple):
-    """Its answer; what it cost where nothing else was under way, so that the cost is its own."""
+    """The answer to a task. It has a cost only if nothing else was under way meanwhile."""
 
     session: int
     answer: Answer
@@ -50,7 +51,7 @@ class WorkerResult(NamedTuple):
 
 
 class Beat(NamedTuple):
-    """Calls on the mount have returned since the last sign of life."""
+    """A sign of life: calls on the mount have returned since the last one."""
 
     calls: int
 

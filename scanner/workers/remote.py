@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import math
-import os
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
@@ -14,16 +12,17 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from typing import BinaryIO
 
+from scanner.disk.child import start_child
 from scanner.workers.process import CallCost, WorkerResult, WorkerTask, read_frame, write_frame
 from scanner.workers.requests import Answer, Request
 
 _SERVE = "import sys; from scanner.workers.process import main; main(sys.argv[1:])"
 
 POLL = 0.2
-"""Seconds between looks at whether we are to stop, or the mount has stalled."""
+"""Seconds between checks for the end of the program and for a stalled mount."""
 
 SMOOTHING = 8
-"""Of so many measurements the last one counts for one."""
+"""A new measurement has the weight 1 / SMOOTHING in the running mean."""
 
 
 class LostWorkerError(Exception):
@@ -35,21 +34,11 @@ class LostWorkerError(Exception):
 
 
 class _Process:
-    """One worker process and what its answers say of its mount."""
+    """One worker process, and measurements of its mount."""
 
     def __init__(self, most_workers: int, most_per_second: float) -> None:
-        package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-        known = os.environ.get("PYTHONPATH")
-        self._child = subprocess.Popen(
-            # Not with -m: there the messages' classes would be those of __main__.
-            [sys.executable, "-c", _SERVE, str(most_workers)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            cwd=os.path.abspath(os.sep),  # no working directory on a mount that may go
-            env={**os.environ, "PYTHONPATH": package + (os.pathsep + known if known else "")},
-            start_new_session=True,  # Ctrl-C is for us; the end of the pipe is for the worker
-        )
+        # Ctrl-C does not end the worker, the end of this pipe does.
+        self._child = start_child(_SERVE, str(most_workers), stdin=subprocess.PIPE)
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._to_child: BinaryIO = self._child.stdin  # type: ignore[assignment]
@@ -63,26 +52,26 @@ class _Process:
         self.last_sign = time.monotonic()
         self.is_abandoned = False
         self.has_answered = False
-        """Whether it has answered anything: its mount is then not simply dead."""
+        """True once it has answered anything: its mount is then not simply dead."""
         self._has_ended = False
         threading.Thread(target=self._receive, daemon=True).start()
 
     @property
     def is_alive(self) -> bool:
-        """Whether the process exists."""
+        """True while the process exists."""
         return self._child.poll() is None
 
     @property
     def is_usable(self) -> bool:
-        """Whether it can be asked."""
+        """True if it can take requests."""
         return not self.is_abandoned and not self._has_ended and self.is_alive
 
     @property
     def requests_at_once(self) -> int:
-        """How many requests are worth having under way at a time.
+        """The number of requests that are worth having under way at a time.
 
-        While one waits for the mount the interpreter is free for others: elapsed time over
-        working time is how many keep it busy. On a local disk that is one, and more do harm
+        While one waits for the mount the interpreter is free for others: elapsed time divided by
+        working time is the number that keeps it busy. On a local disk that is one, and more do harm
         (a million files take 5.2 s instead of 3.0). On sshfs with 1 ms round trips, 20,000 files
         in 2,041 folders took 148 s with 1 worker, 20.5 s with 8, 15.6 s with 16 and no less with
         32.
@@ -92,7 +81,7 @@ class _Process:
         return max(1, min(self._most_workers, math.ceil(self._cost.elapsed / self._cost.worked)))
 
     def open(self, session: int) -> SimpleQueue[Answer | None]:
-        """Begin a session: its answers come through the queue, None when none will come."""
+        """Begin a session. Its answers come through the queue, and None if none will come."""
         queue: SimpleQueue[Answer | None] = SimpleQueue()
         self._queues[session] = queue
         if self._has_ended:
@@ -100,7 +89,7 @@ class _Process:
         return queue
 
     def close(self, session: int) -> None:
-        """End a session: answers still to come are dropped."""
+        """End a session. Answers that still come are dropped."""
         self._queues.pop(session, None)
 
     def pause(self) -> float:
@@ -118,7 +107,7 @@ class _Process:
             self._fail()
 
     def abandon(self) -> None:
-        """Leave the process to the hung mount: it ends when its call returns."""
+        """Leave the process to the hung mount. It ends when its call returns."""
         self.is_abandoned = True
         with suppress(OSError):
             self._child.kill()
@@ -164,7 +153,7 @@ class _Process:
 
 
 class _Session:
-    """One use of a worker process: asks and answers of others pass by unseen."""
+    """One use of a worker process. Requests and answers of other sessions do not appear."""
 
     _numbers = 0
     _numbering = threading.Lock()
@@ -208,8 +197,8 @@ class _Session:
             return answer
 
     def _feed(self) -> None:
-        """Keep as many requests under way as are worth it, in the order last in, first out: a
-        walk then holds few at a time, however wide the tree."""
+        """Keep as many requests under way as are worth it. The last one in is the first one out,
+        so that a walk holds few at a time, however wide the tree."""
         while self._waiting and self._under_way < self._process.requests_at_once:
             pause = self._process.pause()
             if pause and self._under_way:
@@ -227,7 +216,7 @@ class _Session:
             raise self._lost("stopping", is_stalled=False)
         silent = time.monotonic() - max(asked, self._process.last_sign)
         if self._patience is not None and silent >= self._patience:
-            # Not ours to judge: the mount's own lane decides when it has stalled.
+            # The lane of the mount decides when it has stalled, not this caller.
             raise self._lost(f"no answer within {silent:.0f} s", is_stalled=True)
         if silent >= self._stall_after:
             self._process.abandon()

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class ListDirectory(NamedTuple):
-    """List `path` and stat what is in it, but for the names in `skip`."""
+    """List `path` and stat its entries, except for the names in `skip`."""
 
     path: str
     skip: frozenset[str] = frozenset()
     mount_points: frozenset[str] = frozenset()
-    """Names at which other mounts begin: directories that are not even stat-ed, since the mount
+    """Names at which other mounts begin. These directories are not even stat-ed, since the mount
     that would answer may hang."""
 
 
@@ -35,20 +35,20 @@ class SampleFile(NamedTuple):
 
 
 class StatPath(NamedTuple):
-    """Stat what `path` leads to."""
+    """Stat the target of `path`, links followed."""
 
     path: str
 
 
 class Probe(NamedTuple):
-    """Make a file `name` in the folder `path`, observe what that does, and remove it."""
+    """Make a file `name` in the folder `path`, observe the effects, and remove it."""
 
     path: str
     name: str
 
 
 class Timed(NamedTuple):
-    """Answer `request`, and say how long that took where it was done."""
+    """Answer `request` and measure the seconds that this took in the worker."""
 
     request: ListDirectory | StatPath
 
@@ -60,7 +60,7 @@ class ReadFacts(NamedTuple):
 
 
 class HashPiece(NamedTuple):
-    """Hash on in `path`: see `content.hash_piece`."""
+    """Hash the next piece of `path`: see `content_hash.hash_piece`."""
 
     path: str
     job: int
@@ -70,7 +70,7 @@ class HashPiece(NamedTuple):
 
 
 class ReadPack(NamedTuple):
-    """Read what says what the node pack at `path` is: see `packs.read_pack`."""
+    """Read id, version and source of the node pack at `path`: see `pack_reader.read_pack`."""
 
     path: str
     is_directory: bool
@@ -87,21 +87,21 @@ class Listed(NamedTuple):
 
 
 class Fingerprinted(NamedTuple):
-    """A fingerprint; None where the file changed while it was read."""
+    """A fingerprint; None if the file changed while it was read."""
 
     path: str
     sampled: Sampled | None
 
 
 class Stated(NamedTuple):
-    """What a path leads to."""
+    """The answer to StatPath."""
 
     path: str
     stat: Stat
 
 
 class Failed(NamedTuple):
-    """The request could not be answered. `errno` is 0 where the system gave none."""
+    """The request could not be answered. `errno` is 0 if the system gave none."""
 
     path: str
     errno: int
@@ -109,14 +109,14 @@ class Failed(NamedTuple):
 
 
 class Probed(NamedTuple):
-    """What a file of our own did to its folder."""
+    """The effects of a probe's file on its folder."""
 
     path: str
     observed: Observed
 
 
 class Took(NamedTuple):
-    """An answer and the seconds it took, without the way here."""
+    """An answer and the seconds that it took in the worker, without the way through the pipe."""
 
     path: str
     answer: Answer
@@ -124,21 +124,21 @@ class Took(NamedTuple):
 
 
 class Understood(NamedTuple):
-    """What a header says; None where the file changed while it was read."""
+    """Model facts from a header; None if the file changed while it was read."""
 
     path: str
     found: FactsRead | None
 
 
 class PieceHashed(NamedTuple):
-    """How far a file is hashed."""
+    """The progress of hashing a file."""
 
     path: str
     piece: Piece
 
 
 class PackRead(NamedTuple):
-    """The record of a node pack; None where it is not there any more."""
+    """The record of a node pack; None if it no longer exists."""
 
     path: str
     pack: Pack | None

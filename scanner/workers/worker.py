@@ -1,4 +1,4 @@
-"""A worker answers requests about scanned files; this one does so in this process."""
+"""Answering requests about scanned files in this process."""
 
 from __future__ import annotations
 
@@ -93,6 +93,6 @@ def perform(files: FileSystem, request: Request) -> Answer:
     except Exception as error:
         if not isinstance(request, ReadFacts | ReadPack | HashPiece):
             raise
-        # What files hold is anybody's work: a header that nobody thought of must not end the
-        # worker, and with it all reading of its mount.
+        # The content of files is anybody's work: a header that nobody thought of must not end the
+        # worker, and with it all reading on its mount.
         return Failed(request.path, 0, f"{type(error).__name__}: {error}")

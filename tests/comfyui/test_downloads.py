@@ -121,7 +121,7 @@ def test_file_beside_that_of_aria2_is_the_unfinished_one() -> None:
     assert told("x", "x.aria2__temp") == {"x", "x.aria2__temp"}
     assert told("X", "x.aria2") == {"x.aria2"}
     found = unfinished(listing(["x", "x.aria2"]), "/models")
-    assert found["x"] == "x.aria2 is beside it"
+    assert found["x"] == "x.aria2 is next to it"
 
 
 def test_folder_beside_the_file_of_aria2_is_none() -> None:

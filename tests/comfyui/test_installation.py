@@ -3,6 +3,7 @@
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,9 +21,9 @@ def here(tmp_path):
     return tmp_path / "work"
 
 
-def find(here: Path, **settings: object) -> Found:
+def find(here: Path, **settings: Any) -> Found:
     return find_roots(
-        Settings.model_validate(settings), cwd=str(here), home=str(here.parent / "home"), environ={}
+        Settings(**settings), cwd=str(here), home=str(here.parent / "home"), environ={}
     )
 
 

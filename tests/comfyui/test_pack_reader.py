@@ -12,13 +12,8 @@ from typing import cast
 
 import pytest
 
-from scanner.comfyui.pack_reader import (
-    MOST_REFS,
-    PACKED_REFS_LIMIT,
-    PROJECT_LIMIT,
-    normal_version,
-    read_pack,
-)
+from scanner.comfyui.git_repository import MOST_REFS, PACKED_REFS_LIMIT
+from scanner.comfyui.pack_reader import PROJECT_LIMIT, normal_version, read_pack
 from scanner.core.packs import Pack
 from scanner.core.roots import Root
 from scanner.disk.filesystem import DiskFileSystem

@@ -48,6 +48,15 @@ def test_changes_are_filtered_by_time_scan_kind_and_root(scanned: Machine) -> No
     assert f"{LORAS}/00.safetensors -> ComfyUI/input/00.safetensors" in text[-1] + text[-2]
 
 
+def test_changes_of_a_root_that_is_scanned_no_longer_are_found(scanned: Machine) -> None:
+    (scanned.work / "more").mkdir()
+    scanned.run("scan", "--extra", "more")
+    scanned.run("scan")
+    for root in ("extra", "more", f"extra:{scanned.work}/more"):
+        assert "more" in scanned.run("changes", "--root", root).stdout
+    scanned.run("changes", "--root", "downloads", expect=2)
+
+
 def test_followed_changes_come_as_they_are_written(scanned: Machine) -> None:
     with scanned.running("changes", "--follow", "--json") as following:
         following.wait_for(lambda: following.printed().count("\n") == 4, "the baselines")

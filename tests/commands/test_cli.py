@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 
 import pytest
 
-from tests.support.installation import EVENT_WATCHERS, imported, sentence
-from tests.support.machine import PATIENCE, Machine
+from tests.support.installation import EVENT_WATCHERS, LORAS, imported, parsed, sentence
+from tests.support.machine import PATIENCE, Machine, write
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX")
+
+
+ROOTS = ("--root", "typo", "models:", "ComfyUI/models", "input:")
 
 
 WRONG_USE = {
@@ -26,6 +31,9 @@ WRONG_USE = {
     "a profile that does not exist": (("scan", "--profile", "nsa"), ("--profile", "nas")),
     "a duration that is none": (("scan", "--hold-wait", "-1s"), ("--hold-wait", "30s")),
     "a kind that does not exist": (("changes", "--kind", "renamed"), ("--kind", "moved")),
+    "a root that no change is of": (("changes", "--root", "typo"), ROOTS),
+    "a root that is not in the inventory": (("find", "--root", "typo"), ROOTS),
+    "a root that was not scanned": (("duplicates", "--root", "typo"), ROOTS),
     "a time that is none": (("changes", "--since", "yesterday"), ("--since", "2h")),
     "nothing to accept": (("accept",), ("held",)),
     "a place that needs no acceptance": (("accept", "nowhere"), ("nowhere", "held")),
@@ -56,7 +64,10 @@ def test_wrong_use_is_one_sentence_and_2(untouched: Machine, what: str) -> None:
         assert after == before
 
 
-@pytest.mark.parametrize("arguments", [("rescan",), ("scan", "--evry", "5s"), ("scan", "--every")])
+UNKNOWN = [("rescan",), ("scan", "--evry", "5s"), ("scan", "--every"), ("scan", "--verify")]
+
+
+@pytest.mark.parametrize("arguments", UNKNOWN)
 def test_unknown_commands_and_options_are_2(machine: Machine, arguments: tuple[str, ...]) -> None:
     done = machine.run(*arguments, expect=2)
     assert done.stdout == ""
@@ -103,13 +114,18 @@ def test_full_disk_behind_stdout_is_5(untouched: Machine, command: tuple[str, ..
     assert "comfy-inventory: " in done.stderr
 
 
-@pytest.mark.parametrize("command", ["changes", "changes --json", "roots"])
-def test_reader_that_goes_away_is_no_error(untouched: Machine, command: str) -> None:
-    """As in `comfy-inventory changes | head -1`."""
+@pytest.mark.parametrize("buffering", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize(
+    "command", ["changes", "changes --json", "roots", "find", "find --json", "--help"]
+)
+def test_reader_that_goes_away_is_no_error(
+    untouched: Machine, command: str, buffering: str
+) -> None:
+    """As in `comfy-inventory changes | head -1`, also in a container with PYTHONUNBUFFERED."""
     done = subprocess.run(
         ["sh", "-c", f'{{ python -m scanner {command}; echo "exit $?" >&2; }} | true'],
         cwd=untouched.work,
-        env=untouched.environ,
+        env={**untouched.environ, "PYTHONUNBUFFERED": buffering},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -118,7 +134,78 @@ def test_reader_that_goes_away_is_no_error(untouched: Machine, command: str) -> 
     assert done.stderr == "exit 0\n"
 
 
+def test_duplicates_know_categories_as_find_does(machine: Machine) -> None:
+    encoders = machine.work / "ComfyUI" / "models" / "clip"
+    for name in ("a.safetensors", "b.safetensors"):
+        write(encoders / name, "the same")
+    machine.run("scan")
+    for category in ("clip", "CLIP", "text_encoders", "text*"):
+        assert "clip/a.safetensors" in machine.run("find", "--category", category).stdout
+        done = machine.run("duplicates", "--category", category, expect=1)
+        assert "clip/a.safetensors" in done.stdout
+
+
+def test_limit_0_sets_none(machine: Machine) -> None:
+    for number in range(60):
+        for name in "ab":
+            write(machine.work / LORAS / f"{name}{number}.safetensors", f"same {number:0200}")
+    machine.run("scan")
+    found = parsed(machine.run("duplicates", "--limit", "0", "--json", expect=1))
+    assert (len(found["sets"]), found["sets_left_out"]) == (60, 0)
+    assert "not shown" not in machine.run("duplicates", "--limit", "0", expect=1).stdout
+    assert "not shown" in machine.run("duplicates", expect=1).stdout
+    files = json.loads(machine.run("find", "--limit", "0", "--json").stdout)
+    assert files["count"] == 24 + 120
+
+
+def test_installed_command_imports_no_module_of_the_working_folder(machine: Machine) -> None:
+    """Whoever runs it beside a scanner.py, types.py or json.py of his own gets our program."""
+    command = shutil.which("comfy-inventory", path=os.path.dirname(sys.executable))
+    if command is None:
+        pytest.skip("comfy-inventory is not installed beside this Python")
+    for name in ("scanner", "types", "json", "typer"):
+        write(machine.work / f"{name}.py", "raise SystemExit('the wrong module')")
+    del machine.environ["PYTHONPATH"]
+    done = subprocess.run(
+        [command, "scan"],
+        cwd=machine.work,
+        env=machine.environ,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, "wrong module" in done.stderr) == (0, False), done.stderr
+    assert machine.inventory()
+
+
 def test_help_imports_next_to_nothing(machine: Machine) -> None:
     heavy = {"apscheduler", "yaml", "psutil", "platformdirs", "asyncio", "pydantic", "sqlite3"}
     heavy |= {"orjson", "pathspec", "xxhash", "filelock"}
     assert not imported(machine, "--help") & (heavy | EVENT_WATCHERS)
+
+
+READING = [
+    ("status",),
+    ("changes", "--root", "models"),
+    ("find", "--category", "loras", "--limit", "3"),
+    ("packs", "--enabled"),
+    ("roots", "--models", "ComfyUI/models"),
+    ("duplicates", "--root", "models"),
+    ("config", "show"),
+]
+
+
+@pytest.mark.parametrize("arguments", READING, ids=lambda arguments: arguments[0])
+@pytest.mark.parametrize("has_settings", [False, True], ids=["default", "file"])
+def test_reading_command_imports_nothing_of_the_engine(
+    untouched: Machine, arguments: tuple[str, ...], has_settings: bool
+) -> None:
+    """A file of settings costs no more: they are checked without pydantic too."""
+    environ = {}
+    if has_settings:
+        (untouched.work / "some.toml").write_text('every = "1m"\nignore = ["*.x"]\n')
+        environ["COMFY_INVENTORY_CONFIG"] = "some.toml"
+    modules = imported(untouched, *arguments, environ=environ)
+    heavy = {"pydantic", "apscheduler", "yaml", "scanner.service", "scanner.scan", "pathspec"}
+    assert not modules & (heavy | EVENT_WATCHERS)

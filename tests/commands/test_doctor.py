@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 
 from scanner.commands.doctor.examine import BURST, Doctor
-from scanner.commands.doctor.finding import INTERVALS, Finding, ScanCost, combined, exit_code
-from scanner.commands.doctor.sample import SAMPLE, Sample, Size, estimate, steps_of
+from scanner.commands.doctor.finding import Finding, combined, exit_code
+from scanner.commands.doctor.sample import SAMPLE, Sample, Size, cost_of, estimate, granularity_of
 from scanner.core.roots import Root
 from scanner.disk import probe
 from scanner.disk.filesystem import DiskFileSystem, Stat
@@ -26,8 +26,8 @@ from scanner.disk.probe import NAME_PREFIX, observe
 from scanner.disk.trust import NEVER, PROOFS_WANTED, Trust
 from scanner.settings.load import load
 from scanner.settings.schema import Settings
-from scanner.store.store import read_trust
-from scanner.walk.verification import Terms
+from scanner.store.mount_trust import read_trust
+from scanner.walk.cost import ScanCost
 from scanner.workers.latency import STATS
 from scanner.workers.pool import LocalWorkers
 from scanner.workers.remote import LostWorkerError
@@ -68,7 +68,7 @@ def codes(finding: Finding) -> list[str]:
     return [note.code for note in finding.notes]
 
 
-# Steps of times
+# Granularity of mtimes
 
 
 @pytest.mark.parametrize(
@@ -82,19 +82,19 @@ def codes(finding: Finding) -> list[str]:
         ([-SECOND], 1.0),
     ],
 )
-def test_steps_are_read_off_times(mtimes: list[int], seconds: float) -> None:
-    assert steps_of(mtimes) == pytest.approx(seconds)
+def test_granularity_is_read_off_mtimes(mtimes: list[int], seconds: float) -> None:
+    assert granularity_of(mtimes) == pytest.approx(seconds)
 
 
 @pytest.mark.parametrize(("granularity", "seconds"), [(1, 1e-9), (SECOND, 1.0), (2 * SECOND, 2.0)])
-def test_steps_are_inferred_where_the_type_does_not_tell(granularity: int, seconds: float) -> None:
+def test_granularity_is_inferred_from_mtimes(granularity: int, seconds: float) -> None:
     finding = examine(disk("cifs", granularity=granularity))
     assert finding.granularity == pytest.approx(seconds)
     assert finding.granularity_from == "sample"
     assert ("coarse_times" in codes(finding)) == (seconds >= 1)
 
 
-def test_few_times_prove_no_steps() -> None:
+def test_few_mtimes_prove_no_granularity() -> None:
     files = FakeFileSystem()
     files.mount_table = [Mount("/", "cifs", "nas")]
     files.granularity = SECOND
@@ -141,32 +141,12 @@ def test_depth_that_was_not_reached_is_counted_once() -> None:
     assert estimate(sampled((1, 7, 0, 1.0, 0), (0, 0, 0, 0.0, 7))).directories == 8
 
 
-def test_interval_keeps_to_the_duty() -> None:
-    cost = ScanCost(Size(1000, 10_000, 100.0), stat=0.001)
-    # A stat of each folder takes 1 s: 5 % of 20 s.
-    assert cost.interval(0.05, 10, is_trusted=True) == 30
-    assert cost.interval(0.05, 60, is_trusted=True) == 60
-    # Listing everything takes 100 s: 5 % of 2000 s.
-    assert cost.interval(0.05, 10, is_trusted=False) == 3600
-    assert ScanCost(Size(1, 1, 1e9), 1.0).interval(0.05, 10, is_trusted=False) == INTERVALS[-1]
-    assert ScanCost(Size(10, 10, 0.1), 0.0).interval(0.05, 10, is_trusted=False) == 10
-
-
-def test_cost_of_an_unchanged_scan_is_its_stats_and_its_share_of_listings() -> None:
-    cost = ScanCost(Size(1000, 10_000, 100.0), stat=0.001)
-    terms = Terms(60.0, 600.0, 0.5)
-    # A tenth of the folders is listed in each turn, 0.1 s each.
-    assert cost.unchanged(terms, is_trusted=True) == pytest.approx(1 + 10)
-    assert cost.period(terms, is_trusted=True) == pytest.approx(600)
-    assert cost.unchanged(terms, is_trusted=False) == 100
-    assert cost.period(terms, is_trusted=False) == 60
-    # The duty allows 3 s of listing in 60 s: 30 folders.
-    terms = Terms(60.0, 600.0, 0.05)
-    assert cost.unchanged(terms, is_trusted=True) == pytest.approx(1 + 3)
-    assert cost.period(terms, is_trusted=True) == pytest.approx(1000 / 30 * 60)
-    # What is cheap is listed in every scan.
-    cheap = ScanCost(Size(1000, 10_000, 0.9), stat=0.0001)
-    assert cheap.unchanged(terms, is_trusted=True) == 0.9
+def test_cost_is_estimated_from_the_size_and_the_stats() -> None:
+    assert cost_of(Size(1000, 10_000, 100.0), stat=0.001) == ScanCost(1000, 100.0, 1.0)
+    # Asking for the mtime of everything takes no longer than listing everything.
+    assert cost_of(Size(1000, 10_000, 100.0), stat=1.0) == ScanCost(1000, 100.0, 100.0)
+    # Cheap trees are listed in every scan.
+    assert cost_of(Size(1000, 10_000, 0.9), stat=0.0001) == ScanCost(1000, 0.9, None)
 
 
 # What is said of a folder
@@ -176,10 +156,10 @@ def test_local_disk_is_fine() -> None:
     finding = examine(disk("ext4"))
     assert (finding.state, finding.trust_state, codes(finding)) == ("ok", "by type", [])
     assert exit_code([finding]) == 0
-    assert finding.cost is not None
-    assert finding.cost.size[:2] == (FOLDERS + 1, FOLDERS * 3)
+    assert finding.size is not None
+    assert finding.size[:2] == (FOLDERS + 1, FOLDERS * 3)
     assert finding.advice is not None
-    assert finding.advice.toml == ['profile = "local"', 'every = "10s"']
+    assert finding.advice.toml == 'profile = "local"\nevery = "5s"\n'
 
 
 @pytest.mark.parametrize(
@@ -191,7 +171,7 @@ def test_profile_follows_from_where_the_files_are(type_: str, profile: str) -> N
     advice = examine(disk(type_)).advice
     assert advice is not None
     assert advice.profile == profile
-    assert advice.every == 30
+    assert advice.every == 5
 
 
 def test_advice_is_a_valid_file_of_settings(tmp_path: Path) -> None:
@@ -232,15 +212,27 @@ def test_trust_is_what_scans_have_learned(trust: Trust, state: str, is_noted: bo
     assert (scan["unchanged_seconds"] < scan["full_seconds"]) == (state == "earned")
 
 
+def test_interval_that_trust_would_allow_is_said() -> None:
+    files = disk("cifs", latency=0.01)
+    files.on_list = lambda path: files.advance(0.1)
+    scan = examine(files).as_json()["scan"]
+    assert (scan["trusted_seconds"] < scan["unchanged_seconds"], scan["trusted_every"]) == (
+        True,
+        "20s",
+    )
+    files.mount_table[1] = Mount("/mnt/nas", "exfat", "/dev/fake2")
+    assert examine(files).as_json()["scan"]["trusted_every"] is None
+
+
 def test_slow_mount_is_told_and_gets_a_longer_interval() -> None:
     finding = examine(disk("cifs", latency=0.5), every=10.0)
     assert finding.stat == pytest.approx(0.5)
     assert finding.listing == pytest.approx(0.5)
-    assert finding.cost is not None
-    assert finding.cost.size.seconds == pytest.approx(0.5 * (FOLDERS + 1))
+    assert finding.size is not None
+    assert finding.size.seconds == pytest.approx(0.5 * (FOLDERS + 1))
     assert "too_often" in codes(finding)
     assert finding.advice is not None
-    assert finding.advice.every == 300  # 10.5 s are 5 % of 210 s
+    assert finding.advice.every == 600  # 10.5 s are 2 % of 525 s
 
 
 def test_interval_of_a_crontab_line_is_not_guessed() -> None:
@@ -269,8 +261,8 @@ def test_work_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     files.calls.clear()
     finding = examine(files)
     assert files.calls["list"] == SAMPLE
-    assert finding.cost is not None
-    assert finding.cost.size.directories == pytest.approx(SAMPLE + 500 + FOLDERS + 2, rel=0.01)
+    assert finding.size is not None
+    assert finding.size.directories == pytest.approx(SAMPLE + 500 + FOLDERS + 2, rel=0.01)
     assert finding.as_json()["scan"]["is_estimate"]
     files = disk("cifs", latency=2.0)
     started = files.monotonic()
@@ -303,8 +295,8 @@ def test_ignored_folders_links_and_other_mounts_are_not_entered() -> None:
     files.faults[("list", f"{TOP}/inner")] = errno.EIO
     files.faults[("list", f"{TOP}/.git")] = errno.EIO
     finding = examine(files)
-    assert finding.cost is not None
-    assert finding.cost.size.directories == FOLDERS + 1
+    assert finding.size is not None
+    assert finding.size.directories == FOLDERS + 1
     assert sorted(finding.as_json()["elsewhere"]) == [f"{TOP}/inner", f"{TOP}/link"]
     assert codes(finding) == []
 
@@ -397,7 +389,7 @@ def test_settings_for_several_folders_are_those_of_the_slowest() -> None:
     near, far = examine(disk("ext4")), examine(disk("cifs", latency=0.5))
     advice = combined([near, far])
     assert advice is not None
-    assert (advice.profile, advice.every) == ("nas", 300)
+    assert (advice.profile, advice.every) == ("nas", 600)
     assert combined([examine(disk(), "/nowhere")]) is None
 
 
@@ -435,14 +427,14 @@ def test_probe_tells_what_it_saw_and_leaves_nothing(folder: Path) -> None:
     seen = observe(DiskFileSystem(), str(folder), NAME)
     assert (seen.is_listed, seen.creation_moved, seen.removal_moved) == (True, True, True)
     assert abs(seen.clock_offset) < 0.5
-    assert steps_of(seen.mtimes) < 0.1
+    assert granularity_of(seen.mtimes) < 0.1
     assert list(folder.iterdir()) == []
 
 
 @pytest.mark.parametrize("step", [1, 2])
-def test_probe_shows_steps_of_times(folder: Path, step: int) -> None:
+def test_probe_shows_the_granularity(folder: Path, step: int) -> None:
     seen = observe(Lying(step * SECOND, ahead=7200), str(folder), NAME)
-    assert steps_of(seen.mtimes) == step
+    assert granularity_of(seen.mtimes) == step
     assert seen.clock_offset == pytest.approx(7200, abs=step + 0.5)
     assert seen.removal_moved
 

@@ -115,7 +115,7 @@ def test_what_was_hashed_before_a_kill_is_not_read_again(machine: Machine) -> No
     ("arguments", "sentence"),
     [
         (["hash", "--algorithm", "md5"], "--algorithm: expected a list of xxh3 and sha256"),
-        (["hash", "--rate", "fast"], "--rate: expected a size"),
+        (["hash", "--rate", "fast"], "--rate: expected a rate"),
         (["hash", "/elsewhere"], "/elsewhere is in none of the folders that are scanned"),
         (["verify", "--older", "old"], "--older: expected a duration"),
     ],
@@ -257,9 +257,8 @@ def test_a_path_that_no_scan_has_seen_is_wrong_use(machine: Machine) -> None:
     assert "No scan has seen" in machine.run("verify", path, expect=2).stderr
 
 
-def test_damage_where_hashes_are_kept_costs_hashes_and_no_change(machine: Machine) -> None:
-    """Rule 9: the bad state is kept aside and rebuilt from the inventory."""
-    machine.run("hash")
+def damage_hashes(machine: Machine) -> None:
+    """Overwrite the first page of the table that holds hashes."""
     state = machine.work / "comfy_inventory.state.sqlite"
     with closing(sqlite3.connect(state)) as database:
         (page,) = database.execute(
@@ -269,6 +268,23 @@ def test_damage_where_hashes_are_kept_costs_hashes_and_no_change(machine: Machin
     with state.open("r+b") as file:
         file.seek((page - 1) * size)
         file.write(b"\xff" * size)
+
+
+@pytest.mark.parametrize("command", ["duplicates", "hash", "verify"])
+def test_damage_where_hashes_are_kept_is_one_sentence(machine: Machine, command: str) -> None:
+    machine.run("hash")
+    damage_hashes(machine)
+    done = machine.run(command, expect=2)
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert "cannot be read (database disk image is malformed)" in line
+    assert "rebuilds it" in line
+
+
+def test_damage_where_hashes_are_kept_costs_hashes_and_no_change(machine: Machine) -> None:
+    """Rule 9: the bad state is kept aside and rebuilt from the inventory."""
+    machine.run("hash")
+    damage_hashes(machine)
     before = len(machine.changes())
     machine.run("scan")
     assert len(machine.changes()) == before

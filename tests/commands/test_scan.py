@@ -101,8 +101,8 @@ def test_scan_tells_programs_what_it_did(scanned: Machine) -> None:
     done = scanned.run("scan", "--json")
     summary = parsed(done)
     assert set(summary) == {
-        "schema", "scan", "complete", "seconds", "files", "directories", "bytes", "changes",
-        "kinds", "incomplete_roots", "backlog", "unhashed", "inventory",
+        "schema", "scan", "complete", "committed", "seconds", "files", "directories", "bytes",
+        "changes", "kinds", "incomplete_roots", "backlog", "unhashed", "inventory",
     }  # fmt: skip
     assert (summary["scan"], summary["complete"], summary["files"]) == (2, True, 25)
     assert (summary["changes"], summary["kinds"]) == (1, {"created": 1})
@@ -219,7 +219,7 @@ def test_everything_that_is_hard_to_list_is_listed(
 
 
 def test_scan_imports_no_scheduler(scanned: Machine) -> None:
-    heavy = {"apscheduler", "tzlocal", "psutil", "yaml", "jsonschema"}
+    heavy = {"apscheduler", "tzlocal", "psutil", "yaml", "jsonschema", "pydantic"}
     assert not imported(scanned, "scan") & (heavy | EVENT_WATCHERS)
     write(scanned.work / "ComfyUI" / "extra_model_paths.yaml", "mine:\n  loras: /nowhere/loras\n")
     assert "yaml" in imported(scanned, "roots")

@@ -15,16 +15,7 @@ from typing import Any
 import psutil
 import pytest
 
-from scanner.commands.tune.costs import (
-    INTERVALS,
-    Budget,
-    Choice,
-    Cost,
-    Holding,
-    Measured,
-    Spent,
-    advise,
-)
+from scanner.commands.tune.costs import Cost, Holding, Measured, Spent, advise
 from scanner.commands.tune.measure import Tuner, open_tuner
 from scanner.core.roots import Root
 from scanner.disk.filesystem import DiskFileSystem
@@ -33,6 +24,7 @@ from scanner.disk.trust import PROOFS_WANTED, Trust
 from scanner.errors import RootsIncompleteError, SettingsError
 from scanner.settings.load import load
 from scanner.settings.schema import Settings
+from scanner.walk.cost import INTERVALS, Budget
 from scanner.workers.pool import LocalWorkers
 from tests.support.fakes import FakeFileSystem
 from tests.support.machine import Machine, wait_for, write
@@ -63,7 +55,7 @@ def test_calls_are_all_that_was_asked() -> None:
 def test_row_where_every_scan_lists_everything() -> None:
     row = LISTING.row(BUDGET.terms(100.0, 0.05))
     assert row.seconds == 10
-    assert (row.cpu_share, row.busy_share, row.share) == pytest.approx((0.04, 0.1, 0.1))
+    assert (row.cpu_share, row.busy_share) == pytest.approx((0.04, 0.1))
     assert row.calls_per_second == pytest.approx(210.02)
     # The interval, the scan that finds it, and the time in which it may hide.
     assert (row.seen_within, row.verified_within) == (113, 113)
@@ -87,28 +79,6 @@ def test_scan_that_takes_longer_than_its_interval_is_followed_by_the_next() -> N
     assert (row.seen_within, row.verified_within) == (23, 23)
 
 
-def test_shortest_interval_that_fits_is_chosen() -> None:
-    assert BUDGET.choose(LISTING) == Choice(600, 0.05)  # 10 s are 2 % of 500 s
-    assert replace(BUDGET, share=0.5).choose(LISTING) == Choice(30, 0.05)
-    assert BUDGET.choose(Cost(Spent(0.01, 0.001, 10, 10), None, 0.05)) == Choice(5, 0.05)
-    # The CPU may be what is short: workers are several processes.
-    busy = replace(LISTING, everything=EVERYTHING._replace(cpu=30.0))
-    assert BUDGET.choose(busy) == Choice(1800, 0.05)
-
-
-def test_less_verification_is_chosen_where_it_makes_room() -> None:
-    """Verifying within ten minutes takes 1.5 % of the time (9 s more than a quiet scan)."""
-    assert BUDGET.choose(SPARING) == Choice(120, 0.01)
-    assert replace(BUDGET, duty=0.01).choose(SPARING) == Choice(120, 0.01)
-    # With hours to verify in, that is little, and nothing need be changed.
-    assert replace(BUDGET, verify_within=36_000.0).choose(SPARING) == Choice(60, 0.05)
-
-
-def test_nothing_is_chosen_where_nothing_fits() -> None:
-    slow = replace(LISTING, everything=EVERYTHING._replace(seconds=100.0))
-    assert BUDGET.choose(slow) == Choice(None, 0.05)
-
-
 def measured(now: Cost, later: Cost | None = None) -> Measured:
     mount = Mount("/mnt/nas", "cifs", "nas:/v")
     holding = Holding("/mnt/nas/m", mount, 20_000, 1000, 5, "by type")
@@ -117,10 +87,10 @@ def measured(now: Cost, later: Cost | None = None) -> Measured:
 
 def test_advice_is_what_the_slowest_needs() -> None:
     advice = advise([measured(SPARING), measured(LISTING)], BUDGET)
-    assert advice.toml == ['every = "10m"', "duty = 0.01"]
-    assert advise([measured(LISTING)], BUDGET).toml == ['every = "10m"']
+    assert advice.toml == 'every = "10m"\nduty = 0.01\n'
+    assert advise([measured(LISTING)], BUDGET).toml == 'every = "10m"\n'
     slow = replace(LISTING, everything=EVERYTHING._replace(seconds=100.0))
-    assert advise([measured(LISTING), measured(slow)], BUDGET).toml == []
+    assert advise([measured(LISTING), measured(slow)], BUDGET).toml == ""
 
 
 # Measuring, on a fake disk
@@ -264,7 +234,7 @@ def test_empty_tree_is_fine(tmp_path: Path) -> None:
     files.makedirs("/empty")
     (lane,) = tune(files, tmp_path, "/empty")
     assert lane.holdings[0][2:5] == (0, 1, 0)
-    assert advise([lane], BUDGET).toml == ['every = "5s"']
+    assert advise([lane], BUDGET).toml == 'every = "5s"\n'
 
 
 def test_nothing_is_asked_for_but_listings_and_stats(tmp_path: Path) -> None:
@@ -315,8 +285,8 @@ def test_command_measures_and_leaves_nothing(machine: Machine) -> None:
     assert done.stderr == ""
     told = json.loads(done.stdout)
     assert set(told) == {
-        "schema", "duty", "verify_within_seconds", "verification_duty", "workers", "lanes",
-        "advice",
+        "schema", "auto_duty", "duty", "verify_within_seconds", "verification_duty", "workers",
+        "lanes", "advice",
     }  # fmt: skip
     (lane,) = told["lanes"]
     (path,) = lane["paths"]
@@ -334,7 +304,7 @@ def test_command_measures_and_leaves_nothing(machine: Machine) -> None:
 
 
 def test_page_is_for_people_and_its_lines_are_settings(machine: Machine) -> None:
-    text = machine.run("tune", "models", "--duty", "50%").stdout
+    text = machine.run("tune", "models", "--auto-duty", "50%").stdout
     for words in ("24 files in 2 folders", "first scan", "full verification", "50.0 % of the time"):
         assert words in text
     (row,) = [line for line in text.splitlines() if line.startswith("> ")]
@@ -347,7 +317,7 @@ def test_page_is_for_people_and_its_lines_are_settings(machine: Machine) -> None
 
 
 def test_nothing_that_fits_is_said_plainly(machine: Machine) -> None:
-    text = machine.run("tune", "models", "--duty", "0.0000001%").stdout
+    text = machine.run("tune", "models", "--auto-duty", "0.0000001%").stdout
     assert "No interval up to 1h keeps scans below" in text
     assert "every =" not in text
 
@@ -357,8 +327,8 @@ def test_nothing_that_fits_is_said_plainly(machine: Machine) -> None:
     [
         (("tune", "nowhere"), ("PATH", "nowhere")),
         (("tune", "models", "models/loras/1.safetensors"), ("PATH", "1.safetensors")),
-        (("tune", "models", "--duty", "much"), ("--duty", "much")),
-        (("tune", "models", "--duty", "200%"), ("--duty", "200%")),
+        (("tune", "models", "--auto-duty", "much"), ("--auto-duty", "much")),
+        (("tune", "models", "--duty", "200%"), ("--auto-duty", "200%")),
         (("tune", ".."), ("PATH", "TMPDIR")),
     ],
 )
@@ -373,9 +343,17 @@ def test_bad_input_is_one_sentence_and_2(
 
 
 def test_settings_of_the_user_are_used(machine: Machine) -> None:
-    environ = {"COMFY_INVENTORY_VERIFY_WITHIN": "7m", "COMFY_INVENTORY_DUTY": "3%"}
-    told = json.loads(machine.run("tune", "models", "--json", environ=environ).stdout)
-    assert (told["verify_within_seconds"], told["verification_duty"]) == (420, 0.03)
+    environ = {
+        "COMFY_INVENTORY_VERIFY_WITHIN": "7m",
+        "COMFY_INVENTORY_DUTY": "3%",
+        "COMFY_INVENTORY_AUTO_DUTY": "4%",
+    }
+    page = json.loads(machine.run("tune", "models", "--json", environ=environ).stdout)
+    assert (page["verify_within_seconds"], page["verification_duty"]) == (420, 0.03)
+    assert (page["auto_duty"], page["duty"]) == (0.04, 0.04)
+    arguments = ("tune", "models", "--json", "--duty", "6%")  # the older name of --auto-duty
+    page = json.loads(machine.run(*arguments, environ=environ).stdout)
+    assert page["auto_duty"] == 0.06
 
 
 # A real mount
@@ -423,6 +401,7 @@ def test_real_mount_has_both_costs_and_is_only_read(sshfs: SshfsMount) -> None:
     others = worker_processes()  # of other tests
     with open_tuner([str(sshfs.point)], Settings(), {}, files=Hurried()) as tuner:
         (lane,) = tuner.run()
+        assert worker_processes() > others  # or the search below could find nothing
     wait_for(lambda: worker_processes() <= others, "the end of its worker")
     requests = sshfs.requests - asked
     assert (lane.id, lane.is_remote) == (f"fuse.sshfs {sshfs.point}", True)

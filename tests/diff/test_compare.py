@@ -213,7 +213,7 @@ def test_what_only_the_rules_brought_or_took_is_no_change_but_is_taken_over() ->
 
 
 def test_what_another_root_owns_is_neither_created_nor_deleted_nor_gone() -> None:
-    scope = Scope(owns=lambda path, is_directory: not path.startswith("/r/inner"))
+    scope = Scope(owns=lambda path: not path.startswith("/r/inner"))
     delta = delta_of({"inner": {"f": 1}, "d": {"f": 1}}, {}, scope)
     assert names(delta) == {"deleted": ["d", "d/f"]}
     assert delta.gone == {"/r/d"}

@@ -10,7 +10,7 @@ import pytest
 
 from scanner.core.changes import DELETED, Change
 from scanner.core.memory import HELD, LOSS, Hold
-from scanner.diff.losses import Limits, Loss, Verdict, hold_back
+from scanner.diff.losses import Limits, Loss, Verdict, covering, hold_back, is_due, suspicious
 from scanner.walk.health import Moment
 from tests.support.world import DOWNLOADS, World, at, content
 
@@ -94,6 +94,9 @@ def held(numbers: Iterable[int] = range(30), *, only: bool = False, **values: ob
     return replace(verdict.hold, **values)  # type: ignore[arg-type]
 
 
+HELD_SINCE_START = Hold("r", LOSS, START.wall, START.monotonic, frozenset(), 0, 0)
+
+
 @pytest.mark.parametrize(
     ("started", "moment", "is_lifted"),
     [
@@ -112,11 +115,64 @@ def held(numbers: Iterable[int] = range(30), *, only: bool = False, **values: ob
 def test_hold_is_lifted_one_interval_later(
     started: float | None, moment: Moment, is_lifted: bool
 ) -> None:
+    assert is_due(replace(HELD_SINCE_START, started=started), moment) is is_lifted
+    assert not is_due(replace(HELD_SINCE_START, started=started, needs_accept=True), moment)
     verdict = hold_back(loss(gone(range(30)), 40), held(started=started), LIMITS, moment)
     assert verdict.held == (frozenset() if is_lifted else paths(range(30)))
     assert (verdict.hold is None) is is_lifted
     if verdict.hold is not None:
         assert (verdict.hold.since, verdict.hold.started) == (START.wall, started)
+
+
+@pytest.mark.parametrize(
+    ("lost", "known", "confirmed", "folders", "expected"),
+    [
+        (range(30), 40, (), (), range(30)),
+        (range(20), 40, (), (), ()),  # half is not more than half
+        (range(31), 40, range(20), (), range(20, 31)),  # 11 of the 20 that were left
+        (range(25), 40, range(20), (), ()),  # 5 of 20 that were left
+        (range(40), 60, range(20), (), ()),  # 20 of 40 that were left
+        (range(41), 60, range(20), (), range(20, 41)),
+        # a folder of a share lost much, though the share did not
+        (range(30), 1000, (), ("/r/f001", "/r/f002"), (1, 2)),
+        (range(30), 1000, (), ("/other",), ()),
+        ((), 40, (), (), ()),
+    ],
+)
+def test_suspicious_are_all_deletions_of_a_zone_or_those_of_its_folders(
+    lost: Iterable[int],
+    known: int,
+    confirmed: Iterable[int],
+    folders: tuple[str, ...],
+    expected: Iterable[int],
+) -> None:
+    found = suspicious(
+        replace(loss(gone(lost), known), folders=frozenset(folders)), LIMITS, paths(confirmed)
+    )
+    assert found == paths(expected)
+
+
+def test_suspicious_takes_folders_only_with_a_file() -> None:
+    folders = gone(range(30), "directory")
+    assert not suspicious(loss(folders, 40), LIMITS)
+    assert len(suspicious(loss(folders + gone(range(30)), 40), LIMITS)) == 60
+
+
+@pytest.mark.parametrize(
+    ("held_before", "deletions", "stays", "files"),
+    [
+        (range(30), gone(range(30)), range(30), 30),
+        (range(30), gone(range(5)), range(5), 5),  # the others came back
+        (range(30), gone(range(25, 40)), range(25, 30), 15),  # what came later is counted only
+        (range(30), gone(range(3)) + gone(range(9), "directory"), range(3), 3),
+        (range(30), [], (), 0),
+    ],
+)
+def test_hold_covers_what_is_still_gone_and_counts_all_that_it_keeps(
+    held_before: Iterable[int], deletions: list[Change], stays: Iterable[int], files: int
+) -> None:
+    hold = covering(deletions, replace(HELD_SINCE_START, paths=paths(held_before)))
+    assert hold == replace(HELD_SINCE_START, paths=paths(stays), files=files, bytes=10 * files)
 
 
 def test_what_came_back_is_forgotten_and_the_rest_stays_held_until_due() -> None:

@@ -41,7 +41,7 @@ def table(monkeypatch: pytest.MonkeyPatch) -> Any:
                 return real(path, *args, **values)
             if isinstance(content, OSError):
                 raise content
-            return io.TextIOWrapper(io.BytesIO(content), values["encoding"], values["errors"])
+            return io.BytesIO(content)
 
         monkeypatch.setattr(builtins, "open", opened)
 
@@ -108,10 +108,19 @@ def test_line_of_the_table(table: Any, line: str, expected: Mount) -> None:
     assert [mount[:4] for mount in read_mounts()] == [expected[:4]]
 
 
-def test_names_that_are_not_utf8_survive(table: Any) -> None:
-    table(b"1 0 0:1 / /mnt/caf\xe9 rw - ext4 /dev/c rw\n")
+@pytest.mark.parametrize(
+    "name", [b"caf\xe9", b"\xff", b"cr\rx", b"\r", b"\x85\x0b\x1c", b"\xc3\xa9"]
+)
+def test_every_name_of_a_mount_point_survives(table: Any, name: bytes) -> None:
+    table(b"1 0 0:1 / /mnt/" + name + b" rw - ext4 /dev/" + name + b" rw\n")
     (mount,) = read_mounts()
-    assert os.fsencode(mount.point) == b"/mnt/caf\xe9"
+    assert os.fsencode(mount.point) == b"/mnt/" + name
+    assert os.fsencode(mount.source) == b"/dev/" + name
+
+
+def test_escaped_bytes_are_those_of_the_name(table: Any) -> None:
+    table(rb"1 0 0:1 / /mnt/caf\303\251 rw - ext4 /dev/c rw")
+    assert [mount.point for mount in read_mounts()] == ["/mnt/caf\u00e9"]
 
 
 def test_lines_that_make_no_sense_are_passed_over(table: Any) -> None:

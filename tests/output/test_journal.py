@@ -19,7 +19,7 @@ from scanner.core.changes import BASELINE, CREATED, DELETED, KINDS, MODIFIED, MO
 from scanner.core.serialize import mtime_of, native
 from scanner.errors import OutputError
 from scanner.output import journal as room
-from scanner.output import journal_reader
+from scanner.output import journal_files, journal_reader
 from scanner.output.journal import Journal, encode
 from scanner.output.journal_reader import follow, read
 from scanner.schemas import load_schema
@@ -387,7 +387,7 @@ def test_a_block_lost_before_the_last_line_in_a_power_cut(path, lost):
 
 def test_a_foreign_file_is_not_emptied(path):
     path.write_text('{"my":"data"}\n')
-    with pytest.raises(OutputError, match="is not a list of changes"):
+    with pytest.raises(OutputError, match="is not a change list"):
         journal(path).recover([(1, scan_lines(1, 1))])
     assert path.read_text() == '{"my":"data"}\n'
 
@@ -496,7 +496,7 @@ def test_a_rotation_while_reading_hides_nothing_and_repeats_nothing(path, monkey
     for scan in range(1, 5):
         one.append(scan_lines(scan, 1))
     opened: list[str] = []
-    real = journal_reader._open
+    real = journal_files.open_existing
 
     def open_and_rotate(name, mode="rb"):
         file = real(name, mode)
@@ -505,7 +505,7 @@ def test_a_rotation_while_reading_hides_nothing_and_repeats_nothing(path, monkey
             one.append(scan_lines(5, 1))
         return file
 
-    monkeypatch.setattr(journal_reader, "_open", open_and_rotate)
+    monkeypatch.setattr(journal_reader, "open_existing", open_and_rotate)
     found = marks(path)
     assert len(opened) == 5
     assert found == expected(*((scan, 1) for scan in range(1, 5)))

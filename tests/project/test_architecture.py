@@ -17,10 +17,10 @@ MAY_IMPORT = {
     "disk": {"errors", "core"},
     "comfyui": {"errors", "core", "settings", "disk"},
     "output": {"errors", "core", "settings", "disk"},
-    "workers": {"errors", "core", "disk", "comfyui"},
+    "workers": {"errors", "core", "settings", "disk", "comfyui"},
     "walk": {"errors", "core", "settings", "disk", "comfyui", "workers"},
     "diff": {"errors", "core", "settings", "comfyui", "walk"},
-    "store": {"errors", "core", "disk", "comfyui", "diff", "output"},
+    "store": {"errors", "core", "settings", "disk", "comfyui", "diff", "output"},
     "scan": {"errors", "core", "settings", "disk", "workers", "walk", "diff", "store"},
     "service": {
         "errors", "core", "settings", "disk", "comfyui", "workers", "walk", "output", "store",

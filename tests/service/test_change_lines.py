@@ -182,7 +182,13 @@ def test_summary_is_one_line() -> None:
         "seconds": 0.123,
         "inventory": "out.json",
         "complete": True,
+        "committed": True,
+        "scan": 12,
     }
     assert summary_text(summary) == "1 file in 2 folders, 1.5 kB; 1,200 created; 0.12 s; out.json"
     assert "no changes" in summary_text({**summary, "kinds": {}})
-    assert summary_text({**summary, "complete": False}) == "interrupted; nothing was changed"
+    abandoned = {**summary, "complete": False}
+    assert summary_text(abandoned) == (
+        "interrupted; scan 12 was committed before that: 1,200 created; out.json"
+    )
+    assert summary_text({**abandoned, "committed": False}) == "interrupted; nothing was changed"

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pytest
 
 from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import Root
+from scanner.core.snapshot import Directory
 from scanner.disk.mounts import Mount
 from scanner.service import fingerprints as backlog
 from scanner.service.fingerprints import BATCH_FILES
-from scanner.workers.remote import LostWorkerError
-from scanner.workers.worker import Worker
 from tests.support.fakes import FakeFileSystem
 from tests.support.world import DOWNLOADS, MODELS, World, at, content
 
@@ -328,6 +327,35 @@ def test_file_that_another_commit_changed_meanwhile_gets_no_fingerprint(make: Ma
     assert at("Downloads/sub") not in world.store.snapshot
 
 
+def test_file_that_comes_while_its_folder_is_looked_at_gets_a_fingerprint(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The folder had nothing left to read, as another lane's commit replaces its listing."""
+    world = make({at("Downloads/f"): 5})
+    world.scan()
+    world.files.write(at("Downloads/empty"), b"")
+    world.scan(reads=False)
+    world.files.advance(60)
+    world.files.write(at("Downloads/new"), b"new")
+
+    class LateSnapshot(dict[str, Directory]):
+        """Gives a listing, after which a scan replaces it."""
+
+        def get(self, path: str, default: Any = None) -> Any:
+            directory = super().get(path, default)
+            if path == at("Downloads") and world.store.snapshot is self:
+                world.store.snapshot = dict(self)
+                world.scan(reads=False)
+                world.scan(reads=False)
+            return directory
+
+    world.store.snapshot = LateSnapshot(world.store.snapshot)
+    work(world)
+    for _ in range(3):
+        world.scan()
+    assert at("Downloads/new") in fingerprints(world)
+
+
 def test_fingerprints_are_no_changes_and_no_scan(make: Make) -> None:
     world = make({at("Downloads/f"): 5})
     before, scan = world.project(), world.store.scan
@@ -347,7 +375,8 @@ def test_stop_ends_the_work_within_one_file_and_keeps_what_was_saved(make: Make)
     left = world.backlog.work(lambda: len(opened(world)) >= BATCH_FILES + 5)
     assert len(opened(world)) == BATCH_FILES + 5
     assert len(fingerprints(world)) == BATCH_FILES
-    assert left.files >= len(sizes) - 2 * BATCH_FILES
+    # The batch in which it stopped is not saved, and so is left.
+    assert left.files == len(sizes) - BATCH_FILES
 
 
 def test_stop_before_the_start_reads_nothing(make: Make) -> None:
@@ -412,48 +441,38 @@ def test_progress_counts_up_to_the_end(make: Make, monkeypatch: pytest.MonkeyPat
     assert told == [Progressed(2, 30, Remaining(1, 30)), Progressed(3, 60, Remaining(0, 0))]
 
 
+def test_progress_counts_no_file_that_could_not_be_read(make: Make) -> None:
+    world = make({at("Downloads/bad"): 5, at("Downloads/good"): 6})
+    world.files.faults["open", at("Downloads/bad")] = 5
+    world.files.advance(1)
+    progress: list[Progressed] = []
+    world.backlog.work(lambda: False, progress.append)
+    assert progress == [Progressed(1, 6, Remaining(0, 0))]
+
+
 # Workers that are lost
 
 
-def test_files_of_a_mount_that_hung_for_a_while_are_read_when_it_answers_again(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_files_of_a_mount_that_hung_for_a_while_are_read_when_it_answers_again(make: Make) -> None:
     world = make({at("Downloads/f"): 5})
-    asked: list[Mount] = []
-
-    def lost(mount: Mount, patience: float | None = None) -> Worker:
-        asked.append(mount)
-        raise LostWorkerError("no answer", is_stalled=True)
-
-    with monkeypatch.context() as hanging:
-        hanging.setattr(world.scanner._collector._workers, "of", lost)
-        world.backlog.work(lambda: len(asked) >= 5)
+    world.workers.hanging.add(EXT4.point)
+    assert work(world) == Remaining(0, 0)
     assert opened(world) == []
+    world.workers.hanging.clear()
     world.scan()
     assert fingerprints(world) == {at("Downloads/f")}
 
 
-def test_mount_that_does_not_answer_is_not_asked_again_and_again(
-    make: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_mount_that_does_not_answer_is_not_asked_again_and_again(make: Make) -> None:
     """Nor does it hold up what can be read elsewhere."""
     world = make({at("Downloads/f"): 500, at("ComfyUI/models/f"): 5})
     nas = Mount(at("Downloads"), "cifs", "//nas/share")
     world.files.mount_table.append(nas)
     world.files.advance(60)
-    worker_of = world.scanner._collector._workers.of
-    asked: list[Mount] = []
-
-    def lost(mount: Mount, patience: float | None = None) -> Worker:
-        if mount.point != nas.point:
-            return worker_of(mount)
-        asked.append(mount)
-        raise LostWorkerError("no answer", is_stalled=True)
-
-    monkeypatch.setattr(world.scanner._collector._workers, "of", lost)
-    world.backlog.work(lambda: len(asked) >= 50)
+    world.workers.hanging.add(nas.point)
+    work(world)
     assert fingerprints(world) == {at("ComfyUI/models/f")}
-    assert len(asked) <= 2
+    assert len(world.workers.lost) <= 2
 
 
 @pytest.mark.parametrize(

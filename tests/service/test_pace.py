@@ -6,7 +6,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from scanner.service.pace import STEPS, Pace, fitting, verification_duty
+from scanner.service.pace import Pace
+from scanner.walk.cost import INTERVALS, verification_duty
 
 DUTY = 0.02
 FIRST = 30.0
@@ -87,15 +88,4 @@ def test_share_is_kept_where_verification_grows_with_the_interval(
         pace.measured(quiet + min(pressing, duty) * pace.every)
     assert pace.typical <= DUTY * pace.every
     # And it is no longer than need be: steps, and the spare, are worth a factor of three.
-    assert pace.every <= max(STEPS[0], 3 * quiet / (DUTY * 0.75 - min(pressing, duty)))
-
-
-def test_verification_leaves_half_of_the_time_to_looking_for_changes() -> None:
-    assert verification_duty(0.05, of=0.02) == 0.01
-    assert verification_duty(0.001, of=0.02) == 0.001
-
-
-def test_where_nothing_fits_there_is_none() -> None:
-    assert fitting(lambda every: 100.0, DUTY) is None
-    assert fitting(lambda every: every, DUTY) is None
-    assert fitting(lambda every: 1.0, DUTY, [30.0, 50.0, 70.0]) == 50
+    assert pace.every <= max(INTERVALS[0], 3 * quiet / (DUTY * 0.75 - min(pressing, duty)))

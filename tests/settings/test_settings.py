@@ -3,6 +3,7 @@
 import os
 import re
 import tomllib
+from dataclasses import FrozenInstanceError
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from scanner.core.roots import Root
 from scanner.errors import SettingsError
 from scanner.settings.describe import default_toml, describe
 from scanner.settings.load import load
-from scanner.settings.schema import RootSettings, Settings
+from scanner.settings.schema import TYPES, RootSettings, Settings
 from scanner.settings.values import format_duration, format_size, parse_duration, parse_size
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -39,7 +40,6 @@ def refusal(options=(), environ=(), toml=None) -> str:
         load(dict(options), environ=dict(environ))
     sentence = str(refused.value)
     assert "\n" not in sentence
-    assert "pydantic" not in sentence
     return sentence
 
 
@@ -138,6 +138,16 @@ def test_fractions_are_read(text, share) -> None:
 @pytest.mark.parametrize("text", ["0%", "101%", "2", "%", "two", "2%%", "-1%", True])
 def test_what_is_no_fraction_is_refused(text) -> None:
     assert "expected a fraction above 0 and up to 1" in refusal({"auto_duty": text})
+
+
+@pytest.mark.parametrize("text", ["50MB/s", "50MB", " 50 mb/s", 50_000_000])
+def test_rate_is_written_in_settings_as_in_the_option(nobody, text) -> None:
+    assert load({"hash_rate": text}, environ={}).settings.hash_rate == 50_000_000
+
+
+@pytest.mark.parametrize("text", ["fast", "50MB/min", "/s", -1, True])
+def test_what_is_no_rate_is_refused(text) -> None:
+    assert "expected a rate such as 50MB/s" in refusal({"hash_rate": text})
 
 
 # Where values come from.
@@ -392,7 +402,7 @@ def test_default_file_changes_nothing(tmp_path) -> None:
 
 def test_default_file_shows_every_setting_in_valid_form(nobody) -> None:
     uncommented = re.sub(r"^# (?=\[?[\w.]+(\]| = ))", "", default_toml(), flags=re.MULTILINE)
-    assert set(tomllib.loads(uncommented)) == set(Settings.model_fields)
+    assert set(tomllib.loads(uncommented)) == set(TYPES)
     (nobody / "comfy_inventory.toml").write_text(uncommented, encoding="utf-8")
     assert load({}, environ={}).settings.per_root["downloads"] == RootSettings(
         ignore=("*.bak",), loss_fraction=0.9, loss_files=100
@@ -413,7 +423,7 @@ def test_profile_is_valid_and_gives_a_reason_for_each_setting(name) -> None:
 def test_settings_are_described_as_a_file_would_have_them(nobody) -> None:
     loaded = load({"every": "90", "models": ["/a"], "journal_size": 65536}, environ={})
     shown = {name: (value, origin) for name, value, origin in describe(loaded)}
-    assert list(shown) == list(Settings.model_fields)
+    assert list(shown) == list(TYPES)
     assert shown["every"] == ('"90s"', "option")
     assert shown["models"] == ('["/a"]', "option")
     assert shown["journal_size"] == ('"64KiB"', "option")
@@ -423,5 +433,5 @@ def test_settings_are_described_as_a_file_would_have_them(nobody) -> None:
 
 
 def test_settings_cannot_be_changed() -> None:
-    with pytest.raises(ValueError, match="frozen"):
-        Settings().every = 5.0
+    with pytest.raises(FrozenInstanceError):
+        Settings().every = 5.0  # type: ignore[misc]

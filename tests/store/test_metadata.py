@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from scanner.errors import DamagedStateError
 from scanner.store.metadata import MetadataTable, MetadataUpdate
 
 PATH = "/models/loras/a.safetensors"
@@ -96,7 +97,7 @@ def test_numbers_rise_although_rows_are_dropped(metadata: MetadataTable) -> None
     other = MetadataTable(metadata.path)
     metadata.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
     other.refresh()
-    metadata.forget([PATH])
+    metadata.forget_folders(["/models/loras"])
     metadata.save([MetadataUpdate(PATH, 5, 8, {"xxh3": b"y" * 16})], 1)
     assert other.refresh()
     other.close()
@@ -120,7 +121,7 @@ def test_reading_alone_writes_nothing(metadata: MetadataTable, tmp_path: Path) -
     metadata.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
     metadata.close()
     before = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    reading = MetadataTable(metadata.path, is_readonly=True)
+    reading = MetadataTable(metadata.path, readonly=True)
     assert reading.digests_of(PATH, 5, 7) == {"xxh3": b"x" * 16}
     assert reading.versions.keys() == {"/models/loras"}
     reading.close()
@@ -131,10 +132,29 @@ def test_a_state_of_before_is_read_as_one_that_knows_nothing(tmp_path: Path) -> 
     path = tmp_path / "old.sqlite"
     with closing(sqlite3.connect(path)) as database:
         database.execute("CREATE TABLE meta (key TEXT)")
-    reading = MetadataTable(str(path), is_readonly=True)
+    reading = MetadataTable(str(path), readonly=True)
     assert reading.of(PATH) is None
     assert reading.versions == {}
     reading.close()
+
+
+def test_damaged_facts_are_read_again(metadata: MetadataTable) -> None:
+    metadata.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16}, {"model": {}})], 1)
+    metadata._db.execute("UPDATE known SET facts = '{' || facts")
+    known = metadata.of(PATH)
+    assert known is not None
+    assert (known.facts, known.digests) == (None, {"xxh3": b"x" * 16})
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+def test_values_of_another_kind_are_noticed_on_opening(
+    metadata: MetadataTable, readonly: bool
+) -> None:
+    metadata.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    metadata._db.execute("UPDATE known SET folder = 5")
+    metadata.close()
+    with pytest.raises(DamagedStateError, match="cannot be read"):
+        MetadataTable(metadata.path, readonly=readonly)
 
 
 def test_a_hash_of_what_is_corrupt_is_none(metadata: MetadataTable) -> None:

@@ -281,7 +281,6 @@ def test_values_of_another_kind_are_noticed(
         state.close()
 
 
-@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 @pytest.mark.parametrize(
     "content", [b"no database at all" * 500, b"SQLite format 3\0" + b"\1" * 5000]
 )
@@ -307,7 +306,6 @@ def test_truncated_database_is_noticed(path: str) -> None:
             state.close()
 
 
-@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 def test_state_of_another_version_is_not_read(path: str) -> None:
     State(path).close()
     sql(path, "UPDATE meta SET value = '999' WHERE key = 'version'")
@@ -444,6 +442,16 @@ def test_request_of_another_process_is_seen_and_answered_once(path: str, state: 
     asking.close()
 
 
+def test_texts_that_are_not_utf8_are_kept_readable(state: State) -> None:
+    number = state.ask(1, "", "/m/\udce9", frozenset())
+    memory = Memory(unreachable={"/m/\udce9": UnreachableFolder("no /m/\udce9", 1)})
+    with state.transaction():
+        state.answer_request(number, "/m/\udce9 dropped")
+        state.save_memory(Memory(), memory)
+    assert state.answer_of(number) == "/m/\ufffd dropped"
+    assert state.load_memory().unreachable["/m/\udce9"].error == "no /m/\ufffd"
+
+
 def test_answer_goes_in_with_the_scan_or_not_at_all(state: State) -> None:
     number = state.ask(1, "r", "", frozenset())
     with pytest.raises(RuntimeError), state.transaction():
@@ -463,7 +471,6 @@ def test_columns_are_arrays_again(state: State) -> None:
 
 
 @pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="looks at descriptors in /proc")
-@pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning")
 def test_damaged_file_is_let_go_of_so_that_it_can_be_moved_aside(path: str) -> None:
     """Windows moves no file that is open."""
     State(path).close()

@@ -25,9 +25,12 @@ from scanner.core.snapshot import (
     Directory,
     Listing,
 )
-from scanner.disk.filesystem import Stat
+from scanner.disk.filesystem import FileSystem, Stat
 from scanner.disk.links import is_proven_broken, leads_away
 from scanner.disk.mounts import Mount
+from scanner.workers.pool import LocalWorkers
+from scanner.workers.remote import LostWorkerError
+from scanner.workers.worker import Worker
 
 MAX_LINKS = 40
 
@@ -284,3 +287,20 @@ class _CountingFile(io.BytesIO):
         count = super().readinto(buffer)
         self._files.bytes_read += count
         return count
+
+
+class FakeWorkers(LocalWorkers):
+    """Answer on the fake file system, but for mounts that hang."""
+
+    def __init__(self, files: FileSystem) -> None:
+        super().__init__(files)
+        self.hanging: set[str] = set()
+        """Mount points."""
+        self.lost: list[Mount] = []
+        """Mounts that were asked in vain, in order."""
+
+    def of(self, mount: Mount, patience: float | None = None) -> Worker:
+        if mount.point in self.hanging:
+            self.lost.append(mount)
+            raise LostWorkerError("no answer", is_stalled=True)
+        return super().of(mount, patience)

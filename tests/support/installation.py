@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from tests.support.machine import PATIENCE, Machine
@@ -52,12 +53,14 @@ HARD_NAMES = (
 )
 
 
-def imported(machine: Machine, *arguments: str) -> set[str]:
+def imported(
+    machine: Machine, *arguments: str, environ: Mapping[str, str] | None = None
+) -> set[str]:
     """Names of the modules that a run imports."""
     done = subprocess.run(
         [sys.executable, "-X", "importtime", "-m", "scanner", *arguments],
         cwd=machine.work,
-        env=machine.environ,
+        env={**machine.environ, **(environ or {})},
         capture_output=True,
         text=True,
         timeout=PATIENCE,

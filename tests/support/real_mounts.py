@@ -439,7 +439,9 @@ class SshfsMount(FuseMount):
         group = relay.read_group(self._count_file)
         try:
             # The number may have been given to another process since the relay ended.
-            is_ours = str(self._count_file) in Path(f"/proc/{group}/cmdline").read_text()
+            is_ours = str(self._count_file) in os.fsdecode(
+                Path(f"/proc/{group}/cmdline").read_bytes()
+            )
         except OSError:
             return
         if is_ours:

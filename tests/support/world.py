@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ from scanner.scan import Scanner, ScanResult
 from scanner.service.fingerprints import FingerprintReader
 from scanner.settings.schema import Settings
 from scanner.store.store import Store
-from tests.support.fakes import FakeFileSystem
+from tests.support.fakes import FakeFileSystem, FakeWorkers
 
 BASE = "/home/u"
 MODELS = Root("models", "/home/u/ComfyUI/models")
 DOWNLOADS = Root("downloads", "/home/u/Downloads")
+
+_OPENED: list[Store] = []
 
 Projection = dict[str, tuple[str, int, int]]
 
@@ -49,18 +52,20 @@ class World:
         self.open()
 
     def open(self) -> None:
-        self.store = Store(
-            self.outputs, BASE, journal_bytes=10_000_000, journal_files=5, annotations_every=600
-        )
-        self.store.open()
-        self.scanner = Scanner(self.files, self.store, self.settings, self.roots)
-        self.backlog = FingerprintReader(self.scanner)
+        self.store = Store.open(self.settings, self.outputs, BASE, self.files)
+        _OPENED.append(self.store)
+        self.workers = FakeWorkers(self.files)
+        self.scanner = Scanner(self.files, self.store, self.settings, self.roots, self.workers)
+        self.unfingerprinted = self.scanner.pending_folders()
+        self.without_facts = self.scanner.pending_folders()
+        self.unhashed = self.scanner.pending_folders()
+        self.backlog = FingerprintReader(self.scanner, self.unfingerprinted)
 
     def restart(self, **settings: Any) -> None:
         """End without a word, and start again, with other settings if given."""
         self.store.close()
         if settings:
-            self.settings = Settings(**{**self.settings.model_dump(), **settings})
+            self.settings = replace(self.settings, **settings)
         self.open()
 
     def scan(self, *, advance: float = 30.0, reads: bool = True) -> list[tuple[str, ...]]:
@@ -93,6 +98,20 @@ class World:
             if line["kind"] != "baseline"
         )
 
+    def settle(self) -> World:
+        """Two passes: what is there now has not changed between them."""
+        self.scan()
+        self.scan()
+        return self
+
+    def entry(self, name: str) -> dict[str, Any]:
+        """The one entry of the inventory, as it is after the next write, whose path ends so."""
+        self.files.advance(700)
+        self.scanner.publish(is_last=True)
+        entries = read_entries(self.outputs.inventory)
+        (entry,) = [entry for entry in entries if entry["path"].endswith(name)]
+        return entry
+
     def baselines(self) -> list[tuple[str, str]]:
         return [(line["path"], line["reason"]) for line in self.lines if line["kind"] == "baseline"]
 
@@ -117,6 +136,12 @@ class World:
         return self.states()[root.id]
 
 
+def close_worlds() -> None:
+    """Close the stores of all worlds; after each test, and between the examples of one."""
+    while _OPENED:
+        _OPENED.pop().close()
+
+
 def at(relative: str) -> str:
     """An absolute path on the fake disk from one relative to the base."""
     return os.path.join(BASE, relative)
@@ -125,6 +150,12 @@ def at(relative: str) -> str:
 def content(name: str, size: int = 1000) -> bytes:
     """Bytes that differ by name and not by size."""
     return (name.encode() * size)[:size]
+
+
+def safetensors(length: int = 4) -> bytes:
+    """A model whose header asks for 4 bytes, and so many."""
+    header = b'{"w":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}}'
+    return len(header).to_bytes(8, "little") + header + bytes(length)
 
 
 Fault = Callable[[], None]

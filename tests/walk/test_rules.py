@@ -158,7 +158,7 @@ def test_members_of_an_earlier_scan_are_those_that_were_walked() -> None:
 def test_without_new_rules_every_difference_is_a_change() -> None:
     found = scope(DOWNLOADS, replace(BEFORE, roots=(*BEFORE.roots, DOWNLOADS)), None)
     assert found.agrees("/u/dl/anything.bak", False)
-    assert found.owns("/u/dl/x", False)
+    assert found.owns("/u/dl/x")
 
 
 def test_without_new_rules_what_an_inner_root_owns_is_left_to_it() -> None:
@@ -175,7 +175,7 @@ def test_without_new_rules_what_an_inner_root_owns_is_left_to_it() -> None:
     for path, owner in owners.items():
         # A root that has none inside is never asked about the paths of others.
         asked = [root for root in everyone if path.startswith(root.path + "/") or root == owner]
-        assert [root for root in asked if found[root].owns(path, False)] == [owner]
+        assert [root for root in asked if found[root].owns(path)] == [owner]
 
 
 @pytest.mark.parametrize(

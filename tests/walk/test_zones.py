@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from scanner.core.progress import Progress
 from scanner.core.roots import Root
 from scanner.disk.mounts import Mount
 from scanner.output.inventory_reader import read_header
+from scanner.settings.schema import Settings
 from scanner.store.projection import root_states
 from tests.support.world import MODELS, World, at, content
 
@@ -258,3 +260,25 @@ def test_link_to_a_local_disk_is_guarded_like_a_share(tmp_path: Path) -> None:
     world.files.mount_table[-1] = usb
     assert world.scan() == []
     assert world.project() == before
+
+
+def test_rules_that_a_walk_goes_by_are_those_it_is_compared_by(world: World) -> None:
+    """The lane around a mount commits while the mount is walked, and then knows all rules."""
+    world.files.write(at(lora("d") + ".bak"), b"1")
+    world.scan()
+    world.store.close()
+    for ending in ("", "-wal", "-shm"):
+        Path(world.outputs.state + ending).unlink(missing_ok=True)
+    world.settings = Settings(ignore=("*.bak",))
+    world.open()
+    zones = world.scanner.zones()
+    around = [zone for zone in zones.all if zone not in zones.inner]
+    inner = list(zones.inner)
+
+    def meanwhile(done: Progress) -> None:
+        while around:
+            world.scanner.scan([around.pop()], interval=30.0)
+
+    result = world.scanner.scan(inner, interval=30.0, progress=meanwhile)
+    assert [change.kind for change in result.changes if change.kind != "baseline"] == []
+    assert at(lora("d") + ".bak") not in world.project()

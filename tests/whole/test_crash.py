@@ -230,9 +230,10 @@ def die(*_, **__):
 
 def at_the_end_of_opening(arm):
     opening = Store.open
-    def open(self):
-        opening(self)
+    def open(*arguments):
+        store = opening(*arguments)
         arm()
+        return store
     Store.open = open
 
 

@@ -1,7 +1,7 @@
 """Downloads watched from the first byte to the last: the whole change list, scan by scan.
 
-Every program that people fetch models with goes about it in its own way (`research/comfyui.md`,
-section 7). `World.scan` replays the lines of each scan, and checks what the inventory shows.
+Each program that downloads models has its own way to mark unfinished files; `comfyui/downloads.py`
+names them with sources. `World.scan` replays the lines of each scan and checks the inventory.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import pytest
 from scanner.disk.filesystem import DiskFileSystem
 from scanner.disk.mounts import Mount
 from scanner.workers.pool import WorkersByMount
-from scanner.workers.remote import LostWorkerError
+from scanner.workers.remote import LostWorkerError, _Session
 from scanner.workers.requests import Failed, ListDirectory, Listed, SampleFile, StatPath
 from scanner.workers.worker import LocalWorker, Worker
 
@@ -126,6 +126,21 @@ def test_stop_ends_the_wait_for_an_answer(tmp_path: Path) -> None:
     with pytest.raises(LostWorkerError, match="stopping"):
         answers(worker)
     workers.close()
+
+
+def test_a_worker_that_starts_while_the_others_end_does_no_harm(workers: WorkersByMount) -> None:
+    """A lane that has not noticed the end yet may still ask for one."""
+    first = workers.of(NAS)
+    assert isinstance(first, _Session)
+    end = first._process.end
+
+    def slowly() -> None:
+        workers.of(Mount("/mnt/late", "cifs", "//nas/late"))
+        end()
+
+    first._process.end = slowly  # type: ignore[method-assign]
+    workers.close()
+    first._process.end = end  # type: ignore[method-assign]
 
 
 def test_requests_are_spaced_by_the_limit(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
-"""What a person believes: held deletions, new mounts, places that will not come back.
+"""Requests to confirm held deletions and changed mounts, or to drop what will not come back.
 
-A request is left in the state for the next scan, which applies it to what was held when it was
-made; nothing is deleted here.
+A request is left in the state. The next scan applies it to what was held when the request was made;
+nothing is deleted here.
 """
 
 from __future__ import annotations
@@ -9,22 +9,23 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from typing import NamedTuple
 
 from scanner.core.memory import HELD, MISSING, OFFLINE, Memory
 from scanner.core.paths import is_below
 from scanner.core.serialize import readable
-from scanner.errors import DamagedStateError, InventoryError, SettingsError
+from scanner.errors import InventoryError, SettingsError
 from scanner.output.file_names import Outputs
 from scanner.output.status_file import is_alive, read_status
 from scanner.store.state import State
 
 POLL = 0.2
-"""Seconds between looks for an answer."""
+"""Seconds between two looks for an answer."""
 
 
 class Accepted(NamedTuple):
-    """A request, and what became of it."""
+    """A request and its answer. Its fields stand in the JSON of `accept`."""
 
     place: str
     applied: bool
@@ -41,28 +42,22 @@ class _Wish(NamedTuple):
 def accept_places(
     outputs: Outputs, places: Sequence[str], cwd: str, timeout: float
 ) -> list[Accepted]:
-    """Leave requests for `places` (all that is held without any) and wait for their answers.
+    """Leave requests for `places`, by default all that is held, and wait for their answers.
 
-    Waits up to `timeout` seconds, and only while a scanner runs. Raises InventoryError where there
-    is nothing to accept.
+    Waits up to `timeout` seconds, and only while a scanner runs. Raises InventoryError if there is
+    nothing to accept, or the state is damaged; SettingsError for a place that needs no acceptance.
     """
     if not os.path.exists(outputs.state):
         raise InventoryError(f"No scan has written {outputs.inventory} yet.")
-    try:
-        state = State(outputs.state)
-        try:
-            memory = state.load_memory()
-            wishes = _all_held(memory)
-            if places:
-                wishes = [_wish(place, cwd, memory) for place in places]
-            if not wishes:
-                raise InventoryError("Nothing is held.")
-            asked = [state.ask(time.time_ns(), wish.root, wish.path, wish.paths) for wish in wishes]
-            return _wait(state, outputs, list(zip(wishes, asked, strict=True)), timeout)
-        finally:
-            state.close()
-    except DamagedStateError as error:
-        raise InventoryError(f"The state cannot be read: {error}.") from None
+    with closing(State(outputs.state)) as state:
+        memory = state.load_memory()
+        wishes = _all_held(memory)
+        if places:
+            wishes = [_wish(place, cwd, memory) for place in places]
+        if not wishes:
+            raise InventoryError("Nothing is held.")
+        asked = [state.ask(time.time_ns(), wish.root, wish.path, wish.paths) for wish in wishes]
+        return _wait(state, outputs, list(zip(wishes, asked, strict=True)), timeout)
 
 
 def _all_held(memory: Memory) -> list[_Wish]:

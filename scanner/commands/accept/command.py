@@ -18,25 +18,22 @@ def accept(
     places: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[PLACE]...",
-            help="Root (id or path) whose held deletions or new mount to believe, or an offline "
-            "root or unreachable folder to drop. Default: everything that is held.",
+            metavar="PLACE",
+            help="A root (id or path) whose held deletions or changed mount to confirm, or an "
+            "offline root or unreachable folder to drop. Default: everything that is held.",
         ),
     ] = None,
-    timeout: Annotated[
-        str, typer.Option(help="How long to wait for the running scanner to do it.")
-    ] = "2m",
+    timeout: Annotated[str, typer.Option(help="How long to wait for the running scanner.")] = "2m",
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
-    """Believe deletions that were held back, or drop what cannot be reached any more."""
+    """Confirm deletions that are held back, or drop what cannot be reached any more."""
     outputs = _outputs(_load(options))
+    from scanner.commands.accept import page
     from scanner.commands.accept.ask import accept_places
 
-    seconds = _seconds("--timeout", timeout)
-    answers = accept_places(outputs, places or (), os.getcwd(), seconds)
+    answers = accept_places(outputs, places or (), os.getcwd(), _seconds("--timeout", timeout))
     if as_json:
-        _print_json({"schema": 1, "accepted": [answer._asdict() for answer in answers]})
-        return
-    for answer in answers:
-        typer.echo(answer.told, err=True)
+        _print_json(page.as_json(answers))
+    else:
+        page.print_answers(answers)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Annotated, Any
 
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import _FILES, _OUTPUT, AsJson, _load, _outputs, _taking
+from scanner.console.options import _FILES, _OUTPUT, AsJson, Roots, _load, _outputs, _taking
 from scanner.console.terminal import _console
 from scanner.errors import InventoryError
 
@@ -18,31 +19,35 @@ from scanner.errors import InventoryError
 def changes(
     since: Annotated[
         str | None,
-        typer.Option(help="A duration (2h), the number of a scan, or a time in ISO format."),
+        typer.Option(
+            help="Only changes since then: a duration (2h), the number of a scan, or a time in ISO "
+            "format."
+        ),
     ] = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option(help="created, deleted, modified, moved or baseline. Repeatable."),
+        typer.Option(
+            help="Only this kind: created, deleted, modified, moved or baseline. Repeatable."
+        ),
     ] = None,
-    root: Annotated[
-        list[str] | None, typer.Option(help="Kind, path or id of a root. Repeatable.")
-    ] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as they come.")] = False,
+    root: Roots = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Wait for new lines and print them.")
+    ] = False,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
-    """The change list, oldest first."""
+    """Print the change list, oldest line first."""
     outputs = _outputs(_load(options))
     if not follow and not os.path.exists(outputs.journal):
         raise InventoryError(f"No scan has written {outputs.journal} yet.")
-    from scanner.commands.changes.page import print_changes
+    from scanner.commands.changes import page, select
 
-    print_changes(
-        _console(),
-        outputs.journal,
-        since=since,
-        kinds=kind or (),
-        roots=root or (),
-        follow_on=follow,
-        as_json=as_json,
-    )
+    start, kinds = select.parse_since(since), select.parse_kinds(kind or ())
+    roots = select.root_filter(root or (), outputs, os.getcwd())
+    lines_of = select.follow_changes if follow else select.select_changes
+    lines = lines_of(outputs.journal, start, kinds, roots)
+    if as_json:
+        page.write_changes(sys.stdout.buffer, lines)
+    else:
+        page.print_changes(_console(), lines)

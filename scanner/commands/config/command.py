@@ -6,11 +6,8 @@ from typing import Any
 
 from scanner.console.app import config_app
 from scanner.console.options import (
-    _FILES,
     _HOLD,
-    _LOG,
-    _OUTPUT,
-    _ROOTS,
+    _SCANNING,
     _TIMES,
     AsJson,
     _load,
@@ -20,26 +17,18 @@ from scanner.console.terminal import _console, _print_json
 
 
 @config_app.command("show")
-@_taking(_ROOTS, _OUTPUT, _TIMES, _HOLD, _FILES, _LOG)
+@_taking(_SCANNING, _TIMES, _HOLD)
 def config_show(
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
-    """Every setting, its value, and where the value comes from."""
+    """Print every setting, its value, and where the value comes from."""
     loaded = _load(options)
+    from scanner.commands.config import page
     from scanner.settings.describe import describe
 
     settings = describe(loaded)
     if as_json:
-        _print_json(
-            {
-                "schema": 1,
-                "settings": {
-                    name: {"value": value, "origin": origin} for name, value, origin in settings
-                },
-            }
-        )
+        _print_json(page.as_json(settings))
     else:
-        from scanner.commands.config.page import print_settings
-
-        print_settings(_console(), settings)
+        page.print_settings(_console(), settings)

@@ -1,4 +1,4 @@
-"""Settings as a table."""
+"""Settings as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -9,8 +9,16 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-def print_settings(console: Console, settings: Sequence[tuple[str, Any, str]]) -> None:
-    """Name, value and origin of every setting."""
+def as_json(settings: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
+    """Settings as `describe` gives them, for programs."""
+    return {
+        "schema": 1,
+        "settings": {name: {"value": value, "origin": origin} for name, value, origin in settings},
+    }
+
+
+def print_settings(console: Console, settings: Sequence[tuple[str, str, str]]) -> None:
+    """Print name, value and origin of every setting."""
     from rich.table import Table
     from rich.text import Text
 

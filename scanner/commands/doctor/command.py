@@ -37,25 +37,25 @@ def doctor(
         bool,
         typer.Option(
             "--probe",
-            help="Also make a small hidden file in each folder, see what that does, and remove it "
-            "after two seconds: the only thing that this program ever writes there.",
+            help="Also create a small hidden file in each folder, observe the effect, and remove "
+            "it after two seconds. This program writes nothing else there.",
         ),
     ] = False,
     timeout: Annotated[
-        str, typer.Option(help="How long to wait for a mount that does not answer.")
+        str, typer.Option(help="Time to wait for a mount that does not answer.")
     ] = "10s",
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
-    """What folders live on, how fast they answer, what a scan costs, which settings fit."""
+    """Examine the mount, speed and scan cost of folders, and recommend settings."""
     limit = _seconds("--timeout", timeout)
     loaded = _load(options)
     from scanner.core.roots import Root
 
     if paths:
-        wanted = [Root("extra", os.path.abspath(path)) for path in paths]
+        roots = [Root("extra", os.path.abspath(path)) for path in paths]
     else:
-        wanted = list(_find_roots(loaded, tell=_tell_plainly).roots)
+        roots = list(_find_roots(loaded, tell=_tell_plainly).roots)
     from scanner.commands.doctor.examine import open_doctor
     from scanner.commands.doctor.finding import combined, exit_code
     from scanner.commands.doctor.page import print_advice, print_finding
@@ -63,18 +63,18 @@ def doctor(
 
     findings = []
     with open_doctor(loaded.settings, _outputs(loaded), limit=limit) as examiner:
-        for root in wanted:
+        for root in roots:
             with waiting(f"examining {root.path}"):
                 finding = examiner.examine(root, probe=probe)
             findings.append(finding)
             if not as_json:
                 print_finding(_console(), finding.as_json())
     advice = combined(findings)
-    told = None if advice is None else advice.as_json()
+    recommended = None if advice is None else advice.as_json()
     if as_json:
         pages = [finding.as_json() for finding in findings]
-        _print_json({"schema": 1, "paths": pages, "advice": told})
-    elif told is not None and len({f.advice for f in findings if f.advice is not None}) > 1:
-        print_advice(_console(), "Settings that fit all of them:", told)
+        _print_json({"schema": 1, "paths": pages, "advice": recommended})
+    elif recommended is not None and len({f.advice for f in findings if f.advice is not None}) > 1:
+        print_advice(_console(), "Settings that fit all of them:", recommended)
     if code := exit_code(findings):
         raise typer.Exit(code)

@@ -1,4 +1,4 @@
-"""Examines one folder through its worker, with a short limit (design rule 3)."""
+"""Examine one folder through its worker, with a short limit (rule 3, a hang stops nothing)."""
 
 from __future__ import annotations
 
@@ -9,47 +9,52 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from statistics import median
 
+from scanner.commands.advice import Advice, reduced_duty
 from scanner.commands.doctor.finding import (
     MISSING,
     OK,
-    SHORTEST,
     STALLED,
     UNREACHABLE,
     UNREADABLE,
-    DoctorAdvice,
     Finding,
     Note,
-    ScanCost,
     _notes,
 )
-from scanner.commands.doctor.sample import TIMES_WANTED, _Sampling, estimate, steps_of
+from scanner.commands.doctor.sample import (
+    TIMES_WANTED,
+    _Sampling,
+    cost_of,
+    estimate,
+    granularity_of,
+)
 from scanner.core.roots import Root
-from scanner.core.serialize import readable
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
 from scanner.disk.links import leads_to
 from scanner.disk.mounts import Mount, mount_of
 from scanner.disk.probe import NAME_PREFIX
-from scanner.disk.trust import Trust
+from scanner.disk.trust import TO_BE_EARNED, Trust
 from scanner.output.file_names import Outputs
-from scanner.service.pace import STEPS, fitting, verification_duty
 from scanner.settings.schema import Settings
-from scanner.store.store import read_trust
+from scanner.store.mount_trust import read_trust
+from scanner.walk.cost import INTERVALS, Budget, choose, verification_duty
 from scanner.walk.ignore import IgnoreRules, rules_for
-from scanner.walk.verification import Terms
 from scanner.workers.latency import _answer, _new_names, _Pool, latency
 from scanner.workers.pool import Workers, WorkersByMount
 from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import Failed, Probe, Probed, Stated, StatPath, Timed, Took
 
 BURST = 300
-"""Most stats under way together that an unchanged scan is estimated from, within BURST_SECONDS."""
+"""Most concurrent stats from which an unchanged scan is estimated, within BURST_SECONDS."""
 
 BURST_SECONDS = 2.0
 
 
 class Doctor:
-    """Examines folders. `known` is what scans have learned of mounts, by `Mount.identity`;
-    `limit` the seconds without any answer after which a mount counts as hung."""
+    """Examines folders.
+
+    `known` is the trust in mounts that scans have recorded, by `Mount.identity`. A mount counts as
+    hung after `limit` seconds without an answer.
+    """
 
     def __init__(
         self,
@@ -67,7 +72,7 @@ class Doctor:
         self._limit = limit
 
     def examine(self, root: Root, *, probe: bool) -> Finding:
-        """Everything about `root.path`, which is absolute. `probe`: with a file of our own."""
+        """Examine the absolute `root.path`. With `probe`, also create and remove a file there."""
         finding = self._begin(root.path)
         try:
             if self._meet(finding):
@@ -86,11 +91,11 @@ class Doctor:
         mounts = self._files.mounts()
         target = leads_to(path, mounts)
         mount = mount_of(target, mounts)
-        trust = self._known.get(readable(mount.identity), Trust())
+        trust = self._known.get(mount.identity, Trust())
         return Finding(path, target, mount, trust)
 
     def _meet(self, finding: Finding) -> bool:
-        """Whether the folder is there and can be listed."""
+        """Record the first answer. Returns True if the folder exists and can be listed."""
         contact = _answer(self._workers.of(finding.mount), Timed(StatPath(finding.target)))
         assert isinstance(contact, Took)
         finding.first_contact = contact.seconds
@@ -115,17 +120,19 @@ class Doctor:
         finding.sample = sample
         finding.listing = median(sample.alone)
         finding.workers = self._workers.requests_at_once(mount)
-        finding.cost = ScanCost(estimate(sample), self._burst(sample.folders, mount))
+        finding.size = estimate(sample)
+        finding.cost = cost_of(finding.size, self._burst(sample.folders, mount))
         if mount.known_granularity is not None:
             finding.granularity, finding.granularity_from = mount.known_granularity, "type"
         elif len(sample.mtimes) >= TIMES_WANTED:
-            finding.granularity = steps_of(list(sample.mtimes))
+            finding.granularity = granularity_of(list(sample.mtimes))
             finding.granularity_from = "sample"
 
     def _burst(self, folders: Sequence[str], mount: Mount) -> float:
-        """Seconds per stat with as many under way as in a scan.
+        """Seconds per stat with as many concurrent requests as in a scan.
 
-        In many folders: the kernel may let only one look up new names in a folder at a time.
+        The stats are spread over many folders, because the kernel may let only one request at a
+        time look up new names in a folder.
         """
         chosen = random.Random(0).choices(folders, k=BURST)
         started = self._files.monotonic()
@@ -141,16 +148,16 @@ class Doctor:
     def _probe(self, finding: Finding) -> None:
         name = f"{NAME_PREFIX}{secrets.token_hex(4)}"
         try:
-            # In a process of its own everywhere: it outlives us, whatever ends us, by the file.
+            # A separate process on every mount: it outlives this one and removes the file.
             answer = _answer(self._workers.apart(finding.mount), Probe(finding.target, name))
         except LostWorkerError:
-            text = f"The mount went away during the probe; remove {name} there if you find it."
+            text = f"The mount went away during the probe. Remove {name} there if you find it."
             finding.notes.append(Note("probe_left", text))
             raise
         if isinstance(answer, Probed):
             finding.probe = answer.observed
             if finding.granularity_from != "type":
-                finding.granularity = steps_of(answer.observed.mtimes)
+                finding.granularity = granularity_of(answer.observed.mtimes)
                 finding.granularity_from = "probe"
         elif isinstance(answer, Failed):
             text = f"The probe was not possible: {answer.error}."
@@ -159,36 +166,29 @@ class Doctor:
     # Conclusions
 
     def _conclude(self, finding: Finding) -> None:
-        settings, cost = self._settings, finding.cost
-        if finding.state != OK or cost is None:
+        settings, cost, trusted = self._settings, finding.present_cost, finding.cost
+        if finding.state != OK or cost is None or trusted is None:
             return
+        budget = Budget.of(settings)
+        choice = choose(cost, budget)
+        every = choice.every or INTERVALS[-1]
+        finding.advice = Advice(
+            every,
+            reduced_duty([choice], budget.duty),
+            _profile(finding.mount),
+            finding.workers if finding.mount.is_remote else None,
+        )
+        if finding.trust_state == TO_BE_EARNED:
+            later = choose(trusted, budget).every
+            finding.trusted_every = later if later is not None and later < every else None
         duty = settings.duty
         if settings.is_paced:
             duty = verification_duty(duty, settings.auto_duty)
-            finding.interval = _own_interval(finding, settings)
+            finding.interval = every
         elif not settings.cron:
             finding.interval = settings.first_every
-        trusted = finding.will_be_trusted
-        finding.advice = DoctorAdvice(
-            _profile(finding.mount),
-            cost.interval(settings.duty, SHORTEST[finding.mount.is_remote], is_trusted=trusted),
-            finding.workers if finding.mount.is_remote else None,
-        )
-        interval = finding.interval or finding.advice.every
-        finding.terms = Terms(interval, settings.verify_within, duty)
+        finding.terms = budget.terms(finding.interval or every, duty)
         finding.notes += _notes(finding, settings)
-
-
-def _own_interval(finding: Finding, settings: Settings) -> float:
-    """Seconds between scans that the folder's lane finds by itself, if it is alone in it."""
-    cost, duty = finding.cost, verification_duty(settings.duty, settings.auto_duty)
-    assert cost is not None
-
-    def seconds(every: float) -> float:
-        terms = Terms(every, settings.verify_within, duty)
-        return cost.unchanged(terms, is_trusted=finding.is_trusted)
-
-    return fitting(seconds, settings.auto_duty) or STEPS[-1]
 
 
 def _profile(mount: Mount) -> str:
@@ -199,13 +199,11 @@ def _profile(mount: Mount) -> str:
 
 @contextmanager
 def open_doctor(settings: Settings, outputs: Outputs, *, limit: float) -> Iterator[Doctor]:
-    """A doctor on this computer, with what the scans of `outputs` have learned.
+    """A doctor for this computer, with the trust that the scans of `outputs` have recorded.
 
-    On Ctrl-C its workers are left to end by themselves, which removes a probe's file.
+    On Ctrl-C its workers end by themselves, which removes the file of a probe.
     """
     files = DiskFileSystem()
-    workers = WorkersByMount(
-        files, stall_after=limit, most_workers=settings.workers, stopped=lambda: False
-    )
+    workers = WorkersByMount(files, stall_after=limit, most_workers=settings.workers)
     yield Doctor(files, workers, settings, read_trust(outputs.state), limit=limit)
     workers.close()

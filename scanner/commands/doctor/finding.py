@@ -1,20 +1,22 @@
-"""What was found out about one folder: costs, advice, notes, and their JSON."""
+"""The findings about one folder: cost, advice, notes, and their JSON form."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
-from scanner.commands.doctor.sample import Sample, Size, steps_of
+from scanner.commands.advice import Advice
+from scanner.commands.doctor.sample import Sample, Size, granularity_of
 from scanner.core.serialize import path_fields, readable
 from scanner.core.wording import share_text
 from scanner.disk.mounts import Mount
 from scanner.disk.probe import Observed
-from scanner.disk.trust import LOST, NEVER, PROOFS_WANTED, TO_BE_EARNED, Trust, trust_state
+from scanner.disk.trust import LOST, NEVER, PROOFS_WANTED, Trust, trust_state
 from scanner.settings.schema import Settings
 from scanner.settings.values import format_duration
-from scanner.walk.verification import CHEAP, Terms, share_of
+from scanner.walk.cost import INTERVALS, Budget, ScanCost, choose, verification_duty
+from scanner.walk.verification import Terms
 
 OK = "ok"
 
@@ -26,91 +28,17 @@ STALLED = "stalled"
 
 UNREACHABLE = "unreachable"
 
-INTERVALS = (10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14400, 21600, 43200, 86400)
-"""Seconds between scans that a person would choose."""
-
-SHORTEST = {True: 30.0, False: 10.0}
-"""Seconds between scans below which nothing is gained, for remote mounts and local disks."""
-
 
 class Note(NamedTuple):
-    """Something to know about a folder. `code` is stable, `text` is for people."""
+    """A remark about a folder. `code` is stable, `text` is for people."""
 
     code: str
     text: str
 
 
-@dataclass(frozen=True)
-class ScanCost:
-    """What a scan of one folder costs, in seconds."""
-
-    size: Size
-    stat: float
-    """Of one directory's stat, as many under way at a time as a scan has."""
-
-    @property
-    def stats(self) -> float:
-        """A stat of every directory and nothing else."""
-        return min(self.size.directories * self.stat, self.size.seconds)
-
-    def unchanged(self, terms: Terms, *, is_trusted: bool) -> float:
-        """A scan that finds nothing new."""
-        if not self._spares(is_trusted):
-            return self.size.seconds
-        share = share_of(self.size.directories, terms, self._per_listing)
-        return min(self.size.seconds, self.stats + share * self._per_listing)
-
-    def period(self, terms: Terms, *, is_trusted: bool) -> float:
-        """Seconds in which every file is read again."""
-        if not self._spares(is_trusted):
-            return terms.interval
-        share = share_of(self.size.directories, terms, self._per_listing)
-        return self.size.directories / share * terms.interval
-
-    def interval(self, duty: float, shortest: float, *, is_trusted: bool) -> float:
-        """The shortest interval at which looking for changes stays within `duty`."""
-        least = self.stats if self._spares(is_trusted) else self.size.seconds
-        fitting = (every for every in INTERVALS if every >= shortest and least <= duty * every)
-        return float(next(fitting, INTERVALS[-1]))
-
-    @property
-    def _per_listing(self) -> float:
-        return self.size.seconds / self.size.directories
-
-    def _spares(self, is_trusted: bool) -> bool:
-        """Whether directory mtimes spare listings; not where listing everything is cheap."""
-        return is_trusted and self.size.seconds > CHEAP
-
-
-@dataclass(frozen=True)
-class DoctorAdvice:
-    """Settings that fit. `every` in seconds; `workers` None where the setting has no effect."""
-
-    profile: str
-    every: float
-    workers: int | None
-
-    @property
-    def toml(self) -> list[str]:
-        """The lines of a settings file."""
-        lines = [f'profile = "{self.profile}"', f'every = "{format_duration(self.every)}"']
-        if self.workers is not None:
-            lines.append(f"workers = {self.workers}")
-        return lines
-
-    def as_json(self) -> dict[str, Any]:
-        """For programs."""
-        return {
-            "profile": self.profile,
-            "every": format_duration(self.every),
-            "workers": self.workers,
-            "toml": "\n".join(self.toml) + "\n",
-        }
-
-
 @dataclass
 class Finding:
-    """What was found out about one folder; what is None could not be."""
+    """The findings about one folder. A value is None if it could not be determined."""
 
     path: str
     target: str
@@ -124,38 +52,40 @@ class Finding:
     workers: int | None = None
     granularity: float | None = None
     granularity_from: str | None = None
-    """`type`, `probe` or `sample`; None where it is not known."""
+    """`type`, `probe` or `sample`; None if the granularity is not known."""
     sample: Sample | None = None
+    size: Size | None = None
     cost: ScanCost | None = None
+    """Estimated cost of scans that trust directory mtimes; see `present_cost`."""
     probe: Observed | None = None
     interval: float | None = None
-    """Seconds between scans by the present settings; None with cron."""
+    """Seconds between scans with the present settings; None with cron."""
     terms: Terms | None = None
-    advice: DoctorAdvice | None = None
+    advice: Advice | None = None
+    trusted_every: float | None = None
+    """Seconds between scans that fit once directory mtimes have earned trust; None if that is no
+    shorter than the advice."""
     notes: list[Note] = field(default_factory=list)
 
     @property
     def trust_state(self) -> str:
-        """What directory mtimes are worth here."""
+        """The trust in directory mtimes on this mount, in the words of `disk.trust`."""
         return trust_state(self.mount, self.trust)
 
     @property
     def is_trusted(self) -> bool:
-        """Whether directory mtimes spare listings now."""
+        """True if directory mtimes spare listings now."""
         return self.trust.is_earned(self.mount)
 
     @property
-    def will_be_trusted(self) -> bool:
-        """Whether they will, as far as can be told."""
-        return self.is_trusted or (
-            self.trust_state == TO_BE_EARNED
-            and self.probe is not None
-            and self.probe.creation_moved is not False
-            and self.probe.removal_moved
-        )
+    def present_cost(self) -> ScanCost | None:
+        """Estimated cost of scans with the trust that the mount has now."""
+        if self.cost is None or self.is_trusted:
+            return self.cost
+        return self.cost.listing_everything()
 
     def as_json(self) -> dict[str, Any]:
-        """For programs: schema 1, documented by its names."""
+        """The JSON form: schema 1, documented by its names."""
         return {
             **path_fields(self.path, None),
             "leads_to": readable(self.target) if self.target != self.path else None,
@@ -196,30 +126,32 @@ class Finding:
         }
 
     def _scan_json(self) -> dict[str, Any] | None:
-        if self.cost is None or self.sample is None or self.terms is None:
+        cost, trusted, size = self.present_cost, self.cost, self.size
+        if cost is None or trusted is None or size is None:
             return None
-        unchanged = self.cost.unchanged(self.terms, is_trusted=self.is_trusted)
-        trusted = self.cost.unchanged(self.terms, is_trusted=True)
-        can_be = self.trust_state not in (NEVER, LOST)
+        if self.sample is None or self.terms is None:
+            return None
+        unchanged = cost.scan(self.terms)
+        can_be_trusted = self.trust_state not in (NEVER, LOST)
+        later = self.trusted_every
         return {
-            "directories": self.cost.size.directories,
-            "files": self.cost.size.files,
+            "directories": size.directories,
+            "files": size.files,
             "is_estimate": not self.sample.is_complete,
             "listed": self.sample.listed,
-            "full_seconds": _rounded(self.cost.size.seconds),
+            "full_seconds": _rounded(size.seconds),
             "unchanged_seconds": _rounded(unchanged),
-            "trusted_seconds": _rounded(trusted) if can_be else None,
+            "trusted_seconds": _rounded(trusted.scan(self.terms)) if can_be_trusted else None,
+            "trusted_every": None if later is None else format_duration(later),
             "every_seconds": self.interval,
             "share": None if self.interval is None else _rounded(unchanged / self.interval),
-            "verified_within_seconds": _rounded(
-                self.cost.period(self.terms, is_trusted=self.is_trusted)
-            ),
+            "verified_within_seconds": _rounded(cost.period(self.terms)),
         }
 
 
 def _probe_json(probe: Observed) -> dict[str, Any]:
     return {
-        "granularity_seconds": steps_of(probe.mtimes),
+        "granularity_seconds": granularity_of(probe.mtimes),
         "clock_offset_seconds": round(probe.clock_offset, 2),
         "is_listed": probe.is_listed,
         "creation_moved_folder_time": probe.creation_moved,
@@ -228,82 +160,98 @@ def _probe_json(probe: Observed) -> dict[str, Any]:
 
 
 def _rounded(number: float | None) -> float | None:
-    """Three digits that count."""
+    """`number` with three significant digits."""
     return None if number is None else float(f"{number:.3g}")
 
 
 def _notes(finding: Finding, settings: Settings) -> list[Note]:
-    """Everything that a person should know, from what was found."""
-    assert finding.cost is not None
-    assert finding.terms is not None
-    notes = []
-
-    def note(applies: bool, code: str, text: str) -> None:
-        if applies:
-            notes.append(Note(code, text))
-
-    every_scan = "every folder is listed in every scan"
-    note(
-        finding.trust_state == NEVER,
-        "never_trusted",
-        f"Folder times on {finding.mount.type} do not tell of changes: {every_scan}.",
-    )
-    note(
-        finding.trust_state == LOST,
-        "trust_lost",
-        "A change was seen here that did not move the time of its folder: "
-        f"folder times are not trusted on this mount any more, {every_scan}.",
-    )
-    step = finding.granularity
-    note(
-        step is not None and step >= 1,
-        "coarse_times",
-        f"Times count in steps of {format_duration(step or 0)}: a change right after a scan that "
-        "leaves the size as it is may show late.",
-    )
-    if finding.interval is not None:
-        seconds = finding.cost.unchanged(finding.terms, is_trusted=finding.is_trusted)
-        note(
-            seconds > 2 * settings.duty * finding.interval,
-            "too_often",
-            f"An unchanged scan takes {share_text(seconds / finding.interval)} of the time at "
-            f"the present interval of {format_duration(finding.interval)}.",
-        )
-    period = finding.cost.period(finding.terms, is_trusted=finding.is_trusted)
-    note(
-        period > max(settings.verify_within, finding.terms.interval) * 1.05,
-        "verified_late",
-        f"Size and time of every file are read again only every {period / 60:.0f} min: "
-        f"more often would take over {share_text(finding.terms.duty)} of the time.",
-    )
+    """Everything that a person should know about an examined folder."""
+    notes = [*_trust_notes(finding), *_cost_notes(finding, settings)]
     unread = finding.sample.unread if finding.sample else 0
-    note(unread > 0, "unreadable_folders", f"{unread} folders below it cannot be read.")
+    if unread:
+        notes.append(Note("unreadable_folders", f"{unread} folders below it cannot be read."))
     return notes + _probe_notes(finding.probe)
+
+
+def _trust_notes(finding: Finding) -> Iterator[Note]:
+    every_scan = "every folder is listed in every scan"
+    if finding.trust_state == NEVER:
+        yield Note(
+            "never_trusted",
+            f"Directory mtimes on {finding.mount.type} do not show changes: {every_scan}.",
+        )
+    if finding.trust_state == LOST:
+        yield Note(
+            "trust_lost",
+            "A change of names did not move the mtime of its directory here: directory mtimes are "
+            f"no longer trusted on this mount, and {every_scan}.",
+        )
+    step = finding.granularity
+    if step is not None and step >= 1:
+        yield Note(
+            "coarse_times",
+            f"The mtime granularity is {format_duration(step)}: a change right after a scan that "
+            "keeps the size may be seen late.",
+        )
+
+
+def _cost_notes(finding: Finding, settings: Settings) -> Iterator[Note]:
+    cost, terms, advice = finding.present_cost, finding.terms, finding.advice
+    assert cost is not None
+    assert terms is not None
+    assert advice is not None
+    assert advice.every is not None
+    budget = Budget.of(settings)
+    if finding.interval is not None and finding.interval < advice.every:
+        share = cost.scan(terms) / finding.interval
+        if share > 2 * budget.auto_duty:
+            yield Note(
+                "too_often",
+                f"An unchanged scan takes {share_text(share)} of the time at the present interval "
+                f"of {format_duration(finding.interval)}.",
+            )
+    if choose(cost, budget).every is None:
+        longest = budget.terms(INTERVALS[-1], verification_duty(budget.duty, budget.auto_duty))
+        share = cost.scan(longest) / longest.interval
+        yield Note(
+            "nothing_fits",
+            f"Even every {format_duration(longest.interval)}, scans take {share_text(share)} of "
+            f"the time: more than {share_text(budget.auto_duty)} (`auto_duty`). They could run "
+            'when nobody works: cron = "0 4 * * *".',
+        )
+    period = cost.period(terms)
+    if period > max(settings.verify_within, terms.interval) * 1.05:
+        yield Note(
+            "verified_late",
+            f"Size and time of every file are read again only every {period / 60:.0f} min: more "
+            f"often would take over {share_text(terms.duty)} of the time.",
+        )
 
 
 def _probe_notes(probe: Observed | None) -> list[Note]:
     notes = []
     if probe is not None and not probe.is_listed:
-        text = "A new file was not in the listing at once: changes show late on this mount."
+        text = "A new file was not in the next listing: changes are seen late on this mount."
         notes.append(Note("probe_unlisted", text))
     if probe is not None and (probe.creation_moved is False or not probe.removal_moved):
-        text = "The probe file came and went, and the folder's time did not move."
+        text = "The probe file came and went, and the mtime of its directory did not move."
         notes.append(Note("probe_unmoved", text))
     return notes
 
 
-def combined(findings: Sequence[Finding]) -> DoctorAdvice | None:
-    """One set of settings for all folders: those of the slowest."""
-    found = [finding.advice for finding in findings if finding.advice is not None]
-    if not found:
+def combined(findings: Sequence[Finding]) -> Advice | None:
+    """Settings for all folders together: those of the slowest. None if there are none."""
+    advices = [finding.advice for finding in findings if finding.advice is not None]
+    if not advices:
         return None
-    slowest = max(found, key=lambda advice: (advice.every, advice.profile != "local"))
-    workers = [advice.workers for advice in found if advice.workers is not None]
-    return DoctorAdvice(slowest.profile, slowest.every, max(workers, default=None))
+    slowest = max(advices, key=lambda advice: (advice.every or 0.0, advice.profile != "local"))
+    workers = [advice.workers for advice in advices if advice.workers is not None]
+    duties = [advice.duty for advice in advices if advice.duty is not None]
+    return replace(slowest, workers=max(workers, default=None), duty=min(duties, default=None))
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """3 where a folder could not be examined, 1 where there is something to know."""
+    """3 if a folder could not be examined, 1 if there is a note, else 0."""
     if any(finding.state != OK for finding in findings):
         return 3
     return 1 if any(finding.notes for finding in findings) else 0

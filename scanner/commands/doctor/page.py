@@ -1,4 +1,4 @@
-"""A finding in sentences."""
+"""The page of `doctor`: a finding in sentences."""
 
 from __future__ import annotations
 
@@ -11,18 +11,19 @@ from scanner.settings.values import format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console
+
 PLACES = {
     "disk": "on a disk of this computer",
-    "network": "on another computer",
-    "host": "on the computer around this system",
-    "unknown": "on a mount of a type that is not known here",
+    "network": "on a network mount",
+    "host": "on the host of this virtual system",
+    "unknown": "on a mount of an unknown type",
 }
 
 EVENTS = {
-    "all": "File events (inotify and its kin) would tell of changes here as well.",
-    "own": "File events (inotify and its kin) tell only of changes made through this mount, so a "
-    "program that waits for them would miss all others without a word. Polling does not.",
-    "unknown": "Whether file events (inotify and its kin) tell of all changes is not known.",
+    "all": "File events (inotify and the like) would report changes here as well.",
+    "own": "File events (inotify and the like) report only changes made through this mount. A "
+    "program that waits for them would silently miss all others. Polling does not.",
+    "unknown": "It is not known if file events (inotify and the like) report all changes here.",
 }
 
 FAILURES = {
@@ -32,36 +33,35 @@ FAILURES = {
     "unreachable": "It cannot be reached",
 }
 
-FOLDER_TIMES = {
-    "by type": "Folder times can be relied on: a folder whose time stays is not listed again but "
-    "in its turn.",
-    "earned": "Folder times have proven themselves in scans: a folder whose time stays is not "
-    "listed again but in its turn.",
-    "to be earned": "Whether folder times can be relied on has to be seen: {proofs} of "
-    "{proofs_wanted} changes have shown it so far. Until then every folder is listed in every "
-    "scan.",
-    "never": "Folder times cannot be relied on: every folder is listed in every scan.",
-    "lost": "Folder times have failed here: every folder is listed in every scan.",
+DIRECTORY_MTIMES = {
+    "by type": "Directory mtimes are reliable on this type of file system: a folder with an "
+    "unchanged mtime is listed for re-verification only.",
+    "earned": "Directory mtimes have proven reliable in scans: a folder with an unchanged mtime is "
+    "listed for re-verification only.",
+    "to be earned": "Directory mtimes are not trusted yet: {proofs} of {proofs_wanted} observed "
+    "changes have confirmed them. Until then every folder is listed in every scan.",
+    "never": "Directory mtimes are not reliable: every folder is listed in every scan.",
+    "lost": "Directory mtimes have failed here: every folder is listed in every scan.",
 }
 
 
-def print_finding(console: Console, found: Mapping[str, Any]) -> None:
-    """What `doctor` found out about one folder, as a page."""
+def print_finding(console: Console, finding: Mapping[str, Any]) -> None:
+    """Print a finding, given in its JSON form."""
     from rich.text import Text
 
-    console.print(Text(found["path"], "bold"))
-    if found["state"] != "ok":
-        print_indented(console, f"{FAILURES[found['state']]}: {found['reason']}.", "red")
-    for sentence in _sentences(found):
+    console.print(Text(finding["path"], "bold"))
+    if finding["state"] != "ok":
+        print_indented(console, f"{FAILURES[finding['state']]}: {finding['reason']}.", "red")
+    for sentence in _sentences(finding):
         print_indented(console, sentence)
-    for note in found["notes"]:
+    for note in finding["notes"]:
         print_indented(console, f"! {note['text']}", "yellow")
-    if found["advice"] is not None:
-        print_advice(console, "Settings that fit:", found["advice"])
+    if finding["advice"] is not None:
+        print_advice(console, "Settings that fit:", finding["advice"])
 
 
 def print_advice(console: Console, title: str, advice: Mapping[str, Any]) -> None:
-    """Settings as they would stand in a file."""
+    """Print recommended settings as lines of a settings file."""
     from rich.text import Text
 
     console.print(Text(f"  {title}"))
@@ -69,32 +69,32 @@ def print_advice(console: Console, title: str, advice: Mapping[str, Any]) -> Non
         console.print(Text(f"    {line}", "green"))
 
 
-def _sentences(found: Mapping[str, Any]) -> Iterator[str]:
-    mount = found["mount"]
-    verb = "would lie" if found["state"] == "missing" else "lies"
-    yield _place_sentence(verb, found["leads_to"], mount)
+def _sentences(finding: Mapping[str, Any]) -> Iterator[str]:
+    mount = finding["mount"]
+    verb = "would lie" if finding["state"] == "missing" else "lies"
+    yield _place_sentence(verb, finding["leads_to"], mount)
     if mount["place"] == "disk" and mount["remote"]:
         yield (
-            "A process stands between it and the system, and may hang as a network does: it is "
-            "scanned by a process of its own."
+            "A userspace driver serves it and may hang as a network does, so a separate process "
+            "scans it."
         )
-    if found["state"] == "ok":
-        yield EVENTS[found["events"]]
-    if found["speed"]["listing_seconds"] is not None:
-        yield _speed_sentence(found["speed"])
-        yield _times_sentence(found["times"])
-        yield FOLDER_TIMES[found["folder_times"]["trust"]].format(**found["folder_times"])
+    if finding["state"] == "ok":
+        yield EVENTS[finding["events"]]
+    if finding["speed"]["listing_seconds"] is not None:
+        yield _speed_sentence(finding["speed"])
+        yield _times_sentence(finding["times"])
+        yield DIRECTORY_MTIMES[finding["folder_times"]["trust"]].format(**finding["folder_times"])
         yield (
-            "Files keep their numbers when they are renamed, which proves moves without reading."
-            if found["stable_inodes"]
-            else "The numbers of files mean nothing here: moves are proven by reading samples."
+            "Inode numbers are stable, which proves moves without reading files."
+            if finding["stable_inodes"]
+            else "Inode numbers are not stable here, so moves are proven by reading samples."
         )
-    if found["probe"] is not None:
-        yield _probe_sentence(found["probe"])
-    if found["scan"] is not None:
-        yield from _scan_sentences(found["scan"])
-    if found["elsewhere"]:
-        yield _elsewhere_sentence(found["elsewhere"])
+    if finding["probe"] is not None:
+        yield _probe_sentence(finding["probe"])
+    if finding["scan"] is not None:
+        yield from _scan_sentences(finding["scan"])
+    if finding["elsewhere"]:
+        yield _elsewhere_sentence(finding["elsewhere"])
 
 
 def _place_sentence(verb: str, target: str | None, mount: Mapping[str, Any]) -> str:
@@ -108,33 +108,33 @@ def _place_sentence(verb: str, target: str | None, mount: Mapping[str, Any]) -> 
 
 
 def _speed_sentence(speed: Mapping[str, Any]) -> str:
-    told = (
-        f"It answers a question in {seconds_text(speed['stat_seconds'])} and lists a folder in "
+    sentence = (
+        f"One stat takes {seconds_text(speed['stat_seconds'])} and listing a folder "
         f"{seconds_text(speed['listing_seconds'])}; the first answer took "
         f"{seconds_text(speed['first_contact_seconds'])}."
     )
     workers = speed["workers"]
     if workers == 1:
-        return f"{told} Asking one thing at a time is best."
-    return f"{told} {workers} requests at a time are worth it."
+        return f"{sentence} One request at a time is fastest."
+    return f"{sentence} {workers} concurrent requests are fastest."
 
 
 def _times_sentence(times: Mapping[str, Any]) -> str:
     settle = format_duration(times["settle_seconds"])
-    again = f"What changed is looked at once more after {settle}."
+    again = f"Changed files are checked again after {settle}."
     step = times["granularity_seconds"]
     if step is None:
-        return f"In which steps its times count is not known: too few were seen. {again}"
+        return f"The mtime granularity is not known yet: too few files were seen. {again}"
     origin = {
-        "type": "as this type does",
-        "probe": "as the probe showed",
-        "sample": "by the look of those found",
+        "type": "known for this type",
+        "probe": "measured by the probe",
+        "sample": "inferred from the mtimes found",
     }[times["known_from"]]
-    return f"Its times count in steps of {seconds_text(step)}, {origin}. {again}"
+    return f"The mtime granularity is {seconds_text(step)}, {origin}. {again}"
 
 
 def _probe_sentence(probe: Mapping[str, Any]) -> str:
-    moved = {True: "moved", False: "did not move", None: "had moved just before"}
+    moved = {True: "changed", False: "did not change", None: "had changed just before"}
     offset = probe["clock_offset_seconds"]
     step = probe["granularity_seconds"]
     clock = "its clock agrees with ours"
@@ -142,31 +142,33 @@ def _probe_sentence(probe: Mapping[str, Any]) -> str:
         ahead = "ahead of" if offset > 0 else "behind"
         clock = f"its clock is {seconds_text(abs(offset))} {ahead} ours, which does no harm"
     return (
-        f"The probe: the folder's time {moved[probe['creation_moved_folder_time']]} when a file "
-        f"was made and {moved[probe['removal_moved_folder_time']]} when it was removed; the file "
-        f"was {'' if probe['is_listed'] else 'not '}listed at once; {clock}. Changes that others "
-        "make may still show later than ours."
+        f"The probe: the directory mtime {moved[probe['creation_moved_folder_time']]} when a file "
+        f"was created and {moved[probe['removal_moved_folder_time']]} when it was removed. The "
+        f"file was {'' if probe['is_listed'] else 'not '}listed at once, and {clock}. Changes made "
+        "by other computers may still be seen later."
     )
 
 
 def _scan_sentences(scan: Mapping[str, Any]) -> Iterator[str]:
     size = f"{count_text(scan['directories'], 'folder')} and {count_text(scan['files'], 'file')}"
     if scan["is_estimate"]:
-        size = f"about {size}, going by {count_text(scan['listed'], 'folder')} of them"
-    told = f"It holds {size}. Listing everything takes {seconds_text(scan['full_seconds'])}"
+        size = f"about {size} (estimated from {count_text(scan['listed'], 'folder')})"
+    sentence = f"It holds {size}. Listing everything takes {seconds_text(scan['full_seconds'])}"
     unchanged, trusted = scan["unchanged_seconds"], scan["trusted_seconds"]
     if unchanged != scan["full_seconds"]:
-        told += f", a scan that finds nothing new {seconds_text(unchanged)}"
+        sentence += f", a scan that finds nothing new {seconds_text(unchanged)}"
     if scan["share"] is not None:
-        told += (
+        sentence += (
             f", {share_text(scan['share'])} of the time at the present interval of "
             f"{format_duration(scan['every_seconds'])}"
         )
-    yield told + "."
+    yield sentence + "."
     if trusted is not None and trusted < unchanged:
-        yield f"Once folder times are relied on, such a scan takes {seconds_text(trusted)}."
+        every = scan["trusted_every"]
+        fits = "" if every is None else f', and every = "{every}" fits'
+        yield f"Once directory mtimes are trusted, such a scan takes {seconds_text(trusted)}{fits}."
 
 
 def _elsewhere_sentence(paths: Sequence[str]) -> str:
     shown = ", ".join(paths[:5]) + (f" and {len(paths) - 5:,} more" if len(paths) > 5 else "")
-    return f"Not entered, since they are links or mounts of their own: {shown}."
+    return f"Not entered, because they are links or other mounts: {shown}."

@@ -1,4 +1,4 @@
-"""A bounded sample of a tree, and the estimate of the whole made from it."""
+"""A bounded sample of a tree, and an estimate of the whole tree from it."""
 
 from __future__ import annotations
 
@@ -13,70 +13,72 @@ from scanner.core.paths import is_below, join
 from scanner.core.snapshot import DIRECTORY, DIRECTORY_LINK, FILE, FOREIGN_LINK, Directory
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
+from scanner.walk.cost import ScanCost
 from scanner.walk.ignore import IgnoreRules
+from scanner.walk.verification import CHEAP
 from scanner.workers.latency import _Pool
 from scanner.workers.pool import Workers
 from scanner.workers.requests import Failed, ListDirectory, Listed, Timed, Took
 
 SAMPLE = 2000
-"""Most directories that are listed, within SAMPLE_SECONDS."""
+"""Most directories to list, within SAMPLE_SECONDS."""
 
 SAMPLE_SECONDS = 10.0
 
 ALONE = 9
-"""Listings one after the other whose median is told."""
+"""Number of sequential listings whose median is reported."""
 
 TIMES_WANTED = 20
-"""Different mtimes that an inference of their steps needs: of so many that count in seconds, all
-are even by chance once in a million."""
+"""Different mtimes needed to infer their granularity: of so many that count in seconds, all are
+even by chance once in a million."""
 
 TIMES_KEPT = 5000
 
 
 @dataclass
 class _Level:
-    """What was seen of the directories at one depth."""
+    """Totals of the directories at one depth."""
 
     listed: int = 0
     children: int = 0
     files: int = 0
     seconds: float = 0.0
     left: list[str] = field(default_factory=list)
-    """Met and not listed."""
+    """Paths of directories found but not listed yet."""
 
 
 @dataclass
 class Sample:
-    """A bounded walk: evenly over the depths of the tree, at random within each."""
+    """The result of a bounded walk, spread evenly over depths and at random within each."""
 
     levels: dict[int, _Level] = field(default_factory=lambda: defaultdict(_Level))
     mtimes: set[int] = field(default_factory=set)
     alone: list[float] = field(default_factory=list)
-    """Seconds of each of the first listings, which were made one after the other."""
+    """Seconds of each of the first listings, which ran one after the other."""
     worked: float = 0.0
-    """Seconds of all listings together, where they were made."""
+    """Sum of the seconds of all listings, measured in the worker."""
     folders: list[str] = field(default_factory=list)
-    """Those that hold the directories that were listed; one for each of them."""
+    """The parent folder of each listed directory."""
     wall: float = 0.0
     unread: int = 0
     failure: str = ""
-    """What the last of the unread answered."""
+    """The error of the last directory that could not be listed."""
     elsewhere: list[str] = field(default_factory=list)
-    """Folders below that are links, or on which other mounts begin: not entered."""
+    """Paths below that are links to folders or mount points; the sample does not enter them."""
 
     @property
     def listed(self) -> int:
-        """Directories that were listed."""
+        """Number of listed directories."""
         return sum(level.listed for level in self.levels.values())
 
     @property
     def is_complete(self) -> bool:
-        """Whether nothing was left out."""
+        """True if every directory was listed."""
         return not any(level.left for level in self.levels.values())
 
 
 class Size(NamedTuple):
-    """How large a tree is, and the seconds that listing all of it takes."""
+    """The size of a tree, and the seconds needed to list all of it."""
 
     directories: int
     files: int
@@ -84,9 +86,9 @@ class Size(NamedTuple):
 
 
 def estimate(sample: Sample) -> Size:
-    """The whole tree from a sample: exact where the sample is complete.
+    """Estimate the whole tree from a sample. A complete sample gives exact counts.
 
-    At each depth the directories that were not listed are taken for the mean of those that were.
+    Directories that were not listed count as the mean of the listed ones at the same depth.
     """
     directories = files = seconds = 0.0
     count = 1.0
@@ -97,13 +99,23 @@ def estimate(sample: Sample) -> Size:
         files += count * level.files / level.listed
         seconds += count * level.seconds / level.listed
         count *= level.children / level.listed
-    # Several listings were under way at a time, as they are in a scan.
+    # Several listings ran at the same time, as they do in a scan.
     together = sample.wall / sample.worked if sample.worked else 1.0
     return Size(round(directories), round(files), seconds * together)
 
 
-def steps_of(mtimes: Sequence[int]) -> float:
-    """Steps in seconds that `mtimes` (nanoseconds) count in, as far as they show."""
+def cost_of(size: Size, stat: float) -> ScanCost:
+    """Estimated cost of scans that trust directory mtimes.
+
+    `stat` is the seconds of one directory's stat, with as many requests under way as in a scan.
+    """
+    if size.seconds <= CHEAP:
+        return ScanCost(size.directories, size.seconds, None)
+    return ScanCost(size.directories, size.seconds, min(size.directories * stat, size.seconds))
+
+
+def granularity_of(mtimes: Sequence[int]) -> float:
+    """Granularity in seconds of `mtimes` (nanoseconds), as far as they show it."""
     second = 10**9
     if any(mtime % second for mtime in mtimes):
         step = second
@@ -114,7 +126,7 @@ def steps_of(mtimes: Sequence[int]) -> float:
 
 
 class _Sampling:
-    """The walk that a `Sample` is made by."""
+    """A walk that fills a `Sample`."""
 
     def __init__(
         self,
@@ -135,7 +147,7 @@ class _Sampling:
         self._random = random.Random(0)
 
     def run(self) -> Sample:
-        """List until the tree or the limits end. Raises LostWorkerError."""
+        """List until the tree is complete or a limit is reached. Raises LostWorkerError."""
         started = self._files.monotonic()
         self._sample.levels[0].left.append(self._top)
         count = 0
@@ -156,7 +168,7 @@ class _Sampling:
         return self._sample
 
     def _next(self) -> str | None:
-        """A directory of the depth of which the fewest were asked for."""
+        """A random directory of the depth with the fewest requests so far; None if none is left."""
         depths = [depth for depth, level in self._sample.levels.items() if level.left]
         if not depths:
             return None
@@ -210,4 +222,4 @@ class _Sampling:
 
 
 _ELSEWHERE = frozenset((DIRECTORY, DIRECTORY_LINK, FOREIGN_LINK))
-"""Rows that are told as lying elsewhere; directories where they are mount points."""
+"""Types of rows reported as lying elsewhere; directories only if they are mount points."""

@@ -1,4 +1,4 @@
-"""Which files of one size and fingerprint are proven the same, and which are likely.
+"""Finds files that are proven the same, and files that are likely the same.
 
 The rule. Files are compared by size, then fingerprint, then content hash; empty files never.
 
@@ -88,7 +88,7 @@ def candidates(
     """Files that may have a copy and of which only a content hash would tell, largest first:
     (size, one path of each).
 
-    Different fingerprints have told already, and so have equal ones of files that were read whole.
+    Different fingerprints prove a difference, and equal ones of files read whole prove equality.
     A file without one may equal any of its size.
     """
     files = _Files(snapshot, roots, least, skip)
@@ -123,7 +123,7 @@ class _Finder:
         self._digests_of = digests_of
         self._hashed = hashed
         self._known: dict[int, Digests] = {}
-        """Of the files of the present group that were asked about."""
+        """Content hashes of files of the present group, by file."""
         self.unlooked = 0
 
     def find(self, size: int, group: list[int]) -> Iterator[DuplicateSet]:
@@ -137,16 +137,16 @@ class _Finder:
                 yield from self._judge(size, fingerprint, same)
 
     def _digests(self, size: int, file: int) -> Digests:
-        known = self._known.get(file)
-        if known is not None or not self._files.is_of_one_moment(file):
-            return known or _NO_DIGESTS
-        found: dict[str, bytes] = {}
+        cached = self._known.get(file)
+        if cached is not None or not self._files.is_of_one_moment(file):
+            return cached or _NO_DIGESTS
+        digests: dict[str, bytes] = {}
         for row in self._files.rows(file):
             if self._hashed is None or self._files.folder(row) in self._hashed:
                 path, mtime = self._files.path(row), self._files.mtime(row)
-                found = {**self._digests_of(path, size, mtime), **found}
-        if found:  # of a million files that nobody hashed nothing is to be remembered
-            self._known[file] = {name: found[name] for name in _STRONGEST if name in found}
+                digests = {**self._digests_of(path, size, mtime), **digests}
+        if digests:  # of a million files that nobody hashed nothing is to be remembered
+            self._known[file] = {name: digests[name] for name in _STRONGEST if name in digests}
         return self._known.get(file, _NO_DIGESTS)
 
     def _with_blind(
@@ -204,7 +204,7 @@ class _Finder:
             yield DuplicateSet(size, False, FINGERPRINT, fingerprint.hex(), copies, others)
 
     def _contents(self, size: int, same: Sequence[int]) -> tuple[list[_Content], list[int]]:
-        """What content hashes prove, and the files of which they prove nothing."""
+        """The contents that content hashes prove, and the files of which they prove nothing."""
         strong: defaultdict[bytes, _Content] = defaultdict(_Content)
         rest: list[int] = []
         for file in same:

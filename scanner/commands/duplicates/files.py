@@ -12,13 +12,13 @@ from operator import and_, eq, gt
 
 from scanner.commands.duplicates.real_paths import RealPaths
 from scanner.commands.duplicates.sets import Copy
-from scanner.core.memory import RootRecord, _roots_of
+from scanner.core.memory import RootRecord, roots_of
 from scanner.core.paths import is_below, join
 from scanner.core.roots import KINDS, Root, category_in, owner_of
 from scanner.core.snapshot import FILE, FILE_LINK, FINGERPRINT_BYTES, UNKNOWN_FINGERPRINT, Directory
 
 _MOST_NAMES = 64
-"""Folders whose names are kept apart: those of all would be larger than everything else."""
+"""Size of the cache of split name lists; one per folder would outweigh all other data."""
 
 _Rank = tuple[int, bool, list[str]]
 
@@ -47,12 +47,12 @@ class _Files:
         self._links: dict[int, list[int]] = {}
         """Further rows of the same file, by the one that stands for it; of the present group."""
         self._snapshot = snapshot
-        self._tops = _roots_of(roots)
+        self._tops = roots_of(roots)
         self._places = RealPaths(snapshot, roots)
         self._fill(least, skip)
         self._shared = self._shared_places()
         self._names: dict[int, list[str]] = {}
-        """Of the folders that were asked about last."""
+        """Split name lists of the folders that were used last."""
 
     def _fill(self, least: int, skip: Set[str]) -> None:
         repeated = _repeated_sizes(self._snapshot, least)
@@ -137,11 +137,11 @@ class _Files:
         return [file, *self._links.get(file, ())]
 
     def is_of_one_moment(self, file: int) -> bool:
-        """Whether all paths of a file of the present group were listed with the same mtime."""
+        """True if all paths of a file of the present group were listed with the same mtime."""
         return file not in self._links or len(set(map(self.mtime, self.rows(file)))) == 1
 
     def _fingerprint_of(self, file: int) -> bytes:
-        """As `_fingerprint`, but of all paths of a file: unknown where these contradict."""
+        """The fingerprint of a file by all of its paths; unknown if they contradict each other."""
         if file not in self._links:
             return self._fingerprint(file)
         known = set(map(self._fingerprint, self.rows(file))) - {UNKNOWN_FINGERPRINT}
@@ -150,7 +150,7 @@ class _Files:
         return UNKNOWN_FINGERPRINT
 
     def copy(self, file: int, hashed: bool) -> Copy:
-        """As it stands in a set."""
+        """The file as a copy in a set."""
         rows = sorted(self.rows(file), key=self._rank)
         folder = self.folder(rows[0])
         root = self._root(folder)
@@ -172,11 +172,11 @@ class _Files:
         )
 
     def rank(self, file: int) -> _Rank:
-        """What sorts files of the present group in the order of design rule 11."""
+        """Sort key of files of the present group: the order of rule 11."""
         return min(map(self._rank, self.rows(file)))
 
     def is_within(self, file: int, tops: Iterable[str]) -> bool:
-        """Whether a path of a file of the present group is one of `tops` or below one."""
+        """True if a path of a file of the present group is one of `tops` or below one."""
         return any(is_below(path, top) for path in self.paths(self.rows(file)) for top in tops)
 
     def _root(self, folder: str) -> Root:
@@ -185,7 +185,7 @@ class _Files:
         return root
 
     def _rank(self, row: int) -> _Rank:
-        """By kind, then without links, then by path."""
+        """Sort key of a row: by kind, then without links, then by path."""
         folder = self.folder(row)
         kind = self._root(folder).kind
         order = KINDS.index(kind) if kind in KINDS else len(KINDS)

@@ -1,4 +1,4 @@
-"""What the state knows, read while a scanner may write it."""
+"""The state, read while a scanner may write it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scanner.store.state import State
 
 
 class Scanned(NamedTuple):
-    """What the state knows, all of one moment."""
+    """The snapshot and roots of the state, all of one moment."""
 
     snapshot: Snapshot
     roots: tuple[RootRecord, ...]
@@ -28,14 +28,14 @@ class Scanned(NamedTuple):
 
 
 _READS = 3
-"""Times that the state is read before a scanner that keeps beginning and ending is given up on."""
+"""Attempts to read the state while scanners start and end."""
 
 
 def load(path: str, mounts: Iterable[Mount] = ()) -> Scanned:
     """Read the state at `path`, also while a scanner holds it; nothing is written.
 
-    Where a root is a link itself, no listing says where to: that is found out by the mount table
-    `mounts`, and only as far as local disks lead. Raises InventoryError.
+    If a root is a link itself, no listing has its target. It is read from the disk, as far as local
+    disks of the mount table `mounts` lead. Raises InventoryError.
     """
     if not os.path.isfile(path):
         raise InventoryError(f"No scan has written {printable(path)} yet.")
@@ -43,13 +43,10 @@ def load(path: str, mounts: Iterable[Mount] = ()) -> Scanned:
         before = _marks(path)
         try:
             scanned = _read(path, list(mounts))
-        except DamagedStateError as error:
+        except DamagedStateError:
             if before != _marks(path):
                 continue
-            raise InventoryError(
-                f"The state cannot be read ({printable(str(error))}); "
-                "where it is damaged, the next scan rebuilds it."
-            ) from None
+            raise
         # A log says what is whole. Without one the file was read as one that nobody writes, and
         # that must have stayed true.
         if before.has_log or before == _marks(path):
@@ -65,14 +62,14 @@ class _Marks(NamedTuple):
 
 def _marks(path: str) -> _Marks:
     try:
-        found = os.stat(path)
+        status = os.stat(path)
     except OSError:
         return _Marks(False, -1, -1)
-    return _Marks(os.path.exists(path + "-wal"), found.st_size, found.st_mtime_ns)
+    return _Marks(os.path.exists(path + "-wal"), status.st_size, status.st_mtime_ns)
 
 
 def _read(path: str, mounts: Sequence[Mount]) -> Scanned:
-    state = State.open_readonly(path)
+    state = State(path, readonly=True)
     try:
         snapshot, memory = state.load_snapshot(), state.load_memory()
     finally:

@@ -1,4 +1,4 @@
-"""What `duplicates` found: for programs as JSON, and from that for people as a page."""
+"""Duplicates as JSON for programs, and the page for people that is made from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scanner.core.wording import count_text, size_text
 if TYPE_CHECKING:
     from rich.console import Console
 SHOWN = 50
-"""Sets that people are shown if they do not say how many."""
+"""Sets on the page for people without --limit."""
 
 PROOFS = {
     "sha256": "proven by SHA-256",
@@ -28,10 +28,10 @@ _STYLES = {True: "green", False: "yellow"}
 def as_json(
     report: Report, records: Iterable[RootRecord], base: str | None, limit: int | None = None
 ) -> dict[str, Any]:
-    """`report` for programs; totals are of all sets, of which the first `limit` are told.
+    """`report` for programs. It holds the first `limit` sets, and totals of all.
 
-    Of `records`, the roots of the state, those are told that a set touches, each with its state:
-    of one that is not online, files are told as they were last seen.
+    `records` are the roots of the state. The roots of the sets are listed with their state: the
+    files of a root that is not online are reported as they were last seen.
     """
     states = {record.id: record.state for record in records}
     shown = report.sets if limit is None else report.sets[:limit]
@@ -75,57 +75,57 @@ def _largest_first(totals: Mapping[Any, Total]) -> list[tuple[Any, Total]]:
     return sorted(totals.items(), key=lambda item: (-item[1].bytes, item[0]))
 
 
-def _set(found: DuplicateSet, base: str | None) -> dict[str, Any]:
-    told: dict[str, Any] = {
-        "wasted": found.wasted,
-        "size": found.size,
-        "proven": found.proven,
-        "evidence": found.evidence,
-        "digest": found.digest,
-        "copies": [_copy(copy, base) for copy in found.copies],
+def _set(duplicate: DuplicateSet, base: str | None) -> dict[str, Any]:
+    fields: dict[str, Any] = {
+        "wasted": duplicate.wasted,
+        "size": duplicate.size,
+        "proven": duplicate.proven,
+        "evidence": duplicate.evidence,
+        "digest": duplicate.digest,
+        "copies": [_copy(copy, base) for copy in duplicate.copies],
     }
-    if found.either:
-        told["either"] = [_copy(copy, base) for copy in found.either]
-    return told
+    if duplicate.either:
+        fields["either"] = [_copy(copy, base) for copy in duplicate.either]
+    return fields
 
 
 def _copy(copy: Copy, base: str | None) -> dict[str, Any]:
-    told: dict[str, Any] = {**path_fields(copy.path, base), "root": readable(copy.root)}
+    fields: dict[str, Any] = {**path_fields(copy.path, base), "root": readable(copy.root)}
     if copy.category:
-        told["category"] = copy.category
-    told.update(mtime_fields(copy.mtime))
-    told["hashed"] = copy.hashed
+        fields["category"] = copy.category
+    fields.update(mtime_fields(copy.mtime))
+    fields["hashed"] = copy.hashed
     if copy.links:
-        told["links"] = [path_fields(link, base) for link in copy.links]
-    return told
+        fields["links"] = [path_fields(link, base) for link in copy.links]
+    return fields
 
 
 # The page
 
 
-def print_duplicates(console: Console, told: Mapping[str, Any]) -> None:
-    """Everything, from the JSON that programs are given."""
+def print_duplicates(console: Console, document: Mapping[str, Any]) -> None:
+    """Print sets, totals and sentences about them from the JSON for programs."""
     from rich.text import Text
 
-    if told["sets"]:
+    if document["sets"]:
         # Lines, not cells of a table: a path that is folded cannot be copied.
         console.print(Text(f"{'wasted':>9}  {'size':>9}  {'copies':>6}", "bold"))
-    for found in told["sets"]:
-        head = Text(f"{size_text(found['wasted']):>9}  {size_text(found['size']):>9}  ")
-        head.append(f"{len(found['copies']):>6}  ")
-        head.append(PROOFS[found["evidence"]], _STYLES[found["proven"]])
+    for duplicate in document["sets"]:
+        head = Text(f"{size_text(duplicate['wasted']):>9}  {size_text(duplicate['size']):>9}  ")
+        head.append(f"{len(duplicate['copies']):>6}  ")
+        head.append(PROOFS[duplicate["evidence"]], _STYLES[duplicate["proven"]])
         console.print(head)
-        for copy in found["copies"]:
+        for copy in duplicate["copies"]:
             _print_copy(console, copy)
-        if "either" in found:
+        if "either" in duplicate:
             text = "        each likely a copy of one of these, which are proven to differ:"
             console.print(Text(text, "yellow"), soft_wrap=True)
-            for copy in found["either"]:
+            for copy in duplicate["either"]:
                 _print_copy(console, copy)
-    if told["sets"]:
+    if document["sets"]:
         console.print()
-        _print_totals(console, told)
-    for sentence in _sentences(told):
+        _print_totals(console, document)
+    for sentence in _sentences(document):
         console.print(Text(sentence), soft_wrap=True)
 
 
@@ -139,13 +139,13 @@ def _print_copy(console: Console, copy: Mapping[str, Any]) -> None:
         )
 
 
-def _print_totals(console: Console, told: Mapping[str, Any]) -> None:
+def _print_totals(console: Console, document: Mapping[str, Any]) -> None:
     from rich.table import Table
     from rich.text import Text
 
     tables = {
-        "category": [(item["category"] or "(none)", item) for item in told["categories"]],
-        "root": [(item["id"], item) for item in told["roots"] if item["files"]],
+        "category": [(item["category"] or "(none)", item) for item in document["categories"]],
+        "root": [(item["id"], item) for item in document["roots"] if item["files"]],
     }
     for title, rows in tables.items():
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
@@ -157,22 +157,22 @@ def _print_totals(console: Console, told: Mapping[str, Any]) -> None:
             table.add_row(wasted, f"{item['files']:,}", Text(printable(name)))
         console.print(table)
         console.print()
-    if told["pairs"]:
+    if document["pairs"]:
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
         for heading in ("in both", "sets"):
             table.add_column(heading, justify="right")
         table.add_column("roots", overflow="fold")
-        for pair in told["pairs"]:
+        for pair in document["pairs"]:
             names = " and ".join(map(printable, pair["roots"]))
             table.add_row(size_text(pair["bytes"]), f"{pair['sets']:,}", Text(names))
         console.print(table)
         console.print()
 
 
-def _sentences(told: Mapping[str, Any]) -> Iterator[str]:
-    totals = told["totals"]
-    if told["sets_left_out"]:
-        yield f"{count_text(told['sets_left_out'], 'more set')} not shown: see --limit."
+def _sentences(document: Mapping[str, Any]) -> Iterator[str]:
+    totals = document["totals"]
+    if document["sets_left_out"]:
+        yield f"{count_text(document['sets_left_out'], 'more set')} not shown: see --limit."
     yield _total_sentence(totals)
     if totals["over_roots"]["sets"]:
         over = totals["over_roots"]
@@ -180,34 +180,36 @@ def _sentences(told: Mapping[str, Any]) -> Iterator[str]:
             f"{count_text(over['sets'], 'set')} of these, {size_text(over['wasted'])}, "
             f"{_verb(over['sets'], 'spans', 'span')} several roots."
         )
-    away = [root for root in told["roots"] if root["state"] not in (None, "online")]
+    away = [root for root in document["roots"] if root["state"] not in (None, "online")]
     for root in away:
-        yield f"{printable(root['id'])} is {root['state']}: its files are told as last seen."
-    if told["unhashed"]:
-        count = told["unhashed"]
+        yield f"{printable(root['id'])} is {root['state']}: its files are reported as last seen."
+    if document["unhashed"]:
+        count = document["unhashed"]
         yield (
             f"{count_text(count, 'file')} {_verb(count, 'is', 'are')} only likely to be the same "
             "as others: `comfy-inventory hash` reads them and proves it."
         )
-    if told["not_looked_at"]:
-        count = told["not_looked_at"]
+    if document["not_looked_at"]:
+        count = document["not_looked_at"]
         yield (
             f"{count_text(count, 'more file')} {_verb(count, 'has', 'have')} the size of another "
             f"and {_verb(count, 'was', 'were')} not looked at yet: "
-            "`comfy-inventory hash` does, and `run` in time, for models and downloads."
+            "`comfy-inventory hash` reads them, and `run` does in time, for models and downloads."
         )
 
 
 def _total_sentence(totals: Mapping[str, Any]) -> str:
     if not totals["sets"]:
         return "No duplicates."
-    told = f"{count_text(totals['sets'], 'set')}, {size_text(totals['wasted'])} wasted"
+    sentence = f"{count_text(totals['sets'], 'set')}, {size_text(totals['wasted'])} wasted"
     proven, likely = totals["proven"], totals["likely"]
     if not likely["sets"]:
-        return f"{told}, all proven."
+        return f"{sentence}, all proven."
     if not proven["sets"]:
-        return f"{told}, all likely."
-    return f"{told}: {size_text(proven['wasted'])} proven, {size_text(likely['wasted'])} likely."
+        return f"{sentence}, all likely."
+    return (
+        f"{sentence}: {size_text(proven['wasted'])} proven, {size_text(likely['wasted'])} likely."
+    )
 
 
 def _verb(count: int, one: str, many: str) -> str:

@@ -1,4 +1,4 @@
-"""Which paths are one file, by the text of links alone."""
+"""Real paths of folders, by the text of links alone."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from scanner.disk.links import MOST_LINKS
 
 
 class RealPaths:
-    """Where paths really lead, by the words of links alone.
+    """Follows the links in paths by their text alone.
 
-    On a mount without stable inodes nothing else tells that two paths are one file. To take one
-    file for two would be the worst mistake here: who then deletes one copy has deleted both.
+    On a mount without stable inodes nothing else shows that two paths are one file. To take one
+    file for two would be the worst mistake here: deleting one copy would delete both.
     """
 
     def __init__(self, snapshot: Mapping[str, Directory], roots: Iterable[RootRecord]) -> None:
@@ -48,20 +48,20 @@ class RealPaths:
     def real(self, path: str) -> str:
         """`path` with every link on the way followed."""
         below: list[tuple[str, str]] = []
-        while (found := self._real.get(path)) is None:
+        while (resolved := self._real.get(path)) is None:
             above, name = os.path.split(path)
             if not name:
-                found = path
+                resolved = path
                 break
             below.append((path, name))
             path = above
         for path, name in reversed(below):
-            whole = join(found, name)
-            found = path if whole == path else whole
+            whole = join(resolved, name)
+            resolved = path if whole == path else whole
             if path in self._links:
-                found = self._follow(os.path.dirname(found), self._links[path], found)
-            self._real[path] = found
-        return found
+                resolved = self._follow(os.path.dirname(resolved), self._links[path], resolved)
+            self._real[path] = resolved
+        return resolved
 
     def _follow(self, folder: str, text: str, link: str) -> str:
         if self._depth > MOST_LINKS:  # a circle
@@ -69,18 +69,18 @@ class RealPaths:
         if os.sep == "\\":
             text = text.removeprefix("\\\\?\\")  # as junctions have it
         drive, below = os.path.splitdrive(text)
-        found = drive + os.sep if os.path.isabs(text) else folder
+        resolved = drive + os.sep if os.path.isabs(text) else folder
         self._depth += 1
         for part in below.split(os.sep):
             if part == os.pardir:
-                found = os.path.dirname(found)
+                resolved = os.path.dirname(resolved)
             elif part not in ("", os.curdir):
-                found = self.real(join(found, part))
+                resolved = self.real(join(resolved, part))
         self._depth -= 1
-        return found
+        return resolved
 
 
 def _names_its_source(identity: str) -> bool:
-    """Whether a mount's identity tells it from others: `tmpfs tmpfs /` does not."""
+    """True if a mount's identity differs from that of others: `tmpfs tmpfs /` does not."""
     source = identity.partition(" ")[2].rpartition(" /")[0]
     return any(mark in source for mark in "/\\:=")

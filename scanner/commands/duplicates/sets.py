@@ -1,4 +1,4 @@
-"""What a set of duplicates is, what it wastes, and which sets a user asked for."""
+"""Sets of duplicates, the space that they waste, and the choice among them."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from functools import cached_property
 from itertools import combinations
 from typing import NamedTuple
 
-from scanner.core.memory import RootRecord, _roots_of
+from scanner.console.filters import CategoryFilter, RootFilter
+from scanner.core.memory import RootRecord, roots_of
 from scanner.core.paths import is_below
-from scanner.core.serialize import printable
+from scanner.core.serialize import printable, readable
 from scanner.errors import SettingsError
 
 FINGERPRINT = "fingerprint"
@@ -32,7 +33,7 @@ class Copy(NamedTuple):
     links: tuple[str, ...] = ()
     """Other paths of the same file, sorted: they take no room."""
     hashed: bool = False
-    """Whether a content hash of it is known."""
+    """True if a content hash of it is known."""
 
 
 class DuplicateSet(NamedTuple):
@@ -42,12 +43,12 @@ class DuplicateSet(NamedTuple):
     """Bytes of each."""
     proven: bool
     evidence: str
-    """What says so: `sha256`, `xxh3`, `read whole` or `fingerprint`."""
+    """The evidence for it: `sha256`, `xxh3`, `read whole` or `fingerprint`."""
     digest: str
-    """That hash or fingerprint in hex."""
+    """The hash or fingerprint in hex."""
     copies: tuple[Copy, ...]
-    """At least two, or one where there is `either`. In the order of design rule 11: the first
-    counts as the one that is needed."""
+    """At least two, or one if there is `either`. They stand in the order of rule 11 (links as
+    ComfyUI follows them): the first counts as the one that is needed."""
     either: tuple[Copy, ...] = ()
     """One copy of each of several different contents: each of `copies` is likely the same as one
     of them."""
@@ -78,7 +79,7 @@ class Total(NamedTuple):
 
 @dataclass(frozen=True)
 class Report:
-    """What was found."""
+    """The sets that were found."""
 
     sets: tuple[DuplicateSet, ...]
     """Most wasted bytes first, then by path."""
@@ -88,22 +89,22 @@ class Report:
 
     @cached_property
     def total(self) -> Total:
-        """Of all sets."""
+        """The total of all sets."""
         return _total(self.sets)
 
     @cached_property
     def proven(self) -> Total:
-        """Of the sets that are proven."""
+        """The total of the proven sets."""
         return _total(found for found in self.sets if found.proven)
 
     @cached_property
     def likely(self) -> Total:
-        """Of the sets that are only likely."""
+        """The total of the sets that are only likely."""
         return _total(found for found in self.sets if not found.proven)
 
     @cached_property
     def over_roots(self) -> Total:
-        """Of the sets that span several roots."""
+        """The total of the sets that span several roots."""
         return _total(found for found in self.sets if len(found.roots) > 1)
 
     @cached_property
@@ -124,33 +125,33 @@ class Report:
 
     @cached_property
     def by_pair(self) -> dict[tuple[str, str], Total]:
-        """What stands in both of two roots: sets, and files and bytes as if each stood there once.
+        """Sets with copies in both of two roots, with files and bytes as if each stood there once.
 
         A set that spans three roots counts in three pairs.
         """
-        found: defaultdict[tuple[str, str], Total] = defaultdict(Total)
+        totals: defaultdict[tuple[str, str], Total] = defaultdict(Total)
         for duplicate in self.sets:
             for pair in combinations(duplicate.roots, 2):
-                sets, files, bytes_ = found[pair]
-                found[pair] = Total(sets + 1, files + 1, bytes_ + duplicate.size)
-        return dict(found)
+                sets, files, bytes_ = totals[pair]
+                totals[pair] = Total(sets + 1, files + 1, bytes_ + duplicate.size)
+        return dict(totals)
 
 
 def _total(sets: Iterable[DuplicateSet]) -> Total:
     total = Total()
-    for found in sets:
-        files = len(found.surplus)
-        total = Total(total.sets + 1, total.files + files, total.bytes + found.wasted)
+    for duplicate in sets:
+        files = len(duplicate.surplus)
+        total = Total(total.sets + 1, total.files + files, total.bytes + duplicate.wasted)
     return total
 
 
 def _totals_by(sets: Iterable[DuplicateSet], place_of: Callable[[Copy], str]) -> dict[str, Total]:
     totals: defaultdict[str, Total] = defaultdict(Total)
-    for found in sets:
-        for place, files in Counter(map(place_of, found.surplus)).items():
-            known = totals[place]
+    for duplicate in sets:
+        for place, files in Counter(map(place_of, duplicate.surplus)).items():
+            total = totals[place]
             totals[place] = Total(
-                known.sets + 1, known.files + files, known.bytes + files * found.size
+                total.sets + 1, total.files + files, total.bytes + files * duplicate.size
             )
     return dict(totals)
 
@@ -162,29 +163,32 @@ SORTS: Mapping[str, Callable[[DuplicateSet], int]] = {
     "count": lambda found: len(found.copies),
     "size": lambda found: found.size,
 }
-"""What sets can be sorted by, largest first."""
+"""The orders of sets, largest first."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Which sets are wanted. Of one that is, every copy is told, wherever it stands."""
+    """The wanted sets. All copies of a wanted set are reported, wherever they stand."""
 
     within: tuple[str, ...] = ()
     """A path of a copy must be one of these or lie below one; any will do where there are none."""
     roots: frozenset[str] = frozenset()
     """A copy must stand in a root with one of these ids; any will do where there are none."""
-    categories: frozenset[str] = frozenset()
+    categories: CategoryFilter | None = None
     """The same for its category."""
     only_proven: bool = False
-    """Whether likely sets are left out."""
+    """True if likely sets are left out."""
 
-    def takes(self, found: DuplicateSet) -> bool:
-        """Whether `found` is wanted."""
-        copies = (*found.copies, *found.either)
+    def takes(self, duplicate: DuplicateSet) -> bool:
+        """True if `duplicate` is wanted."""
+        copies = (*duplicate.copies, *duplicate.either)
         return (
-            (found.proven or not self.only_proven)
+            (duplicate.proven or not self.only_proven)
             and (not self.roots or any(copy.root in self.roots for copy in copies))
-            and (not self.categories or any(copy.category in self.categories for copy in copies))
+            and (
+                self.categories is None
+                or any(self.categories.selects(copy.category) for copy in copies)
+            )
             and (not self.within or any(map(self._is_within, copies)))
         )
 
@@ -196,28 +200,25 @@ def choice_of(
     records: Iterable[RootRecord],
     *,
     paths: Iterable[str] = (),
-    roots: Iterable[str] = (),
-    categories: Iterable[str] = (),
+    roots: RootFilter | None = None,
+    categories: CategoryFilter | None = None,
     only_proven: bool = False,
 ) -> Choice:
-    """What a user asked for: absolute paths, and roots by id, kind or absolute path.
+    """The choice of a user among sets of the roots in `records`; `paths` are absolute.
 
-    Raises SettingsError for a place that was not scanned: that nothing is found there would else
-    be taken for good news.
+    Raises SettingsError for a place that was not scanned: that nothing is found there would be
+    taken for good news.
     """
-    known = _roots_of(records)
+    scanned = roots_of(records)
     within = tuple(paths)
     for path in within:
-        if not any(is_below(path, root.path) or is_below(root.path, path) for root in known):
+        if not any(is_below(path, root.path) or is_below(root.path, path) for root in scanned):
             raise SettingsError(f"{printable(path)} lies in none of the folders that were scanned.")
-    ids: set[str] = set()
-    for text in roots:
-        named = {root.id for root in known if text in (root.id, root.kind, root.path)}
-        if not named:
-            there = ", ".join(printable(root.id) for root in known)
-            raise SettingsError(f"--root: expected one of {there}, not {printable(text)!r}.")
-        ids |= named
-    return Choice(within, frozenset(ids), frozenset(categories), only_proven)
+    ids: frozenset[str] = frozenset()
+    if roots is not None:
+        shown = roots.ids(readable(root.id) for root in scanned)
+        ids = frozenset(root.id for root in scanned if readable(root.id) in shown)
+    return Choice(within, ids, categories, only_proven)
 
 
 def chosen(report: Report, choice: Choice, sort: str = "wasted") -> Report:

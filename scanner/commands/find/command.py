@@ -9,7 +9,17 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import _FILES, _OUTPUT, AsJson, _load, _outputs, _taking
+from scanner.console.options import (
+    _FILES,
+    _OUTPUT,
+    AsJson,
+    Categories,
+    Limit,
+    Roots,
+    _load,
+    _outputs,
+    _taking,
+)
 from scanner.console.terminal import _console
 
 
@@ -19,46 +29,44 @@ def find(
     globs: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[GLOB]...",
-            help="Patterns of names, or with a slash of the end of paths: '*.gguf', 'loras/**'. "
-            "Capitals do not matter. Default: everything.",
+            metavar="GLOB",
+            help="Patterns of file names ('*.gguf') or, with a slash, of the ends of paths "
+            "('loras/**'). Capitals do not matter. Default: everything.",
         ),
     ] = None,
-    root: Annotated[
-        list[str] | None, typer.Option(help="Kind, path or id of a root. Repeatable.")
-    ] = None,
-    category: Annotated[
-        list[str] | None, typer.Option(help="As ComfyUI names it: loras, '*_models'. Repeatable.")
-    ] = None,
+    root: Roots = None,
+    category: Categories = None,
     kind: Annotated[
         list[str] | None,
-        typer.Option(help="What it is: lora, checkpoint, vae, pack. Repeatable."),
+        typer.Option(help="Kind of model: lora, checkpoint, vae; or pack. Repeatable."),
     ] = None,
     base_model: Annotated[
         list[str] | None,
         typer.Option(help="Part of a base model's name, or a pattern: sdxl, 'wan*'. Repeatable."),
     ] = None,
     format_: Annotated[
-        list[str] | None, typer.Option("--format", help="safetensors, gguf, ckpt. Repeatable.")
+        list[str] | None,
+        typer.Option("--format", help="Format: safetensors, gguf, ckpt. Repeatable."),
     ] = None,
     size: Annotated[
-        str | None, typer.Option(help="'>1GB', '<=100MB', 1GB..2GB, 1GB.., =0.")
+        str | None, typer.Option(help="Size: '>1GB', '<=100MB', 1GB..2GB or =0.")
     ] = None,
     age: Annotated[
-        str | None, typer.Option(help="Since it was modified: '>30d', '<2h', 7d..30d, 30d...")
+        str | None, typer.Option(help="Time since it was modified: '>30d', '<2h' or 7d..30d.")
     ] = None,
     status: Annotated[
         list[str] | None,
         typer.Option(
-            help="unsettled, partial, truncated, damaged, pointer, page or corrupt; or broken, "
-            "unfinished, any. Repeatable."
+            help="Status: unsettled, partial, truncated, damaged, pointer, page or corrupt; or a "
+            "group of them: broken, unfinished, any. Repeatable."
         ),
     ] = None,
     type_: Annotated[
         list[str] | None,
         typer.Option(
             "--type",
-            help="file, directory, symlink or other. Repeatable. Default: files, links to files.",
+            help="Type: file, directory, symlink or other. Repeatable. Default: files and links "
+            "to files.",
         ),
     ] = None,
     hash_prefix: Annotated[
@@ -69,19 +77,20 @@ def find(
         ),
     ] = None,
     text: Annotated[
-        str | None, typer.Option(help="In title, trigger words, description or path.")
+        str | None, typer.Option(help="Text in the title, trigger words, description or path.")
     ] = None,
     sort: Annotated[
-        str | None, typer.Option(help="path, size (largest first) or age (youngest first).")
+        str | None, typer.Option(help="Order: path, size (largest first) or age (youngest first).")
     ] = None,
-    is_reversed: Annotated[
-        bool, typer.Option("--reverse", help="Sort the other way round.")
-    ] = False,
-    limit: Annotated[int | None, typer.Option(help="So many at most.")] = None,
+    is_reversed: Annotated[bool, typer.Option("--reverse", help="Reverse the order.")] = False,
+    limit: Limit = None,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
-    """Search the inventory. Exits with 1 where nothing is found."""
+    """Search the inventory.
+
+    Exits with 1 if nothing is found.
+    """
     inventory = _outputs(_load(options)).inventory
     import time
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import fnmatch
 import os
 import re
-import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from scanner.console.filters import CategoryFilter, RootFilter, folded, pattern_of
+from scanner.console.options import _one_of
 from scanner.core.digests import ALGORITHM
-from scanner.core.roots import KINDS, LEGACY_CATEGORIES
+from scanner.core.roots import LEGACY_CATEGORIES
 from scanner.core.serialize import readable
 from scanner.errors import SettingsError
 from scanner.output.inventory_reader import base_of
@@ -68,7 +68,7 @@ class Span(NamedTuple):
     most: int | None
 
     def holds(self, number: int) -> bool:
-        """Whether `number` is one of them."""
+        """True if `number` is one of them."""
         return (self.least is None or number >= self.least) and (
             self.most is None or number <= self.most
         )
@@ -80,7 +80,7 @@ class Glob(NamedTuple):
     parts: tuple[re.Pattern[str] | None, ...]
     """One for each component, None for `**`; the last one is never None."""
     above: tuple[str, ...]
-    """Of an absolute pattern: the components of the base, which relative paths lack."""
+    """The components of the base, for an absolute pattern: relative paths lack them."""
 
 
 class Digest(NamedTuple):
@@ -99,9 +99,9 @@ class Wanted:
     globs: tuple[Glob, ...] = ()
     roots: frozenset[str] | None = None
     """Ids; None for all."""
-    categories: tuple[re.Pattern[str], ...] = ()
+    categories: CategoryFilter | None = None
     kinds: frozenset[str] = frozenset()
-    """As `parse_kind` makes them."""
+    """The forms that `parse_kind` makes."""
     base_models: tuple[re.Pattern[str], ...] = ()
     formats: frozenset[str] = frozenset()
     """In lower case, without a dot."""
@@ -110,7 +110,7 @@ class Wanted:
     ages: Span | None = None
     """Nanoseconds."""
     statuses: frozenset[str] | None = None
-    """None whether there is one or not; empty for any."""
+    """None for entries with or without one; empty for any status."""
     types: frozenset[str] = frozenset()
     """Empty for files and links to files, and packs where they are asked for."""
     digests: tuple[Digest, ...] = ()
@@ -145,18 +145,17 @@ def parse_wanted(
     is_reversed: bool = False,
     limit: int | None = None,
 ) -> Wanted:
-    """What the options of `find` ask of the inventory with this header.
+    """The criteria that the options of `find` set for the inventory with this header.
 
-    `cwd` is what paths of roots may be relative to. Reversed alone is sorted by path.
+    Paths of roots may be relative to `cwd`. `is_reversed` alone sorts by path. A `limit` of 0 is
+    none. Raises SettingsError.
     """
-    if limit is not None and limit < 1:
-        raise SettingsError(f"--limit: expected a number of 1 or more, not {limit}.")
     if sort is None and is_reversed:
         sort = "path"
     return Wanted(
         globs=tuple(parse_glob(glob, base_of(header)) for glob in globs),
-        roots=parse_roots(roots, header, cwd) if roots else None,
-        categories=tuple(map(parse_category, categories)),
+        roots=_root_ids(roots, header, cwd) if roots else None,
+        categories=CategoryFilter(categories) if categories else None,
         kinds=frozenset().union(*map(parse_kind, kinds)),
         base_models=tuple(map(parse_base_model, base_models)),
         formats=frozenset(map(parse_format, formats)),
@@ -165,11 +164,15 @@ def parse_wanted(
         statuses=parse_statuses(statuses) if statuses else None,
         types=frozenset(_one_of("--type", word, TYPES) for word in types),
         digests=tuple(map(parse_hash, hashes)),
-        text="" if text is None else _folded(_filled("--text", text, "some text")),
+        text="" if text is None else folded(_filled("--text", text, "some text")),
         sort="" if sort is None else _one_of("--sort", sort, SORTS),
         is_reversed=is_reversed,
-        limit=limit,
+        limit=limit or None,
     )
+
+
+def _root_ids(texts: Sequence[str], header: Mapping[str, Any], cwd: str) -> frozenset[str]:
+    return RootFilter(texts, cwd, base_of(header)).ids(root["id"] for root in header["roots"])
 
 
 def parse_glob(text: str, base: str | None) -> Glob:
@@ -190,41 +193,10 @@ def parse_glob(text: str, base: str | None) -> Glob:
         names.append("*")
     if pattern.startswith("/"):
         names.insert(0, "")
-    parts = tuple(None if name == "**" else _pattern(name) for name in names)
+    parts = tuple(None if name == "**" else pattern_of(name) for name in names)
     if not above or not os.path.isabs(pattern):
         return Glob(parts, ())
-    return Glob(parts, tuple(_folded(above).rstrip("/").split("/")))
-
-
-def parse_roots(texts: Iterable[str], header: Mapping[str, Any], cwd: str) -> frozenset[str]:
-    """Ids of the roots of the inventory that have one of these kinds, paths or ids.
-
-    A kind that the inventory has no root of is no error: there is nothing to find then.
-    """
-    known = [(root["id"], root["kind"], root["path"]) for root in header["roots"]]
-    found: set[str] = set()
-    for text in texts:
-        path = readable(os.path.normpath(os.path.join(cwd, text)))
-        told = readable(text).rstrip("/")
-        ids = {
-            id_
-            for id_, kind, shown in known
-            if told in (id_, kind, shown) or path == id_.removeprefix(f"{kind}:")
-        }
-        if not ids and told not in KINDS:
-            names = ", ".join(id_ for id_, _, _ in known) or "none"
-            raise SettingsError(
-                f"--root: expected a kind ({', '.join(KINDS)}), or a path or id of the roots in "
-                f"the inventory ({names}), not {text!r}."
-            )
-        found |= ids
-    return frozenset(found)
-
-
-def parse_category(text: str) -> re.Pattern[str]:
-    """A pattern of categories; an old name stands for the one of today, as in ComfyUI."""
-    name = _folded(_filled("--category", text, "a category such as loras or *_models"))
-    return _pattern(LEGACY_CATEGORIES.get(name, name))
+    return Glob(parts, tuple(folded(above).rstrip("/").split("/")))
 
 
 def parse_kind(text: str) -> frozenset[str]:
@@ -236,7 +208,7 @@ def parse_kind(text: str) -> frozenset[str]:
 
 
 def parse_base_model(text: str) -> re.Pattern[str]:
-    """What a name of a base model must hold, or be as a whole where there is `*` or `?` in it.
+    """A pattern that names of base models must hold, or match as a whole if `text` has `*` or `?`.
 
     Spaces, dots, dashes and underscores in the name are passed over, and a "v" before a number.
     Where `text` has one of them between two digits there must be one, and a number at either end of
@@ -260,11 +232,11 @@ def parse_base_model(text: str) -> re.Pattern[str]:
         before, is_apart = token, False
     if not pieces:
         raise SettingsError(f"--base-model: expected {expected}, not {text!r}.")
-    told = [token for token in tokens if not _is_gap(token)]
-    if not _WILDCARDS.keys().isdisjoint(told):
+    parts = [token for token in tokens if not _is_gap(token)]
+    if not _WILDCARDS.keys().isdisjoint(parts):
         return re.compile(rf"\A{''.join(pieces)}\Z", re.DOTALL)
-    start = r"(?<!\d)" if told[0].isdecimal() else ""
-    end = r"(?!\d)" if told[-1].isdecimal() else ""
+    start = r"(?<!\d)" if parts[0].isdecimal() else ""
+    end = r"(?!\d)" if parts[-1].isdecimal() else ""
     return re.compile(f"{start}{''.join(pieces)}{end}")
 
 
@@ -273,7 +245,10 @@ def _is_gap(token: str) -> bool:
 
 
 def _gap(before: str, after: str, is_apart: bool) -> str:
-    """What may stand in a name between two characters; `is_apart`: they are not neighbours."""
+    """A pattern of the characters that may stand in a name between two characters of `text`.
+
+    `is_apart`: something stands between them in `text` too.
+    """
     if not after.isdecimal():
         return _OPTIONAL_GAP
     if not before.isdecimal():
@@ -282,13 +257,13 @@ def _gap(before: str, after: str, is_apart: bool) -> str:
 
 
 def _base_model_form(text: str) -> str:
-    return _STABLE_DIFFUSION.sub("sd", _folded(text))
+    return _STABLE_DIFFUSION.sub("sd", folded(text))
 
 
 def parse_format(text: str) -> str:
     """A format of files: "safetensors", ".gguf"."""
     expected = "a format such as safetensors or gguf"
-    return _folded(_filled("--format", text, expected)).strip().removeprefix(".")
+    return folded(_filled("--format", text, expected)).strip().removeprefix(".")
 
 
 def parse_sizes(text: str) -> Span:
@@ -325,18 +300,18 @@ def parse_hash(text: str) -> Digest:
 
 
 def _span(option: str, text: str, parse: Callable[[str], int], expected: str) -> Span:
-    told = text.strip()
+    stripped = text.strip()
     try:
-        if found := _BOUND.fullmatch(told):
-            number = parse(found[2])
+        if match := _BOUND.fullmatch(stripped):
+            number = parse(match[2])
             return {
                 "<": Span(None, number - 1),
                 "<=": Span(None, number),
                 ">": Span(number + 1, None),
                 ">=": Span(number, None),
                 "=": Span(number, number),
-            }[found[1]]
-        least, dots, most = told.partition("..")
+            }[match[1]]
+        least, dots, most = stripped.partition("..")
         if dots and (least or most):
             span = Span(parse(least) if least else None, parse(most) if most else None)
             if span.least is None or span.holds(span.least):
@@ -350,15 +325,8 @@ def _duration_ns(text: str) -> int:
     return int(parse_duration(text) * 1e9)
 
 
-def _one_of(option: str, text: str, choices: Sequence[str]) -> str:
-    word = text.strip().lower()
-    if word not in choices:
-        raise SettingsError(f"{option}: expected one of {', '.join(choices)}, not {text!r}.")
-    return word
-
-
 def _filled(option: str, text: str, expected: str) -> str:
-    """`text` as the inventory would show it."""
+    """`text` as the inventory would show it. Raises SettingsError for an empty one."""
     if not text.strip():
         raise SettingsError(f"{option}: expected {expected}, not {text!r}.")
     return readable(text)
@@ -375,18 +343,8 @@ def _name(path: str) -> str:
     return path[path.rfind("/") + 1 :]
 
 
-def _folded(text: str) -> str:
-    """A form in which what people take for the same text is the same: capitals, and accents as
-    macOS writes them in names."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
-
-
-def _pattern(text: str) -> re.Pattern[str]:
-    return re.compile(fnmatch.translate(_folded(text)))
-
-
 @lru_cache(maxsize=1024)
 def _kind_form(text: str) -> str:
     """A kind or category as one word in the singular: "Upscale Models" is "upscalemodel"."""
-    form = re.sub(r"[\W_]+", "", _folded(text))
+    form = re.sub(r"[\W_]+", "", folded(text))
     return form[:-1] if form.endswith("s") and not form.endswith("ss") else form

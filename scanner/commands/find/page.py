@@ -1,4 +1,4 @@
-"""What `find` and `packs` print: tables for people, JSON for programs.
+"""Entries as a table for people or as JSON for programs.
 
 Entries are printed as they come, so that a million of them need no memory: a table in stretches of
 rows, JSON with its sums at the end.
@@ -28,11 +28,11 @@ class Tally:
 
     count: int = 0
     files: int = 0
-    """With links to files."""
+    """Files and links to files."""
     bytes: int = 0
     """Sum of the sizes of `files`."""
     aliases: int = 0
-    """Those of `files` that are further paths to what has an entry elsewhere."""
+    """The number of `files` that are further paths to a file that has an entry elsewhere."""
     alias_bytes: int = 0
     """Sum of the sizes of `aliases`, which is in `bytes` too."""
     _folders: dict[str, int] = field(default_factory=dict)
@@ -66,19 +66,19 @@ class Tally:
 
     def sentence(self) -> str:
         """`12 files, 45.6 GB`."""
-        told = []
+        parts = []
         if self.files:
-            told.append(f"{count_text(self.files, 'file')}, {size_text(self.bytes)}")
+            parts.append(f"{count_text(self.files, 'file')}, {size_text(self.bytes)}")
         if self.aliases:
-            told[-1] += (
+            parts[-1] += (
                 f" ({self.aliases:,} of them, {size_text(self.alias_bytes)}, are further paths to "
                 "files that are listed elsewhere)"
             )
         if self.folders:
-            told.append(f"{count_text(self.folders, 'folder')}, {size_text(self.folder_bytes)}")
+            parts.append(f"{count_text(self.folders, 'folder')}, {size_text(self.folder_bytes)}")
         if others := self.count - self.files - self.folders:
-            told.append(f"{others:,} other")
-        return "; ".join(told)
+            parts.append(f"{others:,} other")
+        return "; ".join(parts)
 
 
 def _parents(path: str) -> Iterator[str]:
@@ -100,7 +100,7 @@ _ENTRY_COLUMNS = (
 def print_found(
     console: Console, entries: Iterable[Mapping[str, Any]], limit: int | None = None
 ) -> Tally:
-    """Print entries as `find_entries` gives them, and their sums; where there are none, nothing."""
+    """Print entries as `find_entries` gives them, and their sums. Without any, print nothing."""
     tally = Tally()
 
     def rows() -> Iterator[Sequence[_Cell]]:
@@ -117,24 +117,24 @@ def print_found(
 
 def _entry_cells(entry: Mapping[str, Any]) -> Sequence[_Cell]:
     status = entry.get("status", "")
-    told = f"{status}: {entry['problem']}" if status and "problem" in entry else status
+    text = f"{status}: {entry['problem']}" if status and "problem" in entry else status
     return (
         _Cell(size_text(entry["size"]) if "size" in entry else ""),
         _Cell(entry.get("mtime", "")[:16].replace("T", " ")),
         _Cell(printable(entry.get("category", ""))),
         _Cell(printable(_model_text(entry))),
         _Cell(printable(_path_text(entry))),
-        _Cell(printable(told), "red" if status in BROKEN else "yellow"),
+        _Cell(printable(text), "red" if status in BROKEN else "yellow"),
     )
 
 
 def _model_text(entry: Mapping[str, Any]) -> str:
-    """The base model, else the kind of model, or the pack."""
+    """The base model, or the kind of model, or the pack."""
     model = entry.get("model", {})
-    told = texts_of(model.get("base_model")) or texts_of(model.get("kind"))
-    if not told and PACK in entry:
-        told = [f"{pack_name({**entry, **entry[PACK]})} {_version(entry[PACK])}".strip()]
-    return ", ".join(told)
+    names = texts_of(model.get("base_model")) or texts_of(model.get("kind"))
+    if not names and PACK in entry:
+        names = [f"{pack_name({**entry, **entry[PACK]})} {_version(entry[PACK])}".strip()]
+    return ", ".join(names)
 
 
 def _path_text(entry: Mapping[str, Any]) -> str:

@@ -16,26 +16,26 @@ from scanner.commands.find.criteria import (
     Span,
     Wanted,
     _base_model_form,
-    _folded,
     _kind_form,
     _name,
     texts_of,
 )
+from scanner.console.filters import folded
 from scanner.core.serialize import mtime_of
-from scanner.output.inventory_reader import _damage_told, is_file, read_entries
+from scanner.output.inventory_reader import damage_reported, is_file, read_entries
 
 _COMPANIONS = (
     *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".mp4", ".webm"),
     *(".txt", ".md", ".html", ".json", ".yaml", ".yml", ".toml", ".info", ".csv", ".log", ".pdf"),
 )
-"""Endings of what lies beside models and is none: previews, notes, what managers know of them."""
+"""Endings of files that lie beside models: previews, notes, metadata of model managers."""
 
 
 def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
-    """Whether an entry of an inventory is wanted; ages are reckoned to `now_ns`.
+    """True if an entry of an inventory is wanted. Ages are measured from `now_ns`.
 
-    What an entry does not have (a size, a time, a category) fits no criterion about it. Raises
-    KeyError, TypeError, ValueError or AttributeError where the entry is damaged.
+    An entry without a size, a time or a category fits no criterion about it. Raises KeyError,
+    TypeError, ValueError or AttributeError for a damaged entry.
     """
     # Cheapest first: nearly all entries of a search fall here.
     return (
@@ -43,7 +43,7 @@ def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
         and (wanted.roots is None or entry["root"] in wanted.roots)
         and (wanted.statuses is None or _has_status(entry, wanted.statuses))
         and (wanted.sizes is None or ("size" in entry and wanted.sizes.holds(entry["size"])))
-        and (not wanted.categories or _has_category(entry, wanted.categories))
+        and (wanted.categories is None or wanted.categories.selects(entry.get("category", "")))
         and (not wanted.digests or _has_digest(entry, wanted.digests))
         and (not wanted.base_models or _has_base_model(entry, wanted.base_models))
         and (not wanted.formats or _has_format(entry, wanted.formats))
@@ -65,13 +65,8 @@ def _has_status(entry: Mapping[str, Any], statuses: frozenset[str]) -> bool:
     return status is not None and (not statuses or status in statuses)
 
 
-def _has_category(entry: Mapping[str, Any], categories: Iterable[re.Pattern[str]]) -> bool:
-    category = _folded(entry.get("category", ""))
-    return bool(category) and any(pattern.match(category) for pattern in categories)
-
-
 def _has_digest(entry: Mapping[str, Any], digests: Iterable[Digest]) -> bool:
-    known = list(_digests(entry))
+    hashes = list(_digests(entry))
     return any(
         wanted.algorithm in ("", algorithm)
         and (
@@ -80,7 +75,7 @@ def _has_digest(entry: Mapping[str, Any], digests: Iterable[Digest]) -> bool:
             or (algorithm == "autov3" and wanted.digits.startswith(digits))
         )
         for wanted in digests
-        for algorithm, digits in known
+        for algorithm, digits in hashes
     )
 
 
@@ -106,21 +101,21 @@ def _has_base_model(entry: Mapping[str, Any], patterns: Iterable[re.Pattern[str]
 
 
 def _has_format(entry: Mapping[str, Any], formats: frozenset[str]) -> bool:
-    """By a word of what its content says, as "pytorch (pickle in zip)". The ending of its name
-    counts where that says nothing, as in broken files, and of pickles: .ckpt, .pt, .pth and .bin
+    """Compare with the words of its format, as "pytorch (pickle in zip)". The ending of its name
+    counts if there is no format, as in broken files, and for pickles: .ckpt, .pt, .pth and .bin
     are all the same."""
-    words = set(re.findall(r"\w+", _folded(entry.get("model", {}).get("format", ""))))
+    words = set(re.findall(r"\w+", folded(entry.get("model", {}).get("format", ""))))
     if not formats.isdisjoint(words):
         return True
     stem, _, ending = _name(entry["path"]).rpartition(".")
-    return (not words or "pickle" in words) and bool(stem) and _folded(ending) in formats
+    return (not words or "pickle" in words) and bool(stem) and folded(ending) in formats
 
 
 def _has_kind(entry: Mapping[str, Any], kinds: frozenset[str]) -> bool:
     if PACK in kinds and PACK in entry:
         return True
-    told = entry.get("model", {}).get("kind")
-    if told and _kind_form(told) in kinds:
+    kind = entry.get("model", {}).get("kind")
+    if kind and _kind_form(kind) in kinds:
         return True
     category = entry.get("category")
     return (
@@ -131,8 +126,8 @@ def _has_kind(entry: Mapping[str, Any], kinds: frozenset[str]) -> bool:
 
 
 def _has_path(path: str, globs: Iterable[Glob]) -> bool:
-    folded = _folded(path)
-    name = _name(folded)
+    low = folded(path)
+    name = _name(low)
     names: list[str] = []
     for glob in globs:
         last = glob.parts[-1]
@@ -141,7 +136,7 @@ def _has_path(path: str, globs: Iterable[Glob]) -> bool:
             continue
         if len(glob.parts) == 1:
             return True
-        names = names or folded.split("/")
+        names = names or low.split("/")
         above = () if not glob.above or os.path.isabs(path) else glob.above
         if _ends_with([*above, *names], glob.parts):
             return True
@@ -149,7 +144,7 @@ def _has_path(path: str, globs: Iterable[Glob]) -> bool:
 
 
 def _ends_with(names: Sequence[str], parts: Sequence[re.Pattern[str] | None]) -> bool:
-    """Whether the last of `names` match `parts`, each one or, for None, any number of them.
+    """True if the last of `names` match `parts`. None matches any number of names.
 
     Goes back to the last None only, or the start, which is enough: it takes no more steps than
     names times parts.
@@ -179,10 +174,10 @@ def _has_age(entry: Mapping[str, Any], ages: Span, now_ns: int) -> bool:
 def _has_text(entry: Mapping[str, Any], text: str) -> bool:
     model = entry.get("model", {})
     return any(
-        text in _folded(told)
+        text in folded(value)
         for field in ("title", "trigger_words", "description")
-        for told in texts_of(model.get(field))
-    ) or text in _folded(entry["path"])
+        for value in texts_of(model.get(field))
+    ) or text in folded(entry["path"])
 
 
 def find_entries(
@@ -194,22 +189,22 @@ def find_entries(
     youngest; reversed the other way round; those without a size or time last in any case.
     Raises as `read_entries` does.
     """
-    with _damage_told(path):
-        found = (entry for entry in read_entries(path) if matches(entry, wanted, now_ns))
+    with damage_reported(path):
+        entries = (entry for entry in read_entries(path) if matches(entry, wanted, now_ns))
         if not wanted.sort:
-            yield from islice(found, wanted.limit)
+            yield from islice(entries, wanted.limit)
             return
         key = _sort_key(wanted)
         if wanted.limit is None:
-            yield from sorted(found, key=key, reverse=wanted.is_reversed)
+            yield from sorted(entries, key=key, reverse=wanted.is_reversed)
             return
         take = heapq.nlargest if wanted.is_reversed else heapq.nsmallest
-        yield from take(wanted.limit, found, key=key)
+        yield from take(wanted.limit, entries, key=key)
 
 
 def _sort_key(wanted: Wanted) -> Callable[[dict[str, Any]], Any]:
     def by_path(entry: dict[str, Any]) -> list[str]:
-        return _folded(entry["path"]).split("/")
+        return folded(entry["path"]).split("/")
 
     def by_size(entry: dict[str, Any]) -> tuple[bool, int]:
         is_known = "size" in entry

@@ -82,7 +82,7 @@ def verify(
     **options: Any,
 ) -> None:
     """Read hashed files again and compare: finds content that changed though size and time did
-    not. Exits with 1 where there is any."""
+    not. Exits with 1 if there is any."""
     loaded = _load(options)
     import time
 
@@ -103,7 +103,7 @@ def _read_files(
     work: Callable[[Hashing, Callable[[Progressed], None]], Result],
     show: Callable[[Console, Console, Result], None] | None,
 ) -> None:
-    """Have files read whole, show what came of it (as JSON without `show`), and exit by it."""
+    """Read files whole, print the result (as JSON without `show`), and exit with its code."""
     limit = loaded.settings.hash_rate if rate is None else _rate(rate)
     outputs = _outputs(loaded)
     from scanner.commands.hashing.page import hashing_display

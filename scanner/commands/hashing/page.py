@@ -22,18 +22,19 @@ if TYPE_CHECKING:
 
 @contextmanager
 def hashing_display(what: str) -> Iterator[Callable[[Progressed], None]]:
-    """A bar of bytes with rate and time left, on a terminal; else a line every ten seconds."""
+    """Display a bar of bytes with rate and time left on a terminal, elsewhere a line every ten
+    seconds."""
     if not sys.stderr.isatty():
-        told = time.monotonic()
+        last = time.monotonic()
 
-        def tell(done: Progressed) -> None:
-            nonlocal told
-            if time.monotonic() - told >= _Plain.EVERY:
-                told = time.monotonic()
+        def print_line(done: Progressed) -> None:
+            nonlocal last
+            if time.monotonic() - last >= _Plain.EVERY:
+                last = time.monotonic()
                 left = f"{count_text(done.left.files, 'file')}, {size_text(done.left.bytes)}"
                 print(f"{what}: {size_text(done.bytes)} read, {left} left", file=sys.stderr)
 
-        yield tell
+        yield print_line
         return
     from rich.progress import (
         BarColumn,
@@ -64,7 +65,7 @@ def hashing_display(what: str) -> Iterator[Callable[[Progressed], None]]:
 
 
 def print_hashed(console: Console, errors: Console, result: Result) -> None:
-    """What `hash` has done, in a line or two; damage that it met on stdout."""
+    """Print the result of `hash` in a line or two, and the damage it found on stdout."""
     _print_damaged(console, result)
     read, left = result.read, result.left
     text = f"{count_text(read.files, 'file')} hashed, {size_text(read.bytes)}"
@@ -75,13 +76,13 @@ def print_hashed(console: Console, errors: Console, result: Result) -> None:
 
 
 def print_verified(console: Console, errors: Console, result: Result) -> None:
-    """What `verify` found: damaged files one a line on stdout."""
+    """Print the result of `verify`, with one damaged file a line on stdout."""
     _print_damaged(console, result)
     read = result.read
     sound = read.files - len(result.damaged)
     errors.print(
-        f"{count_text(read.files, 'file')} read, {size_text(read.bytes)}: {sound:,} as they were, "
-        f"{len(result.damaged):,} not.",
+        f"{count_text(read.files, 'file')} read, {size_text(read.bytes)}: {sound:,} unchanged, "
+        f"{len(result.damaged):,} damaged.",
         highlight=False,
     )
     _print_unread(errors, result.unread, result.away)

@@ -1,8 +1,8 @@
-"""The commands `hash` and `verify`: they read what the scans of one output have listed.
+"""Read the files that the scans of one output have listed, for `hash` and `verify`.
 
-They take no lock and may run beside `run`: the snapshot is read once, at the start, and what they
-learn goes into the state a few files at a time. A file that has changed since it was listed is left
-to the next scan.
+The commands take no lock and may run while `run` does. They read the snapshot once, at the start,
+and save digests in the state a few files at a time. A file that has changed since it was listed is
+left to the next scan.
 """
 
 from __future__ import annotations
@@ -10,25 +10,28 @@ from __future__ import annotations
 import os
 import threading
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from scanner.core.memory import ONLINE, PARTIAL, Memory
+from scanner.core.memory import ONLINE, PARTIAL, Memory, roots_of
 from scanner.core.paths import is_below
+from scanner.core.pending import PendingFolders
 from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import KINDS, Root, owner_of
 from scanner.core.serialize import path_fields, readable, shown, time_text
 from scanner.core.snapshot import Snapshot
 from scanner.disk.filesystem import DiskFileSystem
 from scanner.disk.mounts import Mount
-from scanner.errors import DamagedStateError, InventoryError, SettingsError
+from scanner.errors import InventoryError, SettingsError
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import base_of, read_header
-from scanner.service.contents import ContentReader, Damage, ReadContext, ReadTask
-from scanner.service.fingerprints import FIRST
+from scanner.service.hash_tasks import HashTask, tasks_to_verify
+from scanner.service.hasher import Damage, FileHasher
+from scanner.service.hashes import HashReader
+from scanner.service.reading import MODEL_KINDS
 from scanner.settings.schema import Settings
 from scanner.store.metadata import MetadataTable
 from scanner.store.projection import view_of
@@ -41,18 +44,18 @@ T = TypeVar("T")
 
 
 class Result(NamedTuple):
-    """What was read. Files, and bytes of them."""
+    """The result of a command. `read` and `left` count files and their bytes."""
 
     read: Remaining
     left: Remaining
     unread: list[str]
-    """Paths that did not answer, or were no longer what was listed."""
+    """Paths that did not answer, or had changed since they were listed."""
     damaged: list[Damage]
     away: list[str]
-    """Ids of roots that were to be read, and do not answer."""
+    """Ids of roots that were to be read and do not answer."""
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The result for programs."""
         return {
             "schema": 1,
             "read": self.read._asdict(),
@@ -70,42 +73,29 @@ class Result(NamedTuple):
         }
 
 
+class Saved(NamedTuple):
+    """The snapshot, memory and metadata that scans had saved when the command began."""
+
+    snapshot: Snapshot
+    memory: Memory
+    metadata: MetadataTable
+
+
 class Hashing:
-    """One output's files, to be read once."""
+    """Reads files of one output, once. It is the `Source` of its readers."""
 
     def __init__(self, settings: Settings, outputs: Outputs, rate: int, within: Sequence[str]):
-        self._files = DiskFileSystem()
+        """`rate`: bytes per second at most on each mount, 0 for no limit. `within`: only files at
+        or below these paths. Raises InventoryError and SettingsError."""
+        self.files = DiskFileSystem()
         self._rate = float(rate)
         self._stop = threading.Event()
-        if not os.path.exists(outputs.state):
-            raise InventoryError(f"No scan has written {outputs.inventory} yet.")
-        try:
-            state = State(outputs.state)
-            try:
-                self._snapshot: Snapshot = state.load_snapshot()
-                self._memory: Memory = state.load_memory()
-            finally:
-                state.close()
-        except DamagedStateError as error:
-            raise InventoryError(f"The state cannot be read: {error}.") from None
-        self._roots = known_roots(self._memory)
+        snapshot, memory = _load(outputs)
+        self._roots = known_roots(memory)
         self._within = [os.path.abspath(path) for path in within]
-        for path in self._within:
-            if not any(_meet(root.path, path) for root in self._roots):
-                raise SettingsError(f"{readable(path)} is in none of the folders that are scanned.")
-            folder, name = os.path.split(path)
-            known = self._snapshot.get(folder)
-            is_listed = known is not None and name in known.listing.split_names()
-            if not is_listed and not any(is_below(other, path) for other in self._snapshot):
-                raise SettingsError(f"No scan has seen {readable(path)}.")
-        self._metadata = MetadataTable(outputs.state)
-        self._workers = WorkersByMount(
-            self._files,
-            stall_after=settings.stall_after,
-            most_workers=settings.workers,
-            stopped=self._stop.is_set,
-            most_per_second=settings.requests_per_second,
-        )
+        _check(self._within, self._roots, snapshot)
+        self.store = Saved(snapshot, memory, MetadataTable(outputs.state))
+        self.workers = WorkersByMount.from_settings(settings, self.files, self._stop.is_set)
 
     def stop(self) -> None:
         """Ask for the end; safe in a signal handler."""
@@ -113,81 +103,71 @@ class Hashing:
 
     def close(self) -> None:
         """Let go of everything."""
-        self._workers.close()
-        self._metadata.close()
+        self.workers.close()
+        self.store.metadata.close()
 
     def hash(self, algorithms: Sequence[str], progress: Callable[[Progressed], None]) -> Result:
-        """Take the hashes that are missing."""
-        jobs = [
-            _Job(reader, partial(reader.work, self._stop.is_set))
-            for own in self._by_mount(self._zones().all, lambda zone: zone).values()
-            for reader in [self._reader(tuple(algorithms), own)]
-        ]
+        """Take the hashes that are missing. Raises OutputError if they cannot be saved."""
+        jobs = []
+        for own in self._by_mount(self.zones().all, lambda zone: zone).values():
+            reader = HashReader(
+                self,
+                PendingFolders(self.store.snapshot),
+                algorithms,
+                rate=self._rate,
+                own=lambda own=own: own,  # type: ignore[misc]
+                within=self._within,
+            )
+            jobs.append(_Job(reader.hasher, partial(reader.work, self._stop.is_set)))
         return self._side_by_side(jobs, progress)
 
     def verify(self, before: int, progress: Callable[[Progressed], None]) -> Result:
-        """Read again what was hashed, and last read before `before` (nanoseconds)."""
-        zones = self._zones().all
-        tasks = self._reader((), zones).known_tasks(before)
+        """Read files again that were hashed and last read before `before` (nanoseconds since 1970).
 
-        def zone_of(task: ReadTask) -> Root:
+        Raises OutputError if the result cannot be saved.
+        """
+        zones = self.zones().all
+
+        def zone_of(task: HashTask) -> Root:
             owner = owner_of(task.path, zones)
             assert owner is not None
             return owner
 
-        jobs = [
-            _Job(reader, partial(reader.verify, own, self._stop.is_set))
-            for own in self._by_mount(tasks, zone_of).values()
-            for reader in [self._reader((), zones)]
-        ]
+        jobs = []
+        tasks = tasks_to_verify(self, self._within, before)
+        for own in self._by_mount(tasks, zone_of).values():
+            hasher = FileHasher(self, self._rate)
+            jobs.append(_Job(hasher, partial(hasher.verify, own, self._stop.is_set)))
         return self._side_by_side(jobs, progress)
 
-    def _zones(self) -> Zones:
+    def zones(self) -> Zones:
+        """Roots, and the mounts that begin below them, as they are now."""
         return find_zones(
             self._roots,
-            self._files.mounts(),
-            list(self._memory.roots.values()),
+            self.files.mounts(),
+            list(self.store.memory.roots.values()),
             lambda path, is_directory: True,
         )
 
     def _by_mount(self, items: Iterable[T], zone_of: Callable[[T], Root]) -> dict[Mount, list[T]]:
-        zones, mounts = self._zones(), self._files.mounts()
-        found: defaultdict[Mount, list[T]] = defaultdict(list)
+        zones, mounts = self.zones(), self.files.mounts()
+        by_mount: defaultdict[Mount, list[T]] = defaultdict(list)
         for item in items:
-            found[zones.mount_of(zone_of(item), mounts)].append(item)
-        return found
-
-    def _reader(self, algorithms: tuple[str, ...], own: Collection[Root]) -> ContentReader:
-        context = ReadContext(
-            self._files,
-            self._workers,
-            self._metadata,
-            lambda: self._snapshot,
-            lambda: self._memory,
-            self._zones,
-        )
-        return ContentReader(
-            context,
-            dict.fromkeys(self._snapshot, float("-inf")),
-            algorithms,
-            facts=False,
-            rate=self._rate,
-            own=lambda: own,
-            within=self._within,
-        )
+            by_mount[zones.mount_of(zone_of(item), mounts)].append(item)
+        return by_mount
 
     def _side_by_side(self, jobs: Sequence[_Job], progress: Callable[[Progressed], None]) -> Result:
-        """Do all jobs, each in a thread: one reader for each mount, and all mounts at a time."""
-        told: dict[int, Progressed] = {}
+        """Do all jobs at a time, each in a thread: there is one for each mount."""
+        progress_of: dict[int, Progressed] = {}
         lock = threading.Lock()
 
         def do(number: int) -> Remaining:
-            def tell(done: Progressed) -> None:
+            def note(done: Progressed) -> None:
                 with lock:
-                    told[number] = done
-                    progress(_together(told.values()))
+                    progress_of[number] = done
+                    progress(_together(progress_of.values()))
 
-            return jobs[number].work(tell)
+            return jobs[number].work(note)
 
         with ThreadPoolExecutor(max_workers=max(1, len(jobs))) as pool:
             try:
@@ -195,41 +175,62 @@ class Hashing:
             except BaseException:
                 self.stop()
                 raise
-        done = _together(told.values())
+        done = _together(progress_of.values())
         return Result(
             Remaining(done.files, done.bytes),
             Remaining(sum(work.files for work in left), sum(work.bytes for work in left)),
-            sorted(path for job in jobs for path in job.reader.unreadable),
-            sorted(damage for job in jobs for damage in job.reader.damaged),
+            sorted(path for job in jobs for path in job.hasher.attempts.unreadable),
+            sorted(damage for job in jobs for damage in job.hasher.damaged),
             self._away(),
         )
 
     def _away(self) -> list[str]:
-        kinds = FIRST if not self._within else frozenset(KINDS)
+        kinds = MODEL_KINDS if not self._within else frozenset(KINDS)
         return [
             root.id
-            for root in self._zones().all
-            if (record := self._memory.roots.get(root.id)) is not None
+            for root in self.zones().all
+            if (record := self.store.memory.roots.get(root.id)) is not None
             and record.state not in (ONLINE, PARTIAL)
             and root.kind in kinds
             and (not self._within or any(_meet(root.path, path) for path in self._within))
         ]
 
 
-@dataclass
-class _Job:
-    reader: ContentReader
+class _Job(NamedTuple):
+    """Files of one mount to read. `work` takes a function to report progress to."""
+
+    hasher: FileHasher
     work: Callable[[Callable[[Progressed], None]], Remaining]
 
 
+def _load(outputs: Outputs) -> tuple[Snapshot, Memory]:
+    """Load what scans of these outputs have saved. Raises InventoryError if there is nothing."""
+    if not os.path.exists(outputs.state):
+        raise InventoryError(f"No scan has written {outputs.inventory} yet.")
+    with closing(State(outputs.state)) as state:
+        return state.load_snapshot(), state.load_memory()
+
+
+def _check(within: Iterable[str], roots: Iterable[Root], snapshot: Snapshot) -> None:
+    """Raise SettingsError for a path that no scan has seen."""
+    for path in within:
+        if not any(_meet(root.path, path) for root in roots):
+            raise SettingsError(f"{readable(path)} is in none of the folders that are scanned.")
+        folder, name = os.path.split(path)
+        directory = snapshot.get(folder)
+        is_listed = directory is not None and name in directory.listing.split_names()
+        if not is_listed and not any(is_below(other, path) for other in snapshot):
+            raise SettingsError(f"No scan has seen {readable(path)}.")
+
+
 def _meet(one: str, other: str) -> bool:
-    """Whether one of the folders lies in the other, or is it."""
+    """True if one of the folders is the other or lies in it."""
     return is_below(one, other) or is_below(other, one)
 
 
-def _together(told: Iterable[Progressed]) -> Progressed:
+def _together(parts: Iterable[Progressed]) -> Progressed:
     files = bytes_ = left_files = left_bytes = 0
-    for done in told:
+    for done in parts:
         files, bytes_ = files + done.files, bytes_ + done.bytes
         left_files, left_bytes = left_files + done.left.files, left_bytes + done.left.bytes
     return Progressed(files, bytes_, Remaining(left_files, left_bytes))
@@ -237,17 +238,18 @@ def _together(told: Iterable[Progressed]) -> Progressed:
 
 def known_roots(memory: Memory) -> tuple[Root, ...]:
     """The roots that scans have seen, in the order of their kinds."""
-    found = [
-        Root(record.kind, record.path, record.category)
-        for record in memory.roots.values()
-        if not record.is_inner
-    ]
-    return tuple(sorted(found, key=lambda root: (KINDS.index(root.kind), root.path)))
+    return tuple(
+        sorted(
+            roots_of(memory.roots.values()), key=lambda root: (KINDS.index(root.kind), root.path)
+        )
+    )
 
 
 def show_in_inventory(outputs: Outputs, settings: Settings) -> bool:
-    """Replace the inventory by one with what was learned, where no scanner runs that will do so
-    itself; whether that was done. Raises OutputError."""
+    """Replace the inventory by one with the new hashes, unless a running scanner will do so.
+
+    True if the inventory was replaced. Raises OutputError.
+    """
     from filelock import FileLock, Timeout
 
     lock = FileLock(outputs.lock)
@@ -257,22 +259,11 @@ def show_in_inventory(outputs: Outputs, settings: Settings) -> bool:
         return False
     try:
         header = read_header(outputs.inventory)
-        store = Store(
-            outputs,
-            base_of(header) if header else None,
-            journal_bytes=settings.journal_size,
-            journal_files=settings.journal_files,
-            annotations_every=settings.annotations_every,
-        )
+        base = base_of(header) if header else None
         files = DiskFileSystem()
-        try:
-            store.open()
+        with closing(Store.open(settings, outputs, base, files)) as store:
             return store.publish(
-                lambda: view_of(store, known_roots(store.memory), files.now()),
-                is_last=True,
-                monotonic=files.monotonic(),
+                lambda: view_of(store, known_roots(store.memory), files.now()), is_last=True
             )
-        finally:
-            store.close()
     finally:
         lock.release()

@@ -16,20 +16,23 @@ from scanner.console.terminal import _console
 @_taking(_OUTPUT, _FILES)
 def packs(
     is_enabled: Annotated[
-        bool | None, typer.Option("--enabled/--disabled", help="Only those. Default: all.")
+        bool | None,
+        typer.Option(
+            "--enabled/--disabled", help="Only enabled or only disabled packs. Default: all."
+        ),
     ] = None,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
-    """The node packs, their versions and where they come from."""
+    """List the node packs with their versions and sources."""
     inventory = _outputs(_load(options)).inventory
     from scanner.commands.packs.listing import packs_of
     from scanner.commands.packs.page import print_packs, write_packs
     from scanner.output.inventory_reader import header_of
 
     header = header_of(inventory)
-    found = packs_of(inventory, is_enabled=is_enabled)
+    listed = packs_of(inventory, is_enabled=is_enabled)
     if as_json:
-        write_packs(sys.stdout.buffer, header, found)
+        write_packs(sys.stdout.buffer, header, listed)
     else:
-        print_packs(_console(), found)
+        print_packs(_console(), listed)

@@ -6,23 +6,24 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from scanner.commands.find.criteria import PACK, _folded, _name
-from scanner.output.inventory_reader import _damage_told, is_file, read_entries
+from scanner.commands.find.criteria import PACK, _name
+from scanner.console.filters import folded
+from scanner.output.inventory_reader import damage_reported, is_file, read_entries
 
 
 def packs_of(
     path: str | os.PathLike[str], *, is_enabled: bool | None = None
 ) -> list[dict[str, Any]]:
-    """The node packs in the inventory at `path`, by name; only those that are enabled or not.
+    """The node packs in the inventory at `path`, by name.
 
-    Each is what the inventory says of the pack, with its `path`, `type` and `root`, the number of
-    `files` (with links to files) at or below it, and their `bytes`. A pack that does not say is
-    taken as enabled. Raises as `read_entries` does.
+    Each has the fields of the pack in the inventory, its `path`, `type` and `root`, the number of
+    `files` (with links to files) at or below it, and their `bytes`. `is_enabled` selects the
+    enabled or the disabled ones. Raises as `read_entries` does.
     """
     packs: list[dict[str, Any]] = []
     open_packs: list[tuple[str, dict[str, Any]]] = []
-    """Those that the current entry may lie in: what lies below a folder follows it at once."""
-    with _damage_told(path):
+    """The packs that the current entry may lie in: entries below a folder follow it at once."""
+    with damage_reported(path):
         for entry in read_entries(path):
             shown = entry["path"]
             while open_packs and not shown.startswith(open_packs[-1][0]):
@@ -35,7 +36,7 @@ def packs_of(
                     pack["files"] += 1
                     pack["bytes"] += entry["size"]
     wanted = [pack for pack in packs if is_enabled in (None, is_pack_enabled(pack))]
-    return sorted(wanted, key=lambda pack: (_folded(pack_name(pack)), pack["path"]))
+    return sorted(wanted, key=lambda pack: (folded(pack_name(pack)), pack["path"]))
 
 
 def _pack(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -45,11 +46,11 @@ def _pack(entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def is_pack_enabled(pack: Mapping[str, Any]) -> bool:
-    """Whether ComfyUI loads it; where that is not told, it does."""
+    """True if ComfyUI loads the pack, or the inventory does not say."""
     return pack.get("enabled") is not False
 
 
 def pack_name(pack: Mapping[str, Any]) -> str:
-    """What a pack calls itself, else the name of its folder or file."""
-    told = pack.get("name") or pack.get("id")
-    return told if isinstance(told, str) else _name(pack["path"]).removesuffix(".disabled")
+    """The name that a pack gives itself, or the name of its folder or file."""
+    name = pack.get("name") or pack.get("id")
+    return name if isinstance(name, str) else _name(pack["path"]).removesuffix(".disabled")

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from scanner.commands.packs.listing import is_pack_enabled, pack_name
 from scanner.console.tables import _Cell, _Column, _print_table, _write_document
+from scanner.core.packs import SHORT
 from scanner.core.serialize import printable
 from scanner.core.wording import count_text, size_text
-from scanner.service.change_lines import SHORT
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,14 +25,14 @@ _PACK_COLUMNS = (
 
 
 def print_packs(console: Console, packs: Sequence[Mapping[str, Any]]) -> None:
-    """Print packs as `packs_of` gives them, and their sums; where there are none, nothing."""
+    """Print packs as `packs_of` gives them, and their sums. Without any, print nothing."""
     _print_table(console, _PACK_COLUMNS, map(_pack_cells, packs))
     if packs:
         disabled = sum(not is_pack_enabled(pack) for pack in packs)
-        told = count_text(len(packs), "pack") + (f" ({disabled:,} disabled)" if disabled else "")
+        count = count_text(len(packs), "pack") + (f" ({disabled:,} disabled)" if disabled else "")
         files = count_text(sum(pack["files"] for pack in packs), "file")
         size = size_text(sum(pack["bytes"] for pack in packs))
-        console.out(f"{told}, {files}, {size}", style="dim", highlight=False)
+        console.out(f"{count}, {files}, {size}", style="dim", highlight=False)
 
 
 def _pack_cells(pack: Mapping[str, Any]) -> Sequence[_Cell]:

@@ -25,29 +25,14 @@ def roots(
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
-    """The folders that would be scanned, and their state where it is known."""
+    """List the folders to scan, with their state if it is known."""
     loaded = _load(options)
     found = _find_roots(loaded, tell=_tell_plainly)
-    outputs = _outputs(loaded)
-    from scanner.core.serialize import readable, shown
+    from scanner.commands.roots import page
     from scanner.output.status_file import read_status
 
-    known = {root["id"]: root for root in (read_status(outputs.status) or {}).get("roots", ())}
-    listed = [
-        {
-            "id": readable(root.id),
-            "kind": root.kind,
-            "path": shown(root.path, None),
-            "category": root.category or None,
-            "state": known.get(readable(root.id), {}).get("state"),
-            "reason": known.get(readable(root.id), {}).get("reason"),
-            "filesystem": known.get(readable(root.id), {}).get("filesystem"),
-        }
-        for root in found.roots
-    ]
+    document = page.as_json(found.roots, found.base, read_status(_outputs(loaded).status))
     if as_json:
-        _print_json({"schema": 1, "base": found.base and shown(found.base, None), "roots": listed})
+        _print_json(document)
     else:
-        from scanner.commands.roots.page import print_roots
-
-        print_roots(_console(), listed)
+        page.print_roots(_console(), document["roots"])

@@ -1,30 +1,53 @@
-"""Roots as a table."""
+"""Roots as a table or as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scanner.console.terminal import STATE_STYLES
-from scanner.core.serialize import printable
+from scanner.core.roots import Root
+from scanner.core.serialize import printable, readable, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 
+def as_json(
+    roots: Iterable[Root], base: str | None, status: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    """`roots` for programs, each with its state in `status`, the last one that was written."""
+    states = {root["id"]: root for root in (status or {}).get("roots", ())}
+    return {
+        "schema": 1,
+        "base": base and shown(base, None),
+        "roots": [_root(root, states.get(readable(root.id), {})) for root in roots],
+    }
+
+
+def _root(root: Root, status: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "id": readable(root.id),
+        "kind": root.kind,
+        "path": shown(root.path, None),
+        "category": root.category or None,
+        **{field: status.get(field) for field in ("state", "reason", "filesystem")},
+    }
+
+
 def print_roots(console: Console, roots: Sequence[Mapping[str, Any]]) -> None:
-    """Kind, path, category and state of every root."""
+    """Print kind, path, category and state of every root, given as JSON has them."""
     from rich.table import Table
     from rich.text import Text
 
     table = Table("kind", "path", "category", "state", box=None, pad_edge=False)
     for root in roots:
         state = root.get("state") or "not scanned yet"
-        told = state if not root.get("reason") else f"{state}: {root['reason']}"
+        text = state if not root.get("reason") else f"{state}: {root['reason']}"
         table.add_row(
             Text(root["kind"]),
             Text(printable(root["path"])),
             Text(root.get("category") or ""),
-            Text(told, STATE_STYLES.get(state, "dim")),
+            Text(text, STATE_STYLES.get(state, "dim")),
         )
     console.print(table)

@@ -4,15 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from scanner import __version__
 from scanner.console.app import app, log
 from scanner.console.options import (
-    _FILES,
-    _LOG,
-    _OUTPUT,
-    _ROOTS,
+    _SCANNING,
     _TIMES,
     _find_roots,
     _load,
@@ -20,53 +16,28 @@ from scanner.console.options import (
     _taking,
 )
 
-if TYPE_CHECKING:
-    from scanner.comfyui.installation import Found
-    from scanner.output.file_names import Outputs
-    from scanner.settings.load import Loaded
-
 
 @app.command()
-@_taking(_ROOTS, _OUTPUT, _TIMES, _FILES, _LOG)
+@_taking(_SCANNING, _TIMES)
 def run(
     **options: Any,
 ) -> None:
-    """Scan now and then again and again, until stopped."""
+    """Scan on a schedule until stopped."""
     loaded = _load(options)
     _start_log(loaded)
     found = _find_roots(loaded)
+    from scanner.commands.run.page import greeting
     from scanner.console.progress import display
     from scanner.service.opening import open_service, stopping_on_signals
-    from scanner.service.schedule import trigger_of
+    from scanner.service.schedule import Schedule, trigger_of
 
     trigger = trigger_of(loaded.settings.first_every, loaded.settings.cron)
     with open_service(loaded.settings, found, os.getcwd()) as service, stopping_on_signals(service):
-        _greet(loaded, found, service.outputs)
-        has_ended = service.run(trigger, display())
+        log.info("%s", greeting(loaded.settings, len(found.roots), service.outputs.inventory))
+        has_ended = service.run(Schedule(trigger), display())
         log.info("stopping")
     if not has_ended:
-        # A pass is stuck in the kernel on a mount that hangs: it holds no lock and nothing that
-        # is not written, but waiting for its thread would never end (design rule 3).
+        # A scan is stuck in the kernel on a mount that hangs. It holds no lock and nothing that
+        # is not written, but its thread may never end: rule 3 (a hang stops nothing).
         logging.shutdown()
         os._exit(0)
-
-
-def _greet(loaded: Loaded, found: Found, outputs: Outputs) -> None:
-    from scanner.core.serialize import readable
-    from scanner.core.wording import count_text, share_text
-    from scanner.settings.values import format_duration
-
-    settings = loaded.settings
-    if settings.cron:
-        when = f'at "{settings.cron}"'
-    elif settings.is_paced:
-        when = f"as often as {share_text(settings.auto_duty)} of the time allows"
-    else:
-        when = f"every {format_duration(settings.first_every)}"
-    log.info(
-        "comfy-inventory %s: %s, %s; writing %s",
-        __version__,
-        count_text(len(found.roots), "root"),
-        when,
-        readable(outputs.inventory),
-    )

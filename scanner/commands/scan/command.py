@@ -9,11 +9,8 @@ import typer
 
 from scanner.console.app import app
 from scanner.console.options import (
-    _FILES,
     _HOLD,
-    _LOG,
-    _OUTPUT,
-    _ROOTS,
+    _SCANNING,
     AsJson,
     _find_roots,
     _load,
@@ -24,23 +21,15 @@ from scanner.console.terminal import _print_json
 
 
 @app.command()
-@_taking(_ROOTS, _OUTPUT, _HOLD, _FILES, _LOG)
+@_taking(_SCANNING, _HOLD)
 def scan(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if something changed.")
     ] = False,
-    verify: Annotated[
-        bool,
-        typer.Option(
-            "--verify",
-            help="Read size and time of every file, whatever the times of folders say. Every "
-            "one-shot scan does; `run` does it in turn.",
-        ),
-    ] = True,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
-    """Scan once, for cron."""
+    """Scan once and end, for cron."""
     loaded = _load(options)
     _start_log(loaded)
     found = _find_roots(loaded)

@@ -1,4 +1,4 @@
-"""The one line that a one-shot scan ends with."""
+"""The last line of a one-shot scan."""
 
 from __future__ import annotations
 
@@ -9,11 +9,18 @@ from scanner.core.wording import count_text, size_text
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:
-    """The one line with which a one-shot scan ends."""
+    """The line that sums up a one-shot scan, from the JSON of `status_report.scan_summary`."""
     kinds = ", ".join(f"{count:,} {kind}" for kind, count in summary["kinds"].items())
-    told = (
+    kinds = kinds or "no changes"
+    if not summary["complete"]:
+        if not summary["committed"]:
+            return "interrupted; nothing was changed"
+        return (
+            f"interrupted; scan {summary['scan']} was committed before that: {kinds}; "
+            f"{summary['inventory']}"
+        )
+    return (
         f"{count_text(summary['files'], 'file')} in "
         f"{count_text(summary['directories'], 'folder')}, {size_text(summary['bytes'])}; "
-        f"{kinds or 'no changes'}; {summary['seconds']:.2f} s; {summary['inventory']}"
+        f"{kinds}; {summary['seconds']:.2f} s; {summary['inventory']}"
     )
-    return told if summary["complete"] else "interrupted; nothing was changed"

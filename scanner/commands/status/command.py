@@ -1,4 +1,4 @@
-"""`comfy-inventory status`: what the last scans found and cost."""
+"""`comfy-inventory status`: the last scans, and the state of each root."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ def status(
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
-    """What the last scan found and when the next is due."""
+    """Show the last scans, the state of each root, and when the next scan is due."""
     outputs = _outputs(_load(options))
     from scanner.output.status_file import is_alive, read_status
 
-    found = read_status(outputs.status)
-    if found is None:
+    document = read_status(outputs.status)
+    if document is None:
         raise InventoryError(f"No scan has written {outputs.status} yet.")
-    found["alive"] = is_alive(found)
+    document["alive"] = is_alive(document)
     if as_json:
-        _print_json(found)
+        _print_json(document)
     else:
         from scanner.commands.status.page import print_status
 
-        print_status(_console(), found)
-    if any(root["state"] != "online" for root in found["roots"]):
+        print_status(_console(), document)
+    if any(root["state"] != "online" for root in document["roots"]):
         raise typer.Exit(3)

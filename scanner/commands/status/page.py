@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def print_status(console: Console, status: Mapping[str, Any]) -> None:
-    """The heartbeat as a page."""
+    """Print the status file, with a field `alive`, for people."""
     from rich.text import Text
 
     running = "running" if status["alive"] else "not running"
@@ -30,9 +30,9 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
         console.print(Text(f"lane {lane['id']}: {_lane_text(lane, status['alive'])}"))
     print_roots(console, status["roots"])
     for hold in status["holds"]:
-        told = "until `comfy-inventory accept`" if hold["needs_accept"] else "until the next scan"
+        wait = "until `comfy-inventory accept`" if hold["needs_accept"] else "until the next scan"
         console.print(
-            Text(f"held: {count_text(hold['files'], 'deletion')} of {hold['id']}, {told}", "yellow")
+            Text(f"held: {count_text(hold['files'], 'deletion')} of {hold['id']}, {wait}", "yellow")
         )
     for place in status["unreachable"]:
         console.print(Text(f"unreachable: {printable(place['path'])}: {place['error']}", "yellow"))
@@ -44,36 +44,36 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
         left = f"{count_text(unhashed['files'], 'file')}, {size_text(unhashed['bytes'])}"
         console.print(Text(f"hashes to take: {left}"))
     if status.get("unfinished"):
-        told = count_text(status["unfinished"], "file")
-        console.print(Text(f"not whole yet: {told} (comfy-inventory find --status unfinished)"))
+        files = count_text(status["unfinished"], "file")
+        console.print(Text(f"not whole yet: {files} (comfy-inventory find --status unfinished)"))
     console.print(Text(f"inventory {status['inventory']['path']}"))
 
 
 def _lane_text(lane: Mapping[str, Any], is_alive: bool) -> str:
     last = lane["last_scan"]
     if last is None:
-        told = "first scan in progress" if is_alive else "not scanned yet"
+        text = "first scan in progress" if is_alive else "not scanned yet"
     else:
-        told = (
+        text = (
             f"{count_text(last['files'], 'file')} in {count_text(last['directories'], 'folder')}, "
             f"{last['seconds']:.2f} s, {_ago(last['started'])}"
         )
     if lane["next_due"] and is_alive:
-        told += f"; next {_ago(lane['next_due'])}"
-        # A status of an older version does not say it.
+        text += f"; next {_ago(lane['next_due'])}"
+        # Older versions do not write this field.
         if (every := lane.get("every_seconds")) is not None:
-            told += f", then every {format_duration(every)}"
-    return told + (f"; {lane['error']}" if lane["error"] else "")
+            text += f", then every {format_duration(every)}"
+    return text + (f"; {lane['error']}" if lane["error"] else "")
 
 
-def _ago(text: str) -> str:
-    """A time of ours in words relative to now."""
-    moment = datetime.fromisoformat(text[:26] + "+00:00")
+def _ago(time: str) -> str:
+    """A time as our files write it, in words relative to now."""
+    moment = datetime.fromisoformat(time[:26] + "+00:00")
     seconds = (datetime.now(UTC) - moment).total_seconds()
     size, unit = abs(seconds), "s"
     for limit, larger in ((60, "min"), (60, "h"), (24, "days")):
         if size < limit:
             break
         size, unit = size / limit, larger
-    told = f"{size:.0f} {unit}"
-    return f"{told} ago" if seconds >= 0 else f"in {told}"
+    words = f"{size:.0f} {unit}"
+    return f"{words} ago" if seconds >= 0 else f"in {words}"

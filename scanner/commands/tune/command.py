@@ -1,4 +1,4 @@
-"""`comfy-inventory tune`: measure what scans cost and recommend an interval."""
+"""`comfy-inventory tune`: measure the cost of scans and recommend an interval."""
 
 from __future__ import annotations
 
@@ -27,23 +27,33 @@ def tune(
         list[str],
         typer.Argument(metavar="PATH...", help="Folders to measure. Nothing is written there."),
     ],
-    share: Annotated[
-        str,
-        typer.Option("--duty", help="The most of the time that scans may take: 2%, 0.02."),
-    ] = "2%",
+    auto_duty: Annotated[
+        str | None,
+        typer.Option(
+            "--auto-duty",
+            "--duty",
+            help="The most of the time that scans may take: 2%, 0.02. Default: the setting "
+            "auto_duty. --duty is an older name of this option.",
+        ),
+    ] = None,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
-    """What scanning folders every 5 s to 1 h costs here, and which interval fits."""
+    """Measure what scans every 5 s to 1 h cost here, and recommend an interval."""
     loaded = _load(options)
-    budget_share = _fraction("--duty", share)
     settings = loaded.settings
-    from scanner.commands.tune.costs import Budget, advise
+    if auto_duty is not None:
+        from dataclasses import replace
+
+        share = _fraction("--auto-duty", auto_duty)
+        settings = replace(settings, auto_duty=share)
+    from scanner.commands.tune.costs import advise
     from scanner.commands.tune.measure import open_tuner
     from scanner.console.progress import display
-    from scanner.store.store import read_trust
+    from scanner.store.mount_trust import read_trust
+    from scanner.walk.cost import Budget
 
-    budget = Budget(budget_share, settings.verify_within, settings.duty)
+    budget = Budget.of(settings)
     with open_tuner(
         paths,
         settings,
@@ -52,9 +62,10 @@ def tune(
         display=display(),
     ) as tuner:
         lanes = tuner.run()
-    told = {
+    page = {
         "schema": 1,
-        "duty": budget.share,
+        "auto_duty": budget.auto_duty,
+        "duty": budget.auto_duty,  # its name before there was the setting
         "verify_within_seconds": budget.verify_within,
         "verification_duty": budget.duty,
         "workers": settings.workers,
@@ -62,8 +73,8 @@ def tune(
         "advice": advise(lanes, budget).as_json(),
     }
     if as_json:
-        _print_json(told)
+        _print_json(page)
     else:
         from scanner.commands.tune.page import print_tuning
 
-        print_tuning(_console(), told)
+        print_tuning(_console(), page)

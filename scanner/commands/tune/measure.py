@@ -1,6 +1,6 @@
-"""Real scans of given folders, timed, with the program's own engine.
+"""Time real scans of given folders with the program's own engine.
 
-Nothing is written below what is measured, and a mount that hangs hangs nobody.
+Nothing is written below the measured folders. A mount that hangs does not hang the program.
 """
 
 from __future__ import annotations
@@ -49,21 +49,22 @@ from scanner.workers.requests import (
 from scanner.workers.worker import Worker
 
 REPEATS = 3
-"""Scans of a local disk whose median counts: they take milliseconds, and vary by as much."""
+"""Number of scans of a local disk whose median counts: they take milliseconds, and vary by as
+much."""
 
 ONE_TURN = 1e-3
-"""Seconds between scans with which the engine is told to verify one folder and no more: what more
-folders cost is reckoned, by interval."""
+"""An interval in seconds so short that the engine re-verifies only one folder per scan. The cost of
+more folders is calculated for each interval."""
 
 MARGIN = 0.1
-"""Seconds beyond those after which a change has settled."""
+"""Seconds to wait beyond the time in which a change settles."""
 
 
 # Measuring
 
 
 class _Counted:
-    """Workers whose answers are counted."""
+    """Workers that count their answers."""
 
     def __init__(self, workers: Workers) -> None:
         self._workers = workers
@@ -79,7 +80,7 @@ class _Counted:
         return self._workers.requests_at_once(mount)
 
     def note(self, answer: Answer) -> None:
-        """Count what the worker did to give this answer."""
+        """Count the requests behind this answer."""
         self.spent = self.spent.plus(_asked(answer))
 
 
@@ -99,7 +100,7 @@ class _CountedWorker:
 
 
 def _asked(answer: Answer) -> Spent:
-    """What the file system was asked for this answer."""
+    """The requests to the file system behind this answer."""
     if isinstance(answer, Listed):
         listing = answer.directory.listing
         return Spent(listings=1, entries=len(listing.types) + len(listing.unstatted))
@@ -110,7 +111,7 @@ def _asked(answer: Answer) -> Spent:
 
 @dataclass
 class _Lane:
-    """Zones that are scanned together, while they are measured."""
+    """Zones that are scanned together, during the measurement."""
 
     id: str
     zones: list[Root] = field(default_factory=list)
@@ -120,8 +121,8 @@ class _Lane:
 class Tuner:
     """Measures `roots` (absolute paths), with a database and an inventory in `folder`.
 
-    `known` is what scans have learned of mounts, by `Mount.identity`; `tell` takes what is done
-    now, in a few words; `display` shows how far the first scans have come.
+    `known` is the trust in mounts that scans have recorded, by `Mount.identity`. `tell` receives a
+    few words about each step. `display` shows the progress of the first scans.
     """
 
     def __init__(
@@ -142,14 +143,8 @@ class Tuner:
         self._roots = tuple(roots)
         self._tell = tell
         self._display = display or Display()
-        self._store = Store(
-            Outputs(os.path.join(folder, "comfy_inventory.json"), folder),
-            None,
-            journal_bytes=settings.journal_size,
-            journal_files=settings.journal_files,
-            annotations_every=settings.annotations_every,
-        )
-        self._store.open()
+        outputs = Outputs(os.path.join(folder, "comfy_inventory.json"), folder)
+        self._store = Store.open(settings, outputs, None, files)
         self._scanner = Scanner(files, self._store, settings, self._roots, self._workers)
 
     def __enter__(self) -> Self:
@@ -159,31 +154,34 @@ class Tuner:
         self._store.close()
 
     def run(self) -> list[Measured]:
-        """All of it. Raises SettingsError where a path is no folder, RootsIncompleteError where
-        one does not answer."""
+        """Measure all lanes.
+
+        Raises SettingsError if a path is not a folder, RootsIncompleteError if one does not
+        answer.
+        """
         for root in self._roots:
             self._meet(root)
         return [self._measure(lane) for lane in self._first_scans()]
 
     def _meet(self, root: Root) -> None:
         mounts = self._files.mounts()
-        told = readable(root.path)
+        path = readable(root.path)
         try:
             worker = self._workers.of(mount_of(leads_to(root.path, mounts), mounts))
             worker.ask(StatPath(root.path))
             answer = worker.answer()
             worker.answer()
         except LostWorkerError as lost:
-            raise RootsIncompleteError(f"{told} does not answer: {lost}.") from None
+            raise RootsIncompleteError(f"{path} does not answer: {lost}.") from None
         if isinstance(answer, Failed) and answer.errno in (errno.ENOENT, errno.ENOTDIR):
-            raise SettingsError(f"PATH: expected a folder, and there is no {told}.")
+            raise SettingsError(f"PATH: expected a folder, and there is no {path}.")
         if isinstance(answer, Failed):
-            raise RootsIncompleteError(f"{told} cannot be read: {answer.error}.")
+            raise RootsIncompleteError(f"{path} cannot be read: {answer.error}.")
         if isinstance(answer, Stated) and not answer.stat.is_directory:
-            raise SettingsError(f"PATH: expected a folder, and {told} is none.")
+            raise SettingsError(f"PATH: expected a folder, and {path} is none.")
 
     def _first_scans(self) -> list[_Lane]:
-        """Scan everything once; links and mounts below may add lanes on the way."""
+        """Scan everything once. Links and mounts found on the way may add lanes."""
         lanes: dict[str, _Lane] = {}
         walked: set[Root] = set()
         while True:
@@ -207,7 +205,10 @@ class Tuner:
                     lane.first = lane.first.plus(spent)
 
     def _is_there(self, zone: Root) -> bool:
-        """Whether `zone` can be measured. What links lead to may be away, given paths may not."""
+        """True if `zone` can be measured.
+
+        The target of a link may be away. Raises RootsIncompleteError if a given path is.
+        """
         record = self._store.memory.roots.get(zone.id)
         if record is not None and record.state in (ONLINE, PARTIAL, HELD):
             return True
@@ -237,18 +238,20 @@ class Tuner:
         )
 
     def _costs(self, lane: _Lane, states: Mapping[Mount, str]) -> tuple[Cost, Cost | None]:
-        """Of listing everything in every scan, and of relying on folder times; None where these
-        cannot be relied on, or the engine finds listing everything cheap enough."""
+        """The cost of listing everything in every scan, and of trusting directory mtimes.
+
+        The second is None if mtimes cannot be trusted, or if listing everything is cheap.
+        """
         settle = max(mount.settle for mount in states)
         is_remote = any(mount.is_remote for mount in states)
-        self._settle(settle)  # what is new is listed twice, and here that is wanted
+        self._settle(settle)  # new directories are listed twice, which is wanted here
         self._tell(f"listing everything again, {readable(lane.id)}")
         everything = [self._scan(lane.zones)]
         quiet: list[Spent] = []
         may_spare = [self._rely(mount, state) for mount, state in states.items()]
         if is_remote and any(may_spare):
             self._settle(settle)  # or the client would answer from its cache
-            self._tell(f"asking folders for their times, {readable(lane.id)}")
+            self._tell(f"reading the mtimes of folders, {readable(lane.id)}")
         for _ in range(int(any(may_spare)) if is_remote else REPEATS):
             spent = self._scan(lane.zones)
             (quiet if spent.listings < spent.folders else everything).append(spent)
@@ -259,11 +262,13 @@ class Tuner:
         return trust_state(mount, self._known_trust(mount))
 
     def _known_trust(self, mount: Mount) -> Trust:
-        return self._known.get(readable(mount.identity), Trust())
+        return self._known.get(mount.identity, Trust())
 
     def _rely(self, mount: Mount, state: str) -> bool:
-        """Have the engine rely on folder times on `mount` where it does already, or may come to;
-        whether that is so."""
+        """Let the engine trust directory mtimes on `mount` if it does already or can learn to.
+
+        Returns True if it trusts them now.
+        """
         known, trust = self._known_trust(mount), self._store.trust_of(mount)
         trust.proofs, trust.is_lost = known.proofs, known.is_lost
         if state == TO_BE_EARNED:
@@ -271,15 +276,15 @@ class Tuner:
         return trust.is_earned(mount)
 
     def _settle(self, seconds: float) -> None:
-        """Wait until what was seen new counts as known, and caches have forgotten."""
+        """Wait until new directories count as settled and caches have expired."""
         if seconds > 1:
-            self._tell(f"waiting {format_duration(seconds)}, for the caches of the mount to forget")
+            self._tell(f"waiting {format_duration(seconds)} for the caches of the mount to expire")
         self._files.sleep(seconds + MARGIN)
 
     def _scan(
         self, zones: Sequence[Root], progress: Callable[[Progress], None] | None = None
     ) -> Spent:
-        """One pass with all that belongs to it: walk, commit, change list, inventory."""
+        """One complete scan: walk, commit, change list, inventory."""
         before, cpu = self._workers.spent, _cpu_of_workers() + time.process_time()
         started = self._files.monotonic()
         result = self._scanner.scan(zones, interval=ONE_TURN, progress=progress)
@@ -306,7 +311,7 @@ class Tuner:
 
 
 def _cpu_of_workers() -> float:
-    """CPU seconds that the workers' processes have used so far."""
+    """CPU seconds used by the worker processes so far."""
     total = 0.0
     for child in psutil.Process().children():
         try:
@@ -327,19 +332,13 @@ def open_tuner(
     display: Display | None = None,
     files: FileSystem | None = None,
 ) -> Iterator[Tuner]:
-    """A tuner for `paths`, whose own files are gone afterwards. Raises SettingsError."""
+    """A tuner for `paths`. Its own files are removed afterwards. Raises SettingsError."""
     files = files or DiskFileSystem()
     mounts = files.mounts()
-    # A link to a share is the share's: its own worker must ask.
+    # The target of a link to a share lies on the share, so the worker of the share must ask.
     targets = dict.fromkeys(leads_to(os.path.abspath(path), mounts) for path in paths)
     roots = [Root("extra", target) for target in targets]
-    workers = WorkersByMount(
-        files,
-        stall_after=settings.stall_after,
-        most_workers=settings.workers,
-        stopped=lambda: False,
-        most_per_second=settings.requests_per_second,
-    )
+    workers = WorkersByMount.from_settings(settings, files)
     with tempfile.TemporaryDirectory(
         prefix="comfy-inventory-", dir=_folder_outside(roots, files), ignore_cleanup_errors=True
     ) as folder:
@@ -353,7 +352,7 @@ def open_tuner(
 
 
 def _folder_outside(roots: Sequence[Root], files: FileSystem) -> str:
-    """The folder for temporary files, which must not be below what is measured."""
+    """The folder for temporary files. Raises SettingsError if it is below a measured folder."""
     folder = tempfile.gettempdir()
     mounts = files.mounts()
     for root in roots:

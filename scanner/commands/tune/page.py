@@ -1,11 +1,11 @@
-"""What `tune` measured, as a page for people."""
+"""The page of `tune`: its measurements as sentences and tables."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scanner.commands.doctor.page import FOLDER_TIMES
+from scanner.commands.doctor.page import DIRECTORY_MTIMES
 from scanner.console.terminal import print_indented
 from scanner.core.serialize import printable
 from scanner.core.wording import count_text, seconds_text, share_text, size_text
@@ -13,52 +13,53 @@ from scanner.disk.trust import PROOFS_WANTED
 
 if TYPE_CHECKING:
     from rich.console import Console
+
 HOUR = 3600.0
 
 COLUMNS = (
-    "CPU: share of one core. busy: share of the time in which the disk or the mount is asked "
-    "something. seen within: until a file that is new, gone or renamed is reported, at worst. "
-    "re-read within: the same for a file that was rewritten in place."
+    "CPU: share of one core. busy: share of the time in which the disk or mount is in use. "
+    "seen within: longest time until a new, deleted or renamed file is reported. re-read within: "
+    "the same for a file that was rewritten in place."
 )
 
-TIMES_SENTENCES = {
-    **FOLDER_TIMES,
-    "to be earned": f"Whether folder times can be relied on has to be seen: {PROOFS_WANTED} "
-    "changes that `run` sees must show it. Until then every folder is listed in every scan.",
+MTIME_SENTENCES = {
+    **DIRECTORY_MTIMES,
+    "to be earned": f"Directory mtimes are not trusted yet: {PROOFS_WANTED} changes seen by `run` "
+    "must confirm them first. Until then every folder is listed in every scan.",
 }
 
 
-def print_tuning(console: Console, told: Mapping[str, Any]) -> None:
-    """Everything, from the JSON that `tune` gives to programs."""
-    for lane in told["lanes"]:
-        _print_lane(console, lane, told)
-    _print_advice(console, told)
+def print_tuning(console: Console, page: Mapping[str, Any]) -> None:
+    """Print everything, from the JSON form of the measurements."""
+    for lane in page["lanes"]:
+        _print_lane(console, lane, page)
+    _print_advice(console, page)
 
 
-def _print_lane(console: Console, lane: Mapping[str, Any], told: Mapping[str, Any]) -> None:
+def _print_lane(console: Console, lane: Mapping[str, Any], page: Mapping[str, Any]) -> None:
     from rich.text import Text
 
     for path in lane["paths"]:
         console.print(Text(printable(path["path"]), "bold"))
         print_indented(console, _holding_sentence(path))
     if len(lane["paths"]) > 1:
-        print_indented(console, "They are scanned together; what follows is for all of them.")
-    for sentence in _sentences(lane, told["workers"]):
+        print_indented(console, "They are scanned together. All figures below are for all of them.")
+    for sentence in _sentences(lane, page["workers"]):
         print_indented(console, sentence)
     _print_scans(console, lane)
     now, later = lane["now"], lane["once_folder_times_are_trusted"]
     if later is None:
-        _print_intervals(console, "What each interval costs:", now, told)
+        _print_intervals(console, "What each interval costs:", now, page)
     else:
-        _print_intervals(console, "Listing every folder in every scan, as now:", now, told)
-        _print_intervals(console, "Once folder times are relied on:", later, told)
+        _print_intervals(console, "Listing every folder in every scan, as now:", now, page)
+        _print_intervals(console, "Once directory mtimes are trusted:", later, page)
     print_indented(console, COLUMNS, "dim")
     console.print()
 
 
 def _holding_sentence(path: Mapping[str, Any]) -> str:
     mount = path["mount"]
-    where = "on another computer or behind a driver of its own" if mount["remote"] else "local"
+    where = "remote or served by a userspace driver" if mount["remote"] else "local"
     size = size_text(path["bytes"])
     return (
         f"{mount['type']} ({where}), mounted at {printable(mount['point'])}: "
@@ -67,17 +68,17 @@ def _holding_sentence(path: Mapping[str, Any]) -> str:
 
 
 def _sentences(lane: Mapping[str, Any], most_workers: int) -> Iterator[str]:
-    call = f"One call takes {seconds_text(lane['call_seconds'])}."
+    call = f"One request takes {seconds_text(lane['call_seconds'])}."
     if lane["remote"]:
-        call += f" {count_text(lane['workers'], 'request')} under way at a time served it best"
-        limit = ", which is all that `workers` allows: more may be faster still"
+        call += f" {count_text(lane['workers'], 'concurrent request')} gave the best speed"
+        limit = ", the limit set by `workers`: more may be faster still"
         call += f"{limit}." if lane["workers"] == most_workers else "."
     yield call
     for state in dict.fromkeys(path["folder_times"] for path in lane["paths"]):
         if state == "by type" and not lane["now"]["uses_folder_times"]:
-            yield "Listing everything is so cheap here that every scan does, whatever folders say."
+            yield "Listing everything is so cheap here that every scan does it."
         else:
-            yield TIMES_SENTENCES[state]
+            yield MTIME_SENTENCES[state]
 
 
 def _print_scans(console: Console, lane: Mapping[str, Any]) -> None:
@@ -90,7 +91,7 @@ def _print_scans(console: Console, lane: Mapping[str, Any]) -> None:
     scans = {
         "first scan": lane["first_scan"],
         "scan that finds nothing new": lane["unchanged_scan"],
-        "the same by folder times": later and later["unchanged_scan"],
+        "the same with trusted mtimes": later and later["unchanged_scan"],
         "full verification": lane["full_verification"],
     }
     for name, scan in scans.items():
@@ -105,14 +106,14 @@ def _print_scans(console: Console, lane: Mapping[str, Any]) -> None:
     console.print(table)
     print_indented(
         console,
-        "A call is a folder listed, an entry in it looked at, or a folder asked for its time. "
-        "Samples of files, for fingerprints, are read once after the first scan: not counted.",
+        "A call lists a folder, reads size and mtime of an entry in it, or reads the mtime of a "
+        "folder. File samples for fingerprints, read once after the first scan, are not counted.",
         "dim",
     )
 
 
 def _print_intervals(
-    console: Console, title: str, cost: Mapping[str, Any], told: Mapping[str, Any]
+    console: Console, title: str, cost: Mapping[str, Any], page: Mapping[str, Any]
 ) -> None:
     from rich.table import Table
     from rich.text import Text
@@ -135,19 +136,19 @@ def _print_intervals(
             style="green" if is_chosen else "",
         )
     console.print(table)
-    if cost["verification_duty"] != told["verification_duty"]:
+    if cost["verification_duty"] != page["verification_duty"]:
         duty = share_text(cost["verification_duty"])
-        print_indented(console, f"With at most {duty} of the time for re-reading.", "dim")
+        print_indented(console, f"With at most {duty} of the time for re-verification.", "dim")
 
 
-def _print_advice(console: Console, told: Mapping[str, Any]) -> None:
+def _print_advice(console: Console, page: Mapping[str, Any]) -> None:
     from rich.text import Text
 
-    advice, share = told["advice"], share_text(told["duty"])
+    advice, share = page["advice"], share_text(page["auto_duty"])
     if advice["every"] is None:
-        print_indented(console, _nothing_fits(told), "yellow")
+        print_indented(console, _nothing_fits(page), "yellow")
         return
-    together = " of each of them" if len(told["lanes"]) > 1 else ""
+    together = " of each of them" if len(page["lanes"]) > 1 else ""
     print_indented(
         console,
         f"The shortest interval at which scans take at most {share} of the time{together}, for "
@@ -155,35 +156,34 @@ def _print_advice(console: Console, told: Mapping[str, Any]) -> None:
     )
     for line in advice["toml"].splitlines():
         console.print(Text(f"    {line}", "green"))
-    for sentence in _further_advice(told):
+    for sentence in _further_advice(page):
         print_indented(console, sentence)
 
 
-def _further_advice(told: Mapping[str, Any]) -> Iterator[str]:
-    lanes: Sequence[Mapping[str, Any]] = told["lanes"]
-    if told["advice"]["duty"] is not None:
+def _further_advice(page: Mapping[str, Any]) -> Iterator[str]:
+    lanes: Sequence[Mapping[str, Any]] = page["lanes"]
+    if page["advice"]["duty"] is not None:
         yield (
-            "The second line lets less of the time go to re-reading files that folders say nothing "
-            "about; that takes longer then, as the last column says."
+            "The second line leaves less of the time to re-verification. It then takes longer, as "
+            "the last column shows."
         )
     later = [lane["once_folder_times_are_trusted"] for lane in lanes]
     shorter = {cost["recommended"] for cost in later if cost and cost["recommended"]}
-    if len(lanes) == 1 and shorter - {told["advice"]["every"]}:
-        yield f'Once folder times are relied on: every = "{shorter.pop()}".'
+    if len(lanes) == 1 and shorter - {page["advice"]["every"]}:
+        yield f'Once directory mtimes are trusted: every = "{shorter.pop()}".'
     yield (
-        f'Or every = "auto" and auto_duty = {told["duty"]:g}: then each mount is scanned as often '
-        "as that allows, whatever a scan takes there later."
+        f'Or every = "auto" and auto_duty = {page["auto_duty"]:g}: then each mount is scanned as '
+        "often as that allows, even if scans take more or less time later."
     )
 
 
-def _nothing_fits(told: Mapping[str, Any]) -> str:
-    slowest = max(told["lanes"], key=lambda lane: lane["now"]["intervals"][-1]["busy_share"])
+def _nothing_fits(page: Mapping[str, Any]) -> str:
+    slowest = max(page["lanes"], key=lambda lane: lane["now"]["intervals"][-1]["busy_share"])
     last = slowest["now"]["intervals"][-1]
-    share = max(last["busy_share"], last["cpu_share"])
     return (
-        f"No interval up to {last['every']} keeps scans below {share_text(told['duty'])} of the "
-        f"time: even then one takes {seconds_text(last['scan_seconds'])}, which is "
-        f"{share_text(share)}. Allow more (--duty), or scan when nobody works: "
+        f"No interval up to {last['every']} keeps scans below {share_text(page['auto_duty'])} of "
+        f"the time: even then one takes {seconds_text(last['scan_seconds'])}, which is "
+        f"{share_text(last['busy_share'])}. Allow more (--auto-duty), or scan when nobody works: "
         'cron = "0 4 * * *".'
     )
 

@@ -1,9 +1,11 @@
+"""Content hashes taken between scans or by `hash`: of which files, in which order, and when."""
+
 from __future__ import annotations
 
 import errno
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,19 @@ import pytest
 import xxhash
 
 from scanner.core.digests import SHA256, XXH3
+from scanner.core.pending import PendingFolders
 from scanner.core.progress import Progressed
-from scanner.disk import content_hash as contents
-from scanner.disk.content_hash import BLOCK, hash_piece
+from scanner.disk.content_hash import BLOCK
 from scanner.errors import OutputError
-from scanner.output.inventory_reader import read_entries
 from scanner.output.inventory_view import InventoryView
-from scanner.output.inventory_writer import Written, write_inventory
-from scanner.service.contents import HEADERS, ContentReader, sight_of
+from scanner.output.inventory_writer import write_inventory
+from scanner.service.hash_tasks import HashTask, tasks_to_verify
+from scanner.service.hasher import FileHasher
+from scanner.service.hashes import HashReader
+from scanner.service.headers import HeaderReader
 from scanner.store.projection import view_of
 from tests.support.fakes import FakeFileSystem
-from tests.support.world import World, at, content
+from tests.support.world import World, at, content, safetensors
 
 A = at("ComfyUI/models/loras/a.safetensors")
 B = at("ComfyUI/models/loras/b.safetensors")
@@ -37,22 +41,26 @@ def world(tmp_path: Path) -> World:
     return world
 
 
-def reader(world: World, algorithms: tuple[str, ...] = BOTH, **values: Any) -> ContentReader:
-    values.setdefault("facts", False)
-    pending = world.scanner.unhashed_folders
+def reader(world: World, algorithms: tuple[str, ...] = BOTH, **values: Any) -> HashReader:
+    pending = world.unhashed
     if "within" in values:
-        pending = dict.fromkeys(world.store.snapshot, 0.0)
-    return ContentReader(sight_of(world.scanner), pending, algorithms, **values)
+        pending = PendingFolders(world.store.snapshot)
+    return HashReader(world.scanner, pending, algorithms, **values)
+
+
+def to_verify(world: World, *within: str, before: int = 1 << 62) -> list[HashTask]:
+    return tasks_to_verify(world.scanner, within, before)
+
+
+def verified(world: World, tasks: Sequence[HashTask]) -> FileHasher:
+    """Read `tasks` again."""
+    hasher = FileHasher(world.scanner)
+    hasher.verify(tasks, never)
+    return hasher
 
 
 def never() -> bool:
     return False
-
-
-def settled(world: World) -> World:
-    world.scan()
-    world.scan()
-    return world
 
 
 def digests(data: bytes) -> dict[str, bytes]:
@@ -64,71 +72,22 @@ def known(world: World, path: str) -> dict[str, bytes]:
     return {} if found is None else dict(found.digests)
 
 
-def entry_of(world: World, name: str) -> dict[str, Any]:
-    world.files.advance(700)
-    world.scanner.publish(is_last=True)
-    (found,) = [e for e in read_entries(world.outputs.inventory) if e["path"].endswith(name)]
-    return found
-
-
-# One file, piece by piece
-
-
-def test_pieces_come_to_the_hashes_of_the_whole_file(tmp_path: Path) -> None:
-    files = FakeFileSystem()
-    data = os.urandom(2 * BLOCK + 17)
-    files.write("/f", data)
-    pieces = [hash_piece(files, "/f", 1, BOTH, 1, 0.0) for _ in range(3)]
-    assert [piece.done for piece in pieces] == [BLOCK, 2 * BLOCK, len(data)]
-    assert [piece.digests for piece in pieces] == [None, None, digests(data)]
-
-
-def test_both_hashes_take_one_reading() -> None:
-    files = FakeFileSystem()
-    files.write("/f", bytes(3 * BLOCK))
-    files.bytes_read = 0
-    piece = hash_piece(files, "/f", 2, BOTH, 1 << 60, 1e9)
-    assert piece.digests == digests(bytes(3 * BLOCK))
-    assert files.bytes_read == 3 * BLOCK
-
-
-@pytest.mark.parametrize("change", ["content", "shorter", "longer"])
-def test_a_file_that_changes_between_pieces_has_no_hash(change: str) -> None:
-    files = FakeFileSystem()
-    files.write("/f", bytes(2 * BLOCK))
-    assert hash_piece(files, "/f", 3, BOTH, 1, 0.0).digests is None
-    files.advance(1)
-    size = {"content": 2, "shorter": 1, "longer": 3}[change] * BLOCK
-    files.write("/f", b"x" * size)
-    piece = hash_piece(files, "/f", 3, BOTH, 1 << 60, 1e9)
-    assert piece.has_changed
-    assert piece.digests is None
-
-
-def test_no_more_files_are_remembered_than_may_be_under_way() -> None:
-    files = FakeFileSystem()
-    for number in range(3 * contents.MOST_JOBS):
-        files.write(f"/{number}", bytes(2 * BLOCK))
-        hash_piece(files, f"/{number}", 4, BOTH, 1, 0.0)
-    assert len(contents._JOBS) == contents.MOST_JOBS
-
-
 # What is read, in which order
 
 
 def test_every_model_is_hashed_and_the_inventory_says_so(world: World) -> None:
     world.files.write(A, content("a"))
-    left = reader(settled(world)).work(never)
+    left = reader(world.settle()).work(never)
     assert known(world, A) == digests(content("a"))
     assert (left.files, left.bytes) == (0, 0)
-    entry = entry_of(world, "a.safetensors")
+    entry = world.entry("a.safetensors")
     assert entry["hash"] == f"xxh3_128:{xxhash.xxh3_128(content('a')).hexdigest()}"
     assert entry["sha256"] == hashlib.sha256(content("a")).hexdigest()
 
 
 def test_nothing_is_read_twice(world: World) -> None:
     world.files.write(A, content("a"))
-    reader(settled(world)).work(never)
+    reader(world.settle()).work(never)
     world.restart()
     world.files.bytes_read = 0
     reader(world).work(never)
@@ -137,7 +96,7 @@ def test_nothing_is_read_twice(world: World) -> None:
 
 def test_a_hash_that_is_wanted_later_is_taken_alone(world: World) -> None:
     world.files.write(A, content("a"))
-    reader(settled(world), (XXH3,)).work(never)
+    reader(world.settle(), (XXH3,)).work(never)
     world.restart()
     reader(world).work(never)
     assert known(world, A) == digests(content("a"))
@@ -145,13 +104,13 @@ def test_a_hash_that_is_wanted_later_is_taken_alone(world: World) -> None:
 
 def test_a_file_that_changed_since_its_listing_waits_for_the_next_scan(world: World) -> None:
     world.files.write(A, content("a"))
-    settled(world)
+    world.settle()
     one = reader(world)
     world.files.write(A, content("other"))
     one.work(never)
     assert known(world, A) == {}
-    assert one.unreadable == [A]
-    settled(world)
+    assert one.hasher.attempts.unreadable == [A]
+    world.settle()
     one.work(never)
     assert known(world, A) == digests(content("other"))
 
@@ -160,7 +119,7 @@ def test_equal_sizes_come_first_and_then_the_smallest(world: World) -> None:
     sizes = {A: 9_000, B: 9_000, C: 10, at("ComfyUI/models/vae/d.safetensors"): 500}
     for path, size in sizes.items():
         world.files.write(path, content(path, size))
-    settled(world)
+    world.settle()
     world.files.asked.clear()
     reader(world).work(never)
     opened = [path for operation, path in world.files.asked if operation == "open"]
@@ -169,7 +128,7 @@ def test_equal_sizes_come_first_and_then_the_smallest(world: World) -> None:
 
 def test_a_piece_at_a_time_until_the_next_scan_is_due(world: World) -> None:
     world.files.write(A, bytes(3 * BLOCK))
-    settled(world)
+    world.settle()
     one = reader(world, rate=float(BLOCK))  # a piece is one block then
     for done in (1, 2):
         world.files.bytes_read = 0
@@ -184,7 +143,7 @@ def test_a_piece_at_a_time_until_the_next_scan_is_due(world: World) -> None:
 
 def test_the_rate_is_kept(world: World) -> None:
     world.files.write(A, bytes(8 * BLOCK))
-    settled(world)
+    world.settle()
     started = world.files.monotonic()
     reader(world, rate=float(BLOCK)).work(never)
     assert 7 <= world.files.monotonic() - started <= 8
@@ -204,7 +163,7 @@ def test_a_growing_file_is_not_read(world: World) -> None:
 def test_what_could_not_be_read_is_tried_again_after_ten_minutes(world: World) -> None:
     """A server that restarts answers with errors for a moment."""
     world.files.write(A, content("a"))
-    settled(world)
+    world.settle()
     world.files.faults["open", A] = errno.ESTALE
     one = reader(world)
     one.work(never)
@@ -218,7 +177,7 @@ def test_what_could_not_be_read_is_tried_again_after_ten_minutes(world: World) -
 
 def test_the_rate_is_kept_over_the_scans_between(world: World) -> None:
     world.files.write(A, bytes(8 * BLOCK))
-    settled(world)
+    world.settle()
     one = reader(world, rate=float(BLOCK))
     started = world.files.monotonic()
     while not known(world, A):
@@ -230,7 +189,7 @@ def test_the_rate_is_kept_over_the_scans_between(world: World) -> None:
 
 def test_a_failing_display_has_nothing_read_twice(world: World) -> None:
     world.files.write(A, content("a"))
-    settled(world)
+    world.settle()
     one = reader(world)
 
     def fail(done: Progressed) -> None:
@@ -244,9 +203,37 @@ def test_a_failing_display_has_nothing_read_twice(world: World) -> None:
     assert known(world, A) == digests(content("a"))
 
 
+def test_a_file_that_the_end_cut_off_is_left_and_not_unreadable(world: World) -> None:
+    """A worker that is to stop answers no longer: that says nothing of the file."""
+    world.files.write(A, content("a"))
+    world.settle()
+    world.workers.hanging.add("/")
+    one = reader(world)
+    left = one.work(lambda: bool(world.workers.lost))
+    assert (left.files, left.bytes) == (1, len(content("a")))
+    assert one.hasher.attempts.unreadable == []
+    world.workers.hanging.clear()
+    one.work(never)
+    assert known(world, A) == digests(content("a"))
+
+
+def test_a_mount_that_does_not_answer_is_asked_once(world: World) -> None:
+    for path in (A, B):
+        world.files.write(path, content(path))
+    world.settle()
+    world.workers.hanging.add("/")
+    one = reader(world)
+    one.work(never)
+    assert len(world.workers.lost) == 1
+    assert sorted(one.hasher.attempts.unreadable) == [A, B]
+    world.workers.hanging.clear()
+    one.work(never)
+    assert known(world, A) and known(world, B)
+
+
 def test_more_than_one_reader_reads_the_same_file_by_itself(world: World) -> None:
     world.files.write(A, bytes(3 * BLOCK))
-    settled(world)
+    world.settle()
     first, second = (reader(world, within=[A], rate=float(BLOCK)) for _ in range(2))
     world.files.bytes_read = 0
     first.work(never, None, lambda: 1.0 - world.files.bytes_read)
@@ -256,42 +243,31 @@ def test_more_than_one_reader_reads_the_same_file_by_itself(world: World) -> Non
 
 def test_a_hash_is_not_added_to_content_that_rotted(world: World) -> None:
     world.files.write(A, content("a"))
-    reader(settled(world), (XXH3,)).work(never)
+    reader(world.settle(), (XXH3,)).work(never)
     restore = corrupt(world.files, A)
     one = reader(world, within=[A])
     one.work(never)
-    assert [damage.path for damage in one.damaged] == [A]
+    assert [damage.path for damage in one.hasher.damaged] == [A]
     assert known(world, A) == {XXH3: digests(content("a"))[XXH3]}
     restore()
-    again = reader(world, ())
-    again.verify(again.known_tasks(1 << 62), never)
+    verified(world, to_verify(world))
     reader(world, within=[A]).work(never)
     assert known(world, A) == digests(content("a"))
 
 
-def test_the_end_is_not_kept_waiting_by_headers(world: World) -> None:
-    for number in range(300):
-        world.files.write(at(f"ComfyUI/models/loras/{number}.safetensors"), safetensors())
-    settled(world)
-    world.files.asked.clear()
-    stops = iter([False] * 2)
-    reader(world, (), facts=True).work(lambda: next(stops, True))
-    assert sum(operation == "open" for operation, _ in world.files.asked) <= 2 * HEADERS
-
-
 def test_an_unreadable_file_is_tried_again_when_it_changes_only(world: World) -> None:
     world.files.write(A, content("a"))
-    settled(world)
+    world.settle()
     world.files.faults["open", A] = errno.EIO
     one = reader(world)
     one.work(never)
-    assert one.unreadable == [A]
+    assert one.hasher.attempts.unreadable == [A]
     world.files.asked.clear()
     one.work(never)
     assert ("open", A) not in world.files.asked
     del world.files.faults["open", A]
     world.files.write(A, content("new"))
-    settled(world)
+    world.settle()
     one.work(never)
     assert known(world, A) == digests(content("new"))
 
@@ -299,7 +275,7 @@ def test_an_unreadable_file_is_tried_again_when_it_changes_only(world: World) ->
 def test_only_what_is_asked_for_is_read(world: World) -> None:
     for path in (A, B, C):
         world.files.write(path, content(path))
-    settled(world)
+    world.settle()
     reader(world, within=[B, os.path.dirname(C)]).work(never)
     assert [bool(known(world, path)) for path in (A, B, C)] == [False, True, True]
 
@@ -309,7 +285,7 @@ def test_only_what_is_asked_for_is_read(world: World) -> None:
 
 def test_a_hash_moves_with_its_file(world: World) -> None:
     world.files.write(A, content("a"))
-    reader(settled(world)).work(never)
+    reader(world.settle()).work(never)
     target = at("ComfyUI/models/vae/renamed.safetensors")
     world.files.rename(A, target)
     assert world.scan() == [("moved", A[len("/home/u/") :], target[len("/home/u/") :])]
@@ -324,28 +300,30 @@ def test_a_copy_that_was_read_keeps_what_is_known_of_it(world: World) -> None:
     """The line that tells of the move comes with the deletion, much later than the copy."""
     source = at("Downloads/a.safetensors")
     world.files.write(source, safetensors())
-    one = reader(settled(world), facts=True)
-    one.work(never)
+    headers, hashes = HeaderReader(world.settle().scanner, world.without_facts), reader(world)
+    headers.work(never)
+    hashes.work(never)
     world.files.advance(60)
     world.files.write(A, safetensors())
-    settled(world)
-    one.work(never)
+    world.settle()
+    headers.work(never)
+    hashes.work(never)
     assert known(world, A)
     world.files.remove(source)
     world.scan()
     assert known(world, A) == digests(safetensors())
-    assert "model" in entry_of(world, "a.safetensors")
+    assert "model" in world.entry("a.safetensors")
 
 
 def test_what_is_known_moves_although_the_clock_was_set_back(world: World) -> None:
     world.files.write(A, content("a"))
-    reader(settled(world)).work(never)
+    reader(world.settle()).work(never)
     world.files.advance(700)
     world.scanner.publish(is_last=False)
     target = at("ComfyUI/models/vae/moved.safetensors")
     world.files.rename(A, target)
     world.scan()
-    assert "hash" in entry_of(world, "moved.safetensors")
+    assert "hash" in world.entry("moved.safetensors")
 
 
 def test_what_another_lane_learns_while_the_inventory_is_written_is_shown_later(
@@ -353,34 +331,33 @@ def test_what_another_lane_learns_while_the_inventory_is_written_is_shown_later(
 ) -> None:
     world.files.write(A, content("a"))
     world.files.write(C, content("c"))
-    reader(settled(world), within=[A]).work(never)
+    reader(world.settle(), within=[A]).work(never)
     world.files.advance(700)
     write = world.store._inventory.write
 
-    def slowly(view: InventoryView) -> Written:
-        done = write(view)
+    def slowly(view: InventoryView) -> None:
+        write(view)
         reader(world, within=[C]).work(never)
-        return done
 
     world.store._inventory.write = slowly  # type: ignore[method-assign]
     assert world.scanner.publish(is_last=False)
     world.store._inventory.write = write  # type: ignore[method-assign]
-    assert "hash" in entry_of(world, "c.safetensors")
+    assert "hash" in world.entry("c.safetensors")
 
 
 def test_hashes_move_with_their_folder(world: World) -> None:
     world.files.write(A, content("a"))
-    reader(settled(world)).work(never)
+    reader(world.settle()).work(never)
     world.files.rename(os.path.dirname(A), at("ComfyUI/models/styles"))
     world.scan()
     assert known(world, at("ComfyUI/models/styles/a.safetensors")) == digests(content("a"))
-    assert "hash" in entry_of(world, "a.safetensors")
+    assert "hash" in world.entry("a.safetensors")
 
 
 def test_folders_that_swap_their_names_swap_their_hashes(world: World) -> None:
     world.files.write(A, content("a"))
     world.files.write(C, content("c"))
-    reader(settled(world)).work(never)
+    reader(world.settle()).work(never)
     loras, vae, aside = os.path.dirname(A), os.path.dirname(C), at("ComfyUI/models/aside")
     for source, target in ((loras, aside), (vae, loras), (aside, vae)):
         world.files.rename(source, target)
@@ -396,10 +373,10 @@ def test_folders_that_swap_their_names_swap_their_hashes(world: World) -> None:
 
 def test_a_rewritten_file_has_no_hash_in_the_inventory(world: World) -> None:
     world.files.write(A, content("a"))
-    reader(settled(world)).work(never)
+    reader(world.settle()).work(never)
     world.files.write(A, content("b"))
     world.scan()
-    assert "hash" not in entry_of(world, "a.safetensors")
+    assert "hash" not in world.entry("a.safetensors")
 
 
 def test_notes_that_are_copied_and_notes_that_are_new_make_the_same_file(
@@ -409,7 +386,7 @@ def test_notes_that_are_copied_and_notes_that_are_new_make_the_same_file(
     paths = [at(f"ComfyUI/models/loras/{name}.safetensors") for name in "abc"]
     for path in (*paths, C):
         world.files.write(path, content(path))
-    settled(world)
+    world.settle()
     for step, path in enumerate((*paths, C)):
         if step == 2:
             world.files.write(paths[0], content("new"))
@@ -417,8 +394,7 @@ def test_notes_that_are_copied_and_notes_that_are_new_make_the_same_file(
         reader(world, within=[path]).work(never)
         if step == 3:
             corrupt(world.files, paths[1])
-            one = reader(world, (), within=[paths[1]])
-            one.verify(one.known_tasks(1 << 62), never)
+            verified(world, to_verify(world, paths[1]))
         world.files.advance(700)
         assert world.scanner.publish(is_last=False)
         fresh = tmp_path / f"fresh{step}.json"
@@ -429,7 +405,7 @@ def test_notes_that_are_copied_and_notes_that_are_new_make_the_same_file(
 def test_reading_hashes_is_no_reason_to_write_at_once(world: World) -> None:
     """Rule 10: annotations alone cause a write at most every ten minutes."""
     world.files.write(A, content("a"))
-    settled(world)
+    world.settle()
     world.files.advance(700)
     world.scanner.publish(is_last=False)
     reader(world).work(never)
@@ -440,113 +416,58 @@ def test_reading_hashes_is_no_reason_to_write_at_once(world: World) -> None:
     assert not world.scanner.publish(is_last=False)
 
 
-# Model facts
-
-
-def safetensors(length: int = 4) -> bytes:
-    header = b'{"w":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}}'
-    return len(header).to_bytes(8, "little") + header + bytes(length)
-
-
-def test_facts_of_models_stand_in_the_inventory(world: World) -> None:
-    world.files.write(A, safetensors())
-    reader(settled(world), (), facts=True).work(never)
-    entry = entry_of(world, "a.safetensors")
-    assert entry["model"]["format"] == "safetensors"
-    assert entry["model"]["dtypes"] == {"F16": 2}
-    assert "status" not in entry
-
-
-def test_a_truncated_model_says_so_until_it_is_whole(world: World) -> None:
-    world.files.write(A, safetensors(2))
-    one = reader(settled(world), (), facts=True)
-    one.work(never)
-    assert entry_of(world, "a.safetensors")["status"] == "truncated"
-    world.files.write(A, safetensors())
-    settled(world)
-    one.work(never)
-    assert "status" not in entry_of(world, "a.safetensors")
-
-
-def test_headers_are_read_once_and_of_models_alone(world: World) -> None:
-    world.files.write(A, safetensors())
-    world.files.write(at("ComfyUI/models/loras/a.txt"), b"about a")
-    settled(world)
-    world.files.asked.clear()
-    reader(world, (), facts=True).work(never)
-    world.restart()
-    reader(world, (), facts=True).work(never)
-    assert [path for operation, path in world.files.asked if operation == "open"] == [A]
-
-
-def test_a_header_is_not_read_of_what_changed_a_moment_ago(world: World) -> None:
-    """Rule 4: a write in the tick of the listing would not be noticed later."""
-    world.scan()
-    world.files.write(A, safetensors())
-    world.scan(reads=False)
-    reader(world, (), facts=True).work(never)
-    assert world.store.metadata.of(A) is None
-    world.files.advance(30)
-    reader(world, (), facts=True).work(never)
-    assert world.store.metadata.of(A) is not None
-
-
 # Verification
 
 
 def test_silent_corruption_is_reported_and_never_overwritten(world: World) -> None:
     world.files.write(A, content("a"))
     world.files.write(C, content("c"))
-    reader(settled(world)).work(never)
+    reader(world.settle()).work(never)
     corrupt(world.files, A)
-    one = reader(world, ())
-    one.verify(one.known_tasks(1 << 62), never)
+    one = verified(world, to_verify(world))
     assert [damage.path for damage in one.damaged] == [A]
     assert known(world, A) == digests(content("a"))
-    entry = entry_of(world, "a.safetensors")
+    entry = world.entry("a.safetensors")
     assert entry["status"] == "corrupt"
     assert "size and time are the same" in entry["problem"]
-    assert "status" not in entry_of(world, "c.safetensors")
+    assert "status" not in world.entry("c.safetensors")
 
 
 def test_a_mended_file_is_sound_again(world: World) -> None:
     world.files.write(A, content("a"))
-    reader(settled(world)).work(never)
+    reader(world.settle()).work(never)
     restore = corrupt(world.files, A)
-    one = reader(world, ())
-    one.verify(one.known_tasks(1 << 62), never)
+    verified(world, to_verify(world))
     restore()
-    again = reader(world, ())
-    again.verify(again.known_tasks(1 << 62), never)
+    again = verified(world, to_verify(world))
     assert again.damaged == []
-    assert "status" not in entry_of(world, "a.safetensors")
+    assert "status" not in world.entry("a.safetensors")
 
 
 def test_what_was_not_read_for_longest_is_verified_first(world: World) -> None:
     order = [C, A, B]
     for path in order:
         world.files.write(path, content(path))
-    settled(world)
+    world.settle()
     for path in order:
         reader(world, within=[path]).work(never)
         world.files.advance(100)
-    tasks = reader(world, ()).known_tasks(1 << 62)
+    tasks = to_verify(world)
     assert [task.path for task in tasks] == order
     middle = tasks[1].expected
     assert middle is not None
-    assert [task.path for task in reader(world, ()).known_tasks(middle.read)] == [C]
+    assert [task.path for task in to_verify(world, before=middle.read)] == [C]
 
 
 def test_a_changed_file_is_no_corruption(world: World) -> None:
     world.files.write(A, content("a"))
-    reader(settled(world)).work(never)
-    tasks = reader(world, ()).known_tasks(1 << 62)
+    reader(world.settle()).work(never)
+    tasks = to_verify(world)
     world.files.advance(1)
     world.files.write(A, content("other"))
-    one = reader(world, ())
-    one.verify(tasks, never)
+    one = verified(world, tasks)
     assert one.damaged == []
-    assert one.unreadable == [A]
+    assert one.attempts.unreadable == [A]
 
 
 def corrupt(files: FakeFileSystem, path: str) -> Callable[[], None]:

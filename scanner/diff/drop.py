@@ -1,0 +1,112 @@
+"""Drop entries without looking for them: roots were removed, or a person asked. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import NamedTuple, TypeVar
+
+from scanner.core.changes import Change, baseline
+from scanner.core.memory import MISSING, OFFLINE, Memory, RootRecord
+from scanner.core.paths import is_below
+from scanner.core.roots import Root
+from scanner.core.snapshot import FILE, Entry, Snapshot, directories_below, entries_of
+from scanner.walk.zone_scan import Collected
+
+
+class Removed(NamedTuple):
+    """The effect of roots that the settings do not name any more."""
+
+    memory: Memory
+    """Without everything that only these roots held."""
+    gone: frozenset[str] = frozenset()
+    """Directories that the snapshot loses."""
+    baselines: tuple[Change, ...] = ()
+
+
+def drop_removed_roots(memory: Memory, snapshot: Snapshot, roots: Sequence[Root]) -> Removed:
+    """Forget everything that no root of the settings holds: one baseline for each removed root
+    (rule 9)."""
+    removed = [record for record in memory.roots.values() if not _is_configured(record, roots)]
+    if not removed:
+        return Removed(memory)
+    gone: set[str] = set()
+    baselines = []
+    for record in removed:
+        files = bytes_ = 0
+        for path, directory in directories_below(snapshot, record.path):
+            files += directory.listing.types.count(FILE)
+            bytes_ += directory.listing.bytes
+            if not _is_inside(path, roots):
+                gone.add(path)
+        if record.walked and not record.is_inner:
+            baselines.append(baseline(record.id, record.path, files, bytes_, "removed"))
+    ids = {record.id for record in removed}
+    left = replace(
+        memory,
+        roots={id_: record for id_, record in memory.roots.items() if id_ not in ids},
+        holds={id_: hold for id_, hold in memory.holds.items() if id_ not in ids},
+        unreachable=_inside(memory.unreachable, roots),
+        unsettled=_inside(memory.unsettled, roots),
+        arrived=_inside(memory.arrived, roots),
+    )
+    return Removed(left, frozenset(gone), tuple(baselines))
+
+
+class Dropped(NamedTuple):
+    """The effect of requests to drop entries that cannot be looked at."""
+
+    deleted: dict[str, Entry]
+    gone: frozenset[str]
+    """Directories that the snapshot loses."""
+    missing: frozenset[Root]
+    """Offline zones that were dropped as a whole."""
+    answers: dict[int, str]
+    """By number of the request."""
+
+
+def drop_accepted(snapshot: Snapshot, collected: Collected) -> Dropped:
+    """Delete what a person said is gone for good: an offline zone, or a folder that answers with
+    an error."""
+    deleted: dict[str, Entry] = {}
+    gone: set[str] = set()
+    missing: set[Root] = set()
+    answers: dict[int, str] = {}
+    for request in collected.requests:
+        scan = collected.scan_of(request.path) if request.path else None
+        if scan is None:
+            continue
+        failed = scan.walked.failed if scan.walked is not None else {}
+        is_offline = scan.zone.path == request.path and (
+            request.path in failed or scan.health.state in (OFFLINE, MISSING)
+        )
+        if not is_offline and request.path not in failed:
+            answers[request.id] = f"{request.path} is neither offline nor unreachable"
+            continue
+        before = len(deleted)
+        for path, directory in directories_below(snapshot, request.path):
+            gone.add(path)
+            deleted.update((entry.path, entry) for entry in entries_of(path, directory))
+        if is_offline:
+            missing.add(scan.zone)
+        answers[request.id] = f"{len(deleted) - before} entries below {request.path} deleted"
+    return Dropped(deleted, frozenset(gone), frozenset(missing), answers)
+
+
+def _is_configured(record: RootRecord, roots: Sequence[Root]) -> bool:
+    """True if `record` is that of a root of the settings, or of a mount below one."""
+    if any(record.id == root.id for root in roots):
+        return True
+    is_root = any(record.path == root.path for root in roots)
+    return record.is_inner and not is_root and _is_inside(record.path, roots)
+
+
+def _is_inside(path: str, roots: Iterable[Root]) -> bool:
+    return any(is_below(path, root.path) for root in roots)
+
+
+_Item = TypeVar("_Item")
+
+
+def _inside(table: dict[str, _Item], roots: Sequence[Root]) -> dict[str, _Item]:
+    return {path: item for path, item in table.items() if _is_inside(path, roots)}

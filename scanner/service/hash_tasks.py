@@ -1,0 +1,89 @@
+"""Choose the files to read whole, and the digests that they have to match."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from scanner.core.digests import XXH3
+from scanner.core.paths import is_below, join
+from scanner.core.snapshot import FILE
+from scanner.service.reading import Source, mount_to_read
+from scanner.store.metadata import FileMetadata
+
+
+class HashTask(NamedTuple):
+    """A file to read whole, as it was listed. `size` in bytes, `mtime` in nanoseconds."""
+
+    path: str
+    size: int
+    mtime: int
+    algorithms: tuple[str, ...]
+    """Digests to take."""
+    expected: FileMetadata | None = None
+    """The metadata whose digests the content has to match."""
+
+
+def missing_hashes(
+    path: str, size: int, mtime: int, algorithms: Sequence[str], cached: FileMetadata | None
+) -> HashTask | None:
+    """Make a task for those of `algorithms` that are not `cached`; None if none is missing.
+
+    A cached digest is taken again with them: content that has rotted since must not get a new
+    digest that says it is sound. A file that is known to be corrupt has no hash worth keeping.
+    """
+    if cached is None or not cached.is_of(size, mtime):
+        return HashTask(path, size, mtime, tuple(algorithms)) if algorithms else None
+    missing = tuple(one for one in algorithms if one not in cached.digests)
+    if not missing or cached.corrupt:
+        return None
+    if not cached.digests:
+        return HashTask(path, size, mtime, missing)
+    check = _cheapest(cached)
+    return HashTask(path, size, mtime, (check, *missing), cached._replace(facts=None))
+
+
+def tasks_to_verify(source: Source, within: Sequence[str], before: int) -> list[HashTask]:
+    """Files that are unchanged since they were hashed and were last read before `before`
+    (nanoseconds since 1970); those that were not read for longest come first."""
+    return sorted(
+        _unchanged(source, within, before),
+        key=lambda task: (task.expected.read if task.expected else 0, task),
+    )
+
+
+def _unchanged(source: Source, within: Sequence[str], before: int) -> Iterator[HashTask]:
+    metadata = source.store.metadata
+    for folder in metadata.versions:
+        directory = source.store.snapshot.get(folder)
+        if (
+            directory is None
+            or not may_hold(folder, within)
+            or mount_to_read(source, folder, ()) is None
+        ):
+            continue
+        known = metadata.of_folder(folder)
+        for row in directory.listing.rows():
+            cached, path = known.get(row.name), join(folder, row.name)
+            if row.type != FILE or cached is None or not cached.digests:
+                continue
+            is_due = cached.is_of(row.size, row.mtime) and cached.read < before
+            if is_due and is_within(path, within):
+                # One of them proves as much as all.
+                algorithms = (_cheapest(cached),)
+                yield HashTask(path, row.size, row.mtime, algorithms, cached._replace(facts=None))
+
+
+def _cheapest(cached: FileMetadata) -> str:
+    """The digest that costs least to check: xxh3 if it is there."""
+    return XXH3 if XXH3 in cached.digests else min(cached.digests)
+
+
+def may_hold(folder: str, within: Sequence[str]) -> bool:
+    """True if `folder` may hold files at or below one of the paths `within`; none means all."""
+    return not within or any(is_below(folder, top) or is_below(top, folder) for top in within)
+
+
+def is_within(path: str, within: Sequence[str]) -> bool:
+    """True if `path` is at or below one of the paths `within`; none means all."""
+    return not within or any(is_below(path, top) for top in within)

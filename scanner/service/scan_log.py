@@ -1,0 +1,50 @@
+"""Log lines about one scan."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+from scanner.core.memory import ONLINE, Memory
+from scanner.core.serialize import readable
+from scanner.core.wording import count_text
+from scanner.scan import ScanResult
+from scanner.service.change_lines import change_lines, counts_text
+
+log = logging.getLogger(__name__)
+
+States = Mapping[str, tuple[str, str]]
+"""State and reason, by id of zone."""
+
+
+def states_of(memory: Memory) -> States:
+    """State and reason of each zone as of the last scan."""
+    return {id_: (record.state, record.reason) for id_, record in memory.roots.items()}
+
+
+def log_scan(result: ScanResult, before: States, after: States, base: str | None) -> None:
+    """Log the changes that a scan found, and the zones whose state has changed."""
+    for line in change_lines(result.changes, base):
+        log.info("%s", readable(line))
+    for zone_id, (state, reason) in after.items():
+        if before.get(zone_id) != (state, reason) and zone_id in result.zones:
+            _log_state(zone_id, state, reason, is_known=zone_id in before)
+    log.debug(
+        "scan %d: %s in %s, %s, %.2f s",
+        result.scan,
+        count_text(result.files, "file"),
+        count_text(result.directories, "folder"),
+        counts_text(result.changes),
+        result.seconds,
+    )
+
+
+def _log_state(zone_id: str, state: str, reason: str, *, is_known: bool) -> None:
+    name = readable(zone_id)
+    if state == ONLINE:
+        if is_known:
+            log.info("%s is online again.", name)
+    elif state == "missing":
+        log.warning("%s is not there (%s): waiting for it.", name, reason)
+    else:
+        log.warning("%s is %s (%s): its entries are kept.", name, state, reason)

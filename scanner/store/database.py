@@ -1,0 +1,79 @@
+"""The one way to open the state's database, to write it or only to read it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from scanner.core.serialize import printable
+from scanner.errors import DamagedStateError, OutputError
+
+BUSY_TIMEOUT = 10
+"""Seconds that a statement waits for the transaction of another process."""
+
+CLOSE_PATIENCE = 0.5
+"""Seconds that closing waits for another thread, which may wait for another process: within 2 s of
+SIGTERM the program has ended (rule 3, a hang stops nothing)."""
+
+
+def connect(path: str, schema: str = "", *, readonly: bool) -> sqlite3.Connection:
+    """Open the database at `path` with the tables of `schema`. The caller closes it.
+
+    With `readonly` all reads see the moment of opening, also while another process writes, and no
+    file changes or appears. A table that the file lacks, because an older version wrote it, is an
+    empty one in memory.
+
+    Several threads may use the connection, one at a time: its owner keeps a lock. Raises
+    DamagedStateError if the file is not a database, or cannot be read; OutputError if it cannot be
+    opened for writing.
+    """
+    try:
+        database = sqlite3.connect(
+            _uri(path, readonly),
+            uri=True,
+            timeout=BUSY_TIMEOUT,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        try:
+            if readonly:
+                database.execute("BEGIN")
+                _add_missing_tables(database, schema)
+            else:
+                database.execute("PRAGMA journal_mode=WAL")
+                # FULL: a power cut must not lose a commit whose lines already stand in the journal.
+                database.execute("PRAGMA synchronous=FULL")
+                database.executescript(schema)
+        except BaseException:
+            database.close()  # an open file cannot be put aside on Windows
+            raise
+    except sqlite3.Error as error:
+        if isinstance(error, sqlite3.OperationalError) and not readonly:
+            raise OutputError(
+                f"The state {printable(path)} cannot be opened for writing: {error}."
+            ) from None
+        raise damaged(path, error) from None
+    return database
+
+
+def damaged(path: str, reason: object) -> DamagedStateError:
+    """The error that says that the database at `path` cannot be read."""
+    return DamagedStateError(printable(path), printable(str(reason)))
+
+
+def _add_missing_tables(database: sqlite3.Connection, schema: str) -> None:
+    present = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    for statement in schema.split(";"):
+        words = statement.split()  # CREATE TABLE IF NOT EXISTS name ..., or an INDEX
+        if words and words[5].partition("(")[0] not in present:
+            database.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+
+
+def _uri(path: str, readonly: bool) -> str:
+    """A database that nobody has open is whole without its log. It is then read as a plain file,
+    since opening it the usual way would leave new files next to it."""
+    mode = "rwc"
+    if readonly:
+        mode = "ro" if os.path.exists(path + "-wal") else "ro&immutable=1"
+    return f"{Path(path).absolute().as_uri()}?mode={mode}"

@@ -1,0 +1,100 @@
+"""The inventory file as it was last written, and when it may be written again (rule 10)."""
+
+from __future__ import annotations
+
+import os
+
+from scanner.core.serialize import time_ns
+from scanner.disk.filesystem import FileSystem
+from scanner.output.atomic import cannot
+from scanner.output.file_names import Outputs
+from scanner.output.inventory_reader import read_header
+from scanner.output.inventory_view import InventoryView
+from scanner.output.inventory_writer import InventoryWriter
+
+LARGE_INVENTORY = 20_000_000
+"""Bytes from which on writes of the inventory are spaced out (rule 10)."""
+
+REST_AFTER_LARGE = 20
+"""A large inventory is written at most once per this many times its own duration."""
+
+
+class PublishedInventory:
+    """The inventory of one output. Begins with the file that an earlier process has written."""
+
+    def __init__(
+        self,
+        outputs: Outputs,
+        files: FileSystem,
+        *,
+        annotations_every: float,
+        last_seconds: float,
+    ) -> None:
+        """`annotations_every` in seconds. `last_seconds` is how long the last write took, which is
+        the one thing that the file does not say. Raises OutputError if it cannot be read."""
+        self._path = outputs.inventory
+        self._files = files
+        self._annotations_every = annotations_every
+        is_local = outputs.state_folder == os.path.dirname(outputs.inventory)
+        self._writer = InventoryWriter(outputs.inventory, is_local=is_local)
+        header = read_header(outputs.inventory) or {}
+        self.scan = _number(header.get("scan"))
+        """Number of the scan that the file shows; 0 if there is no inventory."""
+        self.written = _time(header.get("generated"))
+        """When it was written, nanoseconds since 1970; 0 if there is no inventory."""
+        self.bytes = _size(outputs.inventory) if header else 0
+        self.last_seconds = last_seconds
+        """Seconds that the last write took."""
+        self._last_write = float("-inf")
+        """When the last write began, by the monotonic clock."""
+        if self.written:
+            age = max(0, files.now() - self.written) / 1e9
+            self._last_write = files.monotonic() - age
+
+    @property
+    def exists(self) -> bool:
+        """True if there is a file."""
+        return os.path.exists(self._path)
+
+    @property
+    def is_large(self) -> bool:
+        """True if its writes are spaced out."""
+        return self.bytes > LARGE_INVENTORY
+
+    def may_be_written(self, *, is_stale: bool, is_last: bool) -> bool:
+        """True if the time for a write has come: at once if the file `is_stale`, else only for new
+        annotations; but a large one rests. With `is_last` the program ends and nothing waits."""
+        since = self._files.monotonic() - self._last_write
+        if is_last:
+            return True
+        if self.is_large and since < REST_AFTER_LARGE * self.last_seconds:
+            return False
+        return is_stale or since >= self._annotations_every
+
+    def write(self, view: InventoryView) -> None:
+        """Replace the file by one that shows `view`. Raises OutputError."""
+        started = self._files.monotonic()
+        written = self._writer.write(view)
+        self.scan = view.scan
+        self.written = view.generated
+        self.bytes = written.bytes
+        self.last_seconds = written.seconds
+        self._last_write = started
+
+
+def _number(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def _time(value: object) -> int:
+    try:
+        return time_ns(value) if isinstance(value, str) else 0
+    except ValueError:
+        return 0
+
+
+def _size(path: str) -> int:
+    try:
+        return os.path.getsize(path)
+    except OSError as error:
+        raise cannot("read", path, error) from error

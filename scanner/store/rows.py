@@ -1,0 +1,183 @@
+"""Rows of the database, and the values that they hold: directories, memory, node packs.
+
+Paths and names are BLOBs, since they may hold bytes that are not UTF-8. The functions that decode
+raise ValueError, TypeError or AttributeError if a row contradicts itself.
+"""
+
+from __future__ import annotations
+
+import json  # escapes surrogates, which orjson refuses
+import os
+from array import array
+from collections.abc import Iterable
+from typing import Any
+
+from scanner.core.memory import Gone, Hold, RootRecord, UnreachableFolder, Unsettled
+from scanner.core.packs import Pack
+from scanner.core.serialize import readable
+from scanner.core.snapshot import FINGERPRINT_BYTES, Directory, Entry, Listing
+
+Row = tuple[object, ...]
+
+
+def directory_row(path: str, directory: Directory) -> Row:
+    """The row of one directory."""
+    listing = directory.listing
+    extra = b""
+    if listing.targets or listing.unstatted or directory.ignored:
+        # NUL cannot be part of a name, so it separates; an empty part separates the three lists.
+        extra = b"\0\0".join(
+            os.fsencode("\0".join(items))
+            for items in (
+                [text for pair in listing.targets for text in pair],
+                listing.unstatted,
+                sorted(directory.ignored),
+            )
+        )
+    return (
+        os.fsencode(path),
+        os.fsencode(listing.names),
+        listing.types.encode("ascii"),
+        listing.sizes.tobytes(),
+        listing.mtimes.tobytes(),
+        listing.inodes.tobytes(),
+        directory.fingerprints,
+        directory.mtime,
+        *_signed((directory.device, directory.inode)),
+        extra,
+    )
+
+
+def directory_from(row: tuple[Any, ...]) -> Directory:
+    """Inverse of `directory_row`, but for the path."""
+    _, names, types, sizes, mtimes, inodes, fingerprints, mtime, device, inode, extra = row
+    targets: list[str] = []
+    unstatted: list[str] = []
+    ignored: list[str] = []
+    if extra:
+        targets, unstatted, ignored = (
+            os.fsdecode(part).split("\0") if part else [] for part in extra.split(b"\0\0")
+        )
+    listing = Listing(
+        os.fsdecode(names),
+        types.decode("ascii"),
+        array("q", sizes),
+        array("q", mtimes),
+        array("Q", inodes),
+        tuple(zip(targets[::2], targets[1::2], strict=True)),
+        tuple(unstatted),
+    )
+    count = len(listing.types)
+    named = names.count(b"\0") + 1 if names else 0
+    lengths = (named, len(listing.sizes), len(listing.mtimes))
+    if lengths != (count, count, count) or len(listing.inodes) not in (0, count):
+        raise ValueError("columns of unequal length")
+    if len(fingerprints) not in (0, count * FINGERPRINT_BYTES):
+        raise ValueError("fingerprints of unequal length")
+    device, inode = _unsigned((device, inode))
+    return Directory(listing, int(mtime), device, inode, frozenset(ignored), bytes(fingerprints))
+
+
+def gone_row(path: str, gone: Gone) -> Row:
+    """The row of a file that was reported deleted."""
+    entry = gone.entry
+    return (
+        os.fsencode(path),
+        gone.time,
+        entry.type,
+        entry.size,
+        entry.mtime,
+        *_signed((entry.inode, entry.device)),
+        entry.fingerprint,
+    )
+
+
+def gone_from(row: tuple[Any, ...]) -> Gone:
+    """Inverse of `gone_row`."""
+    path, time, letter, size, mtime, inode, device, fingerprint = row
+    inode, device = _unsigned((inode, device))
+    return Gone(time, Entry(os.fsdecode(path), letter, size, mtime, inode, device, fingerprint))
+
+
+def arrived_row(path: str, time: int) -> Row:
+    """The row of a file that arrived."""
+    return os.fsencode(path), time
+
+
+def unsettled_row(path: str, seen: Unsettled) -> Row:
+    """The row of a file that still changes."""
+    return (os.fsencode(path), *seen)
+
+
+def unreachable_row(path: str, folder: UnreachableFolder) -> Row:
+    """The row of a folder that answers with an error."""
+    return os.fsencode(path), readable(folder.error), folder.since
+
+
+def hold_row(root: str, hold: Hold) -> Row:
+    """The row of a hold. When it began by the monotonic clock means nothing to another process."""
+    return (
+        os.fsencode(root),
+        hold.kind,
+        hold.since,
+        hold.files,
+        hold.bytes,
+        int(hold.needs_accept),
+        paths_blob(hold.paths),
+    )
+
+
+def hold_from(row: tuple[Any, ...]) -> Hold:
+    """Inverse of `hold_row`."""
+    root, kind, since, files, bytes_, needs_accept, paths = row
+    return Hold(
+        os.fsdecode(root),
+        kind,
+        since,
+        None,
+        paths_from(paths),
+        files,
+        bytes_,
+        bool(needs_accept),
+    )
+
+
+def root_row(id_: str, record: RootRecord) -> Row:
+    """The row of a root, or of a mount below one."""
+    return os.fsencode(id_), json.dumps(vars(record))
+
+
+def root_from(text: str) -> RootRecord:
+    """The record in a row of `root_row`."""
+    values: dict[str, Any] = json.loads(text)
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return RootRecord(**plain)
+
+
+def pack_row(path: str, pack: Pack) -> Row:
+    """The row of a node pack."""
+    return os.fsencode(path), json.dumps(pack._asdict())
+
+
+def pack_from(text: str) -> Pack:
+    """The pack in a row of `pack_row`."""
+    return Pack(**json.loads(text))
+
+
+def paths_blob(paths: Iterable[str]) -> bytes:
+    """Several paths in one column."""
+    return os.fsencode("\0".join(sorted(paths)))
+
+
+def paths_from(blob: bytes) -> frozenset[str]:
+    """Inverse of `paths_blob`."""
+    return frozenset(os.fsdecode(blob).split("\0")) if blob else frozenset()
+
+
+def _signed(numbers: Iterable[int]) -> list[int]:
+    """SQLite's integers are signed 64 bits, inode and device numbers are not."""
+    return [number - 2**64 if number >= 2**63 else number for number in numbers]
+
+
+def _unsigned(numbers: Iterable[Any]) -> list[int]:
+    return [int(number) % 2**64 for number in numbers]

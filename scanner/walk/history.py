@@ -1,0 +1,91 @@
+"""The history of each zone in this process: when directories and node packs were looked at."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from collections.abc import Set as AbstractSet
+
+from scanner.comfyui.packs import Attention
+from scanner.walk.verification import Terms, Verification
+from scanner.walk.walked import Walked
+
+
+class History:
+    """The `Verification` and the `Attention` of every zone, by zone id. Seconds, monotonic clock.
+
+    Lanes walk their zones in threads of their own, the commit of one lane forgets directories of
+    any zone, and the status asks for periods meanwhile. One lock guards both tables and everything
+    in them. Nobody waits for a disk, or for another lock, while he holds it.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._verifications: defaultdict[str, Verification] = defaultdict(Verification)
+        self._attentions: defaultdict[str, Attention] = defaultdict(Attention)
+
+    def plan(
+        self,
+        zone_id: str,
+        terms: Terms,
+        started: float,
+        *,
+        is_trusted: bool,
+        hot: AbstractSet[str],
+    ) -> AbstractSet[str]:
+        """Directories that the walk need not list while their mtime stays: `Verification.plan`."""
+        with self._lock:
+            verification = self._verifications[zone_id]
+            return verification.plan(terms, started, is_trusted=is_trusted, hot=hot)
+
+    def learn(
+        self, zone_id: str, walked: Walked, *, started: float, seconds: float, settle: float
+    ) -> list[str]:
+        """Note a walk that started at `started` and took `seconds`.
+
+        Returns the directories that changed and were at rest before: only their change says
+        anything about directory mtimes on their mount.
+        """
+        with self._lock:
+            verification = self._verifications[zone_id]
+            rested = []
+            for path in walked.listed:
+                has_changed = path in walked.observed
+                if verification.saw(path, started, settle, has_changed=has_changed) and has_changed:
+                    rested.append(path)
+            for path in walked.failed:
+                verification.lost(path)
+            verification.measured(seconds, len(walked.listed), walked.directories)
+            return rested
+
+    def forget(self, paths: Iterable[str]) -> None:
+        """Note that directories are gone."""
+        with self._lock:
+            for path in paths:
+                for verification in self._verifications.values():
+                    verification.lost(path)
+
+    def period(self, zone_id: str) -> float:
+        """Seconds within which every file of the zone is read again, as things stand."""
+        with self._lock:
+            return self._verifications[zone_id].period
+
+    def packs_due(
+        self,
+        zone_id: str,
+        packs: Collection[str],
+        changed: Iterable[str],
+        *,
+        started: float,
+        verify_within: float,
+    ) -> list[str]:
+        """The packs of the zone that a scan has to read: see `Attention.due`."""
+        with self._lock:
+            attention = self._attentions[zone_id]
+            return attention.due(packs, changed, started=started, verify_within=verify_within)
+
+    def has_read_pack(self, zone_id: str, path: str, *, started: float, settle: float) -> bool:
+        """Note that a pack was read. True if it was at rest then."""
+        with self._lock:
+            return self._attentions[zone_id].has_read(path, started=started, settle=settle)

@@ -1,0 +1,261 @@
+"""Work out which of the entries that a worker listed belong to their directory. Pure.
+
+A link to another mount can only be looked at by that mount's worker. `foreign_links` names those
+that need it, `linked_row` reads the answer, and `with_links` puts it in.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
+from typing import NamedTuple
+
+from scanner.core.paths import folders_above, join
+from scanner.core.snapshot import (
+    BROKEN_LINK,
+    DIRECTORY,
+    DIRECTORY_LINK,
+    FILE_LINK,
+    FOREIGN_LINK,
+    Directory,
+    Listing,
+    Row,
+    listing_of,
+)
+from scanner.disk.filesystem import Stat
+from scanner.disk.links import link_target
+from scanner.walk.rules import Rules, WalkRules
+from scanner.workers.requests import Failed
+
+Names = Mapping[str, frozenset[str]]
+"""Names by the path of the directory that holds them."""
+
+NOTHING: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class MemberRules:
+    """Everything that decides which entries belong to the directories of one walk."""
+
+    rules: Rules
+    top: str
+    """The folder that the paths of `rules` are relative to."""
+    reserved: Callable[[str], frozenset[str]]
+    """As in `WalkRules`."""
+    on_the_way: Names
+    """Names that lead to other mounts: known ones stay, listed or not."""
+    zone_links: Names
+    """Links to folders on other mounts."""
+    has_inodes: bool
+    """False if inode numbers of this mount are not stable."""
+    rematch: bool
+    """True if earlier decisions of the ignore rules do not count any more (rule 9)."""
+
+
+def member_rules(rules: WalkRules, top: str, *, has_inodes: bool, rematch: bool) -> MemberRules:
+    """The rules of a walk that starts at `top`."""
+    return MemberRules(
+        rules.rules,
+        rules.rules_top or top,
+        rules.reserved,
+        _names_on_the_way(rules.inner, top),
+        names_by_folder(rules.inner_links),
+        has_inodes,
+        rematch,
+    )
+
+
+def names_by_folder(paths: Collection[str]) -> Names:
+    """The names of `paths`, by directory."""
+    names: dict[str, set[str]] = {}
+    for path in paths:
+        folder, name = os.path.split(path)
+        names.setdefault(folder, set()).add(name)
+    return {folder: frozenset(found) for folder, found in names.items()}
+
+
+def _names_on_the_way(points: Collection[str], top: str) -> Names:
+    """The names of `points`, and of the directories between them and `top`."""
+    paths: set[str] = set()
+    for point in points:
+        folders = list(folders_above(point, top))
+        paths.update((point, *folders[:-1]) if folders else ())
+    return names_by_folder(paths)
+
+
+def members(
+    path: str, listed: Directory, previous: Directory | None, rules: MemberRules
+) -> Directory:
+    """`listed` without entries that do not belong, and with known ones that could not be read.
+
+    `previous` is the directory at `path` in the snapshot; None if it is new. Links to other mounts
+    are still of type `FOREIGN_LINK`.
+    """
+    left_out = newly_ignored(path, listed.listing, previous, rules)
+    unread = unread_names(path, listed.listing, rules)
+    listing = _without(listed.listing, left_out)
+    listing = _with_known(listing, unread, previous)
+    listing = _with_zone_links(path, listing, previous, rules)
+    ignored = listed.ignored - rules.reserved(path)
+    if left_out:
+        ignored |= {name + "/" if type_ == DIRECTORY else name for name, type_ in left_out.items()}
+    if not rules.has_inodes:
+        # Numbers that are made up anew would make every directory look changed every time.
+        if len(listing.inodes):
+            listing = replace(listing, inodes=Listing().inodes)
+        return replace(listed, listing=listing, ignored=ignored, device=0, inode=0)
+    if listing is listed.listing and ignored == listed.ignored:
+        return listed
+    return replace(listed, listing=listing, ignored=ignored)
+
+
+def newly_ignored(
+    path: str, listing: Listing, previous: Directory | None, rules: MemberRules
+) -> dict[str, str]:
+    """Types by name of the entries not seen before that the ignore rules leave out."""
+    seen = "" if previous is None or rules.rematch else previous.listing.names
+    if listing.names == seen:
+        return {}
+    names = listing.split_names()
+    suspects = set(rules.rules.suspects(names))
+    if suspects and seen:
+        suspects.difference_update(seen.split("\0"))
+    if not suspects:
+        return {}
+    prefix = os.path.relpath(path, rules.top).replace(os.sep, "/") + "/"
+    if prefix == "./":
+        prefix = ""
+    return {
+        name: type_
+        for name, type_ in zip(names, listing.types, strict=True)
+        if name in suspects and rules.rules.ignores(prefix + name, type_ == DIRECTORY)
+    }
+
+
+def _without(listing: Listing, names: Collection[str]) -> Listing:
+    if not names:
+        return listing
+    rows = (row for row in listing.rows() if row.name not in names)
+    targets = (pair for pair in listing.targets if pair[0] not in names)
+    return listing_of(rows, targets=targets, unstatted=listing.unstatted)
+
+
+def unread_names(path: str, listing: Listing, rules: MemberRules) -> frozenset[str]:
+    """Names that `listing` says nothing of, and that are not proven gone (rule 1).
+
+    These could not be stat-ed, or they lead to other mounts. Some systems remove the folder of a
+    mount with it: the mount is then offline.
+    """
+    names = rules.on_the_way.get(path, NOTHING)
+    if names:
+        names = names.difference(listing.split_names())
+    return names.union(listing.unstatted) if listing.unstatted else names
+
+
+def _with_known(listing: Listing, names: Collection[str], previous: Directory | None) -> Listing:
+    """`listing` with the last known rows of `names`."""
+    if previous is None or not names:
+        return listing
+    kept = [row for row in previous.listing.rows() if row.name in names]
+    if not kept:
+        return listing
+    kept_names = {row.name for row in kept}
+    targets = (pair for pair in previous.listing.targets if pair[0] in kept_names)
+    return listing_of(
+        (*listing.rows(), *kept),
+        targets=(*listing.targets, *targets),
+        unstatted=listing.unstatted,
+    )
+
+
+def _with_zone_links(
+    path: str, listing: Listing, previous: Directory | None, rules: MemberRules
+) -> Listing:
+    """`listing` with known links to other mounts, as long as their text is the same.
+
+    Unmounted, such a link leads to an empty folder of this disk, or nowhere.
+    """
+    names = rules.zone_links.get(path, NOTHING)
+    if previous is None or not names:
+        return listing
+    targets, old_targets = dict(listing.targets), dict(previous.listing.targets)
+    same = {name for name in names if targets.get(name) == old_targets.get(name)}
+    rows = (row._replace(type=FOREIGN_LINK) if row.name in same else row for row in listing.rows())
+    return listing_of(rows, targets=listing.targets, unstatted=listing.unstatted)
+
+
+class ForeignLink(NamedTuple):
+    """A link to another mount. Paths are absolute."""
+
+    path: str
+    target: str
+    row: Row
+    before: Row | None
+    """The row of the same link in the snapshot; None if its text was another one."""
+
+    @property
+    def is_known_folder(self) -> bool:
+        """True if it need not be looked at: it led to a folder, which is a zone of its own."""
+        return self.before is not None and self.before.type == DIRECTORY_LINK
+
+
+def foreign_links(
+    path: str, listing: Listing, previous: Directory | None, leads_to: Callable[[str], str]
+) -> list[ForeignLink]:
+    """The links of a directory that lead to other mounts. `leads_to` follows links on local
+    disks."""
+    if FOREIGN_LINK not in listing.types:
+        return []
+    targets = dict(listing.targets)
+    old_rows = {} if previous is None else {row.name: row for row in previous.listing.rows()}
+    old_targets = {} if previous is None else dict(previous.listing.targets)
+    links = []
+    for row in listing.rows():
+        if row.type == FOREIGN_LINK:
+            child, text = join(path, row.name), targets[row.name]
+            before = old_rows.get(row.name) if old_targets.get(row.name) == text else None
+            links.append(ForeignLink(child, leads_to(link_target(child, text)), row, before))
+    return links
+
+
+def linked_row(link: ForeignLink, answer: Stat | Failed | None) -> Row | None:
+    """The row of a link by what its mount answered (None: nothing); as before if that does not
+    tell, and None if nothing is known."""
+    if link.is_known_folder:
+        return link.row._replace(type=DIRECTORY_LINK)
+    if isinstance(answer, Stat):
+        if answer.is_directory:
+            return link.row._replace(type=DIRECTORY_LINK)
+        return link.row._replace(type=FILE_LINK, size=answer.size, mtime=answer.mtime)
+    if isinstance(answer, Failed) and answer.errno == errno.ENOENT:
+        return link.row._replace(type=BROKEN_LINK)
+    return link.before
+
+
+def with_links(listing: Listing, rows: Mapping[str, Row | None]) -> Listing:
+    """`listing` with `rows` in place of the foreign links, by name; those without a row could not
+    be looked at."""
+    unread = [name for name, row in rows.items() if row is None]
+    seen = (rows.get(row.name, row) for row in listing.rows())
+    return listing_of(
+        (row for row in seen if row is not None),
+        targets=listing.targets,
+        unstatted=(*listing.unstatted, *unread),
+    )
+
+
+def with_old_columns(new: Directory, previous: Directory | None) -> Directory:
+    """`new`; with the columns of `previous` if it lists the same, and `previous` itself if nothing
+    at all differs. This is so for nearly every folder of nearly every walk."""
+    if previous is None or new.listing != previous.listing:
+        return new
+    if (new.mtime, new.inode, new.device, new.ignored) == (
+        previous.mtime,
+        previous.inode,
+        previous.device,
+        previous.ignored,
+    ):
+        return previous
+    return replace(new, listing=previous.listing, fingerprints=previous.fingerprints)
