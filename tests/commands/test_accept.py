@@ -58,6 +58,7 @@ def test_accepted_loss_is_committed_by_the_next_scan(scanned: Machine) -> None:
     scanned.run("accept", expect=2)
 
 
+@pytest.mark.slow
 def test_running_scanner_applies_what_is_accepted(machine: Machine) -> None:
     """The entries of a root that went away are kept until a person says that it is gone."""
     models = machine.work / "ComfyUI" / "models"

@@ -14,6 +14,7 @@ from tests.support.machine import Machine, assert_valid
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX")
 
 
+@pytest.mark.slow
 def test_second_instance_is_4_and_readers_are_let_in(machine: Machine) -> None:
     with machine.running("run", "--every", "1s") as running:
         running.scans(1)
@@ -26,6 +27,7 @@ def test_second_instance_is_4_and_readers_are_let_in(machine: Machine) -> None:
         assert running.stop() == 0
 
 
+@pytest.mark.slow
 def test_loop_may_find_its_interval_itself(machine: Machine) -> None:
     """Before anything is measured it is half a minute, and the greeting says what decides."""
     with machine.running("run", "--every", "auto") as running:
@@ -38,6 +40,7 @@ def test_loop_may_find_its_interval_itself(machine: Machine) -> None:
     assert "as often as 2.0 % of the time allows" in running.log()
 
 
+@pytest.mark.slow
 def test_killed_instance_leaves_no_lock_behind(machine: Machine) -> None:
     with machine.running("run", "--every", "1s") as running:
         running.scans(1)
@@ -49,6 +52,7 @@ def test_killed_instance_leaves_no_lock_behind(machine: Machine) -> None:
         assert machine.status()["state"] == "stopped"
 
 
+@pytest.mark.slow
 def test_loss_in_the_loop_is_held_for_one_interval(machine: Machine) -> None:
     with machine.running("run", "--every", "1s") as running:
         running.scans()
@@ -62,6 +66,7 @@ def test_loss_in_the_loop_is_held_for_one_interval(machine: Machine) -> None:
         assert running.stop() == 0
 
 
+@pytest.mark.slow
 def test_loop_imports_no_event_watcher(machine: Machine) -> None:
     machine.environ["PYTHONPROFILEIMPORTTIME"] = "1"
     with machine.running("run", "--every", "1s") as running:
