@@ -31,7 +31,7 @@ class _AsTyped:
         """The value for the command. Raises what Typer raises where it is of the wrong type."""
         if value is None:
             return () if param.multiple or param.nargs == -1 else None
-        kind = param.type_descriptor.annotation
+        kind = getattr(getattr(param, "type_descriptor", None), "annotation", None)
         if kind is str and isinstance(value, str):
             return value
         if kind == list[str] and isinstance(value, (list, tuple)):

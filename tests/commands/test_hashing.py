@@ -205,7 +205,7 @@ def test_one_content_under_two_sizes_of_time_is_not_called_whole(machine: Machin
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["duplicates", "--sort", "name"], "--sort: expected wasted, count, size"),
+        (["duplicates", "--sort", "name"], "--sort: expected one of wasted, count, size"),
         (["duplicates", "--least", "big"], "--least: expected a size"),
         (["find", "--status", "lost"], "--status: expected"),
         (["find", "--size", "1GB"], "--size: expected"),
