@@ -20,6 +20,7 @@ from scanner.settings.schema import Settings
 from scanner.store.projection import root_states, unfinished_files, view_of
 from scanner.store.store import Commit, Store
 from scanner.walk.collect import Collector
+from scanner.walk.fingerprints import take_fingerprints
 from scanner.walk.health import Moment
 from scanner.walk.ignore import rules_for
 from scanner.walk.rules import ListingRules
@@ -175,8 +176,13 @@ class Scanner:
                     entries = wanted.entries
                 else:
                     return self._commit(decision, collected.moment), decision
-            taken = self._collector.take_fingerprints(
-                entries, collected.zones, stopped, collected.scans.keys()
+            taken = take_fingerprints(
+                entries,
+                collected.zones,
+                self.files.mounts(),
+                self.workers,
+                stopped,
+                collected.scans.keys(),
             )
             if stopped():
                 return None
@@ -185,8 +191,8 @@ class Scanner:
     def take_fingerprints(
         self, entries: Iterable[Entry], stopped: Callable[[], bool]
     ) -> dict[str, bytes]:
-        """Fingerprints of files, by path: see `Collector.take_fingerprints`."""
-        return self._collector.take_fingerprints(entries, self.zones(), stopped)
+        """Fingerprints of files, by path: see `walk.fingerprints`."""
+        return take_fingerprints(entries, self.zones(), self.files.mounts(), self.workers, stopped)
 
     def verification_period(self, root: Root) -> float:
         """Seconds within which every file of `root` is read again, as things stand."""

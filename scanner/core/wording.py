@@ -7,9 +7,9 @@ def size_text(size: int) -> str:
     """Bytes for people, in powers of 1000: `6.9 GB`."""
     number = float(size)
     for unit in ("B", "kB", "MB", "GB", "TB"):
-        told = f"{number:.0f}" if unit == "B" else f"{number:.1f}"
-        if float(told) < 1000 or unit == "TB":
-            return f"{told} {unit}"
+        number_text = f"{number:.0f}" if unit == "B" else f"{number:.1f}"
+        if float(number_text) < 1000 or unit == "TB":
+            return f"{number_text} {unit}"
         number /= 1000
     raise AssertionError("unreachable")
 

@@ -76,7 +76,7 @@ def _replay_scan(
 def moves_a_tree(line: Mapping[str, Any]) -> bool:
     """True if a `moved` line stands for everything below its path.
 
-    So does that of a directory, and of a link to one, which is told from other links by `files`.
+    The line of a directory does, and that of a link to one: unlike other links it has `files`.
     """
     return line["type"] == "directory" or "files" in line
 

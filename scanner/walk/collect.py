@@ -1,11 +1,11 @@
-"""Ask the workers for all that a scan needs: health of zones, walks, node packs, fingerprints."""
+"""Ask the workers for all that a scan needs: health of zones, walks, node packs."""
 
 from __future__ import annotations
 
 import logging
 import os
 from collections import ChainMap
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from typing import Protocol
@@ -15,12 +15,13 @@ from scanner.core.memory import OFFLINE, ONLINE, STALLED, AcceptRequest, Memory
 from scanner.core.packs import Pack
 from scanner.core.progress import Progress
 from scanner.core.roots import Root
-from scanner.core.snapshot import Entry, Snapshot
+from scanner.core.snapshot import Snapshot
 from scanner.disk.filesystem import FileSystem, Stat
 from scanner.disk.links import leads_to
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
 from scanner.settings.schema import Settings
+from scanner.walk.fingerprints import PATIENCE
 from scanner.walk.health import Health, KnownMount, Moment, examine, stayed_healthy
 from scanner.walk.history import History
 from scanner.walk.rules import ListingRules, OwnFiles, has_new_rules
@@ -33,19 +34,13 @@ from scanner.workers.pool import Workers
 from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import (
     Failed,
-    Fingerprinted,
     PackRead,
     ReadPack,
-    SampleFile,
     Stated,
     StatPath,
 )
 
 log = logging.getLogger(__name__)
-
-PATIENCE = 2.0
-"""A lane waits for so many seconds without an answer from the mount of another lane (rule 3): for
-the proof of a move between the two, or to see what a link leads to."""
 
 
 class Known(Protocol):
@@ -289,38 +284,3 @@ class Collector:
             spared=self._spared(scan, moment),
             leads_to=lambda path: leads_to(path, mounts),
         )
-
-    def take_fingerprints(
-        self,
-        entries: Iterable[Entry],
-        zones: Zones,
-        stopped: Callable[[], bool],
-        own: Collection[Root] | None = None,
-    ) -> dict[str, bytes]:
-        """Fingerprints of the files that are still what `entries` say, by path.
-
-        Empty for those that could not be read or have changed; files of a mount that does not
-        answer are left out. Mounts of zones that are not `own` get little time for it.
-        """
-        mounts = self._files.mounts()
-        by_mount: dict[Mount, dict[str, Entry]] = {}
-        for entry in entries:
-            by_mount.setdefault(zones.mount_at(entry.path, mounts), {})[entry.path] = entry
-        found: dict[str, bytes] = {}
-        ours = {zones.mount_of(zone, mounts) for zone in (zones.all if own is None else own)}
-        for mount, expected in by_mount.items():
-            try:
-                worker = self._workers.of(mount, None if mount in ours else PATIENCE)
-                for path in reversed(expected):  # last in, first out
-                    worker.ask(SampleFile(path))
-                while (answer := worker.answer()) is not None and not stopped():
-                    sampled = answer.sampled if isinstance(answer, Fingerprinted) else None
-                    entry = expected[answer.path]
-                    is_same = sampled and (sampled.size, sampled.mtime) == (
-                        entry.size,
-                        entry.mtime,
-                    )
-                    found[answer.path] = sampled.fingerprint if sampled and is_same else b""
-            except LostWorkerError as lost:
-                log.debug("fingerprints on %s: %s", mount.point, lost)
-        return found

@@ -116,10 +116,10 @@ class Walk:
         else:
             self._ask_listing(path)
 
-    def _compare_mtime(self, path: str, found: Stat) -> None:
+    def _compare_mtime(self, path: str, stat: Stat) -> None:
         """Count a known directory as unchanged if its mtime is: the cheap half of rule 5."""
         old = self._snapshot[path]
-        if found.is_directory and found.mtime == old.mtime:
+        if stat.is_directory and stat.mtime == old.mtime:
             self._count(old.listing)
             self._ask_below(path, old.listing, self._rules.inner_links)
         else:
@@ -137,13 +137,13 @@ class Walk:
         points = self._mount_points.get(path, NOTHING)
         self._worker.ask(ListDirectory(path, skip, points))
 
-    def _take(self, path: str, found: Directory) -> None:
+    def _take(self, path: str, listed: Directory) -> None:
         walked = self._walked
         old = self._snapshot.get(path)
-        if path in self._linked and self._is_own_ancestor(path, found):
+        if path in self._linked and self._is_own_ancestor(path, listed):
             walked.closed.add(path)
             return
-        belonging = members(path, found, old, self._member_rules)
+        belonging = members(path, listed, old, self._member_rules)
         new = with_old_columns(self._with_looked_at(path, belonging, old), old)
         walked.failed.pop(path, None)
         walked.listed.append(path)
@@ -202,11 +202,11 @@ class Walk:
         for parent in sorted(parents):
             self._ask_listing(parent)
 
-    def _is_own_ancestor(self, path: str, found: Directory) -> bool:
-        """True if `found` is one of the directories that `path` was reached through (rule 11)."""
-        if not found.inode:
+    def _is_own_ancestor(self, path: str, listed: Directory) -> bool:
+        """True if `listed` is one of the directories that `path` was reached through (rule 11)."""
+        if not listed.inode:
             return False
-        identity = (found.device, found.inode)
+        identity = (listed.device, listed.inode)
         above = os.path.dirname(path)
         while True:
             if self._identity(above) == identity:
@@ -222,8 +222,8 @@ class Walk:
             if known and known.inode:
                 self._identities[path] = (known.device, known.inode)
             else:
-                found = self._look_at(path, path)
+                stat = self._look_at(path, path)
                 self._identities[path] = (
-                    (found.device, found.inode) if isinstance(found, Stat) else None
+                    (stat.device, stat.inode) if isinstance(stat, Stat) else None
                 )
         return self._identities[path]
