@@ -155,7 +155,7 @@ def test_one_counter_example_ends_the_trust_for_good(
         logging.getLogger("scanner").propagate = True
         world.files.write(at(folder(1) + "/new"), b"new")
         world.scan()
-    assert "not trusted any more" in caplog.text
+    assert "no longer trusted" in caplog.text
     world.files.moves_directory_mtimes = True
     world.restart()
     for number in range(2, 8):
