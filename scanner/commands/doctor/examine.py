@@ -18,11 +18,11 @@ from scanner.commands.doctor.finding import (
     UNREADABLE,
     Finding,
     Note,
-    _notes,
+    notes_of,
 )
 from scanner.commands.doctor.sample import (
     TIMES_WANTED,
-    _Sampling,
+    Sampling,
     cost_of,
     estimate,
     granularity_of,
@@ -113,7 +113,7 @@ class Doctor:
     def _measure(self, finding: Finding, rules: IgnoreRules) -> None:
         mount, path = finding.mount, finding.target
         finding.stat = latency(self._files, self._workers, path, mount, self._limit)
-        sample = _Sampling(self._files, self._workers, path, mount, rules).run()
+        sample = Sampling(self._files, self._workers, path, mount, rules).run()
         if not sample.listed:
             finding.state, finding.reason = UNREADABLE, sample.failure
             return
@@ -188,7 +188,7 @@ class Doctor:
         elif not settings.cron:
             finding.interval = settings.first_every
         finding.terms = budget.terms(finding.interval or every, duty)
-        finding.notes += _notes(finding, settings)
+        finding.notes += notes_of(finding, settings)
 
 
 def _profile(mount: Mount) -> str:

@@ -164,7 +164,7 @@ def _rounded(number: float | None) -> float | None:
     return None if number is None else float(f"{number:.3g}")
 
 
-def _notes(finding: Finding, settings: Settings) -> list[Note]:
+def notes_of(finding: Finding, settings: Settings) -> list[Note]:
     """Everything that a person should know about an examined folder."""
     notes = [*_trust_notes(finding), *_cost_notes(finding, settings)]
     unread = finding.sample.unread if finding.sample else 0

@@ -125,7 +125,7 @@ def granularity_of(mtimes: Sequence[int]) -> float:
     return 1.0 if any(mtime // second % 2 for mtime in mtimes) else 2.0
 
 
-class _Sampling:
+class Sampling:
     """A walk that fills a `Sample`."""
 
     def __init__(
