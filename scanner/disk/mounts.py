@@ -6,6 +6,7 @@ import ntpath
 import os
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from scanner.core.paths import is_below
@@ -146,11 +147,18 @@ def read_mounts() -> list[Mount]:
     """The mount table; empty if the platform gives none."""
     try:
         with open("/proc/self/mountinfo", "rb") as table:
-            # Only a newline ends a line: a carriage return in a name stands there as it is.
-            lines = table.read().split(b"\n")
-        return [mount for line in lines if (mount := _parse_mountinfo(line))]
+            text = table.read()
     except OSError:
         return _read_with_psutil()
+    return list(_parse_table(text))
+
+
+@lru_cache(maxsize=1)
+def _parse_table(text: bytes) -> tuple[Mount, ...]:
+    """The mounts in `text` of mountinfo. A scan reads it a dozen times, and it rarely changes:
+    parsing it each time was a tenth of an unchanged scan of 2,000 files."""
+    # Only a newline ends a line: a carriage return in a name stands there as it is.
+    return tuple(mount for line in text.split(b"\n") if (mount := _parse_mountinfo(line)))
 
 
 def _parse_mountinfo(line: bytes) -> Mount | None:
