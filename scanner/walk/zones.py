@@ -7,6 +7,7 @@ unmounted NAS must neither empty the folder nor stall the local disk around it.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ from scanner.core.roots import Root, owner_of
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.location import Location, locate, located, points_below
 from scanner.disk.mounts import Mount
+
+LOCATIONS_FRESH = 1.0
+"""Seconds for which the real paths of roots serve."""
 
 
 @dataclass(frozen=True)
@@ -112,17 +116,36 @@ class Zones:
         return is_own
 
 
+class RootLocations:
+    """Where roots really live. Links are followed again once a second, and whenever a mount has
+    come or gone: readers of files ask for zones again and again."""
+
+    def __init__(self, files: FileSystem) -> None:
+        self._files = files
+        self._last: tuple[float, list[Mount], tuple[Root, ...], dict[str, str]]
+        self._last = (-math.inf, [], (), {})
+
+    def of(self, roots: tuple[Root, ...]) -> tuple[list[Mount], dict[str, str]]:
+        """The mounts, and the real path of each root by its path."""
+        mounts, now = self._files.mounts(), self._files.monotonic()
+        since, mounts_before, roots_before, real = self._last
+        if now - since > LOCATIONS_FRESH or mounts != mounts_before or roots != roots_before:
+            read_link = self._files.read_link
+            real = {root.path: locate(root.path, mounts, read_link).path for root in roots}
+            self._last = (now, mounts, roots, real)
+        return mounts, real
+
+
 def find_zones(
     roots: tuple[Root, ...],
-    files: FileSystem,
+    locations: RootLocations,
     records: Iterable[RootRecord],
     is_member: Callable[[str, bool], bool],
 ) -> Zones:
     """All zones now. `records` tell of mounts that were there before: one that is gone is offline
     and not forgotten. `is_member(path, is_directory)` says whether the ignore rules let an entry
     in: a link is no directory to them."""
-    mounts = files.mounts()
-    real = {root.path: locate(root.path, mounts, files.read_link).path for root in roots}
+    mounts, real = locations.of(roots)
     found: dict[str, str] = {}
     for path, target in real.items():
         found |= points_below(path, target, mounts)
