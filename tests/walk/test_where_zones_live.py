@@ -192,3 +192,80 @@ def test_a_state_of_earlier_versions_knows_the_wrong_mount_of_a_linked_root(
     scan_for_a_while(world)
     assert states(world) == {MODELS.id: OFFLINE}
     assert len(files_of(world)) == len(NAMES)
+
+
+# Automounters
+
+
+class Automounting(Disk):
+    """A disk on which /net/nas is mounted once a folder in it is opened; a stat mounts nothing."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.share = Mount("/net/nas", "fuse.bindfs", "/srv/nas")
+        for name in NAMES:
+            self.write(f"/net/nas/models/loras/{name}.safetensors", content(name))
+        self.mount(self.share)
+        point = {"direct": "/net/nas", "indirect": "/net"}[kind]
+        map_ = Mount(point, "autofs", f"auto.{kind}", options=f"rw,fd=7,{kind}")
+        self.mount_table.insert(1, map_)
+        self.server_answers = True
+
+    def list_directory(self, path, skip=frozenset(), mount_points=frozenset()):
+        opens = path.startswith(("/net/nas", MODELS.path))
+        if opens and self.server_answers and self.share not in self.mount_table:
+            self.mount(self.share)
+        return super().list_directory(path, skip, mount_points)
+
+    def expire(self) -> None:
+        if self.share in self.mount_table:
+            self.unmount(self.share)
+
+
+@pytest.mark.parametrize("kind", ["direct", "indirect"])
+@pytest.mark.parametrize("where", ["point", "below", "link"])
+def test_an_automounter_is_looked_through(tmp_path: Path, kind: str, where: str) -> None:
+    disk = Automounting(kind)
+    root = Root("models", {"point": "/net/nas", "below": "/net/nas/models"}.get(where, MODELS.path))
+    if where == "link":
+        disk.symlink("/net/nas/models", MODELS.path)
+    disk.makedirs(DOWNLOADS.path)
+    disk.expire()
+    world = World(tmp_path, disk, (root, DOWNLOADS))
+    lanes = set()
+    expected: list[tuple[str, ...]] = []
+    for number in range(5):
+        zones = world.scanner.zones()
+        lanes.add(tuple(lane_name(zones.location(zone, disk.mounts())) for zone in zones.all))
+        assert world.scan() == expected
+        assert states(world)[root.id] == ONLINE
+        assert len(files_of(world)) == len(NAMES) + max(0, number - 1)
+        assert world.store.memory.roots[root.id].mount_identity == disk.share.identity
+        expected = []
+        if number:
+            name = f"loras/new{number}.safetensors"
+            disk.write(f"/net/nas/models/{name}", content(name))
+            top = "/net/nas/models" if where != "link" else MODELS.path
+            expected = [("created", f"{top}/{name}".removeprefix("/home/u/"))]
+        disk.expire()
+    assert lanes == {("autofs /net/nas", LOCAL)}
+    disk.server_answers = False
+    for _ in range(3):
+        assert world.scan() == []
+        assert states(world)[root.id] == OFFLINE
+
+
+def test_a_mount_inside_another_that_appears_when_it_is_opened(tmp_path: Path) -> None:
+    """As exports inside exports of NFSv4."""
+    disk = Automounting("indirect")
+    disk.mount_table[1] = Mount("/net", "nfs4", "nas:/")
+    disk.expire()
+    world = World(tmp_path, disk, (Root("models", "/net/nas"),))
+    disk.mount(disk.share)
+    world.scan()
+    for _ in range(3):
+        disk.expire()
+        assert world.scan() == []
+        assert set(states(world).values()) == {ONLINE}
+        assert len(files_of(world)) == len(NAMES)
