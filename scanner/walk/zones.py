@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from scanner.core.memory import RootRecord
@@ -39,6 +40,8 @@ class Zones:
     the link."""
     points: frozenset[str] = frozenset()
     """Those of `targets` that are mount points below such a link, and no links themselves."""
+    files: frozenset[str] = frozenset()
+    """Mount points that are files: rows of the folders that hold them, and no zones."""
     real: Mapping[str, str] = field(default_factory=dict)
     """Where zones really live, by path, if not where their words say."""
 
@@ -69,18 +72,28 @@ class Zones:
 
     def mount_at(self, path: str, mounts: Sequence[Mount]) -> Mount:
         """The mount that `path` lives on, in a zone or not."""
+        if path in self.files:
+            return located(self.real.get(path, path), mounts).mount
         zone = self.owner(path)
         return located(path, mounts).mount if zone is None else self.mount_of(zone, mounts)
 
     def below(self, zone: Root) -> frozenset[str]:
-        """Paths of the inner zones below `zone` that a walk of it meets and does not enter."""
+        """Paths of the inner zones below `zone`, and of files that are mount points: what a walk of
+        it meets and does not enter."""
         return frozenset(
-            other.path
-            for other in self.inner
-            if other.path != zone.path
-            and is_below(other.path, zone.path)
-            and self.owner(os.path.dirname(other.path)) == zone
+            path
+            for path in (*(other.path for other in self.inner), *self.files)
+            if path != zone.path
+            and is_below(path, zone.path)
+            and self.owner(os.path.dirname(path)) == zone
         )
+
+    def with_files(self, points: AbstractSet[str]) -> Zones:
+        """These zones, if the mount points at `points` are files."""
+        if not points:
+            return self
+        inner = tuple(zone for zone in self.inner if zone.path not in points)
+        return replace(self, inner=inner, files=self.files | points)
 
     def is_loop(self, path: str, target: str) -> bool:
         """True if a link at `path` leads to a folder that it was reached through (rule 11).
@@ -176,5 +189,6 @@ def find_zones(
         tuple(inner.values()),
         targets,
         frozenset(targets.keys() - links),
+        frozenset(),
         {path: target for path, target in (real | found).items() if path != target},
     )

@@ -269,3 +269,73 @@ def test_a_mount_inside_another_that_appears_when_it_is_opened(tmp_path: Path) -
         assert world.scan() == []
         assert set(states(world).values()) == {ONLINE}
         assert len(files_of(world)) == len(NAMES)
+
+
+# Files that are mount points
+
+BIG = f"{MODELS.path}/vae/big.safetensors"
+
+
+@pytest.fixture
+def mounted_file(tmp_path: Path) -> World:
+    """A world with a file that is mounted on a file."""
+    disk = Disk()
+    disk.write(f"{MODELS.path}/vae/other.safetensors", content("other"))
+    disk.write(BIG, content("big"))
+    disk.makedirs(DOWNLOADS.path)
+    disk.mount_table.append(Mount(BIG, "fuse.sshfs", "nas:/big.safetensors"))
+    return World(tmp_path, disk)
+
+
+def test_a_file_that_is_a_mount_point_is_a_file(mounted_file: World) -> None:
+    world = mounted_file
+    world.scan()
+    assert set(world.store.memory.roots) == {MODELS.id, DOWNLOADS.id}
+    assert world.project()[BIG][:2] == ("file", 1000)
+    assert world.scan() == []
+    assert states(world) == {MODELS.id: ONLINE, DOWNLOADS.id: ONLINE}
+
+
+def test_what_changes_in_a_mounted_file_is_seen(mounted_file: World) -> None:
+    world = mounted_file
+    world.settle()
+    world.files.write(BIG, content("changed") + b"more")
+    assert world.scan() == [("modified", "ComfyUI/models/vae/big.safetensors")]
+    assert world.scan() == []
+    assert world.entry("big.safetensors")["fingerprint"]
+
+
+def test_a_mounted_file_that_does_not_answer_stays(mounted_file: World) -> None:
+    world = mounted_file
+    world.settle()
+    world.workers.hanging.add(BIG)
+    world.files.write(f"{MODELS.path}/vae/new.safetensors", content("new"))
+    assert world.scan() == [("created", "ComfyUI/models/vae/new.safetensors")]
+    assert world.project()[BIG][:2] == ("file", 1000)
+
+
+def test_a_file_is_mounted_and_unmounted_over_a_known_one(mounted_file: World) -> None:
+    world, files = mounted_file, mounted_file.files
+    mount = files.mount_table.pop()
+    world.settle()
+    files.mount_table.append(mount)
+    files.write(BIG, content("mounted") + b"more")
+    assert world.scan() == [("modified", "ComfyUI/models/vae/big.safetensors")]
+    files.mount_table.remove(mount)
+    files.write(BIG, content("big"))
+    assert world.scan() == [("modified", "ComfyUI/models/vae/big.safetensors")]
+    assert set(world.store.memory.roots) == {MODELS.id, DOWNLOADS.id}
+
+
+def test_a_mounted_file_below_a_link(tmp_path: Path) -> None:
+    disk = Disk()
+    disk.write("/data/vae/big.safetensors", content("big"))
+    disk.makedirs(MODELS.path)
+    disk.symlink("/data", f"{MODELS.path}/all")
+    disk.mount_table.append(Mount("/data/vae/big.safetensors", "ext4", "/dev/b1"))
+    world = World(tmp_path, disk, (MODELS,)).settle()
+    path = f"{MODELS.path}/all/vae/big.safetensors"
+    assert world.project()[path][:2] == ("file", 1000)
+    assert set(world.store.memory.roots) == {MODELS.id}
+    disk.write("/data/vae/big.safetensors", content("big") + b"more")
+    assert world.scan() == [("modified", path.removeprefix("/home/u/"))]
