@@ -21,7 +21,10 @@ LOCAL_TYPES = STABLE_INODE_TYPES | frozenset(
 )  # fmt: skip
 """Types that answer from this machine's own disks, in the kernel."""
 
-UNION_TYPES = frozenset(("fuse.mergerfs", "mergerfs", "fuse.unionfs", "fuse.mhddfs", "fuse.bindfs"))
+UNION_TYPES = frozenset(
+    ("fuse.mergerfs", "mergerfs", "fuse.unionfs", "fuse.mhddfs", "fuse.bindfs",
+     "fuse.fuse-overlayfs")
+)  # fmt: skip
 """Views of other folders of this machine, which may be changed there as well."""
 
 DISK_TYPES = UNION_TYPES | frozenset(

@@ -64,11 +64,18 @@ class Mount(NamedTuple):
     def locality(self) -> Locality:
         """The location of its files. A disk may still be `is_remote`, if its driver may hang."""
         type_ = self.type.lower()
-        if type_ in LOCAL_TYPES or type_ in DISK_TYPES:
+        if type_ in LOCAL_TYPES or type_ in DISK_TYPES or self.is_view:
             return "disk"
         if type_ in HOST_TYPES:
             return "host"
         return "network" if type_ in NETWORK_TYPES else "unknown"
+
+    @property
+    def is_view(self) -> bool:
+        """True for a view of other folders of this computer. bindfs is plain `fuse` in the mount
+        table, with the folder that it shows as its source."""
+        is_bindfs = self.type == "fuse" and self.source.startswith("/")
+        return self.type.lower() in UNION_TYPES or is_bindfs
 
     @property
     def events(self) -> Events:
@@ -78,7 +85,7 @@ class Mount(NamedTuple):
         of a virtual machine, Windows around WSL or the branches below a union change by themselves.
         """
         if self.locality == "disk":
-            return "own" if self.type.lower() in UNION_TYPES else "all"
+            return "own" if self.is_view else "all"
         return "unknown" if self.locality == "unknown" else "own"
 
     @property

@@ -20,6 +20,9 @@ PAUSE = 0.7
 """Seconds between writings. Three of them, so far apart, include an odd second in any case if times
 count in seconds: without one they count in steps of two."""
 
+LOOKS = 3
+"""Looks at the folder after the file was removed, `PAUSE` apart."""
+
 REST = 2.0
 """Seconds, FAT's step: a folder that changed less than that before us may show the same mtime."""
 
@@ -55,15 +58,26 @@ def observe(files: FileSystem, folder: str, name: str) -> Observed:
             mtimes.append(files.stat(path).mtime)
         files.sleep(PAUSE)
         between = files.stat(folder).mtime
-    after = files.stat(folder).mtime
+    after = _once_it_moves(files, folder, between)
+    # The first look may have been answered by the client's cache: SMB keeps one second.
+    moved = created != before or between != before
     was_at_rest = mtimes[0] - before >= REST * 1e9
     return Observed(
         tuple(mtimes),
         (mtimes[0] - wall) / 1e9,
         is_listed,
-        creation_moved=True if created != before else False if was_at_rest else None,
+        creation_moved=True if moved else False if was_at_rest else None,
         removal_moved=after != between,
     )
+
+
+def _once_it_moves(files: FileSystem, folder: str, before: int) -> int:
+    """The mtime of `folder`, asked again for a while if it is still `before`."""
+    for _ in range(LOOKS):
+        if (mtime := files.stat(folder).mtime) != before:
+            return mtime
+        files.sleep(PAUSE)
+    return files.stat(folder).mtime
 
 
 @contextmanager

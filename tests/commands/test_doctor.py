@@ -448,6 +448,25 @@ def test_probe_shows_folder_times_that_stay(folder: Path) -> None:
     assert (seen.creation_moved, seen.removal_moved) == (False, False)
 
 
+def test_probe_waits_for_the_attribute_cache_of_the_client(folder: Path) -> None:
+    """SMB answers from its own cache for a second."""
+
+    class Caching(DiskFileSystem):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cached: dict[str, tuple[float, Stat]] = {}
+
+        def stat(self, path: str) -> Stat:
+            since, found = self.cached.get(path, (-9.0, None))
+            if found is None or self.monotonic() - since > 1.0:
+                found = super().stat(path)
+                self.cached[path] = (self.monotonic(), found)
+            return found
+
+    seen = observe(Caching(), str(folder), NAME)
+    assert (seen.creation_moved, seen.removal_moved) == (True, True)
+
+
 def test_folder_that_changed_just_before_says_less(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

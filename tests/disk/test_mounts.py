@@ -343,6 +343,7 @@ def test_device_number_is_no_part_of_the_identity(table: Any) -> None:
         ("vfat", "disk", "all", False),
         ("fuseblk", "disk", "all", None),
         ("fuse.mergerfs", "disk", "own", False),
+        ("fuse.fuse-overlayfs", "disk", "own", None),
         ("nfs", "network", "own", None),
         ("nfs4", "network", "own", None),
         ("cifs", "network", "own", None),
@@ -370,6 +371,12 @@ def test_what_a_type_is_known_for(name: str, place: str, events: str, trust: boo
     assert (mount.locality, mount.events) == (place, events)
     assert mount.moves_directory_mtimes == (trust is True)
     assert mount.never_moves_directory_mtimes == (trust is False)
+
+
+def test_bindfs_is_a_view_of_a_folder_of_this_computer() -> None:
+    bindfs, other = Mount("/x", "fuse", "/srv/models"), Mount("/x", "fuse", "models")
+    assert (bindfs.locality, bindfs.events, bindfs.is_remote) == ("disk", "own", True)
+    assert (other.locality, other.events, other.is_remote) == ("unknown", "unknown", True)
 
 
 def test_tables_agree_with_each_other() -> None:
