@@ -35,13 +35,14 @@ if TYPE_CHECKING:
 
 
 class Stat(NamedTuple):
-    """The stat of a path, links followed. `size` in bytes, `mtime` in nanoseconds."""
+    """The stat of a path, links followed. `size` in bytes, times in nanoseconds."""
 
     is_directory: bool
     size: int
     mtime: int
     device: int
     inode: int
+    ctime: int = 0
 
 
 class FileSystem(Protocol):
@@ -50,7 +51,7 @@ class FileSystem(Protocol):
     def list_directory(
         self, path: str, skip: frozenset[str], mount_points: frozenset[str]
     ) -> Directory:
-        """All entries of `path` with their stats, and its own mtime and identity.
+        """All entries of `path` with their stats, and its own times and identity.
 
         Names in `skip` (directories with a trailing slash) get no stat and no row; those of them
         that are present come back in `ignored`. Names in `mount_points` are directories and get
@@ -157,6 +158,7 @@ class DiskFileSystem:
             _within(found.st_mtime_ns),
             found.st_dev,
             found.st_ino & _INODE_MASK,
+            _within(found.st_ctime_ns),
         )
 
     def open(self, path: str) -> BinaryIO:
@@ -262,6 +264,7 @@ def _list(
         own.st_dev,
         own.st_ino & _INODE_MASK,
         frozenset(met),
+        ctime=_within(own.st_ctime_ns),
     )
 
 

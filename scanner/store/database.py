@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterable
 from pathlib import Path
 
 from scanner.core.serialize import printable
@@ -17,12 +18,20 @@ CLOSE_PATIENCE = 0.5
 SIGTERM the program has ended (rule 3, a hang stops nothing)."""
 
 
-def connect(path: str, schema: str = "", *, readonly: bool) -> sqlite3.Connection:
+Column = tuple[str, str, str]
+"""A table, and the name and type of a column."""
+
+
+def connect(
+    path: str, schema: str = "", *, readonly: bool, added: Iterable[Column] = ()
+) -> sqlite3.Connection:
     """Open the database at `path` with the tables of `schema`. The caller closes it.
 
+    Columns in `added` that the file lacks, because an older version wrote it, are added at the end
+    of their tables; older rows have NULL there.
+
     With `readonly` all reads see the moment of opening, also while another process writes, and no
-    file changes or appears. A table that the file lacks, because an older version wrote it, is an
-    empty one in memory.
+    file changes or appears. A table or a column that the file lacks is then one in memory.
 
     Several threads may use the connection, one at a time: its owner keeps a lock. Raises
     DamagedStateError if the file is not a database, or cannot be read; OutputError if it cannot be
@@ -40,11 +49,14 @@ def connect(path: str, schema: str = "", *, readonly: bool) -> sqlite3.Connectio
             if readonly:
                 database.execute("BEGIN")
                 _add_missing_tables(database, schema)
+                _show_missing_columns(database, added)
             else:
                 database.execute("PRAGMA journal_mode=WAL")
                 # FULL: a power cut must not lose a commit whose lines already stand in the journal.
                 database.execute("PRAGMA synchronous=FULL")
                 database.executescript(schema)
+                for column in _missing(database, added):
+                    database.execute("ALTER TABLE {} ADD COLUMN {} {}".format(*column))
         except BaseException:
             database.close()  # an open file cannot be put aside on Windows
             raise
@@ -68,6 +80,24 @@ def _add_missing_tables(database: sqlite3.Connection, schema: str) -> None:
         words = statement.split()  # CREATE TABLE IF NOT EXISTS name ..., or an INDEX
         if words and words[5].partition("(")[0] not in present:
             database.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+
+
+def _show_missing_columns(database: sqlite3.Connection, added: Iterable[Column]) -> None:
+    missing: dict[str, list[str]] = {}
+    for table, name, _ in _missing(database, added):
+        missing.setdefault(table, []).append(f"NULL AS {name}")
+    for table, names in missing.items():
+        columns = ", ".join(("*", *names))
+        database.execute(f"CREATE TEMP VIEW {table} AS SELECT {columns} FROM main.{table}")
+
+
+def _missing(database: sqlite3.Connection, added: Iterable[Column]) -> list[Column]:
+    """The columns of `added` that the file's own tables lack."""
+    return [
+        (table, name, type_)
+        for table, name, type_ in added
+        if name not in [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+    ]
 
 
 def _uri(path: str, readonly: bool) -> str:

@@ -45,12 +45,13 @@ def directory_row(path: str, directory: Directory) -> Row:
         directory.mtime,
         *_signed((directory.device, directory.inode)),
         extra,
+        directory.ctime,
     )
 
 
 def directory_from(row: tuple[Any, ...]) -> Directory:
     """Inverse of `directory_row`, but for the path."""
-    _, names, types, sizes, mtimes, inodes, fingerprints, mtime, device, inode, extra = row
+    _, names, types, sizes, mtimes, inodes, fingerprints, mtime, device, inode, extra, ctime = row
     targets: list[str] = []
     unstatted: list[str] = []
     ignored: list[str] = []
@@ -75,7 +76,15 @@ def directory_from(row: tuple[Any, ...]) -> Directory:
     if len(fingerprints) not in (0, count * FINGERPRINT_BYTES):
         raise ValueError("fingerprints of unequal length")
     device, inode = _unsigned((device, inode))
-    return Directory(listing, int(mtime), device, inode, frozenset(ignored), bytes(fingerprints))
+    return Directory(
+        listing,
+        int(mtime),
+        device,
+        inode,
+        frozenset(ignored),
+        bytes(fingerprints),
+        None if ctime is None else int(ctime),
+    )
 
 
 def gone_row(path: str, gone: Gone) -> Row:

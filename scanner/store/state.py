@@ -46,7 +46,8 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS directory (
     path BLOB PRIMARY KEY, names BLOB NOT NULL, types BLOB NOT NULL, sizes BLOB NOT NULL,
     mtimes BLOB NOT NULL, inodes BLOB NOT NULL, fingerprints BLOB NOT NULL,
-    mtime INTEGER NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, extra BLOB);
+    mtime INTEGER NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, extra BLOB,
+    ctime INTEGER);
 CREATE TABLE IF NOT EXISTS root (id BLOB PRIMARY KEY, record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS outbox (scan INTEGER, n INTEGER, line BLOB NOT NULL,
     PRIMARY KEY (scan, n)) WITHOUT ROWID;
@@ -66,6 +67,10 @@ CREATE TABLE IF NOT EXISTS request (id INTEGER PRIMARY KEY, asked INTEGER NOT NU
     root BLOB NOT NULL, path BLOB NOT NULL, paths BLOB NOT NULL, answer TEXT);
 """
 
+_ADDED_COLUMNS = (("directory", "ctime", "INTEGER"),)
+"""Table, name and type of the columns that older versions of this program did not write. They stand
+last in their tables, and are NULL in older rows."""
+
 T = TypeVar("T")
 
 
@@ -81,7 +86,7 @@ class State:
         """With `readonly` all reads see this moment, while another process may write."""
         self.path = path
         self._lock = threading.RLock()
-        self._db = connect(path, _TABLES + TABLE, readonly=readonly)
+        self._db = connect(path, _TABLES + TABLE, readonly=readonly, added=_ADDED_COLUMNS)
         try:
             version = self.get("version")
             if version is None and readonly:
@@ -166,7 +171,7 @@ class State:
     def save_directories(self, directories: Mapping[str, Directory]) -> None:
         """Insert or replace rows; call inside a transaction."""
         self._db.executemany(
-            "INSERT OR REPLACE INTO directory VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT OR REPLACE INTO directory VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
             (directory_row(path, directory) for path, directory in directories.items()),
         )
 

@@ -233,20 +233,22 @@ class Collector:
         return read
 
     def _learn(self, scan: ZoneScan, walked: Walked, started: float) -> None:
-        """Note what a walk says of the mount's directory mtimes, and of its own cost (rule 5)."""
-        mount, snapshot = scan.health.mount, self._store.snapshot
-        seconds = self._files.monotonic() - started
-        rested = self._history.learn(
-            scan.zone.id, walked, started=started, seconds=seconds, settle=mount.settle
+        """Note what a walk says of the mount's directory times, and of its own cost (rule 5)."""
+        mount = scan.health.mount
+        seen = self._history.learn(
+            scan.zone.id,
+            walked,
+            self._store.snapshot,
+            started=started,
+            seconds=self._files.monotonic() - started,
+            settle=mount.settle,
         )
         trust = self._store.trust_of(mount)
-        for path in rested:
-            old, new = snapshot.get(path), walked.observed[path]
-            if old is not None and old.listing.names != new.listing.names:
-                trust.learn(mount, path, has_moved=old.mtime != new.mtime)
+        for path, has_moved in seen:
+            trust.learn(mount, path, has_moved=has_moved)
 
     def _spared(self, scan: ZoneScan, moment: Moment) -> AbstractSet[str]:
-        """Known directories that a walk does not list while their mtime stays."""
+        """Known directories that a walk does not list while their times stay."""
         memory, mount = self._store.memory, scan.health.mount
         return self._history.plan(
             scan.zone.id,

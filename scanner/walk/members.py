@@ -251,8 +251,9 @@ def with_old_columns(new: Directory, previous: Directory | None) -> Directory:
     at all differs. This is so for nearly every folder of nearly every walk."""
     if previous is None or new.listing != previous.listing:
         return new
-    if (new.mtime, new.inode, new.device, new.ignored) == (
+    if (new.mtime, new.ctime, new.inode, new.device, new.ignored) == (
         previous.mtime,
+        previous.ctime,
         previous.inode,
         previous.device,
         previous.ignored,

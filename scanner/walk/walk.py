@@ -43,7 +43,7 @@ class Walk:
     """A walk of one zone.
 
     `rematch` forgets earlier decisions of the ignore rules (rule 9). `spared` are the known
-    directories that are not listed while their mtime stays. `look_at` stats a path on any mount.
+    directories that are not listed while their times stay. `look_at` stats a path on any mount.
     `leads_to` follows links on local disks.
     """
 
@@ -101,7 +101,7 @@ class Walk:
         if isinstance(answer, Listed):
             self._take(answer.path, answer.directory)
         elif isinstance(answer, Stated):
-            self._compare_mtime(answer.path, answer.stat)
+            self._compare_times(answer.path, answer.stat)
         elif isinstance(answer, Failed):
             self._walked.failed[answer.path] = answer
             if answer.errno in VANISHED and answer.path != self._top:
@@ -110,16 +110,18 @@ class Walk:
     def _ask(self, path: str) -> None:
         self._asked.add(path)
         known = self._snapshot.get(path) if path in self._spared else None
-        # Entries that could not be read may be readable now, and the mtime does not say so.
+        # Entries that could not be read may be readable now, and no time says so.
         if known is not None and not known.listing.unstatted and path not in self._linked:
             self._worker.ask(StatPath(path))
         else:
             self._ask_listing(path)
 
-    def _compare_mtime(self, path: str, stat: Stat) -> None:
-        """Count a known directory as unchanged if its mtime is: the cheap half of rule 5."""
+    def _compare_times(self, path: str, stat: Stat) -> None:
+        """Count a known directory as unchanged if its times are: the cheap half of rule 5."""
         old = self._snapshot[path]
-        if stat.is_directory and stat.mtime == old.mtime:
+        if stat.is_directory and old.has_same_times(
+            stat.mtime, stat.ctime, stat.device, stat.inode
+        ):
             self._count(old.listing)
             self._ask_below(path, old.listing, self._rules.inner_links)
         else:

@@ -129,11 +129,12 @@ def test_file_from_the_far_future_does_not_stop_its_folder(tmp_path: Path) -> No
     assert "file" in rows(tmp_path)
 
 
-def test_listing_carries_the_folders_own_mtime_and_identity(tmp_path: Path) -> None:
+def test_listing_carries_the_folders_own_times_and_identity(tmp_path: Path) -> None:
     os.utime(tmp_path, ns=(0, 1_600_000_000_000_000_001))
     found, own = listed(tmp_path), tmp_path.stat()
-    assert (found.mtime, found.device, found.inode) == (
+    assert (found.mtime, found.ctime, found.device, found.inode) == (
         1_600_000_000_000_000_001,
+        own.st_ctime_ns,
         own.st_dev,
         own.st_ino,
     )
@@ -175,6 +176,7 @@ def test_stat_follows_links(tmp_path: Path) -> None:
         own.st_mtime_ns,
         own.st_dev,
         own.st_ino,
+        own.st_ctime_ns,
     )
     assert DISK.stat(str(tmp_path / "here")).is_directory
 
@@ -191,7 +193,9 @@ def test_inode_numbers_of_any_width_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inode: int
 ) -> None:
     """NFS and CIFS use all 64 bits, ReFS has 128."""
-    found = SimpleNamespace(st_mode=stat.S_IFREG, st_size=1, st_mtime_ns=2, st_ino=inode, st_dev=3)
+    found = SimpleNamespace(
+        st_mode=stat.S_IFREG, st_size=1, st_mtime_ns=2, st_ctime_ns=4, st_ino=inode, st_dev=3
+    )
     entry = SimpleNamespace(
         name="x", stat=lambda follow_symlinks: found, is_dir=lambda follow_symlinks: False
     )

@@ -67,6 +67,7 @@ def directories(draw: st.DrawFn) -> Directory:
         draw(UINT64),
         draw(UINT64),
         frozenset(draw(st.lists(NAMES.map(lambda name: name + "/") | NAMES, max_size=3))),
+        ctime=draw(st.none() | INT64),
     )
     known = st.binary(min_size=FINGERPRINT_BYTES, max_size=FINGERPRINT_BYTES)
     return directory.with_fingerprints(
@@ -135,6 +136,23 @@ def test_directories_are_replaced_and_removed_by_path(state: State) -> None:
         state.remove_directories(["/a/\udcff", "/a/\n", "/never"])
         state.save_directories({"/a/b": Directory(Listing())})
     assert state.load_snapshot() == {"/a": FEW, "/a/b": Directory(Listing())}
+
+
+def test_state_of_an_older_version_is_read_and_written(path: str) -> None:
+    old = State(path)
+    with old.transaction():
+        old.save_directories({"/a": FEW})
+    old.close()
+    sql(path, "ALTER TABLE directory DROP COLUMN ctime")
+    for readonly in (True, False):
+        state = State(path, readonly=readonly)
+        assert state.load_snapshot() == {"/a": FEW}
+        state.close()
+    again = State(path)
+    with again.transaction():
+        again.save_directories({"/a": replace(FEW, ctime=7)})
+    assert again.load_snapshot() == {"/a": replace(FEW, ctime=7)}
+    again.close()
 
 
 # All or nothing
@@ -226,6 +244,7 @@ def test_other_threads_may_use_it(state: State) -> None:
         "UPDATE directory SET extra = CAST('no three parts' AS BLOB)",
         "UPDATE directory SET extra = x'610000620000'",  # a name of a link without a target
         "UPDATE directory SET mtime = 'soon'",
+        "UPDATE directory SET ctime = 'soon'",
         "UPDATE directory SET inode = 'none'",
         "UPDATE directory SET names = 1",
     ],

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 from collections import Counter
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +16,7 @@ import pytest
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
 from scanner.walk.verification import Terms, Verification
+from tests.support.fakes import FakeFileSystem
 from tests.support.world import DOWNLOADS, MODELS, World, at, content
 
 SSHFS = Mount("/", "fuse.sshfs", "nas:/models")
@@ -82,6 +87,38 @@ def test_every_scan_finds_what_came_went_and_moved(tmp_path: Path) -> None:
         ("moved", folder(3) + "/x", folder(3) + "/y"),
         ("moved", folder(4), "Downloads/d04"),
     ]
+
+
+def test_new_file_is_found_though_the_mtime_of_its_folder_was_put_back(tmp_path: Path) -> None:
+    """tar, unzip, cp -a and rsync -t put it back; nobody can put back a ctime."""
+    world = big_world(tmp_path)
+    before = world.files.stat(at(folder(7))).mtime
+    world.files.write(at(folder(7) + "/new"), b"new")
+    world.files.utime(at(folder(7)), before)
+    assert world.scan() == [("created", folder(7) + "/new")]
+
+
+def test_folder_replaced_by_one_with_the_same_times_is_found(tmp_path: Path) -> None:
+    world = big_world(tmp_path)
+    old = world.files.remove(at(folder(9)))
+    world.files.write("/elsewhere/y", content("y"))
+    world.files.rename("/elsewhere", at(folder(9)))
+    new = world.files.makedirs(at(folder(9)))
+    new.mtime, new.ctime = old.mtime, old.ctime
+    assert world.scan() == [("created", folder(9) + "/y"), ("deleted", folder(9) + "/x")]
+
+
+def test_folders_of_a_state_without_ctimes_are_listed_once(tmp_path: Path) -> None:
+    world = big_world(tmp_path, duty=1.0)
+    for path, directory in world.store.snapshot.items():
+        world.store.snapshot[path] = replace(directory, ctime=None)
+    listings = []
+    for _ in range(3):
+        world.files.calls.clear()
+        assert world.scan(reads=False) == []
+        listings.append(world.files.calls["list"])
+    assert listings[0] == listings[1] == FOLDERS + 3  # its ctime is new: racy
+    assert listings[2] < FOLDERS / 2
 
 
 def test_edit_in_place_is_found_within_the_period(tmp_path: Path) -> None:
@@ -155,6 +192,8 @@ def test_one_counter_example_ends_the_trust_for_good(
         logging.getLogger("scanner").propagate = True
         world.files.write(at(folder(1) + "/new"), b"new")
         world.scan()
+        assert "no longer trusted" not in caplog.text
+        world.scan()  # its times have still not moved
     assert "no longer trusted" in caplog.text
     world.files.moves_directory_mtimes = True
     world.restart()
@@ -164,6 +203,67 @@ def test_one_counter_example_ends_the_trust_for_good(
     world.files.calls.clear()
     world.scan(reads=False)
     assert world.files.calls["list"] >= FOLDERS
+
+
+def add_during_listing(files: FakeFileSystem, path: str) -> None:
+    """Have a file arrive in its folder after the folder's times were taken."""
+
+    def arrive(listed: str) -> None:
+        if listed == os.path.dirname(path):
+            files.on_list = None
+            files.write(path, b"new")
+
+    files.on_list = arrive
+
+
+def put_a_link(files: FakeFileSystem, path: str) -> None:
+    files.symlink("/not/there", path)
+
+
+def let_the_link_come_alive(files: FakeFileSystem, _: str) -> None:
+    files.write("/not/there", b"target")
+
+
+def fail_to_stat(files: FakeFileSystem, path: str) -> None:
+    files.write(path, b"new")
+    files.faults["stat", path] = errno.EIO
+
+
+def stat_again(files: FakeFileSystem, path: str) -> None:
+    del files.faults["stat", path]
+
+
+@pytest.mark.parametrize(
+    ("prepare", "change"),
+    [
+        (lambda files, path: None, add_during_listing),
+        (put_a_link, let_the_link_come_alive),
+        (fail_to_stat, stat_again),
+    ],
+)
+def test_these_are_no_counter_examples(
+    tmp_path: Path,
+    prepare: Callable[[FakeFileSystem, str], None],
+    change: Callable[[FakeFileSystem, str], None],
+) -> None:
+    world = big_world(tmp_path, SSHFS)
+    for number in range(3):
+        world.files.write(at(folder(number) + "/new"), b"new")
+        world.scan()
+    path = folder(5) + "/late"
+    prepare(world.files, at(path))
+    for _ in range(3):
+        world.scan()
+    # The folder has to be listed for that: by now it might only be stat-ed.
+    world.restart(verify_within=1.0, duty=1.0)
+    world.scan()
+    world.scan()
+    assert world.store.trust_of(SSHFS).is_earned(SSHFS)
+    change(world.files, at(path))
+    assert ("created", path) in world.scan() + world.scan()
+    for _ in range(4):
+        world.scan()
+    assert world.store.trust_of(SSHFS).is_earned(SSHFS)
 
 
 def test_change_in_the_tick_of_the_last_listing_is_found(tmp_path: Path) -> None:
