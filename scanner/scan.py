@@ -210,6 +210,7 @@ class Scanner:
                 decision.changes,
                 decision.memory,
                 list(decision.answers.items()),
+                decision.other_files,
                 is_visible=decision.is_visible,
             ),
             moment.wall,

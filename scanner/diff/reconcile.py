@@ -24,6 +24,7 @@ from scanner.diff.growth import settle_growth
 from scanner.diff.hold_losses import hold_losses
 from scanner.diff.losses import Limits
 from scanner.diff.moves import AskFingerprints, find_moves
+from scanner.diff.other_files import other_files
 from scanner.diff.window import open_window, without_expired
 from scanner.settings.schema import Settings
 from scanner.walk.rules import ListingRules
@@ -68,6 +69,8 @@ class Decision:
     answers: Mapping[int, str]
     """Answers to requests of `accept`, by number of the request."""
     new_holds: Sequence[Hold]
+    other_files: frozenset[str]
+    """Files whose metadata, if there is any, was read of other files."""
     is_visible: bool
     """True if readers of the inventory must see it: project, a root's state or `unreachable`."""
     has_annotations: bool
@@ -116,6 +119,7 @@ def reconcile(
     changes = annotate_packs(changes, followed.news, view, rules.root_id)
 
     carry_fingerprints(delta, moves, snapshot)
+    others = other_files(delta, moves, snapshot)
     gone, arrived = carry_recent(memory, old.arrived, delta, moves, now)
     records = carry_records(memory.roots, collected, delta.gone, held.holds, dropped.missing, rules)
     new = Memory(
@@ -136,8 +140,9 @@ def reconcile(
         new,
         {**dropped.answers, **held.answers},
         [hold for id_, hold in new.holds.items() if id_ not in old.holds],
+        others,
         is_visible=bool(lines) or _looks_different(new, old),
-        has_annotations=bool(growth.growing) or new.packs != old.packs,
+        has_annotations=bool(growth.growing or others) or new.packs != old.packs,
     )
 
 

@@ -19,7 +19,7 @@ from scanner.core.serialize import readable
 from scanner.core.snapshot import Directory, Snapshot
 from scanner.errors import OutputError
 from scanner.store.database import CLOSE_PATIENCE, connect, damaged
-from scanner.store.metadata import TABLE, move_rows
+from scanner.store.metadata import TABLE, forget_rows, move_rows
 from scanner.store.rows import (
     Row,
     arrived_row,
@@ -235,6 +235,10 @@ class State:
     ) -> None:
         """Have metadata follow moved files (`metadata.move_rows`); call inside a transaction."""
         move_rows(self._db, files, directories)
+
+    def forget_known(self, paths: Iterable[str]) -> None:
+        """Drop the metadata of files (`metadata.forget_rows`); call inside a transaction."""
+        forget_rows(self._db, paths)
 
     # Outbox
 

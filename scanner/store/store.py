@@ -8,7 +8,7 @@ crash left out of them is made up for at the next start.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -46,6 +46,8 @@ class Commit:
     memory: Memory = field(default_factory=Memory)
     answers: Sequence[tuple[int, str]] = ()
     """Answers to requests of `accept`, by request number."""
+    other_files: Collection[str] = ()
+    """Files whose metadata, if there is any, was read of other files."""
     is_visible: bool = False
     """True if readers of the inventory must see it: project, a root's state or `unreachable`
     changed."""
@@ -181,6 +183,7 @@ class Store:
                 },
                 {change.source: change.path for change in moves if change.type == "directory"},
             )
+            self.state.forget_known(commit.other_files)
         for path in gone:
             self.snapshot.pop(path, None)
         self.snapshot.update(commit.directories)
