@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import secrets
@@ -298,6 +299,13 @@ def patiently(action: Callable[[], None]) -> None:
                 raise
         time.sleep(delay)
     action()
+
+
+def free_name_beside(path: str) -> str:
+    """A free name for the damaged file at `path`, or for a damaged part of it."""
+    aside = f"{path}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+    names = itertools.chain([aside], (f"{aside}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if not os.path.lexists(name))
 
 
 def cannot(verb: str, path: str, error: OSError) -> OutputError:

@@ -59,7 +59,7 @@ class Outputs:
         inventory = re.escape(os.path.basename(self.inventory))
         return re.compile(
             rf"(?:{inventory}|{stem}\.(?:changes(?:\.\d+)?\.jsonl|status\.json|lock"
-            rf"|state\.sqlite(?:-wal|-shm|-journal)?|state\.sqlite\.damaged\S*))"
+            rf"|state\.sqlite(?:-wal|-shm|-journal)?))(?:\.damaged-\S+)?"
             rf"|\.(?:{inventory}|{stem}\.\S+)\.\S+\.tmp"
         )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -16,6 +15,7 @@ from scanner.core.serialize import native
 from scanner.core.snapshot import Snapshot
 from scanner.diff.replay import replayed_snapshot
 from scanner.errors import DamagedStateError, InventoryError
+from scanner.output.atomic import free_name_beside
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import base_of, snapshot_from
 from scanner.output.journal_reader import read
@@ -34,7 +34,7 @@ class Rebuilt(NamedTuple):
 
 def set_aside(path: str, error: DamagedStateError) -> None:
     """Keep the damaged database at `path` under another name. It must not be open."""
-    aside = f"{path}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+    aside = free_name_beside(path)
     log.warning("The state is damaged (%s): it is kept as %s and rebuilt.", error.reason, aside)
     for ending in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):

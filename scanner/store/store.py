@@ -131,7 +131,7 @@ class Store:
                 outputs.journal, limit_bytes=settings.journal_size, keep=settings.journal_files
             )
             # First, so that a rebuild sees no half of a scan.
-            journal.recover(loaded.state.outbox())
+            journal.recover(loaded.state.outbox(), max(loaded.scan, inventory.scan))
             loaded.state.clear_outbox(loaded.scan)
             if not loaded.scan and not loaded.memory.roots and inventory.bytes:
                 loaded = _rebuilt(loaded, outputs, journal)
@@ -202,7 +202,7 @@ class Store:
         if oldest is None:
             return
         if oldest < scan:
-            self._journal.recover(self.state.outbox())
+            self._journal.recover(self.state.outbox(), scan)
         else:
             self._journal.append(lines)
         self.state.clear_outbox(scan)
