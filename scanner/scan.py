@@ -103,7 +103,7 @@ class Scanner:
         """The roots, and the mounts that begin below them, as they are now."""
         return find_zones(
             self.roots,
-            self.files.mounts(),
+            self.files,
             list(self.store.memory.roots.values()),
             self._rules.has,
         )

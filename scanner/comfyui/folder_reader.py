@@ -8,8 +8,8 @@ import os
 from scanner.core.paths import join
 from scanner.core.snapshot import CONTAINERS, DIRECTORY, FILE, FILE_LINK, FOREIGN_LINK
 from scanner.disk.filesystem import FileSystem
-from scanner.disk.links import leads_to
-from scanner.disk.mounts import Mount, mount_of
+from scanner.disk.location import locate
+from scanner.disk.mounts import Mount
 
 SMALL_LIMIT = 4 << 10
 """Bytes of a file of one line. A larger file is not what its name says."""
@@ -36,13 +36,12 @@ class FolderReader:
     def __init__(self, files: FileSystem, path: str, mounts: list[Mount]) -> None:
         """`path` may be a link to the folder."""
         self.files = files
-        self.top = leads_to(path, mounts)
+        self.top, self._home, _ = locate(path, mounts, files.read_link)
         self.is_partial = False
         """True if an error left open what is there."""
         self.is_there = True
         """False if the folder itself does not exist."""
         self._mounts = mounts
-        self._home = mount_of(self.top, mounts)
         self._listings: dict[str, dict[str, str]] = {}
         self.types(self.top)
 
@@ -109,5 +108,5 @@ class FolderReader:
         """
         if "\0" in path:
             return None
-        target = os.path.normpath(leads_to(path, self._mounts))
-        return target if mount_of(target, self._mounts) == self._home else None
+        target = locate(path, self._mounts, self.files.read_link)
+        return target.path if target.mount == self._home else None

@@ -95,7 +95,10 @@ class RootRecord:
     is_inner: bool = False
     """True if it is a mount below a root of the settings, and no root itself."""
     target: str = ""
-    """The target, for an inner zone that is a link."""
+    """Where a root really lived in its last walk; the target, for an inner zone that is a link or
+    lies below one; empty for another inner zone, and where it is not known."""
+    is_point: bool = False
+    """True for a mount point below a link: `target` is the point by its own words."""
     mount_point: str = ""
     mount_identity: str = ""
     filesystem: str = ""

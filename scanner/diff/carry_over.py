@@ -23,6 +23,7 @@ from scanner.core.roots import Root
 from scanner.core.snapshot import CONTAINERS
 from scanner.diff.compare import Delta
 from scanner.diff.moves import Moves
+from scanner.disk.location import AUTOMOUNTER
 from scanner.walk.rules import ListingRules
 from scanner.walk.zone_scan import Collected, ZoneScan
 
@@ -55,8 +56,11 @@ def carry_records(
             record.walked = False
         if scan.walked is not None:
             record.walked = True
+            if not scan.is_inner:
+                record.target = collected.zones.real.get(zone.path, zone.path)
             record.mount_point = scan.health.mount.point
-            record.mount_identity = scan.health.mount.identity
+            is_automounter = scan.health.mount.type == AUTOMOUNTER
+            record.mount_identity = "" if is_automounter else scan.health.mount.identity
             rules.sign(scan.root, record)
         state, record.reason = _state(scan, holds.get(zone.id))
         record.filesystem = scan.health.mount.type
@@ -91,20 +95,28 @@ def _follow_links(
     holders = {os.path.dirname(path) for path in links}
     listed = {p for _, walked in collected.walks for p in walked.listed if p in holders}
     for path, id_ in links.items():
-        if os.path.dirname(path) in listed or path in gone:
+        was_listed = os.path.dirname(path) in listed and not records[id_].is_point
+        if was_listed or path in gone:
             del records[id_]
     for scan, walked in collected.walks:
-        for path, target in walked.foreign.items():
+        for path, target in (*walked.foreign.items(), *walked.points.items()):
             if path in gone:
                 continue
             zone = Root(scan.root.kind, path, scan.root.category)
             record = records.setdefault(
                 zone.id, RootRecord(zone.id, zone.kind, path, zone.category, is_inner=True)
             )
+            record.is_point = path in walked.points
             if record.target != target:
                 # The link's target changed: compare with the new target instead of reporting
                 # another file system.
                 record.target, record.mount_identity = target, ""
+    points = collected.zones.points
+    for zone in (zone for zone in collected.scans if zone.path in points and zone.path not in gone):
+        record = records.setdefault(
+            zone.id, RootRecord(zone.id, zone.kind, zone.path, zone.category, is_inner=True)
+        )
+        record.target, record.is_point = collected.zones.targets[zone.path], True
 
 
 def carry_holds(

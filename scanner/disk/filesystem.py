@@ -27,7 +27,8 @@ from scanner.core.snapshot import (
     Directory,
     Listing,
 )
-from scanner.disk.links import is_proven_broken, leads_away, leads_to, link_target
+from scanner.disk.links import is_proven_broken
+from scanner.disk.location import leads_away
 from scanner.disk.mounts import Mount, read_mounts
 
 if TYPE_CHECKING:
@@ -145,9 +146,8 @@ class DiskFileSystem:
     def _leads_away(self, path: str, text: str) -> bool:
         """True if the link at `path` leads to another mount."""
         if time.monotonic() - self._mounts_read > MOUNTS_FRESH:
-            self._mounts, self._mounts_read = read_mounts(), time.monotonic()
-        # Through links to links as well: the last one of a chain may be the one that hangs.
-        return leads_away(path, leads_to(link_target(path, text), self._mounts), self._mounts)
+            self._mounts, self._mounts_read = self.mounts(), time.monotonic()
+        return leads_away(path, text, self._mounts, self.read_link)
 
     def stat(self, path: str) -> Stat:
         found = os.stat(path)

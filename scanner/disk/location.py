@@ -44,12 +44,27 @@ def locate(
     hang ends the search before it is touched.
     """
     mounts = list(mounts)
-    real = _follow(path, mounts, read_link)
+    return located(_follow(path, mounts, read_link), mounts)
+
+
+def located(real: str, mounts: Sequence[Mount]) -> Location:
+    """The location of a path without links."""
     automount = _automount(real, mounts)
     mount = mount_of(real, mounts)
     if mount.type == AUTOMOUNTER:
         mount = mount._replace(point=automount)
     return Location(real, mount, automount)
+
+
+def leads_away(
+    path: str, text: str, mounts: Iterable[Mount], read_link: Callable[[str], str] = os.readlink
+) -> bool:
+    """True if the link at `path` with `text` leads to another mount. That mount may hang, or be
+    unmounted, and is guarded separately."""
+    mounts = list(mounts)
+    folder = locate(os.path.dirname(path), mounts, read_link)
+    target = locate(os.path.join(folder.path, text), mounts, read_link)
+    return target.mount != folder.mount
 
 
 def points_below(path: str, real: str, mounts: Iterable[Mount]) -> dict[str, str]:

@@ -13,8 +13,8 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from scanner.disk.child import start_child
-from scanner.disk.links import leads_to
-from scanner.disk.mounts import mount_of, read_mounts
+from scanner.disk.location import locate
+from scanner.disk.mounts import read_mounts
 
 LIMIT = 5.0
 """Seconds that a remote mount has to answer before the caller goes on without it."""
@@ -38,8 +38,7 @@ class ReadResult(NamedTuple):
 
 def read_with_timeout(path: str) -> ReadResult:
     """Read `path`, links followed. The kind is SILENT if its mount does not answer in time."""
-    mounts = read_mounts()
-    if not mount_of(leads_to(path, mounts), mounts).is_remote:
+    if not locate(os.path.abspath(path), read_mounts()).mount.is_remote:
         return read_now(path)
     child = start_child(_LOOK, path)
     try:

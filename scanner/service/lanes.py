@@ -14,7 +14,7 @@ from scanner.core.progress import Display, Progressed, Remaining
 from scanner.core.roots import Root
 from scanner.core.serialize import readable
 from scanner.core.wording import count_text, seconds_text
-from scanner.disk.mounts import Mount
+from scanner.disk.location import AUTOMOUNTER, Location
 from scanner.scan import Scanner, ScanResult
 from scanner.service.fingerprints import FingerprintReader
 from scanner.service.hashes import HashReader
@@ -37,8 +37,12 @@ WORTH_LOGGING = 100
 """Fewer fingerprints than this are taken without a line in the log."""
 
 
-def lane_name(mount: Mount) -> str:
-    """The lane that walks `mount`."""
+def lane_name(location: Location) -> str:
+    """The lane that walks what lives at `location`. What an automounter serves has one lane,
+    mounted or not."""
+    if location.automount:
+        return f"{AUTOMOUNTER} {location.automount}"
+    mount = location.mount
     return f"{mount.type} {mount.point}" if mount.is_remote else LOCAL
 
 

@@ -112,7 +112,7 @@ class Service:
             zones, mounts = self._scanner.zones(), self._scanner.files.mounts()
             roots: dict[str, list[Root]] = {name: [] for name in self._lanes}
             for root in zones.all:
-                roots.setdefault(lane_name(zones.mount_of(root, mounts)), []).append(root)
+                roots.setdefault(lane_name(zones.location(root, mounts)), []).append(root)
             new = [Lane(name, self._context) for name in roots if name not in self._lanes]
             lanes = {**self._lanes, **{lane.id: lane for lane in new}}
             for name, own in roots.items():

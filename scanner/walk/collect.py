@@ -17,7 +17,7 @@ from scanner.core.progress import Progress
 from scanner.core.roots import Root
 from scanner.core.snapshot import Snapshot
 from scanner.disk.filesystem import FileSystem, Stat
-from scanner.disk.links import leads_to
+from scanner.disk.location import Location, locate
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
 from scanner.settings.schema import Settings
@@ -33,14 +33,20 @@ from scanner.walk.zones import Zones
 from scanner.workers.pool import Workers
 from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import (
+    Answer,
     Failed,
+    ListDirectory,
     PackRead,
     ReadPack,
+    Request,
     Stated,
     StatPath,
 )
 
 log = logging.getLogger(__name__)
+
+MOST_AUTOMOUNTS = 4
+"""Mounts on the way to one folder that appear one after the other, as each is opened."""
 
 
 class Known(Protocol):
@@ -120,34 +126,66 @@ class Collector:
         self, roots: Iterable[Root], zones: Zones, requests: Iterable[AcceptRequest]
     ) -> dict[str, Health]:
         """Health of each root, by id. A mount accepted by the user counts as the known one."""
-        mounts = self._files.mounts()
         accepted = {request.root for request in requests if not request.paths}
         health: dict[str, Health] = {}
         for root in roots:
-            record = self._store.memory.roots.get(root.id)
-            known = None
-            if record is not None and record.walked:
-                known = KnownMount(record.mount_point, record.mount_identity)
-                if root.id in accepted:
-                    known = KnownMount("", "")
-            mount = zones.mount_of(root, mounts)
-            try:
-                stat = self._stat(root.path, mount)
-            except LostWorkerError as lost:
-                state = STALLED if lost.is_stalled else OFFLINE
-                health[root.id] = Health(state, str(lost), mount)
-            else:
-                lives = replace(root, path=zones.targets.get(root.path, root.path))
-                health[root.id] = examine(lives, stat, mounts, known)
+            known = self._known_mount(root, zones)
+            if known is not None and root.id in accepted:
+                known = KnownMount("", "")
+            location = self._locate(root, zones)
+            for _ in range(MOST_AUTOMOUNTS):
+                try:
+                    answer = self._meet(root.path, location, known)
+                except LostWorkerError as lost:
+                    state = STALLED if lost.is_stalled else OFFLINE
+                    health[root.id] = Health(state, str(lost), location.mount)
+                    break
+                # The table is read after the folder was touched: that may have mounted something.
+                asked, location = location, self._locate(root, zones)
+                health[root.id] = examine(location, answer, self._files.mounts(), known)
+                if asked.mount == location.mount:
+                    break
         return health
 
+    def _known_mount(self, zone: Root, zones: Zones) -> KnownMount | None:
+        """The mount that `zone` was last walked on; None if it never was."""
+        record = self._store.memory.roots.get(zone.id)
+        if record is None or not record.walked:
+            return None
+        if zone.path in zones.real and not record.target and not record.is_inner:
+            return KnownMount("", "")  # earlier versions noted the mount of the words
+        return KnownMount(record.mount_point, record.mount_identity)
+
+    def _locate(self, zone: Root, zones: Zones) -> Location:
+        return self._real_path(zones.real.get(zone.path, zone.path))
+
+    def _real_path(self, path: str) -> Location:
+        return locate(path, self._files.mounts(), self._files.read_link)
+
+    def _meet(self, path: str, location: Location, known: KnownMount | None) -> Stat | Failed:
+        """The stat of a zone's folder. Where a mount is missing that an automounter or a server
+        may put there, the folder is opened first: a stat alone mounts nothing."""
+        mount = location.mount
+        is_away = known is not None and bool(known.identity)
+        if is_away and known is not None:
+            is_away = all(other.point != known.point for other in self._files.mounts())
+        if location.waits_for_automount or (is_away and mount.is_remote):
+            opened = self._ask(ListDirectory(path), mount)
+            if isinstance(opened, Failed):
+                return opened
+        return self._stat(path, mount)
+
     def _stat(self, path: str, mount: Mount, patience: float | None = None) -> Stat | Failed:
-        worker = self._workers.of(mount, patience)
-        worker.ask(StatPath(path))
-        answer = worker.answer()
-        worker.answer()
+        answer = self._ask(StatPath(path), mount, patience)
         assert isinstance(answer, Stated | Failed)
         return answer.stat if isinstance(answer, Stated) else answer
+
+    def _ask(self, request: Request, mount: Mount, patience: float | None = None) -> Answer | None:
+        worker = self._workers.of(mount, patience)
+        worker.ask(request)
+        answer = worker.answer()
+        worker.answer()
+        return answer
 
     def walk(
         self,
@@ -275,6 +313,10 @@ class Collector:
         rematch: bool,
     ) -> Walk:
         mounts = self._files.mounts()
+
+        def real_path(path: str) -> str:
+            return locate(path, mounts, self._files.read_link).path
+
         return Walk(
             self._workers.of(scan.health.mount),
             scan.zone.path,
@@ -284,5 +326,6 @@ class Collector:
             rematch=rematch,
             look_at=look_at,
             spared=self._spared(scan, moment),
-            leads_to=lambda path: leads_to(path, mounts),
+            real_path=real_path,
+            mounts=mounts,
         )

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scanner.core.memory import HELD, MISSING, OFFLINE, ONLINE
-from scanner.core.roots import Root
 from scanner.disk.filesystem import Stat
-from scanner.disk.mounts import UNKNOWN, Mount, mount_of
+from scanner.disk.location import Location
+from scanner.disk.mounts import UNKNOWN, Mount
 from scanner.workers.requests import Failed
 
 
@@ -32,19 +32,20 @@ class KnownMount:
 
 
 def examine(
-    root: Root, answer: Stat | Failed, mounts: Iterable[Mount], known: KnownMount | None
+    location: Location, answer: Stat | Failed, mounts: Iterable[Mount], known: KnownMount | None
 ) -> Health:
-    """Health of `root` from a stat of its folder and the mount table.
+    """Health of a zone from its location, a stat of its folder, and the mount table.
 
-    `known` is None where the root has never been walked: it is then missing, not offline.
+    `known` is None where the zone has never been walked: it is then missing, not offline.
     """
-    mounts = list(mounts)
-    mount = mount_of(root.path, mounts)
+    mount = location.mount
     absent = MISSING if known is None else OFFLINE
     # Without an identity (accepted, or lost with the state) the present mount is taken for known.
     if known is not None and known.identity and known.identity != mount.identity:
         if not any(other.point == known.point for other in mounts):
             return Health(OFFLINE, f"{known.point} is not mounted", mount)
+        if location.waits_for_automount:
+            return Health(OFFLINE, f"{mount.point} was not mounted by its automounter", mount)
         if not isinstance(answer, Failed):
             return Health(HELD, f"{mount.point} now holds another file system", mount)
     if isinstance(answer, Failed):

@@ -25,7 +25,6 @@ from scanner.core.snapshot import (
     listing_of,
 )
 from scanner.disk.filesystem import Stat
-from scanner.disk.links import link_target
 from scanner.walk.rules import Rules, WalkRules
 from scanner.workers.requests import Failed
 
@@ -95,6 +94,8 @@ def members(
     """
     left_out = newly_ignored(path, listed.listing, previous, rules)
     unread = unread_names(path, listed.listing, rules)
+    if unread and previous is not None:
+        unread -= _links_that_are_gone(listed.listing, previous.listing)
     listing = _without(listed.listing, left_out)
     listing = _with_known(listing, unread, previous)
     listing = _with_zone_links(path, listing, previous, rules)
@@ -154,6 +155,15 @@ def unread_names(path: str, listing: Listing, rules: MemberRules) -> frozenset[s
     return names.union(listing.unstatted) if listing.unstatted else names
 
 
+def _links_that_are_gone(listing: Listing, previous: Listing) -> set[str]:
+    """Links of `previous` that are not listed any more: a mount below the target of one does not
+    keep it."""
+    if DIRECTORY_LINK not in previous.types:
+        return set()
+    links = {row.name for row in previous.rows() if row.type == DIRECTORY_LINK}
+    return links.difference(listing.split_names(), listing.unstatted)
+
+
 def _with_known(listing: Listing, names: Collection[str], previous: Directory | None) -> Listing:
     """`listing` with the last known rows of `names`."""
     if previous is None or not names:
@@ -202,9 +212,9 @@ class ForeignLink(NamedTuple):
 
 
 def foreign_links(
-    path: str, listing: Listing, previous: Directory | None, leads_to: Callable[[str], str]
+    path: str, listing: Listing, previous: Directory | None, real_path: Callable[[str], str]
 ) -> list[ForeignLink]:
-    """The links of a directory that lead to other mounts. `leads_to` follows links on local
+    """The links of a directory that lead to other mounts. `real_path` follows links on local
     disks."""
     if FOREIGN_LINK not in listing.types:
         return []
@@ -216,7 +226,7 @@ def foreign_links(
         if row.type == FOREIGN_LINK:
             child, text = join(path, row.name), targets[row.name]
             before = old_rows.get(row.name) if old_targets.get(row.name) == text else None
-            links.append(ForeignLink(child, leads_to(link_target(child, text)), row, before))
+            links.append(ForeignLink(child, real_path(os.path.join(path, text)), row, before))
     return links
 
 

@@ -97,8 +97,8 @@ class ListingRules:
             lambda path: reserved.get(path, nothing),
             self.follow_links,
             root.path,
-            frozenset(path for path in below if path not in zones.targets),
-            frozenset(path for path in below if path in zones.targets),
+            frozenset(path for path in below if not zones.is_link(path)),
+            frozenset(path for path in below if zones.is_link(path)),
         )
 
     def sign(self, root: Root, record: RootRecord) -> None:

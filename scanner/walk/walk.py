@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from scanner.core.paths import join
+from scanner.core.paths import is_below, join
 from scanner.core.progress import Progress
 from scanner.core.snapshot import DIRECTORY_LINK, FILE, Directory, Listing, Snapshot
 from scanner.disk.filesystem import Stat
+from scanner.disk.location import points_below
+from scanner.disk.mounts import Mount
 from scanner.walk.members import (
     NOTHING,
     foreign_links,
@@ -44,7 +46,7 @@ class Walk:
 
     `rematch` forgets earlier decisions of the ignore rules (rule 9). `spared` are the known
     directories that are not listed while their times stay. `look_at` stats a path on any mount.
-    `leads_to` follows links on local disks.
+    `real_path` follows links on local disks; `mounts` are those that can be seen.
     """
 
     def __init__(
@@ -58,7 +60,8 @@ class Walk:
         rematch: bool,
         look_at: LookAt,
         spared: AbstractSet[str] = frozenset(),
-        leads_to: Callable[[str], str] = lambda path: path,
+        real_path: Callable[[str], str] = lambda path: path,
+        mounts: Sequence[Mount] = (),
     ) -> None:
         self._worker = worker
         self._top = top
@@ -67,14 +70,15 @@ class Walk:
         self._rematch = rematch
         self._look_at = look_at
         self._spared = frozenset() if rematch else spared
-        self._leads_to = leads_to
+        self._real_path = real_path
+        self._mounts = mounts
         self._identities: dict[str, tuple[int, int] | None] = {}
         self._asked: set[str] = set()
         self._doubtful: set[str] = set()
         self._linked: set[str] = set()
         self._walked = Walked(top)
         self._member_rules = member_rules(rules, top, has_inodes=has_inodes, rematch=rematch)
-        self._mount_points = names_by_folder(rules.inner)
+        self._mount_points = dict(names_by_folder(rules.inner))
 
     def run(
         self, stopped: Callable[[], bool], progress: Callable[[Progress], None] | None = None
@@ -172,7 +176,23 @@ class Walk:
             if letter == DIRECTORY_LINK and not rules.follow_links:
                 self._walked.closed.add(child)
             elif not (child in asked or child in foreign or child in rules.inner):
-                self._ask(child)
+                if letter == DIRECTORY_LINK:
+                    self._meet_points(path, child)
+                if child not in self._walked.points:
+                    self._ask(child)
+
+    def _meet_points(self, folder: str, link: str) -> None:
+        """Note the mounts that begin below the target of a link in `folder`: they are not entered,
+        since each is a zone of its own."""
+        target = self._real_path(link)
+        if is_below(self._real_path(folder), target):
+            return  # it leads back: it will not be entered
+        for path, point in points_below(link, target, self._mounts).items():
+            if path not in self._rules.inner:
+                self._walked.points[path] = point
+                above, name = os.path.split(path)
+                names = self._mount_points.get(above, NOTHING)
+                self._mount_points[above] = names | {name}
 
     def _settle_failures(self, path: str, listing: Listing) -> None:
         """Forget failures of directories that `path` does not list any more: they are gone."""
@@ -184,7 +204,7 @@ class Walk:
     def _with_looked_at(self, path: str, new: Directory, old: Directory | None) -> Directory:
         """`new` with what its links to other mounts lead to, as far as those mounts answer."""
         rows = {}
-        for link in foreign_links(path, new.listing, old, self._leads_to):
+        for link in foreign_links(path, new.listing, old, self._real_path):
             answer = None if link.is_known_folder else self._look_at(link.path, link.target)
             row = linked_row(link, answer)
             rows[link.row.name] = row

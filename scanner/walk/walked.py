@@ -19,6 +19,9 @@ class Walked:
     """Directories that could not be listed: nothing below them is known to have changed."""
     foreign: dict[str, str] = field(default_factory=dict)
     """Links to folders on other mounts, and their targets: entries, but zones of their own."""
+    points: dict[str, str] = field(default_factory=dict)
+    """Mount points that were met below links to folders of this mount, and where they are by
+    their own words: zones of their own too."""
     closed: set[str] = field(default_factory=set)
     """Links to directories that are entries but are not entered: loops, and all of them where
     links are not followed."""

@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from scanner.core.memory import RootRecord
-from scanner.core.paths import is_below
+from scanner.core.paths import is_below, nearest_above, tail
 from scanner.core.roots import Root, owner_of
-from scanner.disk.mounts import Mount, mount_of
+from scanner.disk.filesystem import FileSystem
+from scanner.disk.location import Location, locate, located, points_below
+from scanner.disk.mounts import Mount
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,12 @@ class Zones:
     """Mounts below them, mounted now or known from before."""
 
     targets: Mapping[str, str] = field(default_factory=dict)
-    """Targets of the inner zones that are links, by path."""
+    """Where the inner zones that a link below a root leads to really live, by path: they go with
+    the link."""
+    points: frozenset[str] = frozenset()
+    """Those of `targets` that are mount points below such a link, and no links themselves."""
+    real: Mapping[str, str] = field(default_factory=dict)
+    """Where zones really live, by path, if not where their words say."""
 
     @cached_property
     def all(self) -> tuple[Root, ...]:
@@ -44,14 +51,22 @@ class Zones:
         """The zone that `path` belongs to; None if it lies in no root."""
         return owner_of(path, self.all)
 
+    def is_link(self, path: str) -> bool:
+        """True if the inner zone at `path` is a link to a folder on another mount."""
+        return path in self.targets and path not in self.points
+
+    def location(self, zone: Root, mounts: Sequence[Mount]) -> Location:
+        """Where `zone` really lives; a link, where it leads to."""
+        return located(self.real.get(zone.path, zone.path), mounts)
+
     def mount_of(self, zone: Root, mounts: Sequence[Mount]) -> Mount:
-        """The mount that `zone` lives on; of a link the one it leads to."""
-        return mount_of(self.targets.get(zone.path, zone.path), mounts)
+        """The mount that `zone` really lives on."""
+        return self.location(zone, mounts).mount
 
     def mount_at(self, path: str, mounts: Sequence[Mount]) -> Mount:
         """The mount that `path` lives on, in a zone or not."""
         zone = self.owner(path)
-        return mount_of(path, mounts) if zone is None else self.mount_of(zone, mounts)
+        return located(path, mounts).mount if zone is None else self.mount_of(zone, mounts)
 
     def below(self, zone: Root) -> frozenset[str]:
         """Paths of the inner zones below `zone` that a walk of it meets and does not enter."""
@@ -71,13 +86,13 @@ class Zones:
         """
         above = os.path.dirname(path)
         while True:
-            zone = owner_of(above, self.inner)
+            zone = self.owner(above)
             real = above
-            if zone is not None and zone.path in self.targets:
-                real = self.targets[zone.path] + above[len(zone.path) :]
+            if zone is not None and zone.path in self.real:
+                real = self.real[zone.path] + above[len(zone.path) :]
             if is_below(real, target) or is_below(above, target):
                 return True
-            if zone is None:
+            if zone is None or zone not in self.inner:
                 return False
             above = os.path.dirname(zone.path)
 
@@ -99,24 +114,44 @@ class Zones:
 
 def find_zones(
     roots: tuple[Root, ...],
-    mounts: Iterable[Mount],
+    files: FileSystem,
     records: Iterable[RootRecord],
     is_member: Callable[[str, bool], bool],
 ) -> Zones:
     """All zones now. `records` tell of mounts that were there before: one that is gone is offline
     and not forgotten. `is_member(path, is_directory)` says whether the ignore rules let an entry
     in: a link is no directory to them."""
-    paths = {root.path for root in roots}
-    points = [mount.point for mount in mounts]
+    mounts = files.mounts()
+    real = {root.path: locate(root.path, mounts, files.read_link).path for root in roots}
+    found: dict[str, str] = {}
+    for path, target in real.items():
+        found |= points_below(path, target, mounts)
     targets: dict[str, str] = {}
+    links: set[str] = set()
+    present = {mount.point for mount in mounts}
     for record in records:
-        if record.is_inner and record.target:
+        if not record.is_inner:
+            continue
+        if record.target and not record.is_point:
+            links.add(record.path)
+        if record.target and (record.walked or not record.is_point or record.target in present):
             targets[record.path] = record.target
-        if record.is_inner and (record.walked or record.target):
-            points.append(record.path)
+        elif record.walked and not record.target:
+            above = nearest_above(record.path, real) or record.path
+            found[record.path] = os.path.join(real.get(above, above), tail(record.path, above))
+    for link in links:
+        below = points_below(link, targets[link], mounts)
+        targets = below | targets
+    found |= targets
     inner: dict[str, Root] = {}
-    for point in sorted(set(points)):
+    for point in sorted(found):
         owner = owner_of(point, roots)
-        if owner is not None and point not in paths and is_member(point, point not in targets):
+        if owner is not None and point not in real and is_member(point, point not in links):
             inner[point] = Root(owner.kind, point, owner.category)
-    return Zones(roots, tuple(inner.values()), targets)
+    return Zones(
+        roots,
+        tuple(inner.values()),
+        targets,
+        frozenset(targets.keys() - links),
+        {path: target for path, target in (real | found).items() if path != target},
+    )

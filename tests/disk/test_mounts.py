@@ -12,7 +12,6 @@ import psutil
 import pytest
 
 from scanner.disk import mounts
-from scanner.disk.links import leads_to
 from scanner.disk.mount_types import (
     ATTRIBUTE_CACHES,
     DIRECTORY_MTIME_TYPES,
@@ -410,38 +409,3 @@ def test_share_without_a_letter_is_remote() -> None:
     mount = mount_of("\\\\Nas\\Models\\loras", [Mount("/", "ext4", "root")])
     assert mount == Mount("\\\\Nas\\Models", "smb", "//nas/models")
     assert mount_of("\\\\wsl$\\Debian\\home", []).type == "9p"
-
-
-# Where links lead
-
-
-def test_links_are_followed_up_to_the_first_remote_mount() -> None:
-    links = {
-        "/home/u/models": "../../data/models",
-        "/data": "disk1",
-        "/disk1/models/loras": "/mnt/nas/loras",
-        "/home/u/nas": "/mnt/../mnt/nas",
-        "/circle": "/circle",
-        "/here": ".",
-    }
-    mounts = [
-        Mount("/", "ext4", "root"),
-        Mount("/mnt/nas", "cifs", "//nas/share"),
-        Mount("/mnt/nas/inner", "ext4", "/dev/sdb1"),
-    ]
-    asked: list[str] = []
-
-    def read_link(path: str) -> str:
-        asked.append(path)
-        if path not in links:
-            raise OSError(22, "no link", path)
-        return links[path]
-
-    assert leads_to("/home/u/models/vae", mounts, read_link) == "/disk1/models/vae"
-    assert leads_to("/home/u/models/loras/sd/x", mounts, read_link) == "/mnt/nas/loras/sd/x"
-    assert leads_to("/home/u/nas/loras", mounts, read_link) == "/mnt/nas/loras"
-    assert leads_to("/here/home/u", mounts, read_link) == "/home/u"
-    assert leads_to("/", mounts, read_link) == "/"
-    assert leads_to("/mnt/nas/loras", mounts, read_link) == "/mnt/nas/loras"
-    assert leads_to("/circle/x", mounts, read_link) == "/circle/x"
-    assert not [path for path in asked if path.startswith("/mnt/nas")]

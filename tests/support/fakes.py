@@ -26,7 +26,8 @@ from scanner.core.snapshot import (
     Listing,
 )
 from scanner.disk.filesystem import FileSystem, Stat
-from scanner.disk.links import is_proven_broken, leads_away
+from scanner.disk.links import is_proven_broken
+from scanner.disk.location import leads_away
 from scanner.disk.mounts import Mount
 from scanner.workers.pool import LocalWorkers
 from scanner.workers.remote import LostWorkerError
@@ -91,13 +92,7 @@ class FakeFileSystem:
         self.wall += int(seconds * 1e9)
 
     def makedirs(self, path: str) -> Node:
-        node = self.root
-        for name in path.strip("/").split("/") if path.strip("/") else []:
-            if name not in node.children:
-                node.children[name] = self._node("directory")
-                self._change(node)
-            node = self._follow(node.children[name], path)
-        return node
+        return self._find(path, makes=True)
 
     def write(self, path: str, content: bytes, mtime: int | None = None) -> Node:
         parent = self.makedirs(posixpath.dirname(path))
@@ -142,24 +137,36 @@ class FakeFileSystem:
 
     # Looking things up
 
-    def _follow(self, node: Node, path: str, depth: int = 0) -> Node:
-        while node.kind == "link":
-            depth += 1
-            if depth > MAX_LINKS:
-                raise error(errno.ELOOP, path)
-            node = self._resolve(node.target, depth)
-        return node
+    def _resolve(self, path: str) -> Node:
+        return self._find(path)
 
-    def _resolve(self, path: str, depth: int = 0) -> Node:
-        node = self.root
-        for name in [part for part in path.split("/") if part]:
-            node = self._follow(node, path, depth)
+    def _find(self, path: str, *, makes: bool = False) -> Node:
+        """The node at `path`, links followed; folders that are missing are made if it `makes`."""
+        way, rest, links = [self.root], path.split("/")[::-1], 0
+        while rest:
+            name, node = rest.pop(), way[-1]
+            if name in ("", "."):
+                continue
             if node.kind != "directory":
                 raise error(errno.ENOTDIR, path)
+            if name == "..":
+                way = way[:-1] or way
+                continue
+            if name not in node.children and makes:
+                node.children[name] = self._node("directory")
+                self._change(node)
             if name not in node.children:
                 raise error(errno.ENOENT, path)
-            node = node.children[name]
-        return self._follow(node, path, depth)
+            found = node.children[name]
+            if found.kind != "link":
+                way.append(found)
+                continue
+            links += 1
+            if links > MAX_LINKS:
+                raise error(errno.ELOOP, path)
+            way = way[:1] if found.target.startswith("/") else way
+            rest += found.target.split("/")[::-1]
+        return way[-1]
 
     def _inode_of(self, node: Node) -> int:
         if self.shuffles_inodes:
@@ -216,7 +223,7 @@ class FakeFileSystem:
                 rows.append((name, DIRECTORY, 0, 0, inode))
             elif node.kind == "special":
                 rows.append((name, OTHER, 0, 0, inode))
-            elif leads_away(child, node.target, self.mount_table):
+            elif leads_away(child, node.target, self.mounts(), self.read_link):
                 rows.append((name, FOREIGN_LINK, 0, node.mtime, inode))
                 targets.append((name, node.target))
             else:

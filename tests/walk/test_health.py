@@ -9,6 +9,7 @@ import pytest
 from scanner.core.memory import HELD, MISSING, OFFLINE, ONLINE
 from scanner.core.roots import Root
 from scanner.disk.filesystem import Stat
+from scanner.disk.location import located
 from scanner.disk.mounts import Mount
 from scanner.walk.health import Health, KnownMount, examine, stayed_healthy
 from scanner.workers.requests import Failed
@@ -62,14 +63,14 @@ def test_health_of_a_root(
     state: str,
     reason: str,
 ) -> None:
-    health = examine(ROOT, answer, mounts, known)
+    health = examine(located(ROOT.path, mounts), answer, mounts, known)
     assert health.state == state
     assert reason in health.reason
     assert bool(health.reason) is bool(reason)
 
 
 def test_health_names_the_mount_and_the_folder_itself() -> None:
-    health = examine(ROOT, FOLDER, iter([BELOW, SHARE]), KNOWN)
+    health = examine(located(ROOT.path, [BELOW, SHARE]), FOLDER, iter([BELOW, SHARE]), KNOWN)
     assert (health.mount, health.identity) == (SHARE, (7, 8))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import posixpath
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -183,7 +184,11 @@ def test_foreign_links_come_with_what_was_known_of_the_same_link() -> None:
     old = directory(
         {"b": DIRECTORY_LINK, "c": DIRECTORY_LINK}, targets={"b": "../m/b", "c": "/m/c"}
     )
-    links = foreign_links("/r", listed.listing, old, lambda path: path.replace("/m/", "/mnt/"))
+
+    def real_path(path: str) -> str:
+        return posixpath.normpath(path).replace("/m/", "/mnt/")
+
+    links = foreign_links("/r", listed.listing, old, real_path)
     assert [(link.path, link.target, link.is_known_folder) for link in links] == [
         ("/r/a", "/mnt/a", False),
         ("/r/b", "/mnt/b", True),

@@ -29,8 +29,8 @@ from scanner.commands.doctor.sample import (
 )
 from scanner.core.roots import Root
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
-from scanner.disk.links import leads_to
-from scanner.disk.mounts import Mount, mount_of
+from scanner.disk.location import locate
+from scanner.disk.mounts import Mount
 from scanner.disk.probe import NAME_PREFIX
 from scanner.disk.trust import TO_BE_EARNED, Trust
 from scanner.output.file_names import Outputs
@@ -88,9 +88,7 @@ class Doctor:
     # Steps
 
     def _begin(self, path: str) -> Finding:
-        mounts = self._files.mounts()
-        target = leads_to(path, mounts)
-        mount = mount_of(target, mounts)
+        target, mount, _ = locate(path, self._files.mounts(), self._files.read_link)
         trust = self._known.get(mount.identity, Trust())
         return Finding(path, target, mount, trust)
 

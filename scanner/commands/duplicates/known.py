@@ -11,7 +11,7 @@ from scanner.core.memory import RootRecord
 from scanner.core.serialize import printable
 from scanner.core.snapshot import Snapshot
 from scanner.diff.growth import growing
-from scanner.disk.links import leads_to
+from scanner.disk.location import locate
 from scanner.disk.mounts import Mount
 from scanner.errors import DamagedStateError, InventoryError
 from scanner.store.state import State
@@ -86,5 +86,5 @@ def _read(path: str, mounts: Sequence[Mount]) -> Scanned:
 
 
 def _target(path: str, mounts: Sequence[Mount]) -> str:
-    target = leads_to(path, mounts)
+    target = locate(path, mounts).path
     return "" if target == path else target

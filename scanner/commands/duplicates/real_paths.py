@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from scanner.core.memory import RootRecord
 from scanner.core.paths import is_below, join, tail
 from scanner.core.snapshot import Directory
-from scanner.disk.links import MOST_LINKS
+from scanner.disk.location import MOST_LINKS
 
 
 class RealPaths:
@@ -24,7 +24,13 @@ class RealPaths:
             for folder, directory in snapshot.items()
             for name, text in directory.listing.targets
         }
-        self._links.update({record.path: record.target for record in roots if record.target})
+        self._links.update(
+            {
+                record.path: record.target
+                for record in roots
+                if record.target not in ("", record.path)
+            }
+        )
         self._mounts = {
             record.mount_point: record.mount_identity
             for record in roots

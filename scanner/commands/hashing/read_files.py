@@ -144,7 +144,7 @@ class Hashing:
         """Roots, and the mounts that begin below them, as they are now."""
         return find_zones(
             self._roots,
-            self.files.mounts(),
+            self.files,
             list(self.store.memory.roots.values()),
             lambda path, is_directory: True,
         )

@@ -24,8 +24,8 @@ from scanner.core.roots import Root
 from scanner.core.serialize import readable
 from scanner.core.snapshot import FILE
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
-from scanner.disk.links import leads_to
-from scanner.disk.mounts import Mount, mount_of
+from scanner.disk.location import locate
+from scanner.disk.mounts import Mount
 from scanner.disk.trust import PROOFS_WANTED, TO_BE_EARNED, Trust, trust_state
 from scanner.errors import RootsIncompleteError, SettingsError
 from scanner.output.file_names import Outputs
@@ -164,10 +164,10 @@ class Tuner:
         return [self._measure(lane) for lane in self._first_scans()]
 
     def _meet(self, root: Root) -> None:
-        mounts = self._files.mounts()
+        location = locate(root.path, self._files.mounts(), self._files.read_link)
         path = readable(root.path)
         try:
-            worker = self._workers.of(mount_of(leads_to(root.path, mounts), mounts))
+            worker = self._workers.of(location.mount)
             worker.ask(StatPath(root.path))
             answer = worker.answer()
             worker.answer()
@@ -189,7 +189,7 @@ class Tuner:
             new: dict[str, list[Root]] = {}
             for zone in zones.all:
                 if zone not in walked:
-                    new.setdefault(lane_name(zones.mount_of(zone, mounts)), []).append(zone)
+                    new.setdefault(lane_name(zones.location(zone, mounts)), []).append(zone)
             if not new:
                 return list(lanes.values())
             for name, own in new.items():
@@ -336,8 +336,8 @@ def open_tuner(
     files = files or DiskFileSystem()
     mounts = files.mounts()
     # The target of a link to a share lies on the share, so the worker of the share must ask.
-    targets = dict.fromkeys(leads_to(os.path.abspath(path), mounts) for path in paths)
-    roots = [Root("extra", target) for target in targets]
+    targets = [locate(os.path.abspath(path), mounts, files.read_link).path for path in paths]
+    roots = [Root("extra", target) for target in dict.fromkeys(targets)]
     workers = WorkersByMount.from_settings(settings, files)
     with tempfile.TemporaryDirectory(
         prefix="comfy-inventory-", dir=_folder_outside(roots, files), ignore_cleanup_errors=True
@@ -356,7 +356,8 @@ def _folder_outside(roots: Sequence[Root], files: FileSystem) -> str:
     folder = tempfile.gettempdir()
     mounts = files.mounts()
     for root in roots:
-        if is_below(os.path.realpath(folder), leads_to(root.path, mounts)):
+        target = locate(root.path, mounts, files.read_link).path
+        if is_below(os.path.realpath(folder), target):
             raise SettingsError(
                 f"PATH: the folder for temporary files, {folder}, is below {readable(root.path)}, "
                 "where nothing may be written; name another one in the variable TMPDIR."
