@@ -58,7 +58,7 @@ class Outputs:
         stem = re.escape(self._stem)
         inventory = re.escape(os.path.basename(self.inventory))
         return re.compile(
-            rf"(?:{inventory}|{stem}\.(?:changes(?:\.\d+)?\.jsonl|status\.json|lock"
+            rf"(?:{inventory}(?:\.damaged\S*)?|{stem}\.(?:changes(?:\.\d+)?\.jsonl|status\.json|lock"
             rf"|state\.sqlite(?:-wal|-shm|-journal)?|state\.sqlite\.damaged\S*))"
             rf"|\.(?:{inventory}|{stem}\.\S+)\.\S+\.tmp"
         )

@@ -24,6 +24,7 @@ from scanner.output.journal_files import (
     open_existing,
     parse_line,
 )
+from scanner.output.regular_files import opening_own
 
 _CHUNK = 1 << 20
 """Bytes collected before a write."""
@@ -138,7 +139,7 @@ class Journal:
             return  # a scan without changes neither creates nor rotates a file
         self._remove_torn()
         self._rotate_if_due()
-        with open(self.path, "ab", buffering=0) as file:
+        with open(self.path, "ab", buffering=0, opener=opening_own) as file:
             start = file.seek(0, os.SEEK_END)
             try:
                 _write_all(file, first)
@@ -161,7 +162,7 @@ class Journal:
         if self._torn_at is None:
             return
         try:
-            with open(self.path, "r+b") as file:
+            with open(self.path, "r+b", opener=opening_own) as file:
                 if file.seek(0, os.SEEK_END) > self._torn_at:
                     _truncate(file, self._torn_at)
         except FileNotFoundError:
@@ -194,7 +195,7 @@ class Journal:
         A scan is complete if it ends with its last line. A pending scan must have every line: in a
         power cut the disk may have kept the last block and lost an earlier one.
         """
-        file = open_existing(self.path, "r+b")
+        file = open_existing(self.path, "r+b", opening_own)
         if file is None:
             return
         with file:
