@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from scanner.console.app import log
-from scanner.errors import SettingsError
+from scanner.errors import OutputError, SettingsError
 
 if TYPE_CHECKING:
     from scanner.comfyui.installation import Found
@@ -203,6 +203,13 @@ def _outputs(loaded: Loaded) -> Outputs:
 def _start_log(loaded: Loaded) -> None:
     from scanner.console.log import start_log
 
+    if loaded.settings.log_file is not None:
+        from scanner.output.refusals import refuse_log_file
+
+        try:
+            refuse_log_file(_outputs(loaded))
+        except OutputError as error:
+            raise SettingsError(f"log_file: {error}") from None
     try:
         start_log(loaded.settings)
     except OSError as error:

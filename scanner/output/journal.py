@@ -27,6 +27,7 @@ from scanner.output.journal_files import (
     parse_line,
 )
 from scanner.output.journal_tail import is_only_pending, lines_backwards, tail_of
+from scanner.output.regular_files import opening_own
 
 log = logging.getLogger(__name__)
 
@@ -143,7 +144,7 @@ class Journal:
             return  # a scan without changes neither creates nor rotates a file
         self._remove_torn()
         self._rotate_if_due()
-        with open(self.path, "ab", buffering=0) as file:
+        with open(self.path, "ab", buffering=0, opener=opening_own) as file:
             start = file.seek(0, os.SEEK_END)
             try:
                 _write_all(file, first)
@@ -166,7 +167,7 @@ class Journal:
         if self._torn_at is None:
             return
         try:
-            with open(self.path, "r+b") as file:
+            with open(self.path, "r+b", opener=opening_own) as file:
                 if file.seek(0, os.SEEK_END) > self._torn_at:
                     _truncate(file, self._torn_at)
         except FileNotFoundError:
@@ -195,7 +196,7 @@ class Journal:
 
     def _mend_tail(self, pending: Mapping[int, Sequence[bytes]], confirmed: int) -> None:
         """Have the newest file end with a whole line of a complete scan."""
-        file = open_existing(self.path, "r+b")
+        file = open_existing(self.path, "r+b", opening_own)
         if file is None:
             return
         with file:

@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from scanner.comfyui.installation import Found
@@ -16,11 +17,14 @@ from scanner.core.memory import RootRecord
 from scanner.core.roots import Root
 from scanner.core.serialize import readable
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
-from scanner.errors import BusyError, OutputError
+from scanner.errors import BusyError, InventoryError, OutputError
 from scanner.output.file_names import Outputs, outputs_of
+from scanner.output.journal_files import generations
+from scanner.output.refusals import keep_damaged_inventory, refuse_outputs
 from scanner.scan import Scanner
 from scanner.service.service import Service
 from scanner.settings.schema import Settings
+from scanner.store.state import State
 from scanner.store.store import Store
 from scanner.walk.cost import verification_duty
 from scanner.workers.pool import WorkersByMount
@@ -37,6 +41,7 @@ def open_service(settings: Settings, found: Found, cwd: str) -> Iterator[Service
     outputs = outputs_of(settings, files, cwd)
     if not os.path.isdir(outputs.folder):
         raise OutputError(f"The folder {outputs.folder} for the inventory does not exist.")
+    refuse_outputs(outputs, partial(_written_before, outputs))
     if outputs.state_folder != outputs.folder:
         log.warning(
             "The inventory lies on a network mount: the state is kept in %s.", outputs.state_folder
@@ -55,10 +60,24 @@ def open_service(settings: Settings, found: Found, cwd: str) -> Iterator[Service
             f"The lock {outputs.lock} cannot be taken: {error.strerror or error}."
         ) from None
     try:
+        if aside := keep_damaged_inventory(outputs):
+            log.warning("The inventory is damaged: it is kept as %s and written anew.", aside)
         with assembled(settings, found, outputs, files) as service:
             yield service
     finally:
         lock.release()
+
+
+def _written_before(outputs: Outputs) -> set[str]:
+    """The files that the state knows as written by this program, whatever they hold now."""
+    try:
+        with closing(State(outputs.state, readonly=True)) as state:
+            is_inventory = state.has_written(outputs.inventory)
+    except InventoryError:
+        return set()
+    written = {outputs.journal, outputs.status}
+    written.update(path for _, path in generations(outputs.journal))
+    return written | ({outputs.inventory} if is_inventory else set())
 
 
 @contextmanager

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from scanner.core.serialize import printable
 from scanner.errors import DamagedStateError, OutputError
+from scanner.output.refusals import refuse_kind
 
 BUSY_TIMEOUT = 10
 """Seconds that a statement waits for the transaction of another process."""
@@ -37,6 +38,8 @@ def connect(
     DamagedStateError if the file is not a database, or cannot be read; OutputError if it cannot be
     opened for writing.
     """
+    if not readonly:
+        refuse_kind(path)
     try:
         database = sqlite3.connect(
             _uri(path, readonly),
@@ -51,6 +54,7 @@ def connect(
                 _add_missing_tables(database, schema)
                 _show_missing_columns(database, added)
             else:
+                _refuse_foreign_tables(database, schema, path)
                 database.execute("PRAGMA journal_mode=WAL")
                 # FULL: a power cut must not lose a commit whose lines already stand in the journal.
                 database.execute("PRAGMA synchronous=FULL")
@@ -74,12 +78,30 @@ def damaged(path: str, reason: object) -> DamagedStateError:
     return DamagedStateError(printable(path), printable(str(reason)))
 
 
+def _refuse_foreign_tables(database: sqlite3.Connection, schema: str, path: str) -> None:
+    """Raise OutputError if the database has tables, but none of ours. A table `meta` proves
+    nothing: the databases of browsers have one as well."""
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    if tables and not (tables - {"meta"}) & {name for name, _ in _tables_in(schema)}:
+        raise OutputError(
+            f"{printable(path)} is the database of another program: "
+            "move it away, or choose another --output."
+        )
+
+
 def _add_missing_tables(database: sqlite3.Connection, schema: str) -> None:
     present = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    for name, statement in _tables_in(schema):
+        if name not in present:
+            database.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+
+
+def _tables_in(schema: str) -> Iterator[tuple[str, str]]:
+    """The name of each table, or index, and the statement that makes it."""
     for statement in schema.split(";"):
         words = statement.split()  # CREATE TABLE IF NOT EXISTS name ..., or an INDEX
-        if words and words[5].partition("(")[0] not in present:
-            database.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+        if words:
+            yield words[5].partition("(")[0], statement
 
 
 def _show_missing_columns(database: sqlite3.Connection, added: Iterable[Column]) -> None:

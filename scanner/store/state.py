@@ -158,6 +158,16 @@ class State:
         with self._writing():
             self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, str(value)))
 
+    def has_written(self, inventory: str) -> bool:
+        """True if this program wrote the inventory at this path, however damaged it is now."""
+        return self.get("inventory") == ascii(os.path.basename(inventory))
+
+    def note_inventory(self, inventory: str) -> None:
+        """Remember that this program writes the inventory at this path. Inventories whose names
+        differ only in their extension share this state."""
+        if not self.has_written(inventory):
+            self.put("inventory", ascii(os.path.basename(inventory)))
+
     # The snapshot
 
     def load_snapshot(self) -> Snapshot:

@@ -127,6 +127,8 @@ class Store:
                 annotations_every=settings.annotations_every,
                 last_seconds=loaded.inventory_seconds,
             )
+            if inventory.bytes:
+                loaded.state.note_inventory(outputs.inventory)
             journal = Journal(
                 outputs.journal, limit_bytes=settings.journal_size, keep=settings.journal_files
             )
@@ -273,6 +275,8 @@ class Store:
             return False
         if not inventory.may_be_written(is_stale=is_stale, is_last=is_last):
             return False
+        # Before the write: a file that is damaged in it is still known as ours.
+        self.state.note_inventory(self.outputs.inventory)
         inventory.write(view())
         self._has_annotations = False
         if inventory.is_large:

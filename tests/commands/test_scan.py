@@ -49,6 +49,42 @@ def test_root_that_is_not_there_is_3(scanned: Machine) -> None:
     assert told(scanned.changes()) == [("created", "ComfyUI/input/new.png")]
 
 
+def test_output_that_names_weights_is_refused_and_they_stay(machine: Machine) -> None:
+    model = machine.work / LORAS / "big.safetensors"
+    write(model, "weights")
+    folder = sorted(model.parent.iterdir())
+    for command in ("scan", "run"):
+        done = machine.run(command, "--output", model, expect=5)
+        assert "was not written by this program" in sentence(done)
+    assert model.read_text() == "weights"
+    assert sorted(model.parent.iterdir()) == folder
+    sentence(machine.run("scan", "--log-file", model, expect=2))
+    assert model.read_text() == "weights"
+
+
+def test_a_damaged_inventory_is_kept_aside_and_written_anew(scanned: Machine) -> None:
+    inventory = scanned.work / "comfy_inventory.json"
+    inventory.write_text("damaged")
+    done = scanned.run("scan")
+    assert "The inventory is damaged: it is kept as" in done.stderr
+    assert [path.read_text() for path in scanned.work.glob("*.json.damaged-*")] == ["damaged"]
+    assert_valid(scanned)
+    # The same state lies beside this file, and says nothing of it.
+    scanned.run("scan", "--output", inventory.with_suffix(".other"))
+    inventory.write_text("of somebody")
+    scanned.run("scan", expect=5)
+    assert inventory.read_text() == "of somebody"
+
+
+def test_a_damaged_status_is_a_sentence_and_replaced(scanned: Machine) -> None:
+    status = scanned.work / "comfy_inventory.status.json"
+    for content in ("{}", "x", '{"roots": 3}', '{"roots": [], "state": 5}'):
+        status.write_text(content)
+        assert "is damaged" in sentence(scanned.run("status", expect=2))
+    scanned.run("scan")
+    scanned.run("status")
+
+
 def test_output_that_cannot_be_written_is_5(machine: Machine) -> None:
     (machine.work / "file").touch()
     (machine.work / "folder").mkdir()
