@@ -104,7 +104,7 @@ def _follow_links(
             if record.target != target:
                 # The link's target changed: compare with the new target instead of reporting
                 # another file system.
-                record.target, record.mount_identity = target, ""
+                record.target, record.mount_identity = target, None
 
 
 def carry_holds(

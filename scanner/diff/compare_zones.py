@@ -92,6 +92,6 @@ def _rules_before(scan: ZoneScan, record: RootRecord | None, old: ListingRules) 
 def _baseline_reason(scan: ZoneScan, record: RootRecord | None) -> str:
     if record is None or not record.walked:
         return "mounted" if scan.is_inner else "added"
-    if record.patterns is None and not scan.is_inner:
+    if record.patterns is None:
         return "state lost"
     return "rules changed" if scan.has_new_rules else ""

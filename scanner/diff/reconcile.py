@@ -161,9 +161,12 @@ def _limits(zone: Root, settings: Settings) -> Limits:
 
 
 def _looks_different(new: Memory, old: Memory) -> bool:
-    """True if the state of a zone changed, or the list of unreachable folders."""
+    """True if the state or the mount of a zone changed, or the list of unreachable folders."""
     return _states(new) != _states(old) or new.unreachable.keys() != old.unreachable.keys()
 
 
-def _states(memory: Memory) -> dict[str, tuple[str, str]]:
-    return {id_: (record.state, record.reason) for id_, record in memory.roots.items()}
+def _states(memory: Memory) -> dict[str, tuple[object, ...]]:
+    return {
+        id_: (record.state, record.reason, record.mount_point, record.mount_identity)
+        for id_, record in memory.roots.items()
+    }

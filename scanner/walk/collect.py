@@ -15,7 +15,7 @@ from scanner.core.memory import OFFLINE, ONLINE, STALLED, AcceptRequest, Memory
 from scanner.core.packs import Pack
 from scanner.core.progress import Progress
 from scanner.core.roots import Root
-from scanner.core.snapshot import Snapshot
+from scanner.core.snapshot import Snapshot, is_empty
 from scanner.disk.filesystem import FileSystem, Stat
 from scanner.disk.links import leads_to
 from scanner.disk.mounts import Mount
@@ -120,16 +120,17 @@ class Collector:
         self, roots: Iterable[Root], zones: Zones, requests: Iterable[AcceptRequest]
     ) -> dict[str, Health]:
         """Health of each root, by id. A mount accepted by the user counts as the known one."""
-        mounts = self._files.mounts()
+        mounts, snapshot = self._files.mounts(), self._store.snapshot
         accepted = {request.root for request in requests if not request.paths}
         health: dict[str, Health] = {}
         for root in roots:
             record = self._store.memory.roots.get(root.id)
             known = None
             if record is not None and record.walked:
-                known = KnownMount(record.mount_point, record.mount_identity)
+                has_entries = root.path in snapshot and not is_empty(snapshot[root.path])
+                known = KnownMount(record.mount_point, record.mount_identity, has_entries)
                 if root.id in accepted:
-                    known = KnownMount("", "")
+                    known = KnownMount()
             mount = zones.mount_of(root, mounts)
             try:
                 stat = self._stat(root.path, mount)
