@@ -138,6 +138,8 @@ class Scanner:
             stopped=stopped,
             progress=progress,
         )
+        if collected is not None:
+            collected = collected.without_new_mounts(self.zones())
         committed = None if collected is None else self._decide(collected, stopped)
         if committed is None:
             return ScanResult(self.store.scan, moment.wall, is_complete=False)

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from scanner.core.mount_identity import MountIdentity
 from scanner.core.packs import Pack
 from scanner.core.roots import Root
 from scanner.core.snapshot import Entry
@@ -100,7 +101,8 @@ class RootRecord:
     is_point: bool = False
     """True for a mount point below a link: `target` is the point by its own words."""
     mount_point: str = ""
-    mount_identity: str = ""
+    mount_identity: MountIdentity | None = None
+    """None if it is not known, or if a person accepted another one."""
     filesystem: str = ""
     patterns: tuple[str, ...] | None = None
     """Ignore patterns of the last walk; None if they are not known."""

@@ -254,6 +254,11 @@ def directories_below(
         stack.extend(reversed(below))
 
 
+def is_empty(directory: Directory) -> bool:
+    """True if the folder lists nothing at all, ignored names included."""
+    return not (len(directory.listing) or directory.listing.unstatted or directory.ignored)
+
+
 def entries_of(path: str, directory: Directory) -> Iterator[Entry]:
     """The entries that stand directly in `directory`, sorted by name."""
     for index, row in enumerate(directory.listing.rows()):

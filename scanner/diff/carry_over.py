@@ -60,7 +60,7 @@ def carry_records(
                 record.target = collected.zones.real.get(zone.path, zone.path)
             record.mount_point = scan.health.mount.point
             is_automounter = scan.health.mount.type == AUTOMOUNTER
-            record.mount_identity = "" if is_automounter else scan.health.mount.identity
+            record.mount_identity = None if is_automounter else scan.health.mount.identity
             rules.sign(scan.root, record)
         state, record.reason = _state(scan, holds.get(zone.id))
         record.filesystem = scan.health.mount.type
@@ -110,7 +110,7 @@ def _follow_links(
             if record.target != target:
                 # The link's target changed: compare with the new target instead of reporting
                 # another file system.
-                record.target, record.mount_identity = target, ""
+                record.target, record.mount_identity = target, None
     points = collected.zones.points
     for zone in (zone for zone in collected.scans if zone.path in points and zone.path not in gone):
         record = records.setdefault(

@@ -13,7 +13,7 @@ from scanner.core.changes import DELETED, Change
 from scanner.core.memory import Hold
 from scanner.core.paths import folders_above, nearest_above
 from scanner.core.roots import Root
-from scanner.core.snapshot import FILE, Directory, Snapshot, directories_below
+from scanner.core.snapshot import FILE, Snapshot, directories_below, is_empty
 from scanner.diff.compare import Delta
 from scanner.diff.losses import FolderLoss, Limits, Loss, alarming_folders, hold_back
 from scanner.diff.moves import Moves
@@ -117,7 +117,7 @@ def _loss(
         zone.id,
         deletions,
         _count_files(snapshot, zone.path),
-        lists_empty=_is_empty(delta.directories.get(zone.path) or snapshot[zone.path]),
+        lists_empty=is_empty(delta.directories.get(zone.path) or snapshot[zone.path]),
         needs_accept=is_remote and zone.kind in ONLY_A_PERSON,
         folders=alarming_folders(losses, limits),
     )
@@ -136,7 +136,7 @@ def _folder_losses(
     for folder, count in lost.items():
         now = delta.directories.get(folder) or snapshot.get(folder)
         known = _count_files(snapshot, folder)
-        lists_empty = now is not None and _is_empty(now)
+        lists_empty = now is not None and is_empty(now)
         losses.append(FolderLoss(folder, known, count, lists_empty))
     return losses
 
@@ -145,8 +145,3 @@ def _count_files(snapshot: Snapshot, top: str) -> int:
     return sum(
         directory.listing.types.count(FILE) for _, directory in directories_below(snapshot, top)
     )
-
-
-def _is_empty(directory: Directory) -> bool:
-    """True if the folder lists nothing at all, ignored names included."""
-    return not (len(directory.listing) or directory.listing.unstatted or directory.ignored)

@@ -121,7 +121,9 @@ def reconcile(
     carry_fingerprints(delta, moves, snapshot)
     others = other_files(delta, moves, snapshot)
     gone, arrived = carry_recent(memory, old.arrived, delta, moves, now)
-    records = carry_records(memory.roots, collected, delta.gone, held.holds, dropped.missing, rules)
+    # A new mount replaces the folder that it hides: that one is no loss.
+    lost = delta.gone - delta.directories.keys()
+    records = carry_records(memory.roots, collected, lost, held.holds, dropped.missing, rules)
     new = Memory(
         roots=records,
         gone=gone,
@@ -166,9 +168,12 @@ def _limits(zone: Root, settings: Settings) -> Limits:
 
 
 def _looks_different(new: Memory, old: Memory) -> bool:
-    """True if the state of a zone changed, or the list of unreachable folders."""
+    """True if the state or the mount of a zone changed, or the list of unreachable folders."""
     return _states(new) != _states(old) or new.unreachable.keys() != old.unreachable.keys()
 
 
-def _states(memory: Memory) -> dict[str, tuple[str, str]]:
-    return {id_: (record.state, record.reason) for id_, record in memory.roots.items()}
+def _states(memory: Memory) -> dict[str, tuple[object, ...]]:
+    return {
+        id_: (record.state, record.reason, record.mount_point, record.mount_identity)
+        for id_, record in memory.roots.items()
+    }

@@ -9,7 +9,7 @@ from scanner.core.memory import ONLINE, PARTIAL, RootRecord
 from scanner.core.roots import Root, owner_of
 from scanner.core.serialize import shown
 from scanner.diff.growth import growing
-from scanner.output.inventory_view import InventoryView, RootView, Unreachable
+from scanner.output.inventory_view import InventoryView, MountView, RootView, Unreachable
 from scanner.store.store import Store
 
 
@@ -77,10 +77,24 @@ def view_of(store: Store, roots: Sequence[Root], now: int) -> InventoryView:
             for root, state in root_states(store, roots)
         ],
         unreachable=unreachable(store),
+        mounts=_mounts(store, roots),
         snapshot=store.snapshot,
         annotations=store.annotations(),
         status=unfinished_files(store),
     )
+
+
+def _mounts(store: Store, roots: Sequence[Root]) -> list[MountView]:
+    return [
+        MountView(
+            record.path,
+            record.target if record.target != record.path else "",
+            record.mount_point,
+            record.mount_identity,
+        )
+        for record in sorted(store.memory.roots.values(), key=lambda record: record.path)
+        if record.walked and record.mount_identity and owner_of(record.path, roots)
+    ]
 
 
 def unfinished_files(store: Store) -> dict[str, str]:

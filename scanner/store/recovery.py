@@ -9,9 +9,10 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from scanner.core.changes import BASELINE
-from scanner.core.memory import Memory, RootRecord
-from scanner.core.roots import Root
-from scanner.core.serialize import native
+from scanner.core.memory import ONLINE, PARTIAL, Memory, RootRecord
+from scanner.core.mount_identity import MountIdentity
+from scanner.core.roots import Root, owner_of
+from scanner.core.serialize import native, raw_text
 from scanner.core.snapshot import Snapshot
 from scanner.diff.replay import replayed_snapshot
 from scanner.errors import DamagedStateError, InventoryError
@@ -55,8 +56,9 @@ def rebuild(outputs: Outputs) -> Rebuilt | None:
         lines = list(read(outputs.journal, since_scan=scan))
         for line in lines:
             if line["kind"] == BASELINE:
-                # The root starts anew: its entries had no lines of their own.
-                records.pop(line["root"], None)
+                # The zone starts anew: its entries had no lines of their own.
+                path = native(line, base_of(header))
+                records = {id_: record for id_, record in records.items() if record.path != path}
         if lines:
             tops = [record.path for record in records.values()]
             snapshot = replayed_snapshot(snapshot, tops, lines, base_of(header))
@@ -70,12 +72,37 @@ def rebuild(outputs: Outputs) -> Rebuilt | None:
 
 
 def _records(header: Mapping[str, Any], snapshot: Snapshot) -> dict[str, RootRecord]:
-    """The roots whose own folder the inventory lists, by id."""
+    """The roots whose own folder the inventory lists, and the mounts below them, by id."""
+    base = base_of(header)
     records = {}
     for fields in header["roots"]:
-        root = Root(fields["kind"], native(fields, base_of(header)), fields.get("category", ""))
+        root = Root(fields["kind"], native(fields, base), fields.get("category", ""))
         if root.path in snapshot:
-            records[root.id] = RootRecord(
+            record = RootRecord(
                 root.id, root.kind, root.path, root.category, fields["state"], walked=True
             )
+            if record.state in (ONLINE, PARTIAL) and fields.get("filesystem"):
+                # All that an inventory of an older version says of the mount.
+                record.mount_identity = MountIdentity(fields["filesystem"])
+            records[root.id] = record
+    roots = [record.root for record in records.values()]
+    for fields in header.get("mounts", ()):
+        path = native(fields, base)
+        owner = owner_of(path, roots)
+        if owner is None:
+            continue
+        zone = Root(owner.kind, path, owner.category)
+        record = records.setdefault(
+            zone.id,
+            RootRecord(zone.id, zone.kind, path, zone.category, walked=True, is_inner=True),
+        )
+        record.target = _text(fields, "target")
+        record.mount_point = _text(fields, "point")
+        record.mount_identity = MountIdentity(
+            *(_text(fields, key) for key in MountIdentity._fields)
+        )
     return records
+
+
+def _text(fields: Mapping[str, Any], key: str) -> str:
+    return raw_text(fields, key) if key in fields else ""

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from scanner.core.memory import Gone, Hold, RootRecord, UnreachableFolder, Unsettled
+from scanner.core.mount_identity import identity_from
 from scanner.core.packs import Pack
 from scanner.core.serialize import readable
 from scanner.core.snapshot import FINGERPRINT_BYTES, Directory, Entry, Listing
@@ -153,14 +154,18 @@ def hold_from(row: tuple[Any, ...]) -> Hold:
 
 def root_row(id_: str, record: RootRecord) -> Row:
     """The row of a root, or of a mount below one."""
-    return os.fsencode(id_), json.dumps(vars(record))
+    identity = record.mount_identity
+    text = "" if identity is None else identity.as_text()
+    return os.fsencode(id_), json.dumps({**vars(record), "mount_identity": text})
 
 
 def root_from(text: str) -> RootRecord:
     """The record in a row of `root_row`."""
     values: dict[str, Any] = json.loads(text)
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return RootRecord(**plain)
+    record = RootRecord(**plain)
+    record.mount_identity = identity_from(values.get("mount_identity", ""))
+    return record
 
 
 def pack_row(path: str, pack: Pack) -> Row:

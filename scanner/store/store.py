@@ -95,7 +95,7 @@ class Store:
         self._inventory = inventory
         self._visible_scan = loaded.visible_scan
         self._annotations: Annotations | None = None
-        self._has_annotations = False
+        self._has_annotations = inventory.lacks_mounts
         self._shown_metadata = loaded.shown_metadata
         """Number of the last change of metadata that the inventory shows."""
         self._trust = loaded.trust

@@ -15,7 +15,7 @@ from scanner.core.memory import OFFLINE, ONLINE, STALLED, AcceptRequest, Memory
 from scanner.core.packs import Pack
 from scanner.core.progress import Progress
 from scanner.core.roots import Root
-from scanner.core.snapshot import Snapshot
+from scanner.core.snapshot import Snapshot, is_empty
 from scanner.disk.filesystem import FileSystem, Stat
 from scanner.disk.location import Location, locate
 from scanner.disk.mounts import Mount
@@ -131,7 +131,7 @@ class Collector:
         for root in roots:
             known = self._known_mount(root, zones)
             if known is not None and root.id in accepted:
-                known = KnownMount("", "")
+                known = KnownMount()
             location = self._locate(root, zones)
             for _ in range(MOST_AUTOMOUNTS):
                 try:
@@ -153,8 +153,10 @@ class Collector:
         if record is None or not record.walked:
             return None
         if zone.path in zones.real and not record.target and not record.is_inner:
-            return KnownMount("", "")  # earlier versions noted the mount of the words
-        return KnownMount(record.mount_point, record.mount_identity)
+            return KnownMount()  # earlier versions noted the mount of the words
+        snapshot = self._store.snapshot
+        has_entries = zone.path in snapshot and not is_empty(snapshot[zone.path])
+        return KnownMount(record.mount_point, record.mount_identity, has_entries)
 
     def _locate(self, zone: Root, zones: Zones) -> Location:
         return self._real_path(zones.real.get(zone.path, zone.path))

@@ -137,7 +137,9 @@ def has_new_rules(
     if record.patterns is None:
         return True  # the inventory does not say by which rules it was made
     own = records.get(zone.id)
-    return rules.differs_from(root, own if own is not None and own.walked else record)
+    if own is None or not own.walked:
+        own = record
+    return own.patterns is None or rules.differs_from(root, own)
 
 
 def rules_of(records: Iterable[RootRecord]) -> ListingRules:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
+from scanner.core.paths import is_below
 from scanner.core.snapshot import Directory
 from scanner.workers.requests import Failed
 
@@ -34,3 +36,20 @@ class Walked:
     bytes: int = 0
     complete: bool = True
     """False where the walk was abandoned (SIGTERM)."""
+
+    def without(self, points: Iterable[str]) -> Walked:
+        """The walk without what it met at or below `points`."""
+        points = tuple(points)
+
+        def is_kept(path: str) -> bool:
+            return not any(is_below(path, point) for point in points)
+
+        return replace(
+            self,
+            observed={path: found for path, found in self.observed.items() if is_kept(path)},
+            failed={path: failure for path, failure in self.failed.items() if is_kept(path)},
+            foreign={path: target for path, target in self.foreign.items() if is_kept(path)},
+            closed=set(filter(is_kept, self.closed)),
+            links=set(filter(is_kept, self.links)),
+            listed=list(filter(is_kept, self.listed)),
+        )

@@ -18,6 +18,7 @@ import pytest
 from scanner.commands.doctor.examine import BURST, Doctor
 from scanner.commands.doctor.finding import Finding, combined, exit_code
 from scanner.commands.doctor.sample import SAMPLE, Sample, Size, cost_of, estimate, granularity_of
+from scanner.core.mount_identity import MountIdentity
 from scanner.core.roots import Root
 from scanner.disk import probe
 from scanner.disk.filesystem import DiskFileSystem, Stat
@@ -58,7 +59,10 @@ def disk(type_: str = "ext4", latency: float = 0.0, granularity: int = 1) -> Fak
 
 
 def examine(
-    files: FakeFileSystem, path: str = TOP, known: dict[str, Trust] | None = None, **settings: Any
+    files: FakeFileSystem,
+    path: str = TOP,
+    known: dict[MountIdentity, Trust] | None = None,
+    **settings: Any,
 ) -> Finding:
     doctor = Doctor(files, LocalWorkers(files), Settings(**settings), known or {}, limit=10)
     return doctor.examine(Root("extra", path), probe=False)

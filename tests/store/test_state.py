@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scanner.core.memory import LOSS, Gone, Hold, Memory, RootRecord, UnreachableFolder, Unsettled
+from scanner.core.mount_identity import MountIdentity
 from scanner.core.snapshot import (
     DIRECTORY,
     FILE,
@@ -353,7 +354,7 @@ EVERYTHING = Memory(
             since=7,
             walked=True,
             mount_point="/mnt/\n",
-            mount_identity="cifs //nas/é /",
+            mount_identity=MountIdentity("cifs", "//nas/é", "/"),
             filesystem="cifs",
             patterns=("*.bak", "caf\udce9"),
             follow_links=False,

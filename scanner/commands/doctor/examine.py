@@ -27,6 +27,7 @@ from scanner.commands.doctor.sample import (
     estimate,
     granularity_of,
 )
+from scanner.core.mount_identity import MountIdentity
 from scanner.core.roots import Root
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
 from scanner.disk.location import locate
@@ -61,7 +62,7 @@ class Doctor:
         files: FileSystem,
         workers: Workers,
         settings: Settings,
-        known: Mapping[str, Trust],
+        known: Mapping[MountIdentity, Trust],
         *,
         limit: float,
     ) -> None:
