@@ -35,9 +35,9 @@ class MountTrust:
             trusts = list(self._trusts.items())
         return json.dumps(
             {
-                identity: (min(trust.proofs, PROOFS_WANTED), trust.is_lost)
+                identity: (min(trust.proofs, PROOFS_WANTED), trust.failures)
                 for identity, trust in trusts
-                if trust.proofs or trust.is_lost
+                if trust.proofs or trust.failures
             },
             separators=(",", ":"),
         )
@@ -45,9 +45,12 @@ class MountTrust:
 
 def trusts_from(text: str | None) -> dict[str, Trust]:
     """Inverse of `MountTrust.as_text`. Raises ValueError, TypeError or AttributeError if `text` is
-    damaged."""
+    damaged. Older versions wrote true for one counter-example."""
     trusts = json.loads(text or "{}")
-    return {identity: Trust(proofs, lost) for identity, (proofs, lost) in trusts.items()}
+    return {
+        identity: Trust(int(proofs), int(failures))
+        for identity, (proofs, failures) in trusts.items()
+    }
 
 
 def read_trust(state: str) -> dict[str, Trust]:

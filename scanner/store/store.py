@@ -45,7 +45,7 @@ class Commit:
     changes: Sequence[Change] = ()
     memory: Memory = field(default_factory=Memory)
     answers: Sequence[tuple[int, str]] = ()
-    """Answers to requests of `accept`, by request number."""
+    """Answers to requests of people, by request number."""
     is_visible: bool = False
     """True if readers of the inventory must see it: project, a root's state or `unreachable`
     changed."""
