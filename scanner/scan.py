@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from scanner.core.changes import Change
@@ -16,6 +16,7 @@ from scanner.core.roots import Root
 from scanner.core.snapshot import Entry
 from scanner.diff.reconcile import Decision, FingerprintsWantedError, reconcile
 from scanner.disk.filesystem import FileSystem
+from scanner.disk.trust import trust_state
 from scanner.settings.schema import Settings
 from scanner.store.projection import root_states, unfinished_files, view_of
 from scanner.store.store import Commit, Store
@@ -211,7 +212,7 @@ class Scanner:
                 sorted(decision.gone),
                 decision.changes,
                 decision.memory,
-                list(decision.answers.items()),
+                [*decision.answers.items(), *self._trust_again(decision.collected)],
                 decision.other_files,
                 is_visible=decision.is_visible,
             ),
@@ -226,6 +227,19 @@ class Scanner:
             pending.gone(gone)
         self._collector.forget(gone)
         return scan
+
+    def _trust_again(self, collected: Collected) -> Iterator[tuple[int, str]]:
+        """Give the trust in directory times back where a person asked for it; the answers."""
+        for number, path in self.store.state.trust_requests():
+            scan = collected.scan_of(path)
+            if scan is not None:
+                mount = scan.health.mount
+                trust = self.store.trust_of(mount)
+                trust.give_back()
+                state = trust_state(mount, trust)
+                yield number, f"{path}: trust in directory mtimes on {mount.point} is {state}."
+            elif collected.zones.owner(path) is None:
+                yield number, f"{path} is not scanned."
 
     def publish(self, *, is_last: bool) -> bool:
         """Replace the inventory if readers lack something. Raises OutputError."""

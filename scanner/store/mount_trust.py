@@ -40,9 +40,9 @@ class MountTrust:
             trusts = list(self._trusts.items())
         return json.dumps(
             {
-                identity.as_text(): (min(trust.proofs, PROOFS_WANTED), trust.is_lost)
+                identity.as_text(): (min(trust.proofs, PROOFS_WANTED), trust.failures)
                 for identity, trust in trusts
-                if trust.proofs or trust.is_lost
+                if trust.proofs or trust.failures
             },
             separators=(",", ":"),
         )
@@ -50,11 +50,11 @@ class MountTrust:
 
 def trusts_from(text: str | None) -> dict[MountIdentity, Trust]:
     """Inverse of `MountTrust.as_text`. Raises ValueError, TypeError or AttributeError if `text` is
-    damaged."""
+    damaged. Older versions wrote true for one counter-example."""
     trusts = json.loads(text or "{}")
     return {
-        identity: Trust(proofs, lost)
-        for text, (proofs, lost) in trusts.items()
+        identity: Trust(int(proofs), int(failures))
+        for text, (proofs, failures) in trusts.items()
         if (identity := identity_from(text)) is not None
     }
 

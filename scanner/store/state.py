@@ -64,12 +64,15 @@ CREATE TABLE IF NOT EXISTS unreachable (path BLOB PRIMARY KEY, error TEXT NOT NU
     since INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS pack (path BLOB PRIMARY KEY, record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS request (id INTEGER PRIMARY KEY, asked INTEGER NOT NULL,
-    root BLOB NOT NULL, path BLOB NOT NULL, paths BLOB NOT NULL, answer TEXT);
+    root BLOB NOT NULL, path BLOB NOT NULL, paths BLOB NOT NULL, answer TEXT, kind TEXT);
 """
 
-_ADDED_COLUMNS = (("directory", "ctime", "INTEGER"),)
+_ADDED_COLUMNS = (("directory", "ctime", "INTEGER"), ("request", "kind", "TEXT"))
 """Table, name and type of the columns that older versions of this program did not write. They stand
 last in their tables, and are NULL in older rows."""
+
+TRUST = "trust"
+"""The kind of requests to trust directory times again."""
 
 T = TypeVar("T")
 
@@ -276,25 +279,38 @@ class State:
         with self.transaction():
             self._db.execute("DELETE FROM outbox WHERE scan <= ?", (scan,))
 
-    # Requests of `accept`, written by another process
+    # Requests of people, written by another process
 
-    def ask(self, asked: int, root: str, path: str, paths: frozenset[str]) -> int:
-        """Leave a request for the next scan; its number."""
+    def ask(
+        self,
+        asked: int,
+        root: str,
+        path: str,
+        paths: frozenset[str] = frozenset(),
+        kind: str | None = None,
+    ) -> int:
+        """Leave a request for the next scan; its number. `kind` is TRUST, or None for `accept`."""
         with self.transaction():
             cursor = self._db.execute(
-                "INSERT INTO request (asked, root, path, paths) VALUES (?, ?, ?, ?)",
-                (asked, os.fsencode(root), os.fsencode(path), paths_blob(paths)),
+                "INSERT INTO request (asked, root, path, paths, kind) VALUES (?, ?, ?, ?, ?)",
+                (asked, os.fsencode(root), os.fsencode(path), paths_blob(paths), kind),
             )
         return int(cursor.lastrowid or 0)
 
     def requests(self) -> list[AcceptRequest]:
-        """Requests without an answer yet."""
+        """Requests of `accept` without an answer yet."""
         return [
             AcceptRequest(number, os.fsdecode(root), os.fsdecode(path), paths_from(paths))
             for number, root, path, paths in self._rows(
-                "SELECT id, root, path, paths FROM request WHERE answer IS NULL ORDER BY id"
+                "SELECT id, root, path, paths FROM request"
+                " WHERE answer IS NULL AND kind IS NULL ORDER BY id"
             )
         ]
+
+    def trust_requests(self) -> list[tuple[int, str]]:
+        """Number and path of requests to trust directory times again, without an answer yet."""
+        query = "SELECT id, path FROM request WHERE answer IS NULL AND kind = ? ORDER BY id"
+        return [(number, os.fsdecode(path)) for number, path in self._rows(query, TRUST)]
 
     def answer_request(self, number: int, text: str) -> None:
         """Store what became of a request; call inside a transaction. Bytes in `text` that are not

@@ -45,7 +45,7 @@ class Commit:
     changes: Sequence[Change] = ()
     memory: Memory = field(default_factory=Memory)
     answers: Sequence[tuple[int, str]] = ()
-    """Answers to requests of `accept`, by request number."""
+    """Answers to requests of people, by request number."""
     other_files: Collection[str] = ()
     """Files whose metadata, if there is any, was read of other files."""
     is_visible: bool = False

@@ -167,7 +167,7 @@ def test_mount_whose_trust_is_to_be_earned_has_both_costs(tmp_path: Path, type_:
     ("type_", "trust", "spares"),
     [
         ("cifs", Trust(PROOFS_WANTED), True),
-        ("cifs", Trust(PROOFS_WANTED, is_lost=True), False),
+        ("cifs", Trust(PROOFS_WANTED, failures=1), False),
         ("exfat", Trust(), False),
         ("fuse.rclone", Trust(PROOFS_WANTED), False),
     ],

@@ -30,7 +30,7 @@ from scanner.core.snapshot import (
     listing_of,
 )
 from scanner.errors import DamagedStateError, OutputError
-from scanner.store.state import State
+from scanner.store.state import TRUST, State
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 UINT64 = st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([2**63 - 1, 2**63, 2**64 - 1]))
@@ -145,6 +145,7 @@ def test_state_of_an_older_version_is_read_and_written(path: str) -> None:
         old.save_directories({"/a": FEW})
     old.close()
     sql(path, "ALTER TABLE directory DROP COLUMN ctime")
+    sql(path, "ALTER TABLE request DROP COLUMN kind")
     for readonly in (True, False):
         state = State(path, readonly=readonly)
         assert state.load_snapshot() == {"/a": FEW}
@@ -153,6 +154,10 @@ def test_state_of_an_older_version_is_read_and_written(path: str) -> None:
     with again.transaction():
         again.save_directories({"/a": replace(FEW, ctime=7)})
     assert again.load_snapshot() == {"/a": replace(FEW, ctime=7)}
+    again.ask(1, "root", "/a")
+    again.ask(2, "", "/b", kind=TRUST)
+    assert [request.path for request in again.requests()] == ["/a"]
+    assert again.trust_requests() == [(2, "/b")]
     again.close()
 
 

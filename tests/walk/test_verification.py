@@ -15,6 +15,7 @@ import pytest
 
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
+from scanner.store.state import TRUST
 from scanner.walk.verification import Terms, Verification
 from tests.support.fakes import FakeFileSystem
 from tests.support.world import DOWNLOADS, MODELS, World, at, content
@@ -205,6 +206,44 @@ def test_one_counter_example_ends_the_trust_for_good(
     assert world.files.calls["list"] >= FOLDERS
 
 
+def test_third_counter_example_ends_the_trust_in_a_type_known_to_work(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = big_world(tmp_path, verify_within=1.0, duty=1.0)
+    logging.getLogger("scanner").propagate = True
+    world.files.moves_directory_mtimes = False
+    for count, number in enumerate((1, 2, 3), 1):
+        assert world.store.trust_of(EXT4).is_earned(EXT4)
+        world.files.write(at(folder(number) + "/untold"), b"new")
+        for _ in range(3):
+            world.scan()
+        assert world.store.trust_of(EXT4).failures == count
+    assert world.store.trust_of(EXT4).is_lost(EXT4)
+    assert caplog.text.count("no longer trusted") == 1
+    world.restart()
+    assert world.store.trust_of(EXT4).is_lost(EXT4)
+
+
+@pytest.mark.parametrize("mount", [EXT4, SSHFS])
+def test_person_gives_the_trust_back(tmp_path: Path, mount: Mount) -> None:
+    world = big_world(tmp_path, mount)
+    world.store.trust_of(mount).failures = 3
+    world.scan()
+    number = world.store.state.ask(0, "", at(folder(3)), kind=TRUST)
+    elsewhere = world.store.state.ask(0, "", "/elsewhere", kind=TRUST)
+    world.scan()
+    trust = world.store.trust_of(mount)
+    assert trust == Trust()
+    assert trust.is_earned(mount) == (mount == EXT4)
+    state = "by type" if mount == EXT4 else "to be earned"
+    assert world.store.state.answer_of(number) == (
+        f"{at(folder(3))}: trust in directory mtimes on / is {state}."
+    )
+    assert world.store.state.answer_of(elsewhere) == "/elsewhere is not scanned."
+    world.restart()
+    assert not world.store.trust_of(mount).is_lost(mount)
+
+
 def add_during_listing(files: FakeFileSystem, path: str) -> None:
     """Have a file arrive in its folder after the folder's times were taken."""
 
@@ -312,11 +351,12 @@ def test_offline_root_is_trusted_again_as_before(tmp_path: Path) -> None:
     ("mount", "trust", "expected"),
     [
         (EXT4, Trust(), True),
-        (EXT4, Trust(0, True), False),
+        (EXT4, Trust(0, 2), True),
+        (EXT4, Trust(0, 3), False),
         (EXFAT, Trust(99), False),
         (SSHFS, Trust(2), False),
         (SSHFS, Trust(3), True),
-        (SSHFS, Trust(99, True), False),
+        (SSHFS, Trust(99, 1), False),
     ],
 )
 def test_trust_is_earned_by_type_or_by_proof(mount: Mount, trust: Trust, expected: bool) -> None:

@@ -7,15 +7,15 @@ from typing import Any
 
 import typer
 
-from scanner.commands.accept.ask import Accepted
+from scanner.commands.answers import Answered
 
 
-def as_json(answers: Iterable[Accepted]) -> dict[str, Any]:
+def as_json(answers: Iterable[Answered]) -> dict[str, Any]:
     """The answers for programs."""
     return {"schema": 1, "accepted": [answer._asdict() for answer in answers]}
 
 
-def print_answers(answers: Iterable[Accepted]) -> None:
+def print_answers(answers: Iterable[Answered]) -> None:
     """Print a line for each answer on stderr."""
     for answer in answers:
         typer.echo(answer.told, err=True)

@@ -271,7 +271,7 @@ class Tuner:
         Returns True if it trusts them now.
         """
         known, trust = self._known_trust(mount), self._store.trust_of(mount)
-        trust.proofs, trust.is_lost = known.proofs, known.is_lost
+        trust.proofs, trust.failures = known.proofs, known.failures
         if state == TO_BE_EARNED:
             trust.proofs = PROOFS_WANTED
         return trust.is_earned(mount)
