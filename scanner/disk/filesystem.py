@@ -62,6 +62,10 @@ class FileSystem(Protocol):
         """The stat of `path`, links followed."""
         ...
 
+    def lstat(self, path: str) -> Stat:
+        """The stat of the name at `path` itself, links not followed."""
+        ...
+
     def open(self, path: str) -> BinaryIO:
         """The file, for reading only."""
         ...
@@ -145,7 +149,12 @@ class DiskFileSystem:
         return leads_away(path, leads_to(link_target(path, text), self._mounts), self._mounts)
 
     def stat(self, path: str) -> Stat:
-        found = os.stat(path)
+        return self._counted(os.stat(path))
+
+    def lstat(self, path: str) -> Stat:
+        return self._counted(os.lstat(path))
+
+    def _counted(self, found: os.stat_result) -> Stat:
         self._calls += 1
         return Stat(
             stat.S_ISDIR(found.st_mode),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from scanner.core.snapshot import Directory
 from scanner.workers.requests import Failed
@@ -31,3 +31,7 @@ class Walked:
     bytes: int = 0
     complete: bool = True
     """False where the walk was abandoned (SIGTERM)."""
+
+    def with_failure(self, folder: str, error: str) -> Walked:
+        """The same, with `folder` among those that could not be listed."""
+        return replace(self, failed={**self.failed, folder: Failed(folder, 0, error)})

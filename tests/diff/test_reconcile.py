@@ -41,8 +41,9 @@ from scanner.diff.drop import drop_accepted, drop_removed_roots
 from scanner.diff.hold_losses import hold_losses
 from scanner.diff.losses import Limits
 from scanner.diff.moves import FINGERPRINT, Move, Moves
-from scanner.diff.reconcile import reconcile
+from scanner.diff.reconcile import AbsenceWantedError, reconcile
 from scanner.diff.window import open_window, without_expired
+from scanner.walk.absence import GONE
 from scanner.walk.health import Health, Moment
 from scanner.walk.ignore import IgnoreRules
 from scanner.walk.rules import ListingRules
@@ -127,9 +128,12 @@ def test_deciding_changes_nothing_that_it_is_given(tmp_path: Path) -> None:
     )
     assert found is not None
     before = deepcopy((store.memory, store.snapshot, found))
-    first = reconcile(store, found, scanner._rules, world.settings, {})
+    with pytest.raises(AbsenceWantedError) as wanted:
+        reconcile(store, found, scanner._rules, world.settings, {}, {})
+    absences = dict.fromkeys(wanted.value.paths, GONE)
+    first = reconcile(store, found, scanner._rules, world.settings, {}, absences)
     assert (store.memory, store.snapshot, found) == before
-    assert reconcile(store, found, scanner._rules, world.settings, {}) == first
+    assert reconcile(store, found, scanner._rules, world.settings, {}, absences) == first
     assert {change.kind for change in first.changes} == {"moved", "created"}
     assert [each.files for each in first.new_holds] == [25]
 
