@@ -119,7 +119,7 @@ def reconcile(
     collected = keep_present({path: absences[path] for path in missing}, delta, snapshot, collected)
 
     memory = without_expired(removed.memory, now - int(settings.move_window * 1e9))
-    moves = find_moves(delta, open_window(memory, delta, snapshot), _asker(fingerprints))
+    moves = find_moves(delta, open_window(memory, delta, snapshot, collected), _asker(fingerprints))
     changes = compose(delta, moves, snapshot, rules.root_id)
 
     limits = {zone: _limits(zone, settings) for zone in collected.scans}

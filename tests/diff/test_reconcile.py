@@ -280,10 +280,30 @@ def test_window_forgets_what_is_too_old_and_shows_arrivals_as_they_are() -> None
     assert set(kept.gone) == {"/r/y"}
     assert set(kept.arrived) == {"/r/a", "/r/sub/b", "/r/away"}
     delta = Delta(deleted={"/s/c": entry("/s/c")}, gone={"/r/sub"})
-    window = open_window(kept, delta, SNAPSHOT)
+    walks = collected(scan(R, Walked("/r")), scan(S, Walked("/s")))
+    window = open_window(kept, delta, SNAPSHOT, walks)
     assert window.gone == {"/r/y": entry("/r/y")}
     assert window.arrived == {"/r/a": entry("/r/a")}
-    assert open_window(kept, Delta(), SNAPSHOT).arrived == {}
+    assert open_window(kept, Delta(), SNAPSHOT, walks).arrived == {}
+
+
+@pytest.mark.parametrize(
+    ("walk", "state", "is_shown"),
+    [
+        (scan(R, Walked("/r")), ONLINE, True),
+        (scan(R, Walked("/r", failed={"/r": FAILED})), ONLINE, False),
+        (scan(R), OFFLINE, False),
+        (None, ONLINE, True),  # it has a lane of its own
+        (None, OFFLINE, False),
+    ],
+)
+def test_an_arrival_that_cannot_be_listed_is_none(
+    walk: ZoneScan | None, state: str, is_shown: bool
+) -> None:
+    known = replace(memory(replace(record(R), state=state)), arrived={"/r/a": 9})
+    walks = collected(scan(S, Walked("/s")), *([walk] if walk is not None else []))
+    delta = Delta(deleted={"/s/c": entry("/s/c")})
+    assert bool(open_window(known, delta, SNAPSHOT, walks).arrived) == is_shown
 
 
 # Carry over
