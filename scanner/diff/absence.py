@@ -19,8 +19,8 @@ def missing_names(delta: Delta, snapshot: Snapshot, dropped: Collection[str]) ->
     """The deleted entries whose folder is still there, sorted: one lstat of each proves the
     absence of all that lies below it.
 
-    Left out are those that a person `dropped`, and names that only changed their case or their
-    Unicode form: some file systems find the new name by the old one.
+    Left out are those that a person `dropped`, those that are ignored now, and names that only
+    changed their case or their Unicode form: some file systems find the new name by the old one.
     """
     by_folder: defaultdict[str, list[str]] = defaultdict(list)
     for path in delta.deleted.keys() - delta.created.keys() - set(dropped):
@@ -33,7 +33,11 @@ def missing_names(delta: Delta, snapshot: Snapshot, dropped: Collection[str]) ->
         before = set(old.listing.split_names()) if old is not None else set()
         now = new.listing.split_names() if new is not None else ()
         alike = {_alike(name) for name in now if name not in before}
-        missing += [path for path in paths if _alike(os.path.basename(path)) not in alike]
+        ignored = {name.rstrip("/") for name in new.ignored} if new is not None else ()
+        for path in paths:
+            name = os.path.basename(path)
+            if name not in ignored and _alike(name) not in alike:
+                missing.append(path)
     return sorted(missing)
 
 

@@ -112,6 +112,18 @@ def test_a_new_case_of_a_name_is_a_rename_where_the_old_one_still_finds_it(world
     assert world.scan() == [("moved", "ComfyUI/models/loras/a", "ComfyUI/models/loras/A")]
 
 
+def test_a_name_that_is_ignored_since_it_changed_its_type_is_gone(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.files.write(at("ComfyUI/models/pack/.git"), b"gitdir: elsewhere")
+    world.files.write(at("ComfyUI/models/pack/x"), b"1")
+    world.settle()
+    world.files.remove(at("ComfyUI/models/pack/.git"))
+    world.files.write(at("ComfyUI/models/pack/.git/HEAD"), b"ref")
+    assert world.scan() == [("deleted", "ComfyUI/models/pack/.git")]
+    assert world.state(MODELS) == "online"
+    assert world.scan() == []
+
+
 def test_one_lstat_stands_for_a_whole_folder(world: World) -> None:
     world.files.remove(LORAS)
     world.files.calls.clear()
