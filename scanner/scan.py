@@ -14,12 +14,13 @@ from scanner.core.pending import PendingFolders
 from scanner.core.progress import Progress
 from scanner.core.roots import Root
 from scanner.core.snapshot import Entry
-from scanner.diff.reconcile import Decision, FingerprintsWantedError, reconcile
+from scanner.diff.reconcile import AbsenceWantedError, Decision, FingerprintsWantedError, reconcile
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.trust import trust_state
 from scanner.settings.schema import Settings
 from scanner.store.projection import root_states, unfinished_files, view_of
 from scanner.store.store import Commit, Store
+from scanner.walk.absence import Absence, look_for
 from scanner.walk.collect import Collector
 from scanner.walk.fingerprints import take_fingerprints
 from scanner.walk.health import Moment
@@ -163,30 +164,32 @@ class Scanner:
     def _decide(
         self, collected: Collected, stopped: Callable[[], bool]
     ) -> tuple[int, Decision] | None:
-        """Decide, take the fingerprints that this needs, and commit; the scan's number too.
+        """Decide, look at names and take the fingerprints that this needs, and commit; the scan's
+        number too.
 
         None if it was `stopped`.
         """
         fingerprints: dict[str, bytes] = {}
+        absences: dict[str, Absence] = {}
+        own = collected.scans.keys()
         while True:
+            entries: Sequence[Entry] = ()
+            names: Sequence[str] = ()
             # Nothing is read from a disk under the lock: other lanes never wait for this one.
             with self.commit_lock:
                 try:
                     decision = reconcile(
-                        self.store, collected, self._rules, self._settings, fingerprints
+                        self.store, collected, self._rules, self._settings, fingerprints, absences
                     )
                 except FingerprintsWantedError as wanted:
                     entries = wanted.entries
+                except AbsenceWantedError as wanted_names:
+                    names = wanted_names.paths
                 else:
                     return self._commit(decision, collected.moment), decision
-            taken = take_fingerprints(
-                entries,
-                collected.zones,
-                self.files.mounts(),
-                self.workers,
-                stopped,
-                collected.scans.keys(),
-            )
+            mounts = self.files.mounts()
+            absences.update(look_for(names, collected.zones, mounts, self.workers, stopped, own))
+            taken = take_fingerprints(entries, collected.zones, mounts, self.workers, stopped, own)
             if stopped():
                 return None
             fingerprints.update({entry.path: taken.get(entry.path, b"") for entry in entries})

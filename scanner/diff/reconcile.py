@@ -14,6 +14,7 @@ from scanner.core.changes import DELETED, Change
 from scanner.core.memory import Hold, Memory
 from scanner.core.roots import Root
 from scanner.core.snapshot import Directory, Entry, Snapshot
+from scanner.diff.absence import keep_present, missing_names
 from scanner.diff.carry_over import carry_holds, carry_recent, carry_records, carry_unreachable
 from scanner.diff.changelist import annotate_packs, carry_fingerprints, compose
 from scanner.diff.compare import Delta, keep_entries
@@ -27,6 +28,7 @@ from scanner.diff.moves import AskFingerprints, find_moves
 from scanner.diff.other_files import other_files
 from scanner.diff.window import open_window, without_expired
 from scanner.settings.schema import Settings
+from scanner.walk.absence import Absence
 from scanner.walk.rules import ListingRules
 from scanner.walk.zone_scan import Collected
 
@@ -37,6 +39,14 @@ class FingerprintsWantedError(Exception):
     def __init__(self, entries: Sequence[Entry]) -> None:
         super().__init__()
         self.entries = entries
+
+
+class AbsenceWantedError(Exception):
+    """Nobody has looked yet whether the names at `paths` are really gone."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        super().__init__()
+        self.paths = paths
 
 
 class Known(Protocol):
@@ -83,12 +93,15 @@ def reconcile(
     rules: ListingRules,
     settings: Settings,
     fingerprints: Mapping[str, bytes],
+    absences: Mapping[str, Absence],
 ) -> Decision:
     """Decide everything between walk and commit. It changes nothing, so it can be done again.
 
     `fingerprints` are those taken for this scan, by path; empty where a file could not be read.
+    `absences` says of names that are not listed any more whether they are gone.
 
-    Raises FingerprintsWantedError if moves turn on fingerprints that are not among them.
+    Raises FingerprintsWantedError if moves turn on fingerprints that are not among them, and
+    AbsenceWantedError if deletions turn on names that are not among `absences`.
     """
     snapshot, old = known.snapshot, known.memory
     now = collected.moment.wall
@@ -97,11 +110,16 @@ def reconcile(
     dropped = drop_accepted(snapshot, collected)
     collected = trust_walks(collected, old, dropped.missing)
 
-    delta = Delta(deleted=dropped.deleted, gone={*removed.gone, *dropped.gone})
+    delta = Delta(deleted=dict(dropped.deleted), gone={*removed.gone, *dropped.gone})
     baselines = compare_zones(collected, snapshot, old, rules, delta)
 
+    missing = missing_names(delta, snapshot, dropped.deleted)
+    if any(path not in absences for path in missing):
+        raise AbsenceWantedError([path for path in missing if path not in absences])
+    collected = keep_present({path: absences[path] for path in missing}, delta, snapshot, collected)
+
     memory = without_expired(removed.memory, now - int(settings.move_window * 1e9))
-    moves = find_moves(delta, open_window(memory, delta, snapshot), _asker(fingerprints))
+    moves = find_moves(delta, open_window(memory, delta, snapshot, collected), _asker(fingerprints))
     changes = compose(delta, moves, snapshot, rules.root_id)
 
     limits = {zone: _limits(zone, settings) for zone in collected.scans}

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import errno
 import io
+import operator
 import os
 import stat
 import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from scanner.core.snapshot import (
@@ -62,6 +64,10 @@ class FileSystem(Protocol):
 
     def stat(self, path: str) -> Stat:
         """The stat of `path`, links followed."""
+        ...
+
+    def lstat(self, path: str) -> Stat:
+        """The stat of the name at `path` itself, links not followed."""
         ...
 
     def open(self, path: str) -> BinaryIO:
@@ -150,7 +156,12 @@ class DiskFileSystem:
         return leads_away(path, text, self._mounts, self.read_link)
 
     def stat(self, path: str) -> Stat:
-        found = os.stat(path)
+        return self._counted(os.stat(path))
+
+    def lstat(self, path: str) -> Stat:
+        return self._counted(os.lstat(path))
+
+    def _counted(self, found: os.stat_result) -> Stat:
         self._calls += 1
         return Stat(
             stat.S_ISDIR(found.st_mode),
@@ -259,7 +270,7 @@ def _list(
                 else:
                     rows.append(row)
     return Directory(
-        _columns(rows, tuple(sorted(targets)), tuple(sorted(unstatted))),
+        _columns(rows, tuple(sorted(set(targets))), tuple(sorted(set(unstatted)))),
         _within(own.st_mtime_ns),
         own.st_dev,
         own.st_ino & _INODE_MASK,
@@ -314,6 +325,9 @@ def _columns(
         return Listing(targets=targets, unstatted=unstatted)
     rows.sort()
     names, types, sizes, mtimes, inodes = zip(*rows, strict=True)
+    if any(map(operator.eq, names, islice(names, 1, None))):
+        # POSIX lets readdir give a name twice while names change, and some servers do.
+        return _columns(list({row[0]: row for row in rows}.values()), targets, unstatted)
     return Listing(
         "\0".join(names),
         "".join(types),

@@ -33,6 +33,8 @@ Names = Mapping[str, frozenset[str]]
 
 NOTHING: frozenset[str] = frozenset()
 
+NO_LISTING = Listing()
+
 
 @dataclass(frozen=True, slots=True)
 class MemberRules:
@@ -116,13 +118,19 @@ def newly_ignored(
     path: str, listing: Listing, previous: Directory | None, rules: MemberRules
 ) -> dict[str, str]:
     """Types by name of the entries not seen before that the ignore rules leave out."""
-    seen = "" if previous is None or rules.rematch else previous.listing.names
-    if listing.names == seen:
+    seen = NO_LISTING if previous is None or rules.rematch else previous.listing
+    if (listing.names, listing.types) == (seen.names, seen.types):
         return {}
     names = listing.split_names()
     suspects = set(rules.rules.suspects(names))
-    if suspects and seen:
-        suspects.difference_update(seen.split("\0"))
+    if suspects and seen.names:
+        # A name that changed its type is another entry to the rules: only folders match `name/`.
+        is_folder = dict(zip(names, map(_is_directory, listing.types), strict=True))
+        suspects.difference_update(
+            name
+            for name, letter in zip(seen.split_names(), seen.types, strict=True)
+            if is_folder.get(name) == _is_directory(letter)
+        )
     if not suspects:
         return {}
     prefix = os.path.relpath(path, rules.top).replace(os.sep, "/") + "/"
@@ -133,6 +141,10 @@ def newly_ignored(
         for name, type_ in zip(names, listing.types, strict=True)
         if name in suspects and rules.rules.ignores(prefix + name, type_ == DIRECTORY)
     }
+
+
+def _is_directory(letter: str) -> bool:
+    return letter == DIRECTORY
 
 
 def _without(listing: Listing, names: Collection[str]) -> Listing:

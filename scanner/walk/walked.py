@@ -49,7 +49,12 @@ class Walked:
             observed={path: found for path, found in self.observed.items() if is_kept(path)},
             failed={path: failure for path, failure in self.failed.items() if is_kept(path)},
             foreign={path: target for path, target in self.foreign.items() if is_kept(path)},
+            points={path: real for path, real in self.points.items() if is_kept(path)},
             closed=set(filter(is_kept, self.closed)),
             links=set(filter(is_kept, self.links)),
             listed=list(filter(is_kept, self.listed)),
         )
+
+    def with_failure(self, folder: str, error: str) -> Walked:
+        """The same, with `folder` among those that could not be listed."""
+        return replace(self, failed={**self.failed, folder: Failed(folder, 0, error)})

@@ -472,6 +472,18 @@ def test_longest_source_is_the_nearest_folder_above() -> None:
 # In a whole pass
 
 
+def test_a_move_is_not_told_to_a_link_that_leads_nowhere_now(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for number in range(3):
+        world.files.write(at(f"Downloads/a/sd/f{number}"), content(str(number)))
+    world.files.write(at("ComfyUI/models/keep"), b"1")
+    world.settle()
+    world.files.symlink(at("Downloads/a/sd"), at("ComfyUI/models/sd"))
+    assert ("created", "ComfyUI/models/sd") in world.scan()
+    world.files.rename(at("Downloads/a/sd"), at("Downloads/sd_new"))
+    assert world.scan() == [("moved", "Downloads/a/sd", "Downloads/sd_new")]
+
+
 def test_stop_while_moves_are_proven_commits_nothing(tmp_path: Path) -> None:
     """Else the move would stand in the change list as a deletion and a creation for good."""
     world = World(tmp_path)

@@ -41,8 +41,9 @@ from scanner.diff.drop import drop_accepted, drop_removed_roots
 from scanner.diff.hold_losses import hold_losses
 from scanner.diff.losses import Limits
 from scanner.diff.moves import FINGERPRINT, Move, Moves
-from scanner.diff.reconcile import reconcile
+from scanner.diff.reconcile import AbsenceWantedError, reconcile
 from scanner.diff.window import open_window, without_expired
+from scanner.walk.absence import GONE
 from scanner.walk.health import Health, Moment
 from scanner.walk.ignore import IgnoreRules
 from scanner.walk.rules import ListingRules
@@ -127,9 +128,12 @@ def test_deciding_changes_nothing_that_it_is_given(tmp_path: Path) -> None:
     )
     assert found is not None
     before = deepcopy((store.memory, store.snapshot, found))
-    first = reconcile(store, found, scanner._rules, world.settings, {})
+    with pytest.raises(AbsenceWantedError) as wanted:
+        reconcile(store, found, scanner._rules, world.settings, {}, {})
+    absences = dict.fromkeys(wanted.value.paths, GONE)
+    first = reconcile(store, found, scanner._rules, world.settings, {}, absences)
     assert (store.memory, store.snapshot, found) == before
-    assert reconcile(store, found, scanner._rules, world.settings, {}) == first
+    assert reconcile(store, found, scanner._rules, world.settings, {}, absences) == first
     assert {change.kind for change in first.changes} == {"moved", "created"}
     assert [each.files for each in first.new_holds] == [25]
 
@@ -276,10 +280,30 @@ def test_window_forgets_what_is_too_old_and_shows_arrivals_as_they_are() -> None
     assert set(kept.gone) == {"/r/y"}
     assert set(kept.arrived) == {"/r/a", "/r/sub/b", "/r/away"}
     delta = Delta(deleted={"/s/c": entry("/s/c")}, gone={"/r/sub"})
-    window = open_window(kept, delta, SNAPSHOT)
+    walks = collected(scan(R, Walked("/r")), scan(S, Walked("/s")))
+    window = open_window(kept, delta, SNAPSHOT, walks)
     assert window.gone == {"/r/y": entry("/r/y")}
     assert window.arrived == {"/r/a": entry("/r/a")}
-    assert open_window(kept, Delta(), SNAPSHOT).arrived == {}
+    assert open_window(kept, Delta(), SNAPSHOT, walks).arrived == {}
+
+
+@pytest.mark.parametrize(
+    ("walk", "state", "is_shown"),
+    [
+        (scan(R, Walked("/r")), ONLINE, True),
+        (scan(R, Walked("/r", failed={"/r": FAILED})), ONLINE, False),
+        (scan(R), OFFLINE, False),
+        (None, ONLINE, True),  # it has a lane of its own
+        (None, OFFLINE, False),
+    ],
+)
+def test_an_arrival_that_cannot_be_listed_is_none(
+    walk: ZoneScan | None, state: str, is_shown: bool
+) -> None:
+    known = replace(memory(replace(record(R), state=state)), arrived={"/r/a": 9})
+    walks = collected(scan(S, Walked("/s")), *([walk] if walk is not None else []))
+    delta = Delta(deleted={"/s/c": entry("/s/c")})
+    assert bool(open_window(known, delta, SNAPSHOT, walks).arrived) == is_shown
 
 
 # Carry over

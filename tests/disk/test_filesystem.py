@@ -331,6 +331,18 @@ def test_slash_tells_directories_from_all_others(tmp_path: Path) -> None:
 # Faults
 
 
+def test_name_that_is_listed_twice_stands_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        (tmp_path / name).write_bytes(b"1")
+    (tmp_path / "link").symlink_to("a")
+    after_listing(monkeypatch, lambda found: (entry for entry in found for _ in range(3)))
+    listing = listed(tmp_path).listing
+    assert listing.split_names() == ["a", "b", "c", "link"]
+    assert (len(listing), len(listing.sizes), listing.targets) == (4, 4, (("link", "a"),))
+
+
 def test_file_that_vanishes_before_its_stat_is_unread(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from scanner.core.mount_identity import MountIdentity
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
 from scanner.errors import OutputError
@@ -145,8 +146,8 @@ def test_a_lane_meets_a_mount_while_another_one_commits(world: World) -> None:
 def test_trust_that_an_older_version_lost_was_lost_by_one_counter_example() -> None:
     text = '{"ext4 /dev/vda /":[0,true],"nfs nas:/x /":[2,false]}'
     assert trusts_from(text) == {
-        "ext4 /dev/vda /": Trust(0, 1),
-        "nfs nas:/x /": Trust(2, 0),
+        MountIdentity("ext4", "/dev/vda", "/"): Trust(0, 1),
+        MountIdentity("nfs", "nas:/x", "/"): Trust(2, 0),
     }
 
 

@@ -272,6 +272,16 @@ class FakeFileSystem:
             node.kind == "directory", len(node.content), node.mtime, 1, node.inode, node.ctime
         )
 
+    def lstat(self, path: str) -> Stat:
+        self._check("lstat", path)
+        parent = self._resolve(posixpath.dirname(path))
+        if parent.kind != "directory":
+            raise error(errno.ENOTDIR, path)
+        node = parent.children.get(posixpath.basename(path))
+        if node is None:
+            raise error(errno.ENOENT, path)
+        return Stat(node.kind == "directory", len(node.content), node.mtime, 1, node.inode)
+
     def open(self, path: str) -> BinaryIO:
         self._check("open", path)
         node = self._resolve(path)

@@ -69,6 +69,10 @@ def rules(
         ({"b.tmp": FILE, "c.tmp": FILE}, {"b.tmp": FILE}, False, {"b.tmp"}, {"c.tmp"}),
         ({"b.tmp": FILE, "c.tmp": FILE}, {"b.tmp": FILE}, True, set(), {"b.tmp", "c.tmp"}),
         ({"a": FILE}, {"a": FILE, "b": FILE}, False, {"a"}, set()),
+        # but one that became a folder, or a file, is another entry
+        ({"cache": DIRECTORY, "x": FILE}, {"cache": FILE, "x": FILE}, False, {"x"}, {"cache/"}),
+        ({"cache": DIRECTORY}, {"cache": FILE}, False, set(), {"cache/"}),
+        ({"b.tmp": DIRECTORY_LINK}, {"b.tmp": FILE}, False, {"b.tmp"}, set()),
     ],
 )
 def test_new_names_are_matched_once(
