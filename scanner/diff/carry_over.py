@@ -60,7 +60,7 @@ def carry_records(
             rules.sign(scan.root, record)
         state, record.reason = _state(scan, holds.get(zone.id))
         record.filesystem = scan.health.mount.type
-        record.category = zone.category
+        record.category, record.named_by = zone.category, zone.named_by
         if record.state != state or not record.since:
             record.state, record.since = state, collected.moment.wall
     return new
