@@ -88,18 +88,24 @@ class Scanner:
         self.store = store
         self._settings = settings
         self.roots = tuple(roots)
+        self._shown_roots = self.roots
+        """The roots of the last commit."""
         self.commit_lock = threading.RLock()
         self._pending: list[PendingFolders] = []
         self.unfinished = 0
         """Files that are not whole yet, as of the last `publish`."""
         self._counted = False
-        self._rules = ListingRules(
-            self.roots,
-            {root.id: rules_for(settings, root) for root in roots},
-            settings.follow_links,
-        )
+        self._rules = _listing_rules(settings, self.roots)
         self.workers: Workers = workers or LocalWorkers(files)
         self._collector = Collector(files, self.workers, store, settings, self._rules)
+
+    def set_roots(self, roots: Sequence[Root]) -> None:
+        """Scan these roots from the next scan on. A scan that is under way is abandoned when it
+        would commit: it followed other rules."""
+        with self.commit_lock:
+            self.roots = tuple(roots)
+            self._rules = _listing_rules(self._settings, self.roots)
+            self._collector = self._collector.with_rules(self._rules)
 
     def zones(self) -> Zones:
         """The roots, and the mounts that begin below them, as they are now."""
@@ -132,9 +138,11 @@ class Scanner:
         Raises OutputError. Nothing is lost then: the next scan finds the same again.
         """
         moment = Moment(self.files.now(), self.files.monotonic(), interval)
-        collected = self._collector.collect(
-            roots,
-            self.zones(),
+        with self.commit_lock:
+            rules, collector, zones = self._rules, self._collector, self.zones()
+        collected = collector.collect(
+            [root for root in roots if root in zones.all],
+            zones,
             self.store.state.requests(),
             moment,
             stopped=stopped,
@@ -142,7 +150,7 @@ class Scanner:
         )
         if collected is not None:
             collected = collected.without_new_mounts(self.zones())
-        committed = None if collected is None else self._decide(collected, stopped)
+        committed = None if collected is None else self._decide(collected, rules, stopped)
         if committed is None:
             return ScanResult(self.store.scan, moment.wall, is_complete=False)
         number, decision = committed
@@ -156,18 +164,18 @@ class Scanner:
             bytes=sum(walked.bytes for walked in walks),
             changes=list(decision.changes),
             zones=frozenset(root.id for root in roots),
-            states={root.id: state.state for root, state in root_states(self.store, self.roots)},
+            states={root.id: state.state for root, state in root_states(self.store, rules.roots)},
             new_holds=list(decision.new_holds),
             is_committed=True,
         )
 
     def _decide(
-        self, collected: Collected, stopped: Callable[[], bool]
+        self, collected: Collected, rules: ListingRules, stopped: Callable[[], bool]
     ) -> tuple[int, Decision] | None:
         """Decide, look at names and take the fingerprints that this needs, and commit; the scan's
         number too.
 
-        None if it was `stopped`.
+        None if it was `stopped`, or `rules` are not those of now.
         """
         fingerprints: dict[str, bytes] = {}
         absences: dict[str, Absence] = {}
@@ -177,9 +185,11 @@ class Scanner:
             names: Sequence[str] = ()
             # Nothing is read from a disk under the lock: other lanes never wait for this one.
             with self.commit_lock:
+                if rules is not self._rules:
+                    return None
                 try:
                     decision = reconcile(
-                        self.store, collected, self._rules, self._settings, fingerprints, absences
+                        self.store, collected, rules, self._settings, fingerprints, absences
                     )
                 except FingerprintsWantedError as wanted:
                     entries = wanted.entries
@@ -209,6 +219,7 @@ class Scanner:
             self.store.note_annotations()
         old_unsettled = self.store.memory.unsettled
         directories = decision.directories
+        self._shown_roots = self._rules.roots
         scan = self.store.commit(
             Commit(
                 directories,
@@ -250,6 +261,11 @@ class Scanner:
             if not self._counted:
                 self.unfinished, self._counted = len(unfinished_files(self.store)), True
             return self.store.publish(
-                lambda: view_of(self.store, self.roots, self.files.now()),
+                lambda: view_of(self.store, self._shown_roots, self.files.now()),
                 is_last=is_last,
             )
+
+
+def _listing_rules(settings: Settings, roots: tuple[Root, ...]) -> ListingRules:
+    rules = {root.id: rules_for(settings, root) for root in roots}
+    return ListingRules(roots, rules, settings.follow_links)

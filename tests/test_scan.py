@@ -794,3 +794,24 @@ def test_root_of_everything_is_scanned_with_a_mount_below(tmp_path: Path) -> Non
         world.files.remove(f"/data/{number:02}")
     assert world.scan() == []
     assert world.state(everything) == "held"
+
+
+def test_scan_that_followed_other_roots_is_abandoned(world: World) -> None:
+    """Its decision would remove the roots that another lane has added meanwhile."""
+    world.settle()
+    new = Root("extra", "/new")
+    world.files.write("/new/a", b"x")
+    world.files.write(at("ComfyUI/models/late"), b"x")
+    world.files.advance(30)
+
+    roots = (*world.roots, new)
+
+    def change(progress: object) -> None:
+        world.scanner.set_roots(roots)
+
+    zones = world.scanner.zones().all
+    result = world.scanner.scan(zones, interval=30, progress=change)
+    assert not result.is_complete
+    world.roots = roots
+    assert world.scan() == [("created", "ComfyUI/models/late")]
+    assert world.baselines() == [("/new", "added")]

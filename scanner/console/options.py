@@ -6,6 +6,8 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from scanner.comfyui.installation import Found
     from scanner.output.file_names import Outputs
     from scanner.settings.load import Loaded
+    from scanner.settings.schema import Settings
 
 # Paths are taken as texts: to make a Path, Typer looks at it, and hangs on a mount that hangs
 # (rule 3, a hang stops nothing).
@@ -171,12 +174,18 @@ def _rate(text: str) -> int:
     return _checked("--rate", parse_rate, text)
 
 
-def _find_roots(loaded: Loaded, tell: Any = None) -> Found:
+def _finder(settings: Settings, comfy_root: str | None = None) -> Callable[[], Found]:
+    """A function that finds the roots of `settings`. `comfy_root` was found before."""
     from scanner.comfyui.installation import find_roots
 
-    found = find_roots(
-        loaded.settings, cwd=os.getcwd(), home=os.path.expanduser("~"), environ=os.environ
-    )
+    if comfy_root is not None:
+        settings = replace(settings, comfy_root=Path(comfy_root))
+    cwd, home = os.getcwd(), os.path.expanduser("~")
+    return lambda: find_roots(settings, cwd=cwd, home=home, environ=os.environ)
+
+
+def _find_roots(loaded: Loaded, tell: Any = None) -> Found:
+    found = _finder(loaded.settings)()
     for notice in found.notices:
         (tell or log.info)(notice)
     for warning in found.warnings:

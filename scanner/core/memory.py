@@ -108,11 +108,13 @@ class RootRecord:
     """Ignore patterns of the last walk; None if they are not known."""
     follow_links: bool = True
     inner_roots: tuple[str, ...] = ()
+    named_by: str | None = None
+    """As `Root.named_by`."""
 
     @property
     def root(self) -> Root:
         """The root, or the mount below one, that this record is of."""
-        return Root(self.kind, self.path, self.category)
+        return Root(self.kind, self.path, self.category, self.named_by)
 
 
 def roots_of(records: Iterable[RootRecord]) -> list[Root]:

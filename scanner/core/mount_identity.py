@@ -6,6 +6,9 @@ import json  # escapes surrogates, which orjson refuses
 import re
 from typing import NamedTuple
 
+AUTOMOUNTER = "autofs"
+"""The type of an automounter: it mounts what belongs there once a folder is opened."""
+
 POOL_TYPES = frozenset(("fuse.mergerfs", "mergerfs", "fuse.unionfs", "fuse.mhddfs"))
 """Pools of several folders. Their source is the list of these folders, and it changes whenever the
 pool gets a disk or loses one. mergerfs shortens it too, so that no part of it stays the same."""

@@ -18,12 +18,12 @@ from scanner.core.memory import (
     RootRecord,
     UnreachableFolder,
 )
+from scanner.core.mount_identity import AUTOMOUNTER
 from scanner.core.paths import is_below
 from scanner.core.roots import Root
 from scanner.core.snapshot import CONTAINERS
 from scanner.diff.compare import Delta
 from scanner.diff.moves import Moves
-from scanner.disk.location import AUTOMOUNTER
 from scanner.walk.rules import ListingRules
 from scanner.walk.zone_scan import Collected, ZoneScan
 
@@ -64,7 +64,7 @@ def carry_records(
             rules.sign(scan.root, record)
         state, record.reason = _state(scan, holds.get(zone.id))
         record.filesystem = scan.health.mount.type
-        record.category = zone.category
+        record.category, record.named_by = zone.category, zone.named_by
         if record.state != state or not record.since:
             record.state, record.since = state, collected.moment.wall
     return new

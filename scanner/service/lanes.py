@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from scanner.core.memory import STALLED
+from scanner.core.mount_identity import AUTOMOUNTER
 from scanner.core.pending import PendingFolders
 from scanner.core.progress import Display, Progressed, Remaining
 from scanner.core.roots import Root
 from scanner.core.serialize import readable
 from scanner.core.wording import count_text, seconds_text
-from scanner.disk.location import AUTOMOUNTER, Location
+from scanner.disk.location import Location
 from scanner.scan import Scanner, ScanResult
 from scanner.service.fingerprints import FingerprintReader
 from scanner.service.hashes import HashReader

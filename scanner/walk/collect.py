@@ -7,6 +7,7 @@ import os
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Sequence
 from collections.abc import Set as AbstractSet
+from copy import copy
 from dataclasses import replace
 from typing import Protocol
 
@@ -85,6 +86,12 @@ class Collector:
         self._settings = settings
         self._rules = rules
         self._history = History()
+
+    def with_rules(self, rules: ListingRules) -> Collector:
+        """A collector that follows other rules, and remembers what this one does."""
+        other = copy(self)
+        other._rules = rules
+        return other
 
     def collect(
         self,
