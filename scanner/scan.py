@@ -27,7 +27,7 @@ from scanner.walk.health import Moment
 from scanner.walk.ignore import rules_for
 from scanner.walk.rules import ListingRules
 from scanner.walk.zone_scan import Collected
-from scanner.walk.zones import Zones, find_zones
+from scanner.walk.zones import RootLocations, Zones, find_zones
 from scanner.workers.pool import LocalWorkers, Workers
 
 
@@ -90,6 +90,7 @@ class Scanner:
         self.roots = tuple(roots)
         self._shown_roots = self.roots
         """The roots of the last commit."""
+        self._locations = RootLocations(files)
         self.commit_lock = threading.RLock()
         self._pending: list[PendingFolders] = []
         self.unfinished = 0
@@ -111,7 +112,7 @@ class Scanner:
         """The roots, and the mounts that begin below them, as they are now."""
         return find_zones(
             self.roots,
-            self.files,
+            self._locations,
             list(self.store.memory.roots.values()),
             self._rules.has,
         )

@@ -57,8 +57,8 @@ class FileSystem(Protocol):
         """All entries of `path` with their stats, and its own times and identity.
 
         Names in `skip` (directories with a trailing slash) get no stat and no row; those of them
-        that are present come back in `ignored`. Names in `mount_points` are directories and get
-        a row without a stat.
+        that are present come back in `ignored`. Names in `mount_points` get a row without a stat:
+        only whether each is a directory or a file.
         """
         ...
 
@@ -291,7 +291,7 @@ def _wanted(
     for entry in entries:
         name = entry.name
         if name in mount_points:
-            rows.append((name, DIRECTORY, 0, 0, 0))
+            rows.append((name, _type_of_point(entry), 0, 0, 0))
             continue
         try:
             key = name + "/" if skip and entry.is_dir(follow_symlinks=False) else name
@@ -302,6 +302,15 @@ def _wanted(
             met.append(key)
         else:
             yield entry
+
+
+def _type_of_point(entry: os.DirEntry[str]) -> str:
+    """The type of a mount point. What a file system says of the name below the mount will do: only
+    a file can be mounted on a file."""
+    try:
+        return FILE if entry.is_file(follow_symlinks=False) else DIRECTORY
+    except OSError:
+        return DIRECTORY
 
 
 def _special_row(

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from scanner.core.mount_identity import AUTOMOUNTER
-from scanner.core.paths import is_below
-from scanner.disk.mounts import Mount, mount_of
+from scanner.core.paths import is_below, nearest_above
+from scanner.disk.mounts import UNKNOWN, Mount, mount_of
 
 MOST_LINKS = 40
 """Links on the way to one file that Linux follows before it calls them a circle."""
@@ -79,12 +79,14 @@ def points_below(path: str, real: str, mounts: Iterable[Mount]) -> dict[str, str
 def _follow(path: str, mounts: Sequence[Mount], read_link: Callable[[str], str]) -> str:
     if path.startswith("\\\\"):
         return path  # a share that Windows knows by its name only
+    points = {os.path.normcase(mount.point): mount for mount in mounts}
     drive, below = os.path.splitdrive(path)
     found, rest, links = drive + os.sep, _parts(below), 0
     while rest:
         part = rest.pop()
         child = os.path.dirname(found) if part == os.pardir else os.path.join(found, part)
-        mount = mount_of(child, mounts)
+        point = nearest_above(os.path.normcase(child), points)
+        mount = UNKNOWN if point is None else points[point]
         if mount.is_remote:
             whole = os.path.normpath(os.path.join(child, *reversed(rest)))
             found = _stop(whole, mount, mounts)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ntpath
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Literal, NamedTuple
@@ -146,7 +146,10 @@ UNKNOWN = Mount("", "unknown", "")
 
 
 def read_mounts() -> list[Mount]:
-    """The mount table; empty if the platform gives none."""
+    """The mounts that can be seen, and automounters below them; empty if the platform has no table.
+
+    A mount that a later one hides, on its own point or on a folder above it, is left out.
+    """
     try:
         with open("/proc/self/mountinfo", "rb") as table:
             text = table.read()
@@ -160,12 +163,58 @@ def _parse_table(text: bytes) -> tuple[Mount, ...]:
     """The mounts in `text` of mountinfo. A scan reads it a dozen times, and it rarely changes:
     parsing it each time was a tenth of an unchanged scan of 2,000 files."""
     # Only a newline ends a line: a carriage return in a name stands there as it is.
-    return tuple(mount for line in text.split(b"\n") if (mount := _parse_mountinfo(line)))
+    return _visible([line for row in text.split(b"\n") if (line := _parse_mountinfo(row))])
 
 
-def _parse_mountinfo(line: bytes) -> Mount | None:
-    """One line of Linux's mountinfo (proc(5)): ... root point options [tags] - type source ..."""
-    before, dash, after = line.partition(b" - ")
+class _Line(NamedTuple):
+    """A mount with its number, and that of the mount that its point lies on."""
+
+    number: str
+    parent: str
+    mount: Mount
+
+
+def _visible(lines: Sequence[_Line]) -> tuple[Mount, ...]:
+    """The mounts that a path can lead to.
+
+    A path goes from mount to mount: on each, the first folder on the way that is a mount point
+    leads on. A mount whose point is not reached so is hidden. What mounts automatically stays, if
+    only what it mounted hides it.
+    """
+    numbers = {line.number for line in lines}
+    below: dict[str, dict[str, str]] = {}
+    for line in lines:
+        is_first = line.parent not in numbers or line.parent == line.number
+        below.setdefault("" if is_first else line.parent, {})[line.mount.point] = line.number
+
+    def is_seen(line: _Line) -> bool:
+        reached, passed = "", {""}
+        for folder in _folders_to(line.mount.point):
+            while (deeper := below.get(reached, {}).get(folder, "")) and deeper not in passed:
+                reached = deeper
+                passed.add(deeper)
+                if deeper == line.number and line.mount.type == "autofs":
+                    return True
+        return reached == line.number
+
+    seen = [line.mount for line in lines if is_seen(line)]
+    # An automounter must come before what it mounted: of two on one point the last one counts.
+    return tuple(sorted(seen, key=lambda mount: mount.type != "autofs"))
+
+
+def _folders_to(path: str) -> list[str]:
+    """The folders from the top down to `path`, itself included."""
+    folders = [path]
+    while (above := os.path.dirname(path)) != path:
+        folders.append(above)
+        path = above
+    return folders[::-1]
+
+
+def _parse_mountinfo(row: bytes) -> _Line | None:
+    """One line of Linux's mountinfo (proc(5)): number parent device root point options [tags] -
+    type source ..."""
+    before, dash, after = row.partition(b" - ")
     left = [_decoded(field) for field in before.split(b" ")]
     right = [_decoded(field) for field in after.split(b" ")]
     if not dash or len(left) < 5 or len(right) < 2:
@@ -174,7 +223,7 @@ def _parse_mountinfo(line: bytes) -> Mount | None:
     type_, source = right[:2]
     if type_ == "fuse" and source.startswith(("http://", "https://")):
         type_ = "davfs"  # what davfs2 is to mount(8), the kernel does not know
-    return Mount(left[4], type_, source, left[3], options)
+    return _Line(left[0], left[1], Mount(left[4], type_, source, left[3], options))
 
 
 def _decoded(field: bytes) -> str:

@@ -8,6 +8,7 @@ that hangs stops no other. Results are saved a few files at a time, so a crash r
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Collection
 from typing import Protocol
 
@@ -99,7 +100,9 @@ def mount_to_read(source: Source, path: str, silent: Collection[Mount]) -> Mount
     """The mount that `path` lives on; None if it is one of `silent` or did not answer a scan."""
     zones, mounts = source.zones(), source.files.mounts()
     owner = owner_of(path, zones.all)
-    if owner is not None and not answers(source.store.memory, owner):
+    # A file that is a mount point is read with the zone of the folder that holds it.
+    holder = owner_of(os.path.dirname(path), zones.all)
+    if holder is not None and not answers(source.store.memory, holder):
         return None
     mount = zones.mount_of(owner, mounts) if owner else mount_of(path, mounts)
     return None if mount in silent else mount

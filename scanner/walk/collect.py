@@ -5,25 +5,25 @@ from __future__ import annotations
 import logging
 import os
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from copy import copy
 from dataclasses import replace
 from typing import Protocol
 
 from scanner.comfyui.packs import KIND, is_believable, pack_around, pack_places
-from scanner.core.memory import OFFLINE, ONLINE, STALLED, AcceptRequest, Memory
+from scanner.core.memory import MISSING, OFFLINE, ONLINE, STALLED, AcceptRequest, Memory
 from scanner.core.packs import Pack
 from scanner.core.progress import Progress
 from scanner.core.roots import Root
-from scanner.core.snapshot import Snapshot, is_empty
+from scanner.core.snapshot import FILE, Directory, Snapshot, is_empty
 from scanner.disk.filesystem import FileSystem, Stat
 from scanner.disk.location import Location, locate
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
 from scanner.settings.schema import Settings
 from scanner.walk.fingerprints import PATIENCE
-from scanner.walk.health import Health, KnownMount, Moment, examine, stayed_healthy
+from scanner.walk.health import NOT_A_FOLDER, Health, KnownMount, Moment, examine, stayed_healthy
 from scanner.walk.history import History
 from scanner.walk.rules import ListingRules, OwnFiles, has_new_rules
 from scanner.walk.verification import Terms
@@ -109,6 +109,8 @@ class Collector:
         healthy before and after it (rule 2 (a lost mount deletes nothing)).
         """
         records, snapshot = self._store.memory.roots, self._store.snapshot
+        zones = zones.with_files(_file_points(zones, snapshot))
+        roots = [root for root in roots if root.path not in zones.files]
         before = self.examine(roots, zones, requests)
         scans: dict[Root, ZoneScan] = {}
         for zone in roots:
@@ -127,6 +129,16 @@ class Collector:
         for zone, scan in scans.items():
             walked = scan.walked if stayed_healthy(scan.health, after[zone.id]) else None
             scans[zone] = replace(scan, health=after[zone.id], walked=walked)
+        for zone in [zone for zone, scan in scans.items() if scan.is_inner]:
+            if scans[zone].health.reason == NOT_A_FOLDER and scans[zone].health.state == MISSING:
+                del scans[zone]  # a file that is a mount point
+        observed = {
+            path: found
+            for scan in scans.values()
+            if scan.walked is not None
+            for path, found in scan.walked.observed.items()
+        }
+        zones = zones.with_files(_file_points(zones, observed))
         return Collected(zones, moment, requests, scans)
 
     def examine(
@@ -338,3 +350,15 @@ class Collector:
             real_path=real_path,
             mounts=mounts,
         )
+
+
+def _file_points(zones: Zones, directories: Mapping[str, Directory]) -> frozenset[str]:
+    """The inner zones that are listed as files."""
+    points: set[str] = set()
+    for zone in zones.inner:
+        folder, name = os.path.split(zone.path)
+        holder = directories.get(folder)
+        if holder is not None:
+            types = zip(holder.listing.split_names(), holder.listing.types, strict=True)
+            points.update([zone.path] if (name, FILE) in types else ())
+    return frozenset(points)

@@ -12,6 +12,8 @@ from scanner.disk.location import Location
 from scanner.disk.mounts import UNKNOWN, Mount
 from scanner.workers.requests import Failed
 
+NOT_A_FOLDER = "not a folder"
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -72,7 +74,7 @@ def examine(
     if isinstance(answer, Failed):
         return Health(absent, answer.error, mount)
     if not answer.is_directory:
-        return Health(absent, "not a folder", mount)
+        return Health(absent, NOT_A_FOLDER, mount)
     return Health(ONLINE, "", mount, (answer.device, answer.inode))
 
 

@@ -256,8 +256,19 @@ def linked_row(link: ForeignLink, answer: Stat | Failed | None) -> Row | None:
     return link.before
 
 
+def mounted_file_row(
+    row: Row, answer: Stat | Failed | None, previous: Directory | None
+) -> Row | None:
+    """The row of a file that is a mount point, by what its mount answered (None: nothing): as in
+    `previous` if that does not tell, and None if nothing is known."""
+    if isinstance(answer, Stat):
+        return row._replace(size=answer.size, mtime=answer.mtime)
+    known = () if previous is None else previous.listing.rows()
+    return next((old for old in known if (old.name, old.type) == (row.name, row.type)), None)
+
+
 def with_links(listing: Listing, rows: Mapping[str, Row | None]) -> Listing:
-    """`listing` with `rows` in place of the foreign links, by name; those without a row could not
+    """`listing` with `rows`, by name, for what other mounts know of; those without a row could not
     be looked at."""
     unread = [name for name, row in rows.items() if row is None]
     seen = (rows.get(row.name, row) for row in listing.rows())

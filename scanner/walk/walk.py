@@ -14,7 +14,7 @@ from dataclasses import replace
 
 from scanner.core.paths import is_below, join
 from scanner.core.progress import Progress
-from scanner.core.snapshot import DIRECTORY_LINK, FILE, Directory, Listing, Snapshot
+from scanner.core.snapshot import DIRECTORY_LINK, FILE, Directory, Listing, Row, Snapshot
 from scanner.disk.filesystem import Stat
 from scanner.disk.location import points_below
 from scanner.disk.mounts import Mount
@@ -24,6 +24,7 @@ from scanner.walk.members import (
     linked_row,
     member_rules,
     members,
+    mounted_file_row,
     names_by_folder,
     with_links,
     with_old_columns,
@@ -115,10 +116,22 @@ class Walk:
         self._asked.add(path)
         known = self._snapshot.get(path) if path in self._spared else None
         # Entries that could not be read may be readable now, and no time says so.
-        if known is not None and not known.listing.unstatted and path not in self._linked:
+        if (
+            known is not None
+            and not known.listing.unstatted
+            and path not in self._linked
+            and not self._file_points(path, known.listing)
+        ):
             self._worker.ask(StatPath(path))
         else:
             self._ask_listing(path)
+
+    def _file_points(self, path: str, listing: Listing) -> list[Row]:
+        """The rows of files in `path` that are mount points: its times say nothing of them."""
+        names = self._mount_points.get(path)
+        if not names:
+            return []
+        return [row for row in listing.rows() if row.name in names and row.type == FILE]
 
     def _compare_times(self, path: str, stat: Stat) -> None:
         """Count a known directory as unchanged if its times are: the cheap half of rule 5."""
@@ -202,8 +215,9 @@ class Walk:
                 del self._walked.failed[failed]
 
     def _with_looked_at(self, path: str, new: Directory, old: Directory | None) -> Directory:
-        """`new` with what its links to other mounts lead to, as far as those mounts answer."""
-        rows = {}
+        """`new` with what other mounts say of its links to them and of its files on which they are
+        mounted, as far as they answer."""
+        rows: dict[str, Row | None] = {}
         for link in foreign_links(path, new.listing, old, self._real_path):
             answer = None if link.is_known_folder else self._look_at(link.path, link.target)
             row = linked_row(link, answer)
@@ -211,6 +225,11 @@ class Walk:
             is_folder = row is not None and row.type == DIRECTORY_LINK
             if is_folder and self._rules.follow_links:
                 self._walked.foreign[link.path] = link.target
+        for row in self._file_points(path, new.listing):
+            child = join(path, row.name)
+            # A point below a link is a file of this folder and no zone.
+            answer = self._look_at(child, self._walked.points.pop(child, child))
+            rows[row.name] = mounted_file_row(row, answer, old)
         return replace(new, listing=with_links(new.listing, rows)) if rows else new
 
     def _ask_parents_again(self) -> None:

@@ -7,9 +7,11 @@ unmounted NAS must neither empty the folder nor stall the local disk around it.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from scanner.core.memory import RootRecord
@@ -18,6 +20,9 @@ from scanner.core.roots import Root, owner_of
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.location import Location, locate, located, points_below
 from scanner.disk.mounts import Mount
+
+LOCATIONS_FRESH = 1.0
+"""Seconds for which the real paths of roots serve."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,8 @@ class Zones:
     the link."""
     points: frozenset[str] = frozenset()
     """Those of `targets` that are mount points below such a link, and no links themselves."""
+    files: frozenset[str] = frozenset()
+    """Mount points that are files: rows of the folders that hold them, and no zones."""
     real: Mapping[str, str] = field(default_factory=dict)
     """Where zones really live, by path, if not where their words say."""
 
@@ -65,18 +72,28 @@ class Zones:
 
     def mount_at(self, path: str, mounts: Sequence[Mount]) -> Mount:
         """The mount that `path` lives on, in a zone or not."""
+        if path in self.files:
+            return located(self.real.get(path, path), mounts).mount
         zone = self.owner(path)
         return located(path, mounts).mount if zone is None else self.mount_of(zone, mounts)
 
     def below(self, zone: Root) -> frozenset[str]:
-        """Paths of the inner zones below `zone` that a walk of it meets and does not enter."""
+        """Paths of the inner zones below `zone`, and of files that are mount points: what a walk of
+        it meets and does not enter."""
         return frozenset(
-            other.path
-            for other in self.inner
-            if other.path != zone.path
-            and is_below(other.path, zone.path)
-            and self.owner(os.path.dirname(other.path)) == zone
+            path
+            for path in (*(other.path for other in self.inner), *self.files)
+            if path != zone.path
+            and is_below(path, zone.path)
+            and self.owner(os.path.dirname(path)) == zone
         )
+
+    def with_files(self, points: AbstractSet[str]) -> Zones:
+        """These zones, if the mount points at `points` are files."""
+        if not points:
+            return self
+        inner = tuple(zone for zone in self.inner if zone.path not in points)
+        return replace(self, inner=inner, files=self.files | points)
 
     def is_loop(self, path: str, target: str) -> bool:
         """True if a link at `path` leads to a folder that it was reached through (rule 11).
@@ -112,17 +129,36 @@ class Zones:
         return is_own
 
 
+class RootLocations:
+    """Where roots really live. Links are followed again once a second, and whenever a mount has
+    come or gone: readers of files ask for zones again and again."""
+
+    def __init__(self, files: FileSystem) -> None:
+        self._files = files
+        self._last: tuple[float, list[Mount], tuple[Root, ...], dict[str, str]]
+        self._last = (-math.inf, [], (), {})
+
+    def of(self, roots: tuple[Root, ...]) -> tuple[list[Mount], dict[str, str]]:
+        """The mounts, and the real path of each root by its path."""
+        mounts, now = self._files.mounts(), self._files.monotonic()
+        since, mounts_before, roots_before, real = self._last
+        if now - since > LOCATIONS_FRESH or mounts != mounts_before or roots != roots_before:
+            read_link = self._files.read_link
+            real = {root.path: locate(root.path, mounts, read_link).path for root in roots}
+            self._last = (now, mounts, roots, real)
+        return mounts, real
+
+
 def find_zones(
     roots: tuple[Root, ...],
-    files: FileSystem,
+    locations: RootLocations,
     records: Iterable[RootRecord],
     is_member: Callable[[str, bool], bool],
 ) -> Zones:
     """All zones now. `records` tell of mounts that were there before: one that is gone is offline
     and not forgotten. `is_member(path, is_directory)` says whether the ignore rules let an entry
     in: a link is no directory to them."""
-    mounts = files.mounts()
-    real = {root.path: locate(root.path, mounts, files.read_link).path for root in roots}
+    mounts, real = locations.of(roots)
     found: dict[str, str] = {}
     for path, target in real.items():
         found |= points_below(path, target, mounts)
@@ -153,5 +189,6 @@ def find_zones(
         tuple(inner.values()),
         targets,
         frozenset(targets.keys() - links),
+        frozenset(),
         {path: target for path, target in (real | found).items() if path != target},
     )

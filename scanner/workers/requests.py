@@ -24,8 +24,8 @@ class ListDirectory(NamedTuple):
     path: str
     skip: frozenset[str] = frozenset()
     mount_points: frozenset[str] = frozenset()
-    """Names at which other mounts begin. These directories are not even stat-ed, since the mount
-    that would answer may hang."""
+    """Names at which other mounts begin. These are not even stat-ed, since the mount that would
+    answer may hang."""
 
 
 class SampleFile(NamedTuple):

@@ -382,13 +382,17 @@ def test_mount_that_hangs_in_the_probe_may_have_kept_its_file() -> None:
 
 
 def test_automounted_folder_is_told_by_what_is_mounted_then() -> None:
+    """A stat mounts nothing, so the folder is listed before the mount table is asked again."""
     files = disk("autofs")
+    share = Mount("/mnt/nas", "fuse.sshfs", "nas:/v")
 
-    def mount() -> None:
-        files.mount_table[1] = Mount("/mnt/nas", "nfs4", "nas:/v")
+    def on_list(path: str) -> None:
+        if share not in files.mount_table:
+            files.mount_table.append(share)
 
-    files.faults[("stat", TOP)] = mount
-    assert examine(files).mount.type == "nfs4"
+    files.on_list = on_list
+    finding = examine(files)
+    assert (finding.state, finding.mount) == ("ok", share)
 
 
 def test_settings_for_several_folders_are_those_of_the_slowest() -> None:

@@ -6,6 +6,7 @@ import errno
 import os
 import socket
 import stat
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -491,3 +492,19 @@ def test_clocks_have_their_units() -> None:
     before = DISK.monotonic()
     DISK.sleep(0.01)
     assert 0.005 < DISK.monotonic() - before < 5
+
+
+def test_files_and_folders_on_which_another_mount_begins(tmp_path: Path) -> None:
+    (tmp_path / "source").write_bytes(b"12345")
+    (tmp_path / "file").touch()
+    (tmp_path / "folder").mkdir()
+    points = frozenset(("file", "folder"))
+    try:
+        command = ["mount", "--bind", str(tmp_path / "source"), str(tmp_path / "file")]
+        if subprocess.run(command, capture_output=True, check=False).returncode:
+            pytest.skip("only root may mount")
+        listing = DiskFileSystem().list_directory(str(tmp_path), frozenset(), points).listing
+        rows = {row.name: (row.type, row.size) for row in listing.rows()}
+        assert rows == {"file": (FILE, 0), "folder": (DIRECTORY, 0), "source": (FILE, 5)}
+    finally:
+        subprocess.run(["umount", str(tmp_path / "file")], capture_output=True, check=False)

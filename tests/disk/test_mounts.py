@@ -5,6 +5,8 @@ from __future__ import annotations
 import builtins
 import io
 import os
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,6 +14,7 @@ import psutil
 import pytest
 
 from scanner.core.mount_identity import MountIdentity
+from scanner.core.paths import is_below
 from scanner.disk import mounts
 from scanner.disk.mount_types import (
     ATTRIBUTE_CACHES,
@@ -126,6 +129,38 @@ def test_escaped_bytes_are_those_of_the_name(table: Any) -> None:
 def test_lines_that_make_no_sense_are_passed_over(table: Any) -> None:
     table(b"\nnonsense\n1 0 0:1 / / rw shared:1\n1 0 - x\n1 0 0:1 / /a rw - ext4 /dev/c rw\n")
     assert [mount.point for mount in read_mounts()] == ["/a"]
+
+
+@pytest.mark.parametrize(
+    ("lines", "seen"),
+    [
+        # a mount over the folder above hides what is below, and is seen
+        ("21 1 / ext4|30 21 /mnt/nas tmpfs|31 21 /mnt ext4", "ext4 / ext4 /mnt"),
+        # the same two made in the other order
+        ("21 1 / ext4|31 21 /mnt ext4|30 31 /mnt/nas tmpfs", "ext4 / ext4 /mnt tmpfs /mnt/nas"),
+        # on one point the last one made counts, wherever it stands in the table
+        ("21 1 / ext4|31 30 /mnt xfs|30 21 /mnt nfs", "ext4 / xfs /mnt"),
+        ("21 1 / ext4|30 21 /mnt nfs|31 21 /mnt xfs", "ext4 / xfs /mnt"),
+        # what lies on the hidden one is hidden as well
+        ("21 1 / ext4|30 21 /a nfs|31 30 /a/b xfs|32 30 /a tmpfs", "ext4 / tmpfs /a"),
+        # a root over the root
+        ("1 1 / rootfs|21 1 / ext4|30 21 /mnt nfs|31 1 /old xfs", "ext4 / nfs /mnt"),
+        # without a root, as after chroot
+        ("30 21 /mnt nfs|31 30 /mnt/a xfs", "nfs /mnt xfs /mnt/a"),
+        # an automounter stays below what it mounted, and not below another mount
+        ("21 1 / ext4|31 30 /m nfs|30 21 /m autofs", "autofs /m ext4 / nfs /m"),
+        ("21 1 / ext4|30 21 /a/m autofs|31 21 /a nfs", "ext4 / nfs /a"),
+        # names that only begin alike
+        ("21 1 / ext4|30 21 /mnt nfs|31 21 /mnt2 xfs", "ext4 / nfs /mnt xfs /mnt2"),
+    ],
+)
+def test_a_mount_that_another_one_hides_is_not_seen(table: Any, lines: str, seen: str) -> None:
+    text = ""
+    for line in lines.split("|"):
+        number, parent, point, type_ = line.split()
+        text += f"{number} {parent} 0:1 / {point} rw - {type_} x rw\n"
+    table(text.encode())
+    assert " ".join(f"{mount.type} {mount.point}" for mount in read_mounts()) == seen
 
 
 def test_source_with_a_number_sign(table: Any) -> None:
@@ -418,3 +453,24 @@ def test_share_without_a_letter_is_remote() -> None:
     mount = mount_of("\\\\Nas\\Models\\loras", [Mount("/", "ext4", "root")])
     assert mount == Mount("\\\\Nas\\Models", "smb", "//nas/models")
     assert mount_of("\\\\wsl$\\Debian\\home", []).type == "9p"
+
+
+def test_a_real_mount_over_the_folder_above_another(tmp_path: Path) -> None:
+    inner, above = tmp_path / "a" / "b", tmp_path / "a"
+    inner.mkdir(parents=True)
+    mounted = []
+    try:
+        for point in (inner, above):
+            made = subprocess.run(
+                ["mount", "-t", "tmpfs", "x", str(point)], capture_output=True, check=False
+            )
+            if made.returncode:
+                pytest.skip("only root may mount")
+            mounted.append(point)
+        seen = [m.point for m in read_mounts() if is_below(m.point, str(tmp_path))]
+        assert seen == [str(above)]
+        assert mount_of(str(inner), read_mounts()).point == str(above)
+    finally:
+        for point in reversed(mounted):
+            subprocess.run(["umount", str(point)], check=True)
+    assert not [m for m in read_mounts() if is_below(m.point, str(tmp_path))]

@@ -209,7 +209,7 @@ class FakeFileSystem:
                 met.append(key)
                 continue
             if name in mount_points:
-                rows.append((name, DIRECTORY, 0, 0, 0))
+                rows.append((name, FILE if node.kind == "file" else DIRECTORY, 0, 0, 0))
                 continue
             child = posixpath.join(path, name)
             self.calls["stat"] += 1

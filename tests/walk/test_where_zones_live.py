@@ -192,3 +192,150 @@ def test_a_state_of_earlier_versions_knows_the_wrong_mount_of_a_linked_root(
     scan_for_a_while(world)
     assert states(world) == {MODELS.id: OFFLINE}
     assert len(files_of(world)) == len(NAMES)
+
+
+# Automounters
+
+
+class Automounting(Disk):
+    """A disk on which /net/nas is mounted once a folder in it is opened; a stat mounts nothing."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind = kind
+        self.share = Mount("/net/nas", "fuse.bindfs", "/srv/nas")
+        for name in NAMES:
+            self.write(f"/net/nas/models/loras/{name}.safetensors", content(name))
+        self.mount(self.share)
+        point = {"direct": "/net/nas", "indirect": "/net"}[kind]
+        map_ = Mount(point, "autofs", f"auto.{kind}", options=f"rw,fd=7,{kind}")
+        self.mount_table.insert(1, map_)
+        self.server_answers = True
+
+    def list_directory(self, path, skip=frozenset(), mount_points=frozenset()):
+        opens = path.startswith(("/net/nas", MODELS.path))
+        if opens and self.server_answers and self.share not in self.mount_table:
+            self.mount(self.share)
+        return super().list_directory(path, skip, mount_points)
+
+    def expire(self) -> None:
+        if self.share in self.mount_table:
+            self.unmount(self.share)
+
+
+@pytest.mark.parametrize("kind", ["direct", "indirect"])
+@pytest.mark.parametrize("where", ["point", "below", "link"])
+def test_an_automounter_is_looked_through(tmp_path: Path, kind: str, where: str) -> None:
+    disk = Automounting(kind)
+    root = Root("models", {"point": "/net/nas", "below": "/net/nas/models"}.get(where, MODELS.path))
+    if where == "link":
+        disk.symlink("/net/nas/models", MODELS.path)
+    disk.makedirs(DOWNLOADS.path)
+    disk.expire()
+    world = World(tmp_path, disk, (root, DOWNLOADS))
+    lanes = set()
+    expected: list[tuple[str, ...]] = []
+    for number in range(5):
+        zones = world.scanner.zones()
+        lanes.add(tuple(lane_name(zones.location(zone, disk.mounts())) for zone in zones.all))
+        assert world.scan() == expected
+        assert states(world)[root.id] == ONLINE
+        assert len(files_of(world)) == len(NAMES) + max(0, number - 1)
+        assert world.store.memory.roots[root.id].mount_identity == disk.share.identity
+        expected = []
+        if number:
+            name = f"loras/new{number}.safetensors"
+            disk.write(f"/net/nas/models/{name}", content(name))
+            top = "/net/nas/models" if where != "link" else MODELS.path
+            expected = [("created", f"{top}/{name}".removeprefix("/home/u/"))]
+        disk.expire()
+    assert lanes == {("autofs /net/nas", LOCAL)}
+    disk.server_answers = False
+    for _ in range(3):
+        assert world.scan() == []
+        assert states(world)[root.id] == OFFLINE
+
+
+def test_a_mount_inside_another_that_appears_when_it_is_opened(tmp_path: Path) -> None:
+    """As exports inside exports of NFSv4."""
+    disk = Automounting("indirect")
+    disk.mount_table[1] = Mount("/net", "nfs4", "nas:/")
+    disk.expire()
+    world = World(tmp_path, disk, (Root("models", "/net/nas"),))
+    disk.mount(disk.share)
+    world.scan()
+    for _ in range(3):
+        disk.expire()
+        assert world.scan() == []
+        assert set(states(world).values()) == {ONLINE}
+        assert len(files_of(world)) == len(NAMES)
+
+
+# Files that are mount points
+
+BIG = f"{MODELS.path}/vae/big.safetensors"
+
+
+@pytest.fixture
+def mounted_file(tmp_path: Path) -> World:
+    """A world with a file that is mounted on a file."""
+    disk = Disk()
+    disk.write(f"{MODELS.path}/vae/other.safetensors", content("other"))
+    disk.write(BIG, content("big"))
+    disk.makedirs(DOWNLOADS.path)
+    disk.mount_table.append(Mount(BIG, "fuse.sshfs", "nas:/big.safetensors"))
+    return World(tmp_path, disk)
+
+
+def test_a_file_that_is_a_mount_point_is_a_file(mounted_file: World) -> None:
+    world = mounted_file
+    world.scan()
+    assert set(world.store.memory.roots) == {MODELS.id, DOWNLOADS.id}
+    assert world.project()[BIG][:2] == ("file", 1000)
+    assert world.scan() == []
+    assert states(world) == {MODELS.id: ONLINE, DOWNLOADS.id: ONLINE}
+
+
+def test_what_changes_in_a_mounted_file_is_seen(mounted_file: World) -> None:
+    world = mounted_file
+    world.settle()
+    world.files.write(BIG, content("changed") + b"more")
+    assert world.scan() == [("modified", "ComfyUI/models/vae/big.safetensors")]
+    assert world.scan() == []
+    assert world.entry("big.safetensors")["fingerprint"]
+
+
+def test_a_mounted_file_that_does_not_answer_stays(mounted_file: World) -> None:
+    world = mounted_file
+    world.settle()
+    world.workers.hanging.add(BIG)
+    world.files.write(f"{MODELS.path}/vae/new.safetensors", content("new"))
+    assert world.scan() == [("created", "ComfyUI/models/vae/new.safetensors")]
+    assert world.project()[BIG][:2] == ("file", 1000)
+
+
+def test_a_file_is_mounted_and_unmounted_over_a_known_one(mounted_file: World) -> None:
+    world, files = mounted_file, mounted_file.files
+    mount = files.mount_table.pop()
+    world.settle()
+    files.mount_table.append(mount)
+    files.write(BIG, content("mounted") + b"more")
+    assert world.scan() == [("modified", "ComfyUI/models/vae/big.safetensors")]
+    files.mount_table.remove(mount)
+    files.write(BIG, content("big"))
+    assert world.scan() == [("modified", "ComfyUI/models/vae/big.safetensors")]
+    assert set(world.store.memory.roots) == {MODELS.id, DOWNLOADS.id}
+
+
+def test_a_mounted_file_below_a_link(tmp_path: Path) -> None:
+    disk = Disk()
+    disk.write("/data/vae/big.safetensors", content("big"))
+    disk.makedirs(MODELS.path)
+    disk.symlink("/data", f"{MODELS.path}/all")
+    disk.mount_table.append(Mount("/data/vae/big.safetensors", "ext4", "/dev/b1"))
+    world = World(tmp_path, disk, (MODELS,)).settle()
+    path = f"{MODELS.path}/all/vae/big.safetensors"
+    assert world.project()[path][:2] == ("file", 1000)
+    assert set(world.store.memory.roots) == {MODELS.id}
+    disk.write("/data/vae/big.safetensors", content("big") + b"more")
+    assert world.scan() == [("modified", path.removeprefix("/home/u/"))]

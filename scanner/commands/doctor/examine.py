@@ -27,7 +27,7 @@ from scanner.commands.doctor.sample import (
     estimate,
     granularity_of,
 )
-from scanner.core.mount_identity import MountIdentity
+from scanner.core.mount_identity import AUTOMOUNTER, MountIdentity
 from scanner.core.roots import Root
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
 from scanner.disk.location import locate
@@ -42,7 +42,16 @@ from scanner.walk.ignore import IgnoreRules, rules_for
 from scanner.workers.latency import _answer, _new_names, _Pool, latency
 from scanner.workers.pool import Workers, WorkersByMount
 from scanner.workers.remote import LostWorkerError
-from scanner.workers.requests import Failed, Probe, Probed, Stated, StatPath, Timed, Took
+from scanner.workers.requests import (
+    Failed,
+    ListDirectory,
+    Probe,
+    Probed,
+    Stated,
+    StatPath,
+    Timed,
+    Took,
+)
 
 BURST = 300
 """Most concurrent stats from which an unchanged scan is estimated, within BURST_SECONDS."""
@@ -95,10 +104,12 @@ class Doctor:
 
     def _meet(self, finding: Finding) -> bool:
         """Record the first answer. Returns True if the folder exists and can be listed."""
-        contact = _answer(self._workers.of(finding.mount), Timed(StatPath(finding.target)))
+        opens = finding.mount.type == AUTOMOUNTER  # which a stat alone does not set to work
+        request = ListDirectory(finding.target) if opens else StatPath(finding.target)
+        contact = _answer(self._workers.of(finding.mount), Timed(request))
         assert isinstance(contact, Took)
         finding.first_contact = contact.seconds
-        # An automounter puts the real mount in place when it is first touched.
+        # An automounter has put the real mount in place now.
         again = self._begin(finding.path)
         finding.target, finding.mount, finding.trust = again.target, again.mount, again.trust
         if isinstance(contact.answer, Failed):

@@ -37,7 +37,7 @@ from scanner.store.metadata import MetadataTable
 from scanner.store.projection import view_of
 from scanner.store.state import State
 from scanner.store.store import Store
-from scanner.walk.zones import Zones, find_zones
+from scanner.walk.zones import RootLocations, Zones, find_zones
 from scanner.workers.pool import WorkersByMount
 
 T = TypeVar("T")
@@ -92,6 +92,7 @@ class Hashing:
         self._stop = threading.Event()
         snapshot, memory = _load(outputs)
         self._roots = known_roots(memory)
+        self._locations = RootLocations(self.files)
         self._within = [os.path.abspath(path) for path in within]
         _check(self._within, self._roots, snapshot)
         self.store = Saved(snapshot, memory, MetadataTable(outputs.state))
@@ -144,7 +145,7 @@ class Hashing:
         """Roots, and the mounts that begin below them, as they are now."""
         return find_zones(
             self._roots,
-            self.files,
+            self._locations,
             list(self.store.memory.roots.values()),
             lambda path, is_directory: True,
         )
