@@ -66,8 +66,12 @@ class FileSystem(Protocol):
         """The file, for reading only."""
         ...
 
+    def read_link(self, path: str) -> str:
+        """The text of the link at `path`."""
+        ...
+
     def mounts(self) -> list[Mount]:
-        """The mount table, without touching any mount."""
+        """The mounts that can be seen, without touching any of them."""
         ...
 
     def monotonic(self) -> float:
@@ -162,6 +166,9 @@ class DiskFileSystem:
             os.close(handle)
             raise OSError(errno.EINVAL, "not a regular file", path)
         return _CountedFile(handle, self)
+
+    def read_link(self, path: str) -> str:
+        return os.readlink(path)
 
     def mounts(self) -> list[Mount]:
         return read_mounts()

@@ -216,7 +216,7 @@ class FakeFileSystem:
                     found = self._resolve(child)
                 except OSError as problem:
                     if not is_proven_broken(
-                        child, node.target, problem, self._names, self._read_link
+                        child, node.target, problem, self._names, self.read_link
                     ):
                         unstatted.append(name)
                         continue
@@ -244,10 +244,10 @@ class FakeFileSystem:
     def _names(self, path: str) -> list[str]:
         return sorted(self._resolve(path).children)
 
-    def _read_link(self, path: str) -> str:
-        node = self._resolve(posixpath.dirname(path)).children[posixpath.basename(path)]
-        if node.kind != "link":
-            raise error(errno.EINVAL, path)
+    def read_link(self, path: str) -> str:
+        node = self._resolve(posixpath.dirname(path)).children.get(posixpath.basename(path))
+        if node is None or node.kind != "link":
+            raise error(errno.ENOENT if node is None else errno.EINVAL, path)
         return node.target
 
     def stat(self, path: str) -> Stat:
