@@ -6,11 +6,11 @@ import hashlib
 import os
 import re
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from scanner.disk.filesystem import FileSystem
-from scanner.disk.mounts import mount_of
+from scanner.disk.location import locate
 from scanner.settings.schema import Settings
 
 _MARKS = (".state.sqlite", ".changes.jsonl", ".status.json")
@@ -116,17 +116,23 @@ class Outputs:
 def outputs_of(settings: Settings, files: FileSystem, cwd: str) -> Outputs:
     """The paths of all files to write.
 
-    If the output lies on a remote mount, the database moves to a local disk, because SQLite's
-    locks are not reliable on remote mounts.
+    If the output really lies on a remote mount, the database moves to a local disk, because
+    SQLite's locks are not reliable on remote mounts, and it would hang with one.
     """
     inventory = os.path.abspath(os.path.join(cwd, settings.output))
-    folder = os.path.dirname(inventory)
+    outputs = Outputs(inventory, os.path.dirname(inventory))
     log_file = ""
     if settings.log_file is not None:
         log_file = os.path.abspath(os.path.join(cwd, settings.log_file))
-    if mount_of(folder, files.mounts()).is_remote:
-        import platformdirs
+    mounts = files.mounts()
+    place = locate(outputs.folder, mounts, files.read_link)
+    state = locate(outputs.state, mounts, files.read_link)  # it may be a link by itself
+    if not place.mount.is_remote and not state.mount.is_remote:
+        return replace(outputs, log_file=log_file)
+    import platformdirs
 
-        name = hashlib.sha256(os.fsencode(inventory)).hexdigest()[:16]
-        folder = os.path.join(platformdirs.user_state_dir("comfy-inventory"), name)
+    # Under whatever path it is reached, one output has one state.
+    real = os.path.join(place.path, os.path.basename(inventory))
+    name = hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
+    folder = os.path.join(platformdirs.user_state_dir("comfy-inventory"), name)
     return Outputs(inventory, folder, log_file)
