@@ -52,7 +52,9 @@ def _run(argv: Sequence[str] | None) -> int:
     except ReaderGoneError as error:
         return error.exit_code
     except InventoryError as error:
-        typer.echo(f"comfy-inventory: {error}", err=True)
+        from scanner.console.terminal import echo_error
+
+        echo_error(f"comfy-inventory: {error}")
         return error.exit_code
     except (KeyboardInterrupt, EOFError):
         return 130

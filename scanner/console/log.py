@@ -10,15 +10,24 @@ from typing import TextIO
 
 from scanner.console.relay import Relay
 from scanner.console.terminal import _terminal
+from scanner.core.serialize import printable
 from scanner.settings.schema import Settings
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 
 
+class _Printable(logging.Formatter):
+    """Writes control characters as escapes: no name of a folder can forge a line of the log."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (its name in logging)
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+
 def start_log(settings: Settings) -> None:
     """Log to stderr, plainly unless it is a terminal, and to `log_file`. Raises OSError."""
     handlers: list[logging.Handler] = []
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
+    plain = _Printable("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
     if sys.stderr.isatty():
         from rich.logging import RichHandler
 
@@ -31,6 +40,7 @@ def start_log(settings: Settings) -> None:
                 log_time_format="%X",
             )
         )
+        handlers[-1].setFormatter(_Printable("%(message)s"))
     else:
         handlers.append(logging.StreamHandler(sys.stderr))
         handlers[-1].setFormatter(plain)

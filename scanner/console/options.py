@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from scanner.console.app import log
+from scanner.console.terminal import echo_error
 from scanner.errors import OutputError, SettingsError
 
 if TYPE_CHECKING:
@@ -194,12 +195,12 @@ def _find_roots(loaded: Loaded, tell: Any = None) -> Found:
 
 
 def _tell_plainly(text: str) -> None:
-    typer.echo(text, err=True)
+    echo_error(text)
 
 
 def _tell_on_terminal(text: str) -> None:
     if sys.stderr.isatty():
-        typer.secho(f"{text} ...", err=True, dim=True)
+        echo_error(f"{text} ...", dim=True)
 
 
 def _outputs(loaded: Loaded) -> Outputs:

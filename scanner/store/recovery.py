@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from scanner.core.changes import BASELINE
@@ -40,6 +42,26 @@ def set_aside(path: str, error: DamagedStateError) -> None:
     for ending in ("", "-wal", "-shm"):
         with suppress(FileNotFoundError):
             os.replace(path + ending, aside + ending)
+
+
+def take_from_remote(outputs: Outputs) -> None:
+    """Copy a state that lies next to an inventory on a remote mount, where older versions kept it
+    if the folder was reached through a link. A state that cannot be read there is left alone."""
+    old = os.path.join(outputs.folder, os.path.basename(outputs.state))
+    if old == outputs.state or os.path.exists(outputs.state) or not os.path.exists(old):
+        return
+    copy = f"{outputs.state}.copy"
+    try:
+        with (
+            closing(sqlite3.connect(f"{Path(old).as_uri()}?mode=ro", uri=True)) as source,
+            closing(sqlite3.connect(copy)) as target,
+        ):
+            source.backup(target)
+        os.replace(copy, outputs.state)
+    except (sqlite3.Error, OSError) as error:
+        log.warning("The state %s cannot be copied: %s.", old, error)
+        with suppress(OSError):
+            os.unlink(copy)
 
 
 def rebuild(outputs: Outputs) -> Rebuilt | None:

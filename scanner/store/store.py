@@ -29,7 +29,7 @@ from scanner.store.database import damaged
 from scanner.store.metadata import MetadataTable
 from scanner.store.mount_trust import MountTrust, trusts_from
 from scanner.store.published import PublishedInventory
-from scanner.store.recovery import rebuild, set_aside
+from scanner.store.recovery import rebuild, set_aside, take_from_remote
 from scanner.store.state import State
 
 if TYPE_CHECKING:
@@ -115,6 +115,7 @@ class Store:
         os.makedirs(outputs.state_folder, exist_ok=True)
         for path in (outputs.inventory, outputs.status):
             remove_leftovers(path)
+        take_from_remote(outputs)
         try:
             loaded = _load(outputs.state)
         except DamagedStateError as error:

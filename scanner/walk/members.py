@@ -17,6 +17,7 @@ from scanner.core.snapshot import (
     BROKEN_LINK,
     DIRECTORY,
     DIRECTORY_LINK,
+    FILE,
     FILE_LINK,
     FOREIGN_LINK,
     Directory,
@@ -25,7 +26,7 @@ from scanner.core.snapshot import (
     listing_of,
 )
 from scanner.disk.filesystem import Stat
-from scanner.walk.rules import Rules, WalkRules
+from scanner.walk.rules import OwnFiles, Rules, WalkRules
 from scanner.workers.requests import Failed
 
 Names = Mapping[str, frozenset[str]]
@@ -51,6 +52,7 @@ class MemberRules:
     """Links to folders on other mounts."""
     has_inodes: bool
     """False if inode numbers of this mount are not stable."""
+    own: OwnFiles
     rematch: bool
     """True if earlier decisions of the ignore rules do not count any more (rule 9)."""
 
@@ -64,6 +66,7 @@ def member_rules(rules: WalkRules, top: str, *, has_inodes: bool, rematch: bool)
         _names_on_the_way(rules.inner, top),
         names_by_folder(rules.inner_links),
         has_inodes,
+        rules.own,
         rematch,
     )
 
@@ -98,8 +101,15 @@ def members(
     unread = unread_names(path, listed.listing, rules)
     if unread and previous is not None:
         unread -= _links_that_are_gone(listed.listing, previous.listing)
-    listing = _without(listed.listing, left_out)
+    others = _files_of_instances(listed, rules.own)
+    if others:
+        seen = _seen_names(previous, rules)
+        left_out |= {name: FILE for name in others if name not in seen}
+        # One that is known stays as it is: it is not gone, and its changes are no news.
+        unread |= others & seen
+    listing = _without(listed.listing, others.union(left_out) if others else left_out)
     listing = _with_known(listing, unread, previous)
+    listing = _without_facts_of_own_files(path, listing, rules)
     listing = _with_zone_links(path, listing, previous, rules)
     ignored = listed.ignored - rules.reserved(path)
     if left_out:
@@ -112,6 +122,46 @@ def members(
     if listing is listed.listing and ignored == listed.ignored:
         return listed
     return replace(listed, listing=listing, ignored=ignored)
+
+
+def _files_of_instances(listed: Directory, own: OwnFiles) -> frozenset[str]:
+    """The files in a directory that an instance of this program writes, this one or another one.
+
+    Two instances that list each other's files would give each other changes for ever.
+    """
+    names = listed.listing.names
+    if listed.ignored:  # most of them are left out already, and identify those that are new
+        names = "\0".join((names, *listed.ignored))
+    others = own.instance_files(names)
+    if not others:
+        return others
+    return others & {row.name for row in listed.listing.rows() if row.type == FILE}
+
+
+def _seen_names(previous: Directory | None, rules: MemberRules) -> frozenset[str]:
+    if previous is None or rules.rematch:
+        return NOTHING
+    return frozenset(previous.listing.split_names())
+
+
+def _without_facts_of_own_files(path: str, listing: Listing, rules: MemberRules) -> Listing:
+    """`listing` without size and mtime of links to this program's own files (rule 11): each scan
+    may write those, and the next scan would report them as modified, for ever."""
+    if not listing.targets:
+        return listing
+    own = {name for name, text in listing.targets if is_own_file(os.path.join(path, text), rules)}
+    if not own:
+        return listing
+    rows = (
+        row._replace(size=0, mtime=0) if row.name in own and row.type == FILE_LINK else row
+        for row in listing.rows()
+    )
+    return listing_of(rows, targets=listing.targets, unstatted=listing.unstatted)
+
+
+def is_own_file(path: str, rules: MemberRules) -> bool:
+    """True if this program writes the file at `path`."""
+    return rules.own.is_own(*os.path.split(path))
 
 
 def newly_ignored(

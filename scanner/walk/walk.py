@@ -14,13 +14,22 @@ from dataclasses import replace
 
 from scanner.core.paths import is_below, join
 from scanner.core.progress import Progress
-from scanner.core.snapshot import DIRECTORY_LINK, FILE, Directory, Listing, Row, Snapshot
+from scanner.core.snapshot import (
+    DIRECTORY_LINK,
+    FILE,
+    FILE_LINK,
+    Directory,
+    Listing,
+    Row,
+    Snapshot,
+)
 from scanner.disk.filesystem import Stat
 from scanner.disk.location import points_below
 from scanner.disk.mounts import Mount
 from scanner.walk.members import (
     NOTHING,
     foreign_links,
+    is_own_file,
     linked_row,
     member_rules,
     members,
@@ -221,6 +230,9 @@ class Walk:
         for link in foreign_links(path, new.listing, old, self._real_path):
             answer = None if link.is_known_folder else self._look_at(link.path, link.target)
             row = linked_row(link, answer)
+            # Only where its mount has just answered: the question may touch it.
+            if isinstance(answer, Stat) and is_own_file(link.target, self._member_rules):
+                row = link.row._replace(type=FILE_LINK, size=0, mtime=0)
             rows[link.row.name] = row
             is_folder = row is not None and row.type == DIRECTORY_LINK
             if is_folder and self._rules.follow_links:

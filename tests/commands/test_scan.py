@@ -85,6 +85,32 @@ def test_a_damaged_status_is_a_sentence_and_replaced(scanned: Machine) -> None:
     scanned.run("status")
 
 
+def test_two_instances_in_a_scanned_folder_give_each_other_no_changes(machine: Machine) -> None:
+    one, other = ("ComfyUI/output/a.json", "ComfyUI/output/b.json")
+    for output in (one, other):
+        machine.run("scan", "--output", output)
+    for number in range(2):
+        for output in (one, other):
+            machine.run("scan", "--exit-code", "--output", output)
+        write(machine.work / LORAS / f"{number}.safetensors", "new")
+        for output in (one, other):
+            machine.run("scan", "--exit-code", "--output", output, expect=1)
+
+
+def test_links_to_the_own_files_change_once(scanned: Machine) -> None:
+    folder = scanned.work / "ComfyUI" / "output"
+    for ending in ("json", "status.json", "changes.jsonl"):
+        (folder / f"link.{ending}").symlink_to(f"../../comfy_inventory.{ending}")
+    (scanned.work / "elsewhere").symlink_to("ComfyUI")
+    (folder / "again.json").symlink_to("../../elsewhere/../comfy_inventory.json")
+    scanned.run("scan", "--exit-code", expect=1)
+    for number in range(2):
+        scanned.run("scan", "--exit-code")
+        write(scanned.work / LORAS / f"{number}.safetensors", "new")
+        scanned.run("scan")
+        assert told(scanned.changes()[-1:]) == [("created", f"{LORAS}/{number}.safetensors")]
+
+
 def test_output_that_cannot_be_written_is_5(machine: Machine) -> None:
     (machine.work / "file").touch()
     (machine.work / "folder").mkdir()

@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import typer
-
 from scanner.commands.answers import Answered
+from scanner.console.terminal import echo_error
 
 
 def as_json(answers: Iterable[Answered]) -> dict[str, Any]:
@@ -18,4 +17,4 @@ def as_json(answers: Iterable[Answered]) -> dict[str, Any]:
 def print_answers(answers: Iterable[Answered]) -> None:
     """Print a line for each answer on stderr."""
     for answer in answers:
-        typer.echo(answer.told, err=True)
+        echo_error(answer.told)

@@ -17,7 +17,7 @@ from scanner.console.options import (
     _start_log,
     _taking,
 )
-from scanner.console.terminal import _print_json
+from scanner.console.terminal import _print_json, echo_error
 
 
 @app.command()
@@ -47,7 +47,7 @@ def scan(
     else:
         from scanner.commands.scan.page import summary_text
 
-        typer.echo(summary_text(summary), err=True)
+        echo_error(summary_text(summary))
     if signals:
         raise typer.Exit(128 + signals[0])
     if summary["incomplete_roots"]:
