@@ -129,7 +129,7 @@ class Scanner:
 
         Raises OutputError. Nothing is lost then: the next scan finds the same again.
         """
-        moment = Moment(self.files.now(), self.files.monotonic(), interval)
+        moment = Moment(self.files.now(), self.files.monotonic(), interval, self.files.boot())
         collected = self._collector.collect(
             roots,
             self.zones(),

@@ -97,12 +97,12 @@ def reconcile(
     delta = Delta(deleted=dropped.deleted, gone={*removed.gone, *dropped.gone})
     baselines = compare_zones(collected, snapshot, old, rules, delta)
 
-    memory = without_expired(removed.memory, now - int(settings.move_window * 1e9))
+    memory = without_expired(removed.memory, now, settings.move_window)
     moves = find_moves(delta, open_window(memory, delta, snapshot), _asker(fingerprints))
     changes = compose(delta, moves, snapshot, rules.root_id)
 
     limits = {zone: _limits(zone, settings) for zone in collected.scans}
-    held = hold_losses(changes, collected, delta, moves, snapshot, old.holds, limits)
+    held = hold_losses(changes, collected, delta, moves, snapshot, old, limits, dropped.places)
     keep_entries(delta, snapshot, held.paths)
     changes = [c for c in changes if c.kind != DELETED or c.path not in held.paths]
 

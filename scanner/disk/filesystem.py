@@ -14,6 +14,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from scanner.core.snapshot import (
@@ -72,6 +73,10 @@ class FileSystem(Protocol):
 
     def monotonic(self) -> float:
         """Seconds on a clock that only rises."""
+        ...
+
+    def boot(self) -> str:
+        """The name of the boot since which `monotonic` counts; empty if there is none."""
         ...
 
     def now(self) -> int:
@@ -168,6 +173,11 @@ class DiskFileSystem:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def boot(self) -> str:
+        with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+        return ""
 
     def now(self) -> int:
         return time.time_ns()

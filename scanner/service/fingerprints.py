@@ -17,7 +17,7 @@ from scanner.disk.fingerprint import WHOLE
 from scanner.disk.mounts import Mount
 from scanner.scan import Scanner
 from scanner.service.attempts import Attempts
-from scanner.service.reading import MODEL_KINDS, NAP, answers
+from scanner.service.reading import MODEL_KINDS, NAP
 
 CHUNK = 4096
 """The least number of files to choose at a time: each choice searches all folders that wait."""
@@ -133,7 +133,7 @@ class FingerprintReader:
 
     def _rank(self, zone: Root, mount: Mount) -> int | None:
         """The rank of the files of `zone`; None if they are not read, or not now."""
-        if not answers(self._scanner.store.memory, zone):
+        if not self._scanner.store.memory.could_read(zone.id):
             return None
         if zone.kind in MODEL_KINDS:
             return 0

@@ -58,13 +58,16 @@ CREATE TABLE IF NOT EXISTS unsettled (path BLOB PRIMARY KEY, size INTEGER NOT NU
     mtime INTEGER NOT NULL, reported INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS hold (root BLOB PRIMARY KEY, kind TEXT NOT NULL,
     since INTEGER NOT NULL, files INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    needs_accept INTEGER NOT NULL, paths BLOB NOT NULL);
+    needs_accept INTEGER NOT NULL, paths BLOB NOT NULL, started REAL, boot TEXT);
 CREATE TABLE IF NOT EXISTS unreachable (path BLOB PRIMARY KEY, error TEXT NOT NULL,
     since INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS pack (path BLOB PRIMARY KEY, record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS request (id INTEGER PRIMARY KEY, asked INTEGER NOT NULL,
     root BLOB NOT NULL, path BLOB NOT NULL, paths BLOB NOT NULL, answer TEXT);
 """
+
+_NEW_COLUMNS = (("hold", "started", "REAL"), ("hold", "boot", "TEXT"))
+"""Table, name and type of the columns that older versions did not have, in their order."""
 
 T = TypeVar("T")
 
@@ -83,6 +86,8 @@ class State:
         self._lock = threading.RLock()
         self._db = connect(path, _TABLES + TABLE, readonly=readonly)
         try:
+            if not readonly:
+                self._add_new_columns()
             version = self.get("version")
             if version is None and readonly:
                 raise damaged(path, "it is not a state of this program")
@@ -93,6 +98,14 @@ class State:
         except BaseException:
             self._db.close()
             raise
+
+    def _add_new_columns(self) -> None:
+        """Add the columns that tables of older versions lack. Their rows have NULL there."""
+        for table, column, type_ in _NEW_COLUMNS:
+            present = [row[1] for row in self._rows(f"PRAGMA table_info({table})")]
+            if column not in present:
+                with self._writing():
+                    self._db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {type_}")
 
     def close(self) -> None:
         """Close the database; safe to call twice. If another thread is stuck in it, it stays
