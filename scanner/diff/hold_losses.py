@@ -159,12 +159,11 @@ def _folder_losses(
     snapshot: Snapshot,
     count_files: Callable[[str], int],
 ) -> list[FolderLoss]:
-    """Losses of the folders at or below `top` that are still there."""
+    """Losses of the folders at or below `top`, also of those that are gone."""
     lost: defaultdict[str, int] = defaultdict(int)
     for change in deletions:
         for folder in folders_above(change.path, top) if change.type == "file" else ():
-            if folder not in delta.gone:
-                lost[folder] += 1
+            lost[folder] += 1
     losses = []
     for folder, count in lost.items():
         now = delta.directories.get(folder) or snapshot.get(folder)
