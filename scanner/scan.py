@@ -138,8 +138,6 @@ class Scanner:
             stopped=stopped,
             progress=progress,
         )
-        if collected is not None:
-            collected = collected.without_new_mounts(self.zones())
         committed = None if collected is None else self._decide(collected, stopped)
         if committed is None:
             return ScanResult(self.store.scan, moment.wall, is_complete=False)
@@ -170,6 +168,8 @@ class Scanner:
         while True:
             # Nothing is read from a disk under the lock: other lanes never wait for this one.
             with self.commit_lock:
+                # Under the lock: another lane may have committed what came meanwhile.
+                collected = collected.without_new_mounts(self.zones())
                 try:
                     decision = reconcile(
                         self.store, collected, self._rules, self._settings, fingerprints

@@ -12,12 +12,13 @@ from typing import Protocol
 
 from scanner.core.changes import DELETED, Change
 from scanner.core.memory import Hold, Memory
+from scanner.core.paths import nearest_above
 from scanner.core.roots import Root
 from scanner.core.snapshot import Directory, Entry, Snapshot
 from scanner.diff.carry_over import carry_holds, carry_recent, carry_records, carry_unreachable
 from scanner.diff.changelist import annotate_packs, carry_fingerprints, compose
 from scanner.diff.compare import Delta, keep_entries
-from scanner.diff.compare_zones import compare_zones, trust_walks
+from scanner.diff.compare_zones import MOUNTED, compare_zones, trust_walks
 from scanner.diff.drop import drop_accepted, drop_removed_roots
 from scanner.diff.follow_packs import follow_packs
 from scanner.diff.growth import settle_growth
@@ -111,7 +112,12 @@ def reconcile(
     keep_entries(delta, snapshot, growth.growing)
     changes = [change for change in changes if change.path not in growth.growing]
 
-    followed = follow_packs(old.packs, collected.packs, delta, moves, snapshot, rules.roots)
+    # A mount that is new hides packs: those that it has are no news of them.
+    mounted = {line.path for line in baselines if line.reason == MOUNTED}
+    packs = old.packs
+    if mounted:
+        packs = {p: pack for p, pack in packs.items() if nearest_above(p, mounted) is None}
+    followed = follow_packs(packs, collected.packs, delta, moves, snapshot, rules.roots)
     view = ChainMap(delta.directories, snapshot)
     changes = annotate_packs(changes, followed.news, view, rules.root_id)
 
