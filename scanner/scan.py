@@ -138,7 +138,7 @@ class Scanner:
 
         Raises OutputError. Nothing is lost then: the next scan finds the same again.
         """
-        moment = Moment(self.files.now(), self.files.monotonic(), interval)
+        moment = Moment(self.files.now(), self.files.monotonic(), interval, self.files.boot())
         with self.commit_lock:
             rules, collector, zones = self._rules, self._collector, self.zones()
         collected = collector.collect(
@@ -149,8 +149,6 @@ class Scanner:
             stopped=stopped,
             progress=progress,
         )
-        if collected is not None:
-            collected = collected.without_new_mounts(self.zones())
         committed = None if collected is None else self._decide(collected, rules, stopped)
         if committed is None:
             return ScanResult(self.store.scan, moment.wall, is_complete=False)
@@ -188,6 +186,8 @@ class Scanner:
             with self.commit_lock:
                 if rules is not self._rules:
                     return None
+                # Under the lock: another lane may have committed what came meanwhile.
+                collected = collected.without_new_mounts(self.zones())
                 try:
                     decision = reconcile(
                         self.store, collected, rules, self._settings, fingerprints, absences

@@ -744,6 +744,23 @@ def test_folder_of_a_remote_mount_that_loses_most_is_held_with_what_is_below(nas
     assert len(nas.scan()) == 41
 
 
+def test_folder_of_a_remote_mount_that_is_gone_is_held(nas: World) -> None:
+    """As one that lists empty: a disk of the server, or of a pool, may be away."""
+    nas.files.remove(at("ComfyUI/models/loras"))
+    assert nas.scan() == []
+    assert nas.state(MODELS) == "held"
+    assert len(nas.scan()) == 41
+    assert nas.state(MODELS) == "online"
+
+
+def test_small_folder_of_a_remote_mount_that_is_gone_is_believed(nas: World) -> None:
+    for number in range(19):
+        nas.files.write(at(f"ComfyUI/models/clip/f{number}"), content(f"k{number}"))
+    nas.settle()
+    nas.files.remove(at("ComfyUI/models/clip"))
+    assert len(nas.scan()) == 20
+
+
 def test_small_loss_in_a_folder_of_a_remote_mount_is_believed(nas: World) -> None:
     for number in range(20):
         nas.files.remove(at(f"ComfyUI/models/loras/f{number:02}"))

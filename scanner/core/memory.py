@@ -33,8 +33,8 @@ LOSS = "loss"
 class Hold:
     """Deletions of one root kept back. `since` in nanoseconds of wall time.
 
-    `started` is in seconds of this process's monotonic clock, None if another process began the
-    hold. `needs_accept` is True if only a person lifts it.
+    `started` is in seconds of the monotonic clock in the boot named `boot`, None if that is not
+    known. `needs_accept` is True if only a person lifts it.
     """
 
     root: str
@@ -45,6 +45,7 @@ class Hold:
     files: int
     bytes: int
     needs_accept: bool = False
+    boot: str = ""
 
 
 class Gone(NamedTuple):
@@ -134,3 +135,11 @@ class Memory:
     unreachable: dict[str, UnreachableFolder] = field(default_factory=dict)
     packs: dict[str, Pack] = field(default_factory=dict)
     """Node packs by the path of their folder or file."""
+
+    def could_read(self, id_: str) -> bool:
+        """True if the last scan of a zone could read it, or parts of it. A loss hold keeps back
+        deletions and nothing else."""
+        record = self.roots.get(id_)
+        if record is None:
+            return False
+        return record.state in (ONLINE, PARTIAL) or (record.state == HELD and id_ in self.holds)

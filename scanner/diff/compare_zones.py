@@ -16,6 +16,9 @@ from scanner.walk.walked import Walked
 from scanner.walk.zone_scan import Collected, ZoneScan
 from scanner.walk.zones import Zones
 
+MOUNTED = "mounted"
+"""The reason of the baseline of a mount that was not there before."""
+
 
 def trust_walks(collected: Collected, memory: Memory, missing: Collection[Root] = ()) -> Collected:
     """`collected` with the walks that can be compared.
@@ -68,7 +71,7 @@ def compare_zones(
         else:
             delta.gone |= _known_below(scan.zone, collected.zones, snapshot)
             adopt(walked, delta)
-        reason = "mounted" if is_new_mount else _baseline_reason(scan, record)
+        reason = MOUNTED if is_new_mount else _baseline_reason(scan, record)
         if reason:
             baselines.append(
                 baseline(scan.root.id, scan.zone.path, walked.files, walked.bytes, reason)
@@ -114,7 +117,7 @@ def _rules_before(scan: ZoneScan, record: RootRecord | None, old: ListingRules) 
 
 def _baseline_reason(scan: ZoneScan, record: RootRecord | None) -> str:
     if record is None or not record.walked:
-        return "mounted" if scan.is_inner else "added"
+        return MOUNTED if scan.is_inner else "added"
     if record.patterns is None:
         return "state lost"
     return "rules changed" if scan.has_new_rules else ""

@@ -12,13 +12,14 @@ from typing import Protocol
 
 from scanner.core.changes import DELETED, Change
 from scanner.core.memory import Hold, Memory
+from scanner.core.paths import nearest_above
 from scanner.core.roots import Root
 from scanner.core.snapshot import Directory, Entry, Snapshot
 from scanner.diff.absence import keep_present, missing_names
 from scanner.diff.carry_over import carry_holds, carry_recent, carry_records, carry_unreachable
 from scanner.diff.changelist import annotate_packs, carry_fingerprints, compose
 from scanner.diff.compare import Delta, keep_entries
-from scanner.diff.compare_zones import compare_zones, trust_walks
+from scanner.diff.compare_zones import MOUNTED, compare_zones, trust_walks
 from scanner.diff.drop import drop_accepted, drop_removed_roots
 from scanner.diff.follow_packs import follow_packs
 from scanner.diff.growth import settle_growth
@@ -118,12 +119,12 @@ def reconcile(
         raise AbsenceWantedError([path for path in missing if path not in absences])
     collected = keep_present({path: absences[path] for path in missing}, delta, snapshot, collected)
 
-    memory = without_expired(removed.memory, now - int(settings.move_window * 1e9))
+    memory = without_expired(removed.memory, now, settings.move_window)
     moves = find_moves(delta, open_window(memory, delta, snapshot, collected), _asker(fingerprints))
     changes = compose(delta, moves, snapshot, rules.root_id)
 
     limits = {zone: _limits(zone, settings) for zone in collected.scans}
-    held = hold_losses(changes, collected, delta, moves, snapshot, old.holds, limits)
+    held = hold_losses(changes, collected, delta, moves, snapshot, old, limits, dropped.places)
     keep_entries(delta, snapshot, held.paths)
     changes = [c for c in changes if c.kind != DELETED or c.path not in held.paths]
 
@@ -132,7 +133,12 @@ def reconcile(
     keep_entries(delta, snapshot, growth.growing)
     changes = [change for change in changes if change.path not in growth.growing]
 
-    followed = follow_packs(old.packs, collected.packs, delta, moves, snapshot, rules.roots)
+    # A mount that is new hides packs: those that it has are no news of them.
+    mounted = {line.path for line in baselines if line.reason == MOUNTED}
+    packs = old.packs
+    if mounted:
+        packs = {p: pack for p, pack in packs.items() if nearest_above(p, mounted) is None}
+    followed = follow_packs(packs, collected.packs, delta, moves, snapshot, rules.roots)
     view = ChainMap(delta.directories, snapshot)
     changes = annotate_packs(changes, followed.news, view, rules.root_id)
 

@@ -14,12 +14,14 @@ from scanner.diff.moves import Window
 from scanner.walk.zone_scan import Collected
 
 
-def without_expired(memory: Memory, oldest: int) -> Memory:
-    """`memory` without deletions and arrivals before `oldest` (nanoseconds of wall time)."""
+def without_expired(memory: Memory, now: int, seconds: float) -> Memory:
+    """`memory` without deletions and arrivals more than `seconds` before `now` (nanoseconds of wall
+    time). Those after `now` go as well: the clock was set back, and their age is not known."""
+    oldest = now - int(seconds * 1e9)
     return replace(
         memory,
-        gone={path: gone for path, gone in memory.gone.items() if gone.time >= oldest},
-        arrived={path: time for path, time in memory.arrived.items() if time >= oldest},
+        gone={path: gone for path, gone in memory.gone.items() if oldest <= gone.time <= now},
+        arrived={path: time for path, time in memory.arrived.items() if oldest <= time <= now},
     )
 
 

@@ -15,6 +15,7 @@ import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
@@ -84,6 +85,10 @@ class FileSystem(Protocol):
 
     def monotonic(self) -> float:
         """Seconds on a clock that only rises."""
+        ...
+
+    def boot(self) -> str:
+        """The name of the boot since which `monotonic` counts; empty if there is none."""
         ...
 
     def now(self) -> int:
@@ -188,6 +193,11 @@ class DiskFileSystem:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def boot(self) -> str:
+        with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+        return ""
 
     def now(self) -> int:
         return time.time_ns()

@@ -16,7 +16,7 @@ from scanner.core.snapshot import FILE, Directory, Entry
 from scanner.disk.fingerprint import WHOLE
 from scanner.scan import Scanner
 from scanner.service.attempts import Attempts
-from scanner.service.reading import MODEL_KINDS, NAP, answers
+from scanner.service.reading import MODEL_KINDS, NAP
 
 CHUNK = 4096
 """The least number of files to choose at a time: each choice searches all folders that wait."""
@@ -136,7 +136,7 @@ class FingerprintReader:
     def _rank(self, zone: Root, *, needs_content: bool) -> int | None:
         """The rank of the files of `zone`; None if they are not read, or not now. `needs_content`
         is True if inodes alone do not prove all moves."""
-        if not answers(self._scanner.store.memory, zone):
+        if not self._scanner.store.memory.could_read(zone.id):
             return None
         if zone.kind in MODEL_KINDS:
             return 0

@@ -129,7 +129,7 @@ class Lane:
             display.idle()
         if result.is_complete:
             self._last, self.error = result, ""
-            log_scan(result, before, states_of(store.memory), store.base)
+            log_scan(result, before, states_of(store.memory), store.base, store.outputs.inventory)
             self._scanner.publish(is_last=False)
         return result
 

@@ -84,7 +84,7 @@ def rebuild(outputs: Outputs) -> Rebuilt | None:
         if lines:
             tops = [record.path for record in records.values()]
             snapshot = replayed_snapshot(snapshot, tops, lines, base_of(header))
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         log.warning("The change list is damaged (%s): starting anew.", error)
         return None
     if not records:
@@ -103,9 +103,9 @@ def _records(header: Mapping[str, Any], snapshot: Snapshot) -> dict[str, RootRec
             record = RootRecord(
                 root.id, root.kind, root.path, root.category, fields["state"], walked=True
             )
-            if record.state in (ONLINE, PARTIAL) and fields.get("filesystem"):
+            if record.state in (ONLINE, PARTIAL) and "filesystem" in fields:
                 # All that an inventory of an older version says of the mount.
-                record.mount_identity = MountIdentity(fields["filesystem"])
+                record.mount_identity = MountIdentity(raw_text(fields, "filesystem"))
             records[root.id] = record
     roots = [record.root for record in records.values()]
     for fields in header.get("mounts", ()):

@@ -125,7 +125,7 @@ def unreachable_row(path: str, folder: UnreachableFolder) -> Row:
 
 
 def hold_row(root: str, hold: Hold) -> Row:
-    """The row of a hold. When it began by the monotonic clock means nothing to another process."""
+    """The row of a hold."""
     return (
         os.fsencode(root),
         hold.kind,
@@ -134,21 +134,26 @@ def hold_row(root: str, hold: Hold) -> Row:
         hold.bytes,
         int(hold.needs_accept),
         paths_blob(hold.paths),
+        hold.started,
+        hold.boot,
     )
 
 
 def hold_from(row: tuple[Any, ...]) -> Hold:
-    """Inverse of `hold_row`."""
-    root, kind, since, files, bytes_, needs_accept, paths = row
+    """Inverse of `hold_row`. A row of an older version does not say when the hold began by the
+    monotonic clock."""
+    root, kind, since, files, bytes_, needs_accept, paths, *clock = row
+    started, boot = clock or (None, None)
     return Hold(
         os.fsdecode(root),
         kind,
         since,
-        None,
+        None if started is None else float(started),
         paths_from(paths),
         files,
         bytes_,
         bool(needs_accept),
+        boot or "",
     )
 
 

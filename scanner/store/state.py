@@ -59,7 +59,7 @@ CREATE TABLE IF NOT EXISTS unsettled (path BLOB PRIMARY KEY, size INTEGER NOT NU
     mtime INTEGER NOT NULL, reported INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS hold (root BLOB PRIMARY KEY, kind TEXT NOT NULL,
     since INTEGER NOT NULL, files INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    needs_accept INTEGER NOT NULL, paths BLOB NOT NULL);
+    needs_accept INTEGER NOT NULL, paths BLOB NOT NULL, started REAL, boot TEXT);
 CREATE TABLE IF NOT EXISTS unreachable (path BLOB PRIMARY KEY, error TEXT NOT NULL,
     since INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS pack (path BLOB PRIMARY KEY, record TEXT NOT NULL);
@@ -67,7 +67,12 @@ CREATE TABLE IF NOT EXISTS request (id INTEGER PRIMARY KEY, asked INTEGER NOT NU
     root BLOB NOT NULL, path BLOB NOT NULL, paths BLOB NOT NULL, answer TEXT, kind TEXT);
 """
 
-_ADDED_COLUMNS = (("directory", "ctime", "INTEGER"), ("request", "kind", "TEXT"))
+_ADDED_COLUMNS = (
+    ("directory", "ctime", "INTEGER"),
+    ("request", "kind", "TEXT"),
+    ("hold", "started", "REAL"),
+    ("hold", "boot", "TEXT"),
+)
 """Table, name and type of the columns that older versions of this program did not write. They stand
 last in their tables, and are NULL in older rows."""
 

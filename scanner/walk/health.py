@@ -88,8 +88,12 @@ def stayed_healthy(before: Health, after: Health) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a walk started, on both clocks, and the interval between walks in seconds."""
+    """When a walk started, on both clocks, and the interval between walks in seconds.
+
+    `boot` names the boot since which the monotonic clock counts; empty if it is not known.
+    """
 
     wall: int
     monotonic: float
     interval: float
+    boot: str = ""

@@ -237,24 +237,24 @@ def deletions(*paths: str) -> list[Change]:
 def test_deletion_in_a_zone_that_was_not_walked_is_not_proven() -> None:
     changes = deletions("/r/a", "/r/nas/x", "/s/c", "/elsewhere")
     walks = collected(scan(R, Walked("/r")), scan(INNER, None, OFFLINE))
-    held = hold_losses(changes, walks, Delta(), Moves(), SNAPSHOT, {}, LIMITS)
+    held = hold_losses(changes, walks, Delta(), Moves(), SNAPSHOT, Memory(), LIMITS, ())
     assert held.paths == {"/r/nas/x", "/s/c", "/elsewhere"}
 
 
 @pytest.mark.parametrize("reason", ["replaced", "moved", "asked", "link"])
 def test_some_deletions_cannot_be_a_lost_mount(reason: str) -> None:
     delta = Delta(deleted={"/s": entry("/s", DIRECTORY)})
-    moves, requests, targets = Moves(), [], {}
+    moves, dropped, targets = Moves(), [], {}
     if reason == "replaced":
         delta.created["/s"] = entry("/s")
     elif reason == "moved":
         moves.directories.append(Move(entry("/s"), entry("/r/t"), FINGERPRINT))
     elif reason == "asked":
-        requests.append(AcceptRequest(1, "", "/s", frozenset()))
+        dropped.append("/s")
     else:
         targets["/s"] = "/mnt/s"
-    walks = collected(scan(R, Walked("/r")), requests=requests, targets=targets)
-    held = hold_losses(deletions("/s/c"), walks, delta, moves, SNAPSHOT, {}, LIMITS)
+    walks = collected(scan(R, Walked("/r")), targets=targets)
+    held = hold_losses(deletions("/s/c"), walks, delta, moves, SNAPSHOT, Memory(), LIMITS, dropped)
     assert held.paths == frozenset()
 
 
@@ -263,7 +263,8 @@ def test_accepted_deletions_are_counted_for_the_zone_that_was_asked_for() -> Non
     request = AcceptRequest(1, R.id, "", frozenset(("/r/a", "/r/back")))
     walks = collected(scan(R, Walked("/r")), requests=[request])
     changes = deletions("/r/a")
-    held = hold_losses(changes, walks, delta, Moves(), SNAPSHOT, {R.id: hold(R)}, LIMITS)
+    old = Memory(holds={R.id: hold(R)})
+    held = hold_losses(changes, walks, delta, Moves(), SNAPSHOT, old, LIMITS, ())
     assert (held.paths, held.holds) == (frozenset(), {})
     assert held.answers == {1: f"{R.id}: accepted, 1 deletions committed"}
 
@@ -276,7 +277,7 @@ def test_window_forgets_what_is_too_old_and_shows_arrivals_as_they_are() -> None
         gone={"/r/x": Gone(5, entry("/r/x")), "/r/y": Gone(9, entry("/r/y"))},
         arrived={"/r/a": 9, "/r/sub/b": 9, "/s/c": 5, "/r/away": 9},
     )
-    kept = without_expired(old, 9)
+    kept = without_expired(old, 10, 1e-9)
     assert set(kept.gone) == {"/r/y"}
     assert set(kept.arrived) == {"/r/a", "/r/sub/b", "/r/away"}
     delta = Delta(deleted={"/s/c": entry("/s/c")}, gone={"/r/sub"})

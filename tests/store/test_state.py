@@ -8,6 +8,7 @@ import tempfile
 import threading
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -412,12 +413,31 @@ def test_memory_is_saved_by_what_differs(state: State) -> None:
     assert state._db.total_changes == before
 
 
-def test_hold_of_another_process_has_no_monotonic_start(state: State) -> None:
-    """Its clock means nothing after a restart."""
-    hold = Hold("r", LOSS, 5, 123.4, frozenset(("/p",)), 1, 1)
+def test_hold_keeps_its_start_and_the_boot_that_it_belongs_to(state: State) -> None:
+    hold = Hold("r", LOSS, 5, 123.4, frozenset(("/p",)), 1, 1, boot="a boot")
     with state.transaction():
         state.save_memory(Memory(), Memory(holds={"r": hold}))
-    assert state.load_memory().holds == {"r": replace(hold, started=None)}
+    assert state.load_memory().holds == {"r": hold}
+
+
+def test_hold_of_an_older_version_is_kept(tmp_path: Path) -> None:
+    """Its table had no columns for the monotonic clock."""
+    path = str(tmp_path / "state.sqlite")
+    hold = Hold("r", LOSS, 5, 123.4, frozenset(("/p",)), 1, 1)
+    with closing(State(path)) as state, state.transaction():
+        state.save_memory(Memory(), Memory(holds={"r": hold}))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("ALTER TABLE hold DROP COLUMN started")
+        database.execute("ALTER TABLE hold DROP COLUMN boot")
+        database.commit()
+    old = replace(hold, started=None)
+    with closing(State(path, readonly=True)) as state:
+        assert state.load_memory().holds == {"r": old}
+    with closing(State(path)) as state:
+        assert state.load_memory().holds == {"r": old}
+        with state.transaction():
+            state.save_memory(Memory(), Memory(holds={"r": hold}))
+        assert state.load_memory().holds == {"r": hold}
 
 
 def test_single_values(state: State) -> None:

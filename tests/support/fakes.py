@@ -58,6 +58,7 @@ class FakeFileSystem:
 
     def __init__(self) -> None:
         self.clock = 1_000.0
+        self.boot_id = "first boot"
         self.wall = 1_750_000_000_000_000_000
         self.granularity = 1
         self.faults: dict[tuple[str, str], int | Callable[[], None]] = {}
@@ -292,6 +293,9 @@ class FakeFileSystem:
 
     def monotonic(self) -> float:
         return self.clock
+
+    def boot(self) -> str:
+        return self.boot_id
 
     def now(self) -> int:
         return self.wall

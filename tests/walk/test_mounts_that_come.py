@@ -114,3 +114,18 @@ def test_empty_share_that_is_unmounted_is_offline(tmp_path: Path) -> None:
     world.files.mount_table.pop()
     world.scan()
     assert world.state(root) == "offline"
+
+
+def test_packs_of_a_mount_that_comes_are_no_news_of_those_that_it_hides(tmp_path: Path) -> None:
+    files = FakeFileSystem()
+    files.write("/c/a/__init__.py", b"x")
+    files.write("/c/a/pyproject.toml", b'[project]\nname = "a"\nversion = "1.0"\n')
+    world = World(tmp_path, files, (Root("custom_nodes", "/c"),)).settle()
+    assert world.store.memory.packs["/c/a"].version
+    share = files._node("directory")
+    share.children["__init__.py"] = files._node("file", content=b"y")
+    files._resolve("/c").children["a"] = share
+    files.mount_table.append(Mount("/c/a", "nfs4", "nas:/a"))
+    for _ in range(3):
+        assert world.scan() == []
+    assert not world.store.memory.packs["/c/a"].version

@@ -37,4 +37,6 @@ def roots(
     if as_json:
         _print_json(document)
     else:
-        page.print_roots(_console(), document["roots"])
+        console = _console()
+        page.print_roots(console, document["roots"])
+        page.print_accepts(console, document["accept"])

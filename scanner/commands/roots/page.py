@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scanner.console.terminal import STATE_STYLES, printed
 from scanner.core.roots import Root
 from scanner.core.serialize import readable, shown
+from scanner.core.wording import accept_hint
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +23,7 @@ def as_json(
         "schema": 1,
         "base": base and shown(base, None),
         "roots": [_root(root, states.get(readable(root.id), {})) for root in roots],
+        "accept": (status or {}).get("accept", []),
     }
 
 
@@ -33,6 +35,14 @@ def _root(root: Root, status: Mapping[str, Any]) -> dict[str, Any]:
         "category": root.category or None,
         **{field: status.get(field) for field in ("state", "reason", "filesystem")},
     }
+
+
+def print_accepts(console: Console, accepts: Iterable[Mapping[str, Any]]) -> None:
+    """Print the commands for folders that are held or offline, given as the status has them."""
+    for item in accepts:
+        hint = accept_hint(item["state"], item["command"])
+        text = f"{item['id']} is {item['state']}. {hint}"
+        console.print(printed(text, "yellow"), soft_wrap=True)
 
 
 def print_roots(console: Console, roots: Sequence[Mapping[str, Any]]) -> None:

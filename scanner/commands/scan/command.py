@@ -45,9 +45,10 @@ def scan(
     if as_json:
         _print_json(summary)
     else:
-        from scanner.commands.scan.page import summary_text
+        from scanner.commands.scan.page import accept_texts, summary_text
 
-        echo_error(summary_text(summary))
+        for line in (*accept_texts(summary), summary_text(summary)):
+            echo_error(line)
     if signals:
         raise typer.Exit(128 + signals[0])
     if summary["incomplete_roots"]:

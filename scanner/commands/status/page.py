@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from scanner.commands.roots.page import print_roots
+from scanner.commands.roots.page import print_accepts, print_roots
 from scanner.console.terminal import printed
 from scanner.core.wording import count_text, size_text
 from scanner.settings.values import format_duration
@@ -28,9 +28,10 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
         console.print(printed(f"lane {lane['id']}: {_lane_text(lane, status['alive'])}"))
     print_roots(console, status["roots"])
     for hold in status["holds"]:
-        wait = "until `comfy-inventory accept`" if hold["needs_accept"] else "until the next scan"
+        wait = "until you accept them" if hold["needs_accept"] else "until the next scan"
         held = f"held: {count_text(hold['files'], 'deletion')} of {hold['id']}, {wait}"
         console.print(printed(held, "yellow"))
+    print_accepts(console, status.get("accept", ()))  # older versions do not write it
     for place in status["unreachable"]:
         console.print(printed(f"unreachable: {place['path']}: {place['error']}", "yellow"))
     backlog = status["backlog"]
