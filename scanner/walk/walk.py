@@ -72,6 +72,8 @@ class Walk:
         self._asked: set[str] = set()
         self._doubtful: set[str] = set()
         self._linked: set[str] = set()
+        self._failed_in: dict[str, set[str]] = {}
+        """Directories that have failed, by the one that holds them."""
         self._walked = Walked(top)
         self._member_rules = member_rules(rules, top, has_inodes=has_inodes, rematch=rematch)
         self._mount_points = names_by_folder(rules.inner)
@@ -104,6 +106,7 @@ class Walk:
             self._compare_times(answer.path, answer.stat)
         elif isinstance(answer, Failed):
             self._walked.failed[answer.path] = answer
+            self._failed_in.setdefault(os.path.dirname(answer.path), set()).add(answer.path)
             if answer.errno in VANISHED and answer.path != self._top:
                 self._doubtful.add(answer.path)
 
@@ -157,7 +160,7 @@ class Walk:
         self._ask_below(path, new.listing, walked.foreign)
 
     def _ask_below(self, path: str, listing: Listing, foreign: Container[str]) -> None:
-        if self._walked.failed:
+        if path in self._failed_in:
             self._settle_failures(path, listing)
         if not listing.has_containers:
             return
@@ -177,9 +180,9 @@ class Walk:
     def _settle_failures(self, path: str, listing: Listing) -> None:
         """Forget failures of directories that `path` does not list any more: they are gone."""
         present = dict(listing.named_containers())
-        for failed in [p for p in self._walked.failed if os.path.dirname(p) == path]:
+        for failed in self._failed_in[path]:
             if os.path.basename(failed) not in present:
-                del self._walked.failed[failed]
+                self._walked.failed.pop(failed, None)
 
     def _with_looked_at(self, path: str, new: Directory, old: Directory | None) -> Directory:
         """`new` with what its links to other mounts lead to, as far as those mounts answer."""
