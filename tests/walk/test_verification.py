@@ -122,6 +122,54 @@ def test_folders_of_a_state_without_ctimes_are_listed_once(tmp_path: Path) -> No
     assert listings[2] < FOLDERS / 2
 
 
+def one_shot(world: World) -> int:
+    """A scan in a process of its own; the number of listings."""
+    world.restart()
+    world.scanner.take_up_turns()
+    world.files.calls.clear()
+    world.files.asked.clear()
+    world.scan(advance=90.0, reads=False)
+    world.scanner.leave_turns()
+    return world.files.calls["list"]
+
+
+def test_one_shot_scans_keep_their_place(tmp_path: Path) -> None:
+    """Everything within ten minutes, a part in each run."""
+    world = big_world(tmp_path, duty=1.0)
+    everything = FOLDERS + 3  # Downloads alone is listed every time
+    assert one_shot(world) == everything
+    listings = [one_shot(world) for _ in range(12)]
+    assert max(listings) < everything
+    assert sum(listings) / len(listings) < everything / 3
+    for number in (0, 17, 39):
+        world.files.write(at(folder(number) + "/x"), b"edited")
+    found = []
+    edited = world.files.clock
+    while world.files.clock + 90 < edited + 600:
+        one_shot(world)
+        found += [line["path"] for line in world.lines]
+    assert sorted(found) == [folder(number) + "/x" for number in (0, 17, 39)]
+
+
+def test_one_shot_scan_lists_again_what_the_last_one_saw_change(tmp_path: Path) -> None:
+    world = big_world(tmp_path, duty=1.0)
+    one_shot(world)
+    world.files.write(at(folder(1) + "/new"), b"new")
+    one_shot(world)
+    one_shot(world)
+    assert ("list", at(folder(1))) in world.files.asked
+    assert ("list", at(folder(2))) not in world.files.asked
+
+
+def test_one_shot_scan_finds_every_new_name_between_two_turns(tmp_path: Path) -> None:
+    world = big_world(tmp_path, duty=1.0)
+    one_shot(world)
+    for number in range(5):
+        world.files.write(at(folder(number) + "/new"), b"new")
+    assert one_shot(world) < FOLDERS
+    assert len(world.lines) == 5
+
+
 def test_edit_in_place_is_found_within_the_period(tmp_path: Path) -> None:
     world = big_world(tmp_path, duty=1.0)
     for number in (0, 17, 39):
