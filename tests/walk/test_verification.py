@@ -161,6 +161,19 @@ def test_one_shot_scan_lists_again_what_the_last_one_saw_change(tmp_path: Path) 
     assert ("list", at(folder(2))) not in world.files.asked
 
 
+def test_one_shot_scans_forget_folders_that_went_meanwhile(tmp_path: Path) -> None:
+    world = big_world(tmp_path, duty=1.0)
+    one_shot(world)
+    for number in range(10):
+        world.files.remove(at(folder(number)))
+    world.restart()
+    world.scan()
+    world.restart()
+    world.scanner.take_up_turns()
+    (turns,) = world.scanner._collector.history.turns().values()
+    assert len(turns.listed) == FOLDERS + 2 - 10
+
+
 def test_one_shot_scan_finds_every_new_name_between_two_turns(tmp_path: Path) -> None:
     world = big_world(tmp_path, duty=1.0)
     one_shot(world)
