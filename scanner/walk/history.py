@@ -81,7 +81,13 @@ class History:
             for path in walked.failed:
                 verification.lost(path)
                 self._doubts.pop(path, None)
-            verification.measured(seconds, len(walked.listed), walked.directories)
+            verification.measured(
+                seconds,
+                len(walked.listed),
+                walked.directories,
+                walked.listing_seconds,
+                walked.stat_seconds,
+            )
             return seen
 
     def turns(self) -> dict[str, Turns]:

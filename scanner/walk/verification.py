@@ -10,8 +10,10 @@ does no I/O, and knows no clock but the times given.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
+from statistics import fmean
 
 from scanner.core.racy import Racy
 from scanner.core.turns import Turns
@@ -129,9 +131,27 @@ class Verification:
         self._listed.pop(path, None)
         self._racy.forget(path)
 
-    def measured(self, seconds: float, listings: int, walked: int) -> None:
-        """Note what a walk cost, where it was mostly listing."""
-        if listings and listings * 2 >= walked:
+    def measured(
+        self,
+        seconds: float,
+        listings: int,
+        walked: int,
+        listing_seconds: Sequence[float] = (),
+        stat_seconds: Sequence[float] = (),
+    ) -> None:
+        """Note what a walk of `walked` directories cost, `listings` of them listed.
+
+        The last two are what some of the calls took in the worker. They tell the part of listings
+        in `seconds`, however many calls were under way at once. Without them the walk says
+        something only if it was mostly listing.
+        """
+        cost = None
+        if listing_seconds and stat_seconds:
+            listing, stat = fmean(listing_seconds), fmean(stat_seconds)
+            total = listings * listing + (walked - listings) * stat
+            cost = seconds * listing / total if total else None
+        elif listings and listings * 2 >= walked:
             cost = seconds / listings
+        if cost is not None:
             old = self._seconds_per_listing or cost
             self._seconds_per_listing = old + (cost - old) / SMOOTHING

@@ -28,11 +28,23 @@ from scanner.walk.members import (
 )
 from scanner.walk.rules import WalkRules
 from scanner.walk.walked import Walked
-from scanner.workers.requests import Answer, Failed, ListDirectory, Listed, Stated, StatPath
+from scanner.workers.requests import (
+    Answer,
+    Failed,
+    ListDirectory,
+    Listed,
+    Stated,
+    StatPath,
+    Timed,
+    Took,
+)
 from scanner.workers.worker import Worker
 
 VANISHED = frozenset((errno.ENOENT, errno.ENOTDIR))
 """Errors of a directory that has just gone, and also of some that have not."""
+
+SAMPLES = 50
+"""Listings and stats of one walk that are timed, where stats spare listings."""
 
 LookAt = Callable[[str, str], Stat | Failed | None]
 """Stats the first path, which lives on the mount of the second. None if that mount does not
@@ -72,6 +84,7 @@ class Walk:
         self._asked: set[str] = set()
         self._doubtful: set[str] = set()
         self._linked: set[str] = set()
+        self._untimed = {ListDirectory: SAMPLES, StatPath: SAMPLES} if self._spared else {}
         self._failed_in: dict[str, set[str]] = {}
         """Directories that have failed, by the one that holds them."""
         self._walked = Walked(top)
@@ -104,6 +117,12 @@ class Walk:
             self._take(answer.path, answer.directory)
         elif isinstance(answer, Stated):
             self._compare_times(answer.path, answer.stat)
+        elif isinstance(answer, Took):
+            self._handle(answer.answer)
+            if isinstance(answer.answer, Listed):
+                self._walked.listing_seconds.append(answer.seconds)
+            elif isinstance(answer.answer, Stated):
+                self._walked.stat_seconds.append(answer.seconds)
         elif isinstance(answer, Failed):
             self._walked.failed[answer.path] = answer
             self._failed_in.setdefault(os.path.dirname(answer.path), set()).add(answer.path)
@@ -115,7 +134,7 @@ class Walk:
         known = self._snapshot.get(path) if path in self._spared else None
         # Entries that could not be read may be readable now, and no time says so.
         if known is not None and not known.listing.unstatted and path not in self._linked:
-            self._worker.ask(StatPath(path))
+            self._put(StatPath(path))
         else:
             self._ask_listing(path)
 
@@ -140,7 +159,15 @@ class Walk:
         old = self._snapshot.get(path)
         skip = reserved if old is None or self._rematch else reserved | old.ignored
         points = self._mount_points.get(path, NOTHING)
-        self._worker.ask(ListDirectory(path, skip, points))
+        self._put(ListDirectory(path, skip, points))
+
+    def _put(self, request: ListDirectory | StatPath) -> None:
+        untimed = self._untimed.get(type(request), 0)
+        if untimed:
+            self._untimed[type(request)] = untimed - 1
+            self._worker.ask(Timed(request))
+        else:
+            self._worker.ask(request)
 
     def _take(self, path: str, listed: Directory) -> None:
         walked = self._walked

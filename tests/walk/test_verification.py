@@ -194,6 +194,28 @@ def test_edit_in_place_is_found_within_the_period(tmp_path: Path) -> None:
     assert sorted(found) == [("modified", folder(n) + "/x") for n in (0, 17, 39)]
 
 
+def test_slow_first_walk_makes_verification_late_for_a_while_only(tmp_path: Path) -> None:
+    """A cold cache: 250 ms for a folder in the first walks, 35 ms later."""
+    world = big_world(tmp_path, duty=0.01)
+    world.scan(reads=False)
+    assert world.scanner.verification_period(MODELS) > 1200
+    world.files.latency = 0.035
+    for _ in range(15):
+        world.scan(reads=False)
+    assert world.scanner.verification_period(MODELS) <= 600
+
+
+def test_samples_tell_the_cost_of_listings_however_many_calls_are_under_way() -> None:
+    verification = Verification()
+    for path in map(str, range(1000)):
+        verification.saw(path, 0.0, 0.05, has_changed=False)
+    # 100 listings and 900 stats took 10 s and 9 s, in 10 threads.
+    verification.measured(1.9, 100, 1000, [0.1, 0.1], [0.01])
+    turns = verification.turns
+    assert turns is not None
+    assert turns.seconds_per_listing == pytest.approx(0.01)
+
+
 def test_duty_bounds_the_listings_and_the_period_says_so(tmp_path: Path) -> None:
     world = big_world(tmp_path, duty=0.02)
     world.files.calls.clear()
