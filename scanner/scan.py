@@ -14,6 +14,7 @@ from scanner.core.pending import PendingFolders
 from scanner.core.progress import Progress
 from scanner.core.roots import Root
 from scanner.core.snapshot import Entry
+from scanner.core.turns import Clocks, turns_from, turns_text
 from scanner.diff.reconcile import AbsenceWantedError, Decision, FingerprintsWantedError, reconcile
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.trust import trust_state
@@ -29,6 +30,9 @@ from scanner.walk.rules import ListingRules
 from scanner.walk.zone_scan import Collected
 from scanner.walk.zones import RootLocations, Zones, find_zones
 from scanner.workers.pool import LocalWorkers, Workers
+
+TURNS = "turns"
+"""The value of the state that holds the turns of verification."""
 
 
 @dataclass
@@ -214,6 +218,30 @@ class Scanner:
     def verification_period(self, root: Root) -> float:
         """Seconds within which every file of `root` is read again, as things stand."""
         return self._collector.verification_period(root)
+
+    def take_up_turns(self) -> None:
+        """Go on with the verification where the last one-shot scan left off (rule 5)."""
+        text, snapshot = self.store.state.get(TURNS), self.store.snapshot
+        zones = turns_from(text, self._clocks())
+        # A directory that is gone would wait for its turn for ever.
+        self._collector.history.take_up(
+            {
+                zone: turns._replace(
+                    listed={path: at for path, at in turns.listed.items() if path in snapshot}
+                )
+                for zone, turns in zones.items()
+            }
+        )
+
+    def leave_turns(self) -> None:
+        """Leave the place in the verification to the next one-shot scan. Raises OutputError."""
+        zones = self._collector.history.turns()
+        with self.commit_lock:
+            if zones or self.store.state.get(TURNS):
+                self.store.state.put(TURNS, turns_text(zones, self._clocks()))
+
+    def _clocks(self) -> Clocks:
+        return Clocks(self.files.now() / 1e9, self.files.monotonic())
 
     def _commit(self, decision: Decision, moment: Moment) -> int:
         if decision.has_annotations:

@@ -89,9 +89,13 @@ class Service:
         """Scan all roots as one lane: see `one_scan.scan_once`. Raises OutputError."""
         lane = Lane("all", self._context, self._scanner.zones().all)
         self._lanes = {lane.id: lane}
-        return scan_once(
+        self._scanner.take_up_turns()
+        result = scan_once(
             lane, self._context, self._stop, display, lambda: self.write_status("running")
         )
+        if result.is_complete and not self._stop.is_set():
+            self._scanner.leave_turns()
+        return result
 
     def summary(self, result: ScanResult) -> dict[str, Any]:
         """The summary of a one-shot scan, for programs."""

@@ -85,7 +85,7 @@ class Collector:
         self._store = store
         self._settings = settings
         self._rules = rules
-        self._history = History()
+        self.history = History()
 
     def with_rules(self, rules: ListingRules) -> Collector:
         """A collector that follows other rules, and remembers what this one does."""
@@ -266,7 +266,7 @@ class Collector:
             for path, is_directory in pack_places(snapshot, top)
             if is_directory and path not in walked.foreign and zones.owner(path) == zone
         ]
-        history, settle = self._history, scan.health.mount.settle
+        history, settle = self.history, scan.health.mount.settle
         changed = {around for path in walked.observed if (around := pack_around(path, top))}
         started, verify_within = moment.monotonic, self._settings.verify_within
         due = history.packs_due(
@@ -294,7 +294,7 @@ class Collector:
     def _learn(self, scan: ZoneScan, walked: Walked, started: float) -> None:
         """Note what a walk says of the mount's directory times, and of its own cost (rule 5)."""
         mount = scan.health.mount
-        seen = self._history.learn(
+        seen = self.history.learn(
             scan.zone.id,
             walked,
             self._store.snapshot,
@@ -309,7 +309,7 @@ class Collector:
     def _spared(self, scan: ZoneScan, moment: Moment) -> AbstractSet[str]:
         """Known directories that a walk does not list while their times stay."""
         memory, mount = self._store.memory, scan.health.mount
-        return self._history.plan(
+        return self.history.plan(
             scan.zone.id,
             Terms(moment.interval, self._settings.verify_within, self._settings.duty),
             moment.monotonic,
@@ -319,11 +319,11 @@ class Collector:
 
     def forget(self, paths: Iterable[str]) -> None:
         """Note that directories are gone."""
-        self._history.forget(paths)
+        self.history.forget(paths)
 
     def verification_period(self, root: Root) -> float:
         """Seconds within which every file of `root` is read again, as things stand."""
-        return self._history.period(root.id)
+        return self.history.period(root.id)
 
     def _make_walk(
         self,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 from scanner.comfyui.packs import Attention
 from scanner.core.snapshot import Snapshot
+from scanner.core.turns import Turns
 from scanner.walk.verification import Terms, Verification
 from scanner.walk.walked import Walked
 
@@ -80,8 +81,26 @@ class History:
             for path in walked.failed:
                 verification.lost(path)
                 self._doubts.pop(path, None)
-            verification.measured(seconds, len(walked.listed), walked.directories)
+            verification.measured(
+                seconds,
+                len(walked.listed),
+                walked.directories,
+                walked.listing_seconds,
+                walked.stat_seconds,
+            )
             return seen
+
+    def turns(self) -> dict[str, Turns]:
+        """The turns of verification, by zone, for the next process."""
+        with self._lock:
+            found = {zone: each.turns for zone, each in self._verifications.items()}
+            return {zone: turns for zone, turns in found.items() if turns is not None}
+
+    def take_up(self, zones: Mapping[str, Turns]) -> None:
+        """Go on where another process has left off."""
+        with self._lock:
+            for zone, turns in zones.items():
+                self._verifications[zone].take_up(turns)
 
     def forget(self, paths: Iterable[str]) -> None:
         """Note that directories are gone."""

@@ -40,11 +40,23 @@ from scanner.walk.members import (
 )
 from scanner.walk.rules import WalkRules
 from scanner.walk.walked import Walked
-from scanner.workers.requests import Answer, Failed, ListDirectory, Listed, Stated, StatPath
+from scanner.workers.requests import (
+    Answer,
+    Failed,
+    ListDirectory,
+    Listed,
+    Stated,
+    StatPath,
+    Timed,
+    Took,
+)
 from scanner.workers.worker import Worker
 
 VANISHED = frozenset((errno.ENOENT, errno.ENOTDIR))
 """Errors of a directory that has just gone, and also of some that have not."""
+
+SAMPLES = 50
+"""Listings and stats of one walk that are timed, where stats spare listings."""
 
 LookAt = Callable[[str, str], Stat | Failed | None]
 """Stats the first path, which lives on the mount of the second. None if that mount does not
@@ -86,6 +98,9 @@ class Walk:
         self._asked: set[str] = set()
         self._doubtful: set[str] = set()
         self._linked: set[str] = set()
+        self._untimed = {ListDirectory: SAMPLES, StatPath: SAMPLES} if self._spared else {}
+        self._failed_in: dict[str, set[str]] = {}
+        """Directories that have failed, by the one that holds them."""
         self._walked = Walked(top)
         self._member_rules = member_rules(rules, top, has_inodes=has_inodes, rematch=rematch)
         self._mount_points = dict(names_by_folder(rules.inner))
@@ -116,8 +131,15 @@ class Walk:
             self._take(answer.path, answer.directory)
         elif isinstance(answer, Stated):
             self._compare_times(answer.path, answer.stat)
+        elif isinstance(answer, Took):
+            self._handle(answer.answer)
+            if isinstance(answer.answer, Listed):
+                self._walked.listing_seconds.append(answer.seconds)
+            elif isinstance(answer.answer, Stated):
+                self._walked.stat_seconds.append(answer.seconds)
         elif isinstance(answer, Failed):
             self._walked.failed[answer.path] = answer
+            self._failed_in.setdefault(os.path.dirname(answer.path), set()).add(answer.path)
             if answer.errno in VANISHED and answer.path != self._top:
                 self._doubtful.add(answer.path)
 
@@ -131,7 +153,7 @@ class Walk:
             and path not in self._linked
             and not self._file_points(path, known.listing)
         ):
-            self._worker.ask(StatPath(path))
+            self._put(StatPath(path))
         else:
             self._ask_listing(path)
 
@@ -163,7 +185,15 @@ class Walk:
         old = self._snapshot.get(path)
         skip = reserved if old is None or self._rematch else reserved | old.ignored
         points = self._mount_points.get(path, NOTHING)
-        self._worker.ask(ListDirectory(path, skip, points))
+        self._put(ListDirectory(path, skip, points))
+
+    def _put(self, request: ListDirectory | StatPath) -> None:
+        untimed = self._untimed.get(type(request), 0)
+        if untimed:
+            self._untimed[type(request)] = untimed - 1
+            self._worker.ask(Timed(request))
+        else:
+            self._worker.ask(request)
 
     def _take(self, path: str, listed: Directory) -> None:
         walked = self._walked
@@ -183,7 +213,7 @@ class Walk:
         self._ask_below(path, new.listing, walked.foreign)
 
     def _ask_below(self, path: str, listing: Listing, foreign: Container[str]) -> None:
-        if self._walked.failed:
+        if path in self._failed_in:
             self._settle_failures(path, listing)
         if not listing.has_containers:
             return
@@ -219,9 +249,9 @@ class Walk:
     def _settle_failures(self, path: str, listing: Listing) -> None:
         """Forget failures of directories that `path` does not list any more: they are gone."""
         present = dict(listing.named_containers())
-        for failed in [p for p in self._walked.failed if os.path.dirname(p) == path]:
+        for failed in self._failed_in[path]:
             if os.path.basename(failed) not in present:
-                del self._walked.failed[failed]
+                self._walked.failed.pop(failed, None)
 
     def _with_looked_at(self, path: str, new: Directory, old: Directory | None) -> Directory:
         """`new` with what other mounts say of its links to them and of its files on which they are

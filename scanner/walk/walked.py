@@ -31,6 +31,10 @@ class Walked:
     """All links to directories that were met."""
     listed: list[str] = field(default_factory=list)
     """Directories that were listed, not only stat-ed."""
+    listing_seconds: list[float] = field(default_factory=list)
+    """What some of the listings took in the worker, where most directories were only stat-ed."""
+    stat_seconds: list[float] = field(default_factory=list)
+    """What some of the stats took there."""
     directories: int = 0
     files: int = 0
     bytes: int = 0

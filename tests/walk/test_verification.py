@@ -122,6 +122,67 @@ def test_folders_of_a_state_without_ctimes_are_listed_once(tmp_path: Path) -> No
     assert listings[2] < FOLDERS / 2
 
 
+def one_shot(world: World) -> int:
+    """A scan in a process of its own; the number of listings."""
+    world.restart()
+    world.scanner.take_up_turns()
+    world.files.calls.clear()
+    world.files.asked.clear()
+    world.scan(advance=90.0, reads=False)
+    world.scanner.leave_turns()
+    return world.files.calls["list"]
+
+
+def test_one_shot_scans_keep_their_place(tmp_path: Path) -> None:
+    """Everything within ten minutes, a part in each run."""
+    world = big_world(tmp_path, duty=1.0)
+    everything = FOLDERS + 3  # Downloads alone is listed every time
+    assert one_shot(world) == everything
+    listings = [one_shot(world) for _ in range(12)]
+    assert max(listings) < everything
+    assert sum(listings) / len(listings) < everything / 3
+    for number in (0, 17, 39):
+        world.files.write(at(folder(number) + "/x"), b"edited")
+    found = []
+    edited = world.files.clock
+    while world.files.clock + 90 < edited + 600:
+        one_shot(world)
+        found += [line["path"] for line in world.lines]
+    assert sorted(found) == [folder(number) + "/x" for number in (0, 17, 39)]
+
+
+def test_one_shot_scan_lists_again_what_the_last_one_saw_change(tmp_path: Path) -> None:
+    world = big_world(tmp_path, duty=1.0)
+    one_shot(world)
+    world.files.write(at(folder(1) + "/new"), b"new")
+    one_shot(world)
+    one_shot(world)
+    assert ("list", at(folder(1))) in world.files.asked
+    assert ("list", at(folder(2))) not in world.files.asked
+
+
+def test_one_shot_scans_forget_folders_that_went_meanwhile(tmp_path: Path) -> None:
+    world = big_world(tmp_path, duty=1.0)
+    one_shot(world)
+    for number in range(10):
+        world.files.remove(at(folder(number)))
+    world.restart()
+    world.scan()
+    world.restart()
+    world.scanner.take_up_turns()
+    (turns,) = world.scanner._collector.history.turns().values()
+    assert len(turns.listed) == FOLDERS + 2 - 10
+
+
+def test_one_shot_scan_finds_every_new_name_between_two_turns(tmp_path: Path) -> None:
+    world = big_world(tmp_path, duty=1.0)
+    one_shot(world)
+    for number in range(5):
+        world.files.write(at(folder(number) + "/new"), b"new")
+    assert one_shot(world) < FOLDERS
+    assert len(world.lines) == 5
+
+
 def test_edit_in_place_is_found_within_the_period(tmp_path: Path) -> None:
     world = big_world(tmp_path, duty=1.0)
     for number in (0, 17, 39):
@@ -131,6 +192,28 @@ def test_edit_in_place_is_found_within_the_period(tmp_path: Path) -> None:
     while world.files.clock - elapsed < 600 + 30:
         found += world.scan()
     assert sorted(found) == [("modified", folder(n) + "/x") for n in (0, 17, 39)]
+
+
+def test_slow_first_walk_makes_verification_late_for_a_while_only(tmp_path: Path) -> None:
+    """A cold cache: 250 ms for a folder in the first walks, 35 ms later."""
+    world = big_world(tmp_path, duty=0.01)
+    world.scan(reads=False)
+    assert world.scanner.verification_period(MODELS) > 1200
+    world.files.latency = 0.035
+    for _ in range(15):
+        world.scan(reads=False)
+    assert world.scanner.verification_period(MODELS) <= 600
+
+
+def test_samples_tell_the_cost_of_listings_however_many_calls_are_under_way() -> None:
+    verification = Verification()
+    for path in map(str, range(1000)):
+        verification.saw(path, 0.0, 0.05, has_changed=False)
+    # 100 listings and 900 stats took 10 s and 9 s, in 10 threads.
+    verification.measured(1.9, 100, 1000, [0.1, 0.1], [0.01])
+    turns = verification.turns
+    assert turns is not None
+    assert turns.seconds_per_listing == pytest.approx(0.01)
 
 
 def test_duty_bounds_the_listings_and_the_period_says_so(tmp_path: Path) -> None:
