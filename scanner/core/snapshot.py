@@ -107,7 +107,8 @@ class Listing:
     """(name, text of the link) for every link, sorted by name."""
     unstatted: tuple[str, ...] = ()
     """Names that the directory listed but whose stat failed: they prove neither presence of
-    anything new nor absence of anything known (design rule 1). They stand in no column."""
+    anything new nor absence of anything known (design rule 1). They stand in no column, but for
+    links that could be read and whose target could not."""
     _bytes: int = field(default=-1, init=False, compare=False, repr=False)
 
     def __len__(self) -> int:

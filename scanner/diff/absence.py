@@ -59,7 +59,7 @@ def keep_present(
         if scan is not None and scan.walked is not None:
             scan = scans[scan.zone]
             assert scan.walked is not None
-            scans[scan.zone] = replace(scan, walked=scan.walked.with_failure(folder, error))
+            scans[scan.zone] = replace(scan, walked=scan.walked.with_failures({folder: error}))
     return replace(collected, scans=scans)
 
 

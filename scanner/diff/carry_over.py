@@ -52,6 +52,9 @@ def carry_records(
                 zone.id, zone.kind, zone.path, zone.category, is_inner=scan.is_inner
             )
         record = new[zone.id]
+        if zone in missing and scan.is_inner and not record.target:
+            del new[zone.id]  # it is looked at anew if something is mounted there
+            continue
         if zone in missing:
             record.walked = False
         if scan.walked is not None:
@@ -76,7 +79,7 @@ def _state(scan: ZoneScan, hold: Hold | None) -> tuple[str, str]:
     if scan.walked is not None and hold is not None:
         return HELD, f"{hold.files} files are gone; waiting to be sure"
     if scan.walked is not None and scan.walked.failed:
-        return PARTIAL, f"{len(scan.walked.failed)} folders cannot be read"
+        return PARTIAL, f"{len(scan.walked.failed)} of its paths cannot be read"
     if scan.walked is None and state == ONLINE:
         return OFFLINE, "it went away while it was walked"
     return state, scan.health.reason

@@ -27,6 +27,7 @@ from scanner.diff.hold_losses import hold_losses
 from scanner.diff.losses import Limits
 from scanner.diff.moves import AskFingerprints, find_moves
 from scanner.diff.other_files import other_files
+from scanner.diff.unread import names_to_look_for, with_unread
 from scanner.diff.window import open_window, without_expired
 from scanner.settings.schema import Settings
 from scanner.walk.absence import Absence
@@ -43,7 +44,7 @@ class FingerprintsWantedError(Exception):
 
 
 class AbsenceWantedError(Exception):
-    """Nobody has looked yet whether the names at `paths` are really gone."""
+    """Nobody has looked yet at the names at `paths`, which may be gone or not."""
 
     def __init__(self, paths: Sequence[str]) -> None:
         super().__init__()
@@ -115,8 +116,8 @@ def reconcile(
     baselines = compare_zones(collected, snapshot, old, rules, delta)
 
     missing = missing_names(delta, snapshot, dropped.deleted)
-    if any(path not in absences for path in missing):
-        raise AbsenceWantedError([path for path in missing if path not in absences])
+    _want(absences, (*missing, *names_to_look_for(collected)))
+    collected = with_unread(absences, collected, snapshot)
     collected = keep_present({path: absences[path] for path in missing}, delta, snapshot, collected)
 
     memory = without_expired(removed.memory, now, settings.move_window)
@@ -170,6 +171,12 @@ def reconcile(
         is_visible=bool(lines) or _looks_different(new, old),
         has_annotations=bool(growth.growing or others) or new.packs != old.packs,
     )
+
+
+def _want(absences: Mapping[str, Absence], paths: Sequence[str]) -> None:
+    wanted = [path for path in paths if path not in absences]
+    if wanted:
+        raise AbsenceWantedError(wanted)
 
 
 def _asker(fingerprints: Mapping[str, bytes]) -> AskFingerprints:

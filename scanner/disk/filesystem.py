@@ -274,10 +274,8 @@ def _list(
             if found.st_mode & _KIND == _REGULAR:
                 rows.append((entry.name, FILE, found.st_size, found.st_mtime_ns, found.st_ino))
             else:
-                row = _special_row(path, entry.name, found, targets, leads_away)
-                if row is None:
-                    unstatted.append(entry.name)
-                else:
+                row = _special_row(path, entry.name, found, targets, unstatted, leads_away)
+                if row is not None:
                     rows.append(row)
     return Directory(
         _columns(rows, tuple(sorted(set(targets))), tuple(sorted(set(unstatted)))),
@@ -328,12 +326,13 @@ def _special_row(
     name: str,
     found: os.stat_result,
     targets: list[tuple[str, str]],
+    unstatted: list[str],
     leads_away: Callable[[str, str], bool],
 ) -> _RowFields | None:
     """Row of anything but a regular file, in the directory `path`; None as for `_link_row`."""
     kind = stat.S_IFMT(found.st_mode)
     if kind == stat.S_IFLNK or _is_junction(found):
-        return _link_row(os.path.join(path, name), name, found, targets, leads_away)
+        return _link_row(os.path.join(path, name), name, found, targets, unstatted, leads_away)
     return (name, DIRECTORY if kind == stat.S_IFDIR else OTHER, 0, 0, found.st_ino & _INODE_MASK)
 
 
@@ -387,13 +386,16 @@ def _link_row(
     name: str,
     own: os.stat_result,
     targets: list[tuple[str, str]],
+    unstatted: list[str],
     leads_away: Callable[[str, str], bool],
 ) -> _RowFields | None:
-    """Row of a link, or None where nothing can be said of its target (rules 1 and 11)."""
+    """Row of a link, None if it could not be read. Where nothing can be said of its target (rules 1
+    and 11), its name stands in `unstatted`, too."""
     inode = own.st_ino & _INODE_MASK
     try:
         text = os.readlink(path)
     except OSError:
+        unstatted.append(name)
         return None
     if leads_away(path, text):
         targets.append((name, text))
@@ -402,7 +404,7 @@ def _link_row(
         found = os.stat(path)
     except OSError as error:
         if not is_proven_broken(path, text, error):
-            return None
+            unstatted.append(name)
         row = (name, BROKEN_LINK, 0, own.st_mtime_ns, inode)
     else:
         if stat.S_ISDIR(found.st_mode):

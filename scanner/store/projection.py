@@ -9,8 +9,11 @@ from scanner.core.memory import ONLINE, PARTIAL, RootRecord
 from scanner.core.roots import Root, owner_of
 from scanner.core.serialize import shown
 from scanner.diff.growth import growing
+from scanner.diff.unread import is_away
 from scanner.output.inventory_view import InventoryView, MountView, RootView, Unreachable
 from scanner.store.store import Store
+
+AWAY = "away"
 
 
 class RootState(NamedTuple):
@@ -62,7 +65,7 @@ def _offline_mounts(store: Store) -> list[RootRecord]:
     return [
         record
         for record in store.memory.roots.values()
-        if record.is_inner and record.walked and record.state not in (ONLINE, PARTIAL)
+        if record.is_inner and record.state not in (ONLINE, PARTIAL)
     ]
 
 
@@ -80,7 +83,8 @@ def view_of(store: Store, roots: Sequence[Root], now: int) -> InventoryView:
         mounts=_mounts(store, roots),
         snapshot=store.snapshot,
         annotations=store.annotations(),
-        status=unfinished_files(store),
+        status=unfinished_files(store)
+        | {path: AWAY for path in store.memory.unreachable if is_away(path, store.snapshot)},
     )
 
 

@@ -27,6 +27,7 @@ from scanner.core.snapshot import (
 )
 from scanner.disk.filesystem import Stat
 from scanner.walk.rules import OwnFiles, Rules, WalkRules
+from scanner.walk.walked import Unread
 from scanner.workers.requests import Failed
 
 Names = Mapping[str, frozenset[str]]
@@ -230,16 +231,29 @@ def _with_known(listing: Listing, names: Collection[str], previous: Directory | 
     """`listing` with the last known rows of `names`."""
     if previous is None or not names:
         return listing
-    kept = [row for row in previous.listing.rows() if row.name in names]
+    # A link that leads elsewhere now is another link, and stands as it is.
+    texts, old_texts = dict(listing.targets), dict(previous.listing.targets)
+    kept = [
+        row
+        for row in previous.listing.rows()
+        if row.name in names and texts.get(row.name) in (None, old_texts.get(row.name))
+    ]
     if not kept:
         return listing
     kept_names = {row.name for row in kept}
-    targets = (pair for pair in previous.listing.targets if pair[0] in kept_names)
+    targets = [pair for pair in previous.listing.targets if pair[0] in kept_names]
     return listing_of(
-        (*listing.rows(), *kept),
-        targets=(*listing.targets, *targets),
+        (*(row for row in listing.rows() if row.name not in kept_names), *kept),
+        targets=(*(pair for pair in listing.targets if pair[0] not in kept_names), *targets),
         unstatted=listing.unstatted,
     )
+
+
+def unread_of(listing: Listing) -> Unread:
+    """The names of `listing` that could not be looked at."""
+    names = frozenset(listing.unstatted)
+    links = names.intersection(name for name, _ in listing.targets)
+    return Unread(links, names - links)
 
 
 def _with_zone_links(
@@ -318,10 +332,14 @@ def mounted_file_row(
 
 
 def with_links(listing: Listing, rows: Mapping[str, Row | None]) -> Listing:
-    """`listing` with `rows`, by name, for what other mounts know of; those without a row could not
-    be looked at."""
+    """`listing` with `rows`, by name, for what other mounts know of. Links without a row could not
+    be looked at, and stand as links to nothing until they can; other entries are left out."""
     unread = [name for name, row in rows.items() if row is None]
-    seen = (rows.get(row.name, row) for row in listing.rows())
+    seen = (
+        rows.get(row.name, row)
+        or (row._replace(type=BROKEN_LINK, size=0) if row.type == FOREIGN_LINK else None)
+        for row in listing.rows()
+    )
     return listing_of(
         (row for row in seen if row is not None),
         targets=listing.targets,

@@ -35,6 +35,7 @@ from scanner.walk.members import (
     members,
     mounted_file_row,
     names_by_folder,
+    unread_of,
     with_links,
     with_old_columns,
 )
@@ -205,6 +206,9 @@ class Walk:
         new = with_old_columns(self._with_looked_at(path, belonging, old), old)
         walked.failed.pop(path, None)
         walked.listed.append(path)
+        walked.unread.pop(path, None)
+        if new.listing.unstatted:
+            walked.unread[path] = unread_of(new.listing)
         self._count(new.listing)
         if new is old:
             walked.observed.pop(path, None)

@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from scanner.core.paths import is_below
 from scanner.core.snapshot import Directory
 from scanner.workers.requests import Failed
+
+
+class Unread(NamedTuple):
+    """Names of one folder that were listed and could not be looked at."""
+
+    links: frozenset[str]
+    """Links whose target may be there or not."""
+    others: frozenset[str]
 
 
 @dataclass
@@ -18,7 +27,10 @@ class Walked:
     observed: dict[str, Directory] = field(default_factory=dict)
     """Directories whose listing differs from the snapshot's, and new ones."""
     failed: dict[str, Failed] = field(default_factory=dict)
-    """Directories that could not be listed: nothing below them is known to have changed."""
+    """Directories that could not be listed: nothing below them is known to have changed. After the
+    walk also names that could not be looked at."""
+    unread: dict[str, Unread] = field(default_factory=dict)
+    """Names that were listed and could not be looked at, by folder."""
     foreign: dict[str, str] = field(default_factory=dict)
     """Links to folders on other mounts, and their targets: entries, but zones of their own."""
     points: dict[str, str] = field(default_factory=dict)
@@ -52,6 +64,7 @@ class Walked:
             self,
             observed={path: found for path, found in self.observed.items() if is_kept(path)},
             failed={path: failure for path, failure in self.failed.items() if is_kept(path)},
+            unread={path: names for path, names in self.unread.items() if is_kept(path)},
             foreign={path: target for path, target in self.foreign.items() if is_kept(path)},
             points={path: real for path, real in self.points.items() if is_kept(path)},
             closed=set(filter(is_kept, self.closed)),
@@ -59,6 +72,7 @@ class Walked:
             listed=list(filter(is_kept, self.listed)),
         )
 
-    def with_failure(self, folder: str, error: str) -> Walked:
-        """The same, with `folder` among those that could not be listed."""
-        return replace(self, failed={**self.failed, folder: Failed(folder, 0, error)})
+    def with_failures(self, errors: Mapping[str, str]) -> Walked:
+        """The same, with the paths in `errors` among those that could not be looked at."""
+        failed = {path: Failed(path, 0, error) for path, error in errors.items()}
+        return replace(self, failed={**self.failed, **failed})

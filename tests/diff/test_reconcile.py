@@ -319,7 +319,7 @@ def test_an_arrival_that_cannot_be_listed_is_none(
             ONLINE,
             Walked("/r", failed={"/r/bad": FAILED}),
             False,
-            (PARTIAL, "1 folders cannot be read"),
+            (PARTIAL, "1 of its paths cannot be read"),
         ),
         (ONLINE, None, False, (OFFLINE, "it went away while it was walked")),
         (OFFLINE, None, True, (OFFLINE, "why")),

@@ -245,8 +245,9 @@ def test_link_into_a_folder_that_is_not_there_is_unread(tmp_path: Path) -> None:
     (tmp_path / "other").symlink_to("empty/model")
     found = listed(tmp_path).listing
     assert found.unstatted == ("link", "other")
-    assert found.split_names() == ["empty"]
-    assert found.targets == ()
+    assert found.split_names() == ["empty", "link", "other"]
+    assert found.types == DIRECTORY + BROKEN_LINK * 2
+    assert found.targets == (("link", "share/model"), ("other", "empty/model"))
 
 
 @pytest.mark.parametrize(

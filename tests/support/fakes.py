@@ -235,7 +235,6 @@ class FakeFileSystem:
                         child, node.target, problem, self._names, self.read_link
                     ):
                         unstatted.append(name)
-                        continue
                     rows.append((name, BROKEN_LINK, 0, node.mtime, inode))
                 else:
                     if found.kind == "directory":

@@ -130,6 +130,18 @@ def test_what_could_not_be_looked_at_keeps_its_last_known_row() -> None:
     assert found.unstatted == ("a", "link", "new")
 
 
+def test_a_link_that_could_not_be_followed_stays_what_it_was_while_its_text_is_the_same() -> None:
+    old = directory({"a": FILE_LINK, "b": FILE_LINK}, targets={"a": "/t", "b": "/t"})
+    now = directory(
+        {"a": BROKEN_LINK, "b": BROKEN_LINK},
+        targets={"a": "/t", "b": "/u"},
+        unstatted=("a", "b"),
+    )
+    found = members("/r", now, old, rules()).listing
+    assert found.types == FILE_LINK + BROKEN_LINK
+    assert found.targets == (("a", "/t"), ("b", "/u"))
+
+
 @pytest.mark.parametrize(
     ("top", "point", "expected"),
     [
@@ -231,7 +243,10 @@ def test_link_that_could_not_be_looked_at_is_unread() -> None:
     types = {"a": FOREIGN_LINK, "b": FOREIGN_LINK, "x": FILE}
     listed = directory(types, targets={"a": "/m/a", "b": "/m/b"}, unstatted=("u",))
     found = with_links(listed.listing, {"a": LINK._replace(type=DIRECTORY_LINK), "b": None})
-    assert (found.split_names(), found.types) == (["a", "x"], DIRECTORY_LINK + FILE)
+    assert (found.split_names(), found.types) == (
+        ["a", "b", "x"],
+        DIRECTORY_LINK + BROKEN_LINK + FILE,
+    )
     assert found.unstatted == ("b", "u")
     assert dict(found.targets) == {"a": "/m/a", "b": "/m/b"}
 
