@@ -32,7 +32,15 @@ app.add_typer(config_app, name="config", no_args_is_help=True)
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code. `argv` without the program's name."""
-    from scanner.console.stdout import ReaderGoneError, guarded_stdout
+    from scanner.console.streams import guarded_stderr, open_missing
+
+    open_missing()
+    with guarded_stderr():
+        return _run(argv)
+
+
+def _run(argv: Sequence[str] | None) -> int:
+    from scanner.console.streams import ReaderGoneError, guarded_stdout
 
     try:
         with guarded_stdout():
@@ -44,7 +52,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ReaderGoneError as error:
         return error.exit_code
     except InventoryError as error:
-        typer.echo(f"comfy-inventory: {error}", err=True)
+        from scanner.console.terminal import echo_error
+
+        echo_error(f"comfy-inventory: {error}")
         return error.exit_code
     except (KeyboardInterrupt, EOFError):
         return 130

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from scanner.core.changes import Change
@@ -14,11 +14,14 @@ from scanner.core.pending import PendingFolders
 from scanner.core.progress import Progress
 from scanner.core.roots import Root
 from scanner.core.snapshot import Entry
-from scanner.diff.reconcile import Decision, FingerprintsWantedError, reconcile
+from scanner.core.turns import Clocks, turns_from, turns_text
+from scanner.diff.reconcile import AbsenceWantedError, Decision, FingerprintsWantedError, reconcile
 from scanner.disk.filesystem import FileSystem
+from scanner.disk.trust import trust_state
 from scanner.settings.schema import Settings
 from scanner.store.projection import root_states, unfinished_files, view_of
 from scanner.store.store import Commit, Store
+from scanner.walk.absence import Absence, look_for
 from scanner.walk.collect import Collector
 from scanner.walk.fingerprints import take_fingerprints
 from scanner.walk.health import Moment
@@ -27,6 +30,9 @@ from scanner.walk.rules import ListingRules
 from scanner.walk.zone_scan import Collected
 from scanner.walk.zones import RootLocations, Zones, find_zones
 from scanner.workers.pool import LocalWorkers, Workers
+
+TURNS = "turns"
+"""The value of the state that holds the turns of verification."""
 
 
 @dataclass
@@ -86,19 +92,25 @@ class Scanner:
         self.store = store
         self._settings = settings
         self.roots = tuple(roots)
+        self._shown_roots = self.roots
+        """The roots of the last commit."""
         self._locations = RootLocations(files)
         self.commit_lock = threading.RLock()
         self._pending: list[PendingFolders] = []
         self.unfinished = 0
         """Files that are not whole yet, as of the last `publish`."""
         self._counted = False
-        self._rules = ListingRules(
-            self.roots,
-            {root.id: rules_for(settings, root) for root in roots},
-            settings.follow_links,
-        )
+        self._rules = _listing_rules(settings, self.roots)
         self.workers: Workers = workers or LocalWorkers(files)
         self._collector = Collector(files, self.workers, store, settings, self._rules)
+
+    def set_roots(self, roots: Sequence[Root]) -> None:
+        """Scan these roots from the next scan on. A scan that is under way is abandoned when it
+        would commit: it followed other rules."""
+        with self.commit_lock:
+            self.roots = tuple(roots)
+            self._rules = _listing_rules(self._settings, self.roots)
+            self._collector = self._collector.with_rules(self._rules)
 
     def zones(self) -> Zones:
         """The roots, and the mounts that begin below them, as they are now."""
@@ -130,16 +142,18 @@ class Scanner:
 
         Raises OutputError. Nothing is lost then: the next scan finds the same again.
         """
-        moment = Moment(self.files.now(), self.files.monotonic(), interval)
-        collected = self._collector.collect(
-            roots,
-            self.zones(),
+        moment = Moment(self.files.now(), self.files.monotonic(), interval, self.files.boot())
+        with self.commit_lock:
+            rules, collector, zones = self._rules, self._collector, self.zones()
+        collected = collector.collect(
+            [root for root in roots if root in zones.all],
+            zones,
             self.store.state.requests(),
             moment,
             stopped=stopped,
             progress=progress,
         )
-        committed = None if collected is None else self._decide(collected, stopped)
+        committed = None if collected is None else self._decide(collected, rules, stopped)
         if committed is None:
             return ScanResult(self.store.scan, moment.wall, is_complete=False)
         number, decision = committed
@@ -153,38 +167,44 @@ class Scanner:
             bytes=sum(walked.bytes for walked in walks),
             changes=list(decision.changes),
             zones=frozenset(root.id for root in roots),
-            states={root.id: state.state for root, state in root_states(self.store, self.roots)},
+            states={root.id: state.state for root, state in root_states(self.store, rules.roots)},
             new_holds=list(decision.new_holds),
             is_committed=True,
         )
 
     def _decide(
-        self, collected: Collected, stopped: Callable[[], bool]
+        self, collected: Collected, rules: ListingRules, stopped: Callable[[], bool]
     ) -> tuple[int, Decision] | None:
-        """Decide, take the fingerprints that this needs, and commit; the scan's number too.
+        """Decide, look at names and take the fingerprints that this needs, and commit; the scan's
+        number too.
 
-        None if it was `stopped`.
+        None if it was `stopped`, or `rules` are not those of now.
         """
         fingerprints: dict[str, bytes] = {}
+        absences: dict[str, Absence] = {}
+        own = collected.scans.keys()
         while True:
+            entries: Sequence[Entry] = ()
+            names: Sequence[str] = ()
             # Nothing is read from a disk under the lock: other lanes never wait for this one.
             with self.commit_lock:
+                if rules is not self._rules:
+                    return None
+                # Under the lock: another lane may have committed what came meanwhile.
+                collected = collected.without_new_mounts(self.zones())
                 try:
                     decision = reconcile(
-                        self.store, collected, self._rules, self._settings, fingerprints
+                        self.store, collected, rules, self._settings, fingerprints, absences
                     )
                 except FingerprintsWantedError as wanted:
                     entries = wanted.entries
+                except AbsenceWantedError as wanted_names:
+                    names = wanted_names.paths
                 else:
                     return self._commit(decision, collected.moment), decision
-            taken = take_fingerprints(
-                entries,
-                collected.zones,
-                self.files.mounts(),
-                self.workers,
-                stopped,
-                collected.scans.keys(),
-            )
+            mounts = self.files.mounts()
+            absences.update(look_for(names, collected.zones, mounts, self.workers, stopped, own))
+            taken = take_fingerprints(entries, collected.zones, mounts, self.workers, stopped, own)
             if stopped():
                 return None
             fingerprints.update({entry.path: taken.get(entry.path, b"") for entry in entries})
@@ -199,18 +219,44 @@ class Scanner:
         """Seconds within which every file of `root` is read again, as things stand."""
         return self._collector.verification_period(root)
 
+    def take_up_turns(self) -> None:
+        """Go on with the verification where the last one-shot scan left off (rule 5)."""
+        text, snapshot = self.store.state.get(TURNS), self.store.snapshot
+        zones = turns_from(text, self._clocks())
+        # A directory that is gone would wait for its turn for ever.
+        self._collector.history.take_up(
+            {
+                zone: turns._replace(
+                    listed={path: at for path, at in turns.listed.items() if path in snapshot}
+                )
+                for zone, turns in zones.items()
+            }
+        )
+
+    def leave_turns(self) -> None:
+        """Leave the place in the verification to the next one-shot scan. Raises OutputError."""
+        zones = self._collector.history.turns()
+        with self.commit_lock:
+            if zones or self.store.state.get(TURNS):
+                self.store.state.put(TURNS, turns_text(zones, self._clocks()))
+
+    def _clocks(self) -> Clocks:
+        return Clocks(self.files.now() / 1e9, self.files.monotonic())
+
     def _commit(self, decision: Decision, moment: Moment) -> int:
         if decision.has_annotations:
             self.store.note_annotations()
         old_unsettled = self.store.memory.unsettled
         directories = decision.directories
+        self._shown_roots = self._rules.roots
         scan = self.store.commit(
             Commit(
                 directories,
                 sorted(decision.gone),
                 decision.changes,
                 decision.memory,
-                list(decision.answers.items()),
+                [*decision.answers.items(), *self._trust_again(decision.collected)],
+                decision.other_files,
                 is_visible=decision.is_visible,
             ),
             moment.wall,
@@ -225,12 +271,30 @@ class Scanner:
         self._collector.forget(gone)
         return scan
 
+    def _trust_again(self, collected: Collected) -> Iterator[tuple[int, str]]:
+        """Give the trust in directory times back where a person asked for it; the answers."""
+        for number, path in self.store.state.trust_requests():
+            scan = collected.scan_of(path)
+            if scan is not None:
+                mount = scan.health.mount
+                trust = self.store.trust_of(mount)
+                trust.give_back()
+                state = trust_state(mount, trust)
+                yield number, f"{path}: trust in directory mtimes on {mount.point} is {state}."
+            elif collected.zones.owner(path) is None:
+                yield number, f"{path} is not scanned."
+
     def publish(self, *, is_last: bool) -> bool:
         """Replace the inventory if readers lack something. Raises OutputError."""
         with self.commit_lock:
             if not self._counted:
                 self.unfinished, self._counted = len(unfinished_files(self.store)), True
             return self.store.publish(
-                lambda: view_of(self.store, self.roots, self.files.now()),
+                lambda: view_of(self.store, self._shown_roots, self.files.now()),
                 is_last=is_last,
             )
+
+
+def _listing_rules(settings: Settings, roots: tuple[Root, ...]) -> ListingRules:
+    rules = {root.id: rules_for(settings, root) for root in roots}
+    return ListingRules(roots, rules, settings.follow_links)

@@ -137,7 +137,8 @@ def test_touched_twin_of_a_deleted_file_is_no_move(world: World) -> None:
     world.scan()
     world.files.remove(at(lora("a")))
     world.files.touch(at(lora("twin")))
-    assert world.scan() == [("deleted", lora("a")), ("modified", lora("twin"))]
+    assert world.scan() == [("deleted", lora("a"))]
+    assert world.scan() == [("modified", lora("twin"))]  # it had just been created: when it rests
 
 
 def test_moved_directory_of_a_hundred_files_is_one_line(world: World) -> None:
@@ -570,6 +571,7 @@ def test_file_link_changes_with_its_target(world: World) -> None:
     world.files.write("/mnt/nas/x.safetensors", content("nas"))
     world.files.symlink("/mnt/nas/x.safetensors", at(lora("link")))
     world.scan()
+    world.scan()
     world.files.write("/mnt/nas/x.safetensors", content("other", 5))
     assert world.scan() == [("modified", lora("link"))]
 
@@ -742,6 +744,23 @@ def test_folder_of_a_remote_mount_that_loses_most_is_held_with_what_is_below(nas
     assert len(nas.scan()) == 41
 
 
+def test_folder_of_a_remote_mount_that_is_gone_is_held(nas: World) -> None:
+    """As one that lists empty: a disk of the server, or of a pool, may be away."""
+    nas.files.remove(at("ComfyUI/models/loras"))
+    assert nas.scan() == []
+    assert nas.state(MODELS) == "held"
+    assert len(nas.scan()) == 41
+    assert nas.state(MODELS) == "online"
+
+
+def test_small_folder_of_a_remote_mount_that_is_gone_is_believed(nas: World) -> None:
+    for number in range(19):
+        nas.files.write(at(f"ComfyUI/models/clip/f{number}"), content(f"k{number}"))
+    nas.settle()
+    nas.files.remove(at("ComfyUI/models/clip"))
+    assert len(nas.scan()) == 20
+
+
 def test_small_loss_in_a_folder_of_a_remote_mount_is_believed(nas: World) -> None:
     for number in range(20):
         nas.files.remove(at(f"ComfyUI/models/loras/f{number:02}"))
@@ -792,3 +811,24 @@ def test_root_of_everything_is_scanned_with_a_mount_below(tmp_path: Path) -> Non
         world.files.remove(f"/data/{number:02}")
     assert world.scan() == []
     assert world.state(everything) == "held"
+
+
+def test_scan_that_followed_other_roots_is_abandoned(world: World) -> None:
+    """Its decision would remove the roots that another lane has added meanwhile."""
+    world.settle()
+    new = Root("extra", "/new")
+    world.files.write("/new/a", b"x")
+    world.files.write(at("ComfyUI/models/late"), b"x")
+    world.files.advance(30)
+
+    roots = (*world.roots, new)
+
+    def change(progress: object) -> None:
+        world.scanner.set_roots(roots)
+
+    zones = world.scanner.zones().all
+    result = world.scanner.scan(zones, interval=30, progress=change)
+    assert not result.is_complete
+    world.roots = roots
+    assert world.scan() == [("created", "ComfyUI/models/late")]
+    assert world.baselines() == [("/new", "added")]

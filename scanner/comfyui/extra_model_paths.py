@@ -46,13 +46,25 @@ class ExtraPath(NamedTuple):
     line: int
 
 
+class ExtraPaths(NamedTuple):
+    """The folders that a file names, in its order, and warnings that name file and line.
+
+    `problem` says why the file is not whole; empty if it is. A file that is half written or was
+    emptied says nothing about the folders that it named before.
+    """
+
+    paths: list[ExtraPath]
+    warnings: list[str]
+    problem: str
+
+
 def read_extra_paths(
     path: str | os.PathLike[str],
     *,
     home: str | None = None,
     environ: Mapping[str, str] = os.environ,
-) -> tuple[list[ExtraPath], list[str]]:
-    """The folders that the file names, in its order, and warnings that name file and line.
+) -> ExtraPaths:
+    """Read the folders that the file at `path` names.
 
     `~` and variables are expanded in `base_path` only, with `home` and `environ`. Relative paths
     start at the folder of the file. No named path is accessed. A file that is not YAML gives no
@@ -71,9 +83,23 @@ def read_extra_paths(
     collector = _Collector(
         os.path.dirname(file), home or os.path.expanduser("~"), environ, warnings
     )
-    for document in YamlText(warnings).trees(seen.content):
+    documents = YamlText(warnings).trees(seen.content)
+    for document in documents:
         collector.read(document)
-    return collector.paths, warnings.about(file)
+    return ExtraPaths(collector.paths, warnings.about(file), _problem_of(documents))
+
+
+def _problem_of(documents: list[Node | None]) -> str:
+    """Why these are not the documents of a whole file; empty if they are."""
+    from yaml import MappingNode
+
+    if not documents:
+        return "it is not YAML"
+    if all(document is None or document.tag == _NULL for document in documents):
+        return "it is empty"
+    if not any(isinstance(document, MappingNode) for document in documents):
+        return "it has no sections"
+    return ""
 
 
 _PROBLEMS = {

@@ -6,12 +6,22 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from scanner.comfyui.extra_model_paths import ExtraPath, read_extra_paths
 from scanner.core.roots import KINDS, Root, category_of, owner_of
 from scanner.disk.read_with_timeout import ABSENT, FILE, FOLDER, read_with_timeout
 from scanner.errors import SettingsError
 from scanner.settings.schema import Settings
+
+
+class UnreadFile(NamedTuple):
+    """A file that may name roots, but is not whole or not there."""
+
+    path: str
+    problem: str
+    is_absent: bool = False
+    """True if ComfyUI's folder answers and holds no such file, as in most installations."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +36,8 @@ class Found:
     """Sorted by kind, each path once."""
     notices: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
-    is_complete: bool = True
-    """False if ComfyUI's folder is away or does not answer. Roots that its extra_model_paths.yaml
-    named before are then kept."""
+    unread: tuple[UnreadFile, ...] = ()
+    """Files that say nothing at the moment. Roots that they named before are kept."""
 
 
 def find_roots(settings: Settings, *, cwd: str, home: str, environ: Mapping[str, str]) -> Found:
@@ -70,35 +79,62 @@ def find_roots(settings: Settings, *, cwd: str, home: str, environ: Mapping[str,
     ):
         given += [Root(kind, absolute(path)) for path in paths]
 
-    named: list[ExtraPath] = []
-    is_complete = True
+    files = _ExtraFiles(home, environ, warnings)
     if comfy_root is not None:
-        # It is next to main.py regardless of base_directory, and need not exist.
-        beside = os.path.join(comfy_root, "extra_model_paths.yaml")
-        seen = read_with_timeout(beside).kind
-        is_complete = seen == FILE or (
-            seen == ABSENT and read_with_timeout(comfy_root).kind == FOLDER
-        )
-        if seen == FILE:
-            try:
-                named += _read(beside, home, environ, warnings)
-            except SettingsError as error:
-                is_complete = False
-                warnings.append(str(error))
+        files.read_beside(comfy_root)
     for file in settings.extra_model_paths_config:
         try:
-            named += _read(absolute(file), home, environ, warnings)
+            files.read(absolute(file))
         except SettingsError as error:
             raise SettingsError(f"extra_model_paths_config: {error}") from None
 
-    roots = _with_extra_paths(_merged(given, warnings), named, warnings)
+    roots = _with_extra_paths(_merged(given, warnings), files.named, warnings)
     if not roots:
         raise SettingsError(_nothing_to_scan(absolute("ComfyUI"), home, settings))
     for key in settings.per_root:
         if key not in KINDS and not any(key in (root.path, root.id) for root in roots):
             warnings.append(f"per_root: {key} is not among the folders that are scanned")
     base = None if comfy_root is None else os.path.dirname(comfy_root)
-    return Found(comfy_root, base, roots, tuple(notices), tuple(warnings), is_complete)
+    return Found(comfy_root, base, roots, tuple(notices), tuple(warnings), tuple(files.unread))
+
+
+class _ExtraFiles:
+    """Reads the files that name further folders."""
+
+    def __init__(self, home: str, environ: Mapping[str, str], warnings: list[str]) -> None:
+        self.named: list[tuple[str, ExtraPath]] = []
+        """Each with the path of its file."""
+        self.unread: list[UnreadFile] = []
+        self._home = home
+        self._environ = environ
+        self._warnings = warnings
+
+    def read_beside(self, comfy_root: str) -> None:
+        """Read ComfyUI's own file, which need not exist."""
+        # It is next to main.py regardless of base_directory.
+        path = os.path.join(comfy_root, "extra_model_paths.yaml")
+        seen = read_with_timeout(path).kind
+        if seen == FILE:
+            try:
+                self.read(path)
+            except SettingsError as error:
+                self._warnings.append(str(error))
+                self.unread.append(UnreadFile(path, "it cannot be read"))
+        elif seen != ABSENT:
+            problem = "it is a folder" if seen == FOLDER else "its mount does not answer"
+            self.unread.append(UnreadFile(path, problem))
+        elif read_with_timeout(comfy_root).kind == FOLDER:
+            self.unread.append(UnreadFile(path, "it is missing", is_absent=True))
+        else:
+            self.unread.append(UnreadFile(path, f"{comfy_root} is away"))
+
+    def read(self, path: str) -> None:
+        """Read the file at `path`. Raises SettingsError."""
+        found = read_extra_paths(path, home=self._home, environ=self._environ)
+        self.named += [(path, entry) for entry in found.paths]
+        self._warnings += found.warnings
+        if found.problem:
+            self.unread.append(UnreadFile(path, found.problem))
 
 
 def _detected(default: str, home: str, notices: list[str]) -> str | None:
@@ -148,12 +184,6 @@ def _workspaces(home: str) -> list[str]:
     return [os.path.abspath(path) for path in values if os.path.isabs(path)]
 
 
-def _read(file: str, home: str, environ: Mapping[str, str], warnings: list[str]) -> list[ExtraPath]:
-    paths, complaints = read_extra_paths(file, home=home, environ=environ)
-    warnings += complaints
-    return paths
-
-
 def _merged(given: Iterable[Root], warnings: list[str]) -> tuple[Root, ...]:
     """`given` sorted by kind, without paths that an earlier kind has."""
     merged: dict[str, Root] = {}
@@ -172,27 +202,27 @@ def _described(root: Root) -> str:
 
 
 def _with_extra_paths(
-    roots: tuple[Root, ...], named: Iterable[ExtraPath], warnings: list[str]
+    roots: tuple[Root, ...], named: Iterable[tuple[str, ExtraPath]], warnings: list[str]
 ) -> tuple[Root, ...]:
-    """`roots` and the roots that `named` adds.
+    """`roots` and the roots that `named` adds, whose entries come with the path of their file.
 
     A folder is left out if its category follows from an outer root.
     """
     added: list[Root] = []
     # Outer folders first, so that each one is compared with the root that will own it.
-    for entry in sorted(named, key=_outer_first):
+    for file, entry in sorted(named, key=lambda pair: _outer_first(pair[1])):
         if entry.category == "custom_nodes":
-            added.append(Root("custom_nodes", entry.path))
+            added.append(Root("custom_nodes", entry.path, named_by=file))
             continue
         if entry.category == "download_model_base":
-            added.append(Root("models", entry.path))
+            added.append(Root("models", entry.path, named_by=file))
             continue
         owner = owner_of(entry.path, (*roots, *added))
         if owner is not None and owner.kind == "models" and entry.path != owner.path:
             parts = os.path.relpath(entry.path, owner.path).split(os.sep)
             if category_of(owner, parts) == entry.category:
                 continue
-        added.append(Root("models", entry.path, entry.category))
+        added.append(Root("models", entry.path, entry.category, file))
     return _merged((*roots, *added), warnings)
 
 

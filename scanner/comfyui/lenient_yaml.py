@@ -78,7 +78,7 @@ class YamlText:
         except _NotYamlError as error:
             self._warnings.add(
                 error.line,
-                f"expected YAML, but: {error.problem}; none of this file's folders is scanned",
+                f"expected YAML, but: {error.problem}; no folder is read from this file",
             )
             return []
 

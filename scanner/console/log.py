@@ -2,19 +2,32 @@
 
 from __future__ import annotations
 
+import io
 import logging
+import os
 import sys
+from typing import TextIO
 
+from scanner.console.relay import Relay
 from scanner.console.terminal import _terminal
+from scanner.core.serialize import printable
 from scanner.settings.schema import Settings
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 
 
+class _Printable(logging.Formatter):
+    """Writes control characters as escapes: no name of a folder can forge a line of the log."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (its name in logging)
+        record.message = printable(record.message)
+        return super().formatMessage(record)
+
+
 def start_log(settings: Settings) -> None:
     """Log to stderr, plainly unless it is a terminal, and to `log_file`. Raises OSError."""
     handlers: list[logging.Handler] = []
-    plain = logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
+    plain = _Printable("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
     if sys.stderr.isatty():
         from rich.logging import RichHandler
 
@@ -27,15 +40,27 @@ def start_log(settings: Settings) -> None:
                 log_time_format="%X",
             )
         )
+        handlers[-1].setFormatter(_Printable("%(message)s"))
     else:
         handlers.append(logging.StreamHandler(sys.stderr))
         handlers[-1].setFormatter(plain)
     if settings.log_file is not None:
-        handlers.append(
-            logging.FileHandler(settings.log_file, encoding="utf-8", errors="backslashreplace")
-        )
+        handlers.append(logging.StreamHandler(_opened(str(settings.log_file))))
         handlers[-1].setFormatter(plain)
     logger = logging.getLogger("scanner")
     logger.setLevel(LEVELS.get(settings.log_level, logging.ERROR))
     logger.handlers[:] = handlers
     logger.propagate = False
+
+
+def _opened(path: str) -> TextIO:
+    """The log file at `path`, open to append. A mount that hangs or is full stops nothing."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
+
+    def on_failure(error: OSError) -> None:
+        print(f"log_file: {path} cannot be written: {error.strerror}.", file=sys.stderr)
+
+    relay = Relay(os.open(path, flags, 0o666), on_failure)
+    return io.TextIOWrapper(
+        io.BufferedWriter(relay), encoding="utf-8", errors="backslashreplace", line_buffering=True
+    )

@@ -6,17 +6,21 @@ import inspect
 import os
 import sys
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
 from scanner.console.app import log
-from scanner.errors import SettingsError
+from scanner.console.terminal import echo_error
+from scanner.errors import OutputError, SettingsError
 
 if TYPE_CHECKING:
     from scanner.comfyui.installation import Found
     from scanner.output.file_names import Outputs
     from scanner.settings.load import Loaded
+    from scanner.settings.schema import Settings
 
 # Paths are taken as texts: to make a Path, Typer looks at it, and hangs on a mount that hangs
 # (rule 3, a hang stops nothing).
@@ -171,12 +175,18 @@ def _rate(text: str) -> int:
     return _checked("--rate", parse_rate, text)
 
 
-def _find_roots(loaded: Loaded, tell: Any = None) -> Found:
+def _finder(settings: Settings, comfy_root: str | None = None) -> Callable[[], Found]:
+    """A function that finds the roots of `settings`. `comfy_root` was found before."""
     from scanner.comfyui.installation import find_roots
 
-    found = find_roots(
-        loaded.settings, cwd=os.getcwd(), home=os.path.expanduser("~"), environ=os.environ
-    )
+    if comfy_root is not None:
+        settings = replace(settings, comfy_root=Path(comfy_root))
+    cwd, home = os.getcwd(), os.path.expanduser("~")
+    return lambda: find_roots(settings, cwd=cwd, home=home, environ=os.environ)
+
+
+def _find_roots(loaded: Loaded, tell: Any = None) -> Found:
+    found = _finder(loaded.settings)()
     for notice in found.notices:
         (tell or log.info)(notice)
     for warning in found.warnings:
@@ -185,12 +195,12 @@ def _find_roots(loaded: Loaded, tell: Any = None) -> Found:
 
 
 def _tell_plainly(text: str) -> None:
-    typer.echo(text, err=True)
+    echo_error(text)
 
 
 def _tell_on_terminal(text: str) -> None:
     if sys.stderr.isatty():
-        typer.secho(f"{text} ...", err=True, dim=True)
+        echo_error(f"{text} ...", dim=True)
 
 
 def _outputs(loaded: Loaded) -> Outputs:
@@ -203,6 +213,13 @@ def _outputs(loaded: Loaded) -> Outputs:
 def _start_log(loaded: Loaded) -> None:
     from scanner.console.log import start_log
 
+    if loaded.settings.log_file is not None:
+        from scanner.output.refusals import refuse_log_file
+
+        try:
+            refuse_log_file(_outputs(loaded))
+        except OutputError as error:
+            raise SettingsError(f"log_file: {error}") from None
     try:
         start_log(loaded.settings)
     except OSError as error:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import orjson
 
+from scanner.core.serialize import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
 SCHEMA = 1
@@ -41,7 +43,11 @@ def _print_table(
     widths = [0] * len(columns)
     heading: list[Sequence[_Cell]] = [[_Cell(column.heading, "bold") for column in columns]]
     while stretch := list(islice(rows, STRETCH)):
-        lines = [*heading, *stretch]
+        # Names may hold control characters: here no caller can forget them.
+        lines = [
+            *heading,
+            *([cell._replace(text=printable(cell.text)) for cell in line] for line in stretch),
+        ]
         widths = [
             max(width, *(cell_len(line[index].text) for line in lines))
             for index, width in enumerate(widths)

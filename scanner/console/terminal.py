@@ -9,8 +9,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import typer
+
+from scanner.core.serialize import printable
+
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 
 def _console() -> Console:
@@ -69,12 +74,25 @@ def waiting(text: str) -> Iterator[None]:
         yield
 
 
+def printed(text: str, style: str = "") -> Text:
+    """`text` for a console. Names in it may hold control characters, which are written as escapes:
+    a folder's name can neither forge a line nor move the cursor."""
+    from rich.text import Text
+
+    return Text(printable(text), style)
+
+
+def echo_error(text: str, *, dim: bool = False) -> None:
+    """Print a line on stderr, with control characters as escapes."""
+    typer.secho(printable(text), err=True, dim=dim or None)
+
+
 def print_indented(console: Console, text: str, style: str = "") -> None:
     """Print `text` as a wrapped and indented paragraph."""
     from rich.text import Text
 
     lines = textwrap.wrap(
-        text,
+        printable(text),
         min(console.width, 100),
         initial_indent="  ",
         subsequent_indent="  ",

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from scanner.core.mount_identity import MountIdentity
 from scanner.core.packs import Pack
 from scanner.core.roots import Root
 from scanner.core.snapshot import Entry
@@ -32,8 +33,8 @@ LOSS = "loss"
 class Hold:
     """Deletions of one root kept back. `since` in nanoseconds of wall time.
 
-    `started` is in seconds of this process's monotonic clock, None if another process began the
-    hold. `needs_accept` is True if only a person lifts it.
+    `started` is in seconds of the monotonic clock in the boot named `boot`, None if that is not
+    known. `needs_accept` is True if only a person lifts it.
     """
 
     root: str
@@ -44,6 +45,7 @@ class Hold:
     files: int
     bytes: int
     needs_accept: bool = False
+    boot: str = ""
 
 
 class Gone(NamedTuple):
@@ -100,17 +102,20 @@ class RootRecord:
     is_point: bool = False
     """True for a mount point below a link: `target` is the point by its own words."""
     mount_point: str = ""
-    mount_identity: str = ""
+    mount_identity: MountIdentity | None = None
+    """None if it is not known, or if a person accepted another one."""
     filesystem: str = ""
     patterns: tuple[str, ...] | None = None
     """Ignore patterns of the last walk; None if they are not known."""
     follow_links: bool = True
     inner_roots: tuple[str, ...] = ()
+    named_by: str | None = None
+    """As `Root.named_by`."""
 
     @property
     def root(self) -> Root:
         """The root, or the mount below one, that this record is of."""
-        return Root(self.kind, self.path, self.category)
+        return Root(self.kind, self.path, self.category, self.named_by)
 
 
 def roots_of(records: Iterable[RootRecord]) -> list[Root]:
@@ -130,3 +135,11 @@ class Memory:
     unreachable: dict[str, UnreachableFolder] = field(default_factory=dict)
     packs: dict[str, Pack] = field(default_factory=dict)
     """Node packs by the path of their folder or file."""
+
+    def could_read(self, id_: str) -> bool:
+        """True if the last scan of a zone could read it, or parts of it. A loss hold keeps back
+        deletions and nothing else."""
+        record = self.roots.get(id_)
+        if record is None:
+            return False
+        return record.state in (ONLINE, PARTIAL) or (record.state == HELD and id_ in self.holds)

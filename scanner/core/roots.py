@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scanner.core.paths import is_below, tail
 from scanner.core.serialize import readable
@@ -36,11 +36,13 @@ class Root:
     `path` is absolute and lexical (links are not resolved). `category` is what ComfyUI calls
     everything below it where the root itself is one category (an entry of
     extra_model_paths.yaml); empty where the category is the first folder name below a models root.
+    `named_by` is the path of the file that names it; empty for the settings, None if not known.
     """
 
     kind: str
     path: str
     category: str = ""
+    named_by: str | None = field(default="", compare=False)
 
     @property
     def id(self) -> str:

@@ -107,7 +107,8 @@ class Listing:
     """(name, text of the link) for every link, sorted by name."""
     unstatted: tuple[str, ...] = ()
     """Names that the directory listed but whose stat failed: they prove neither presence of
-    anything new nor absence of anything known (design rule 1). They stand in no column."""
+    anything new nor absence of anything known (design rule 1). They stand in no column, but for
+    links that could be read and whose target could not."""
     _bytes: int = field(default=-1, init=False, compare=False, repr=False)
 
     def __len__(self) -> int:
@@ -182,6 +183,30 @@ class Directory:
     once, when it was first seen."""
     fingerprints: bytes = b""
     """16 bytes for each row of the listing, zeros where unknown; empty where none is known."""
+    ctime: int | None = None
+    """Its own ctime in nanoseconds, taken with `mtime`: nobody can put it back. None if unknown."""
+
+    def has_same_times(self, mtime: int, ctime: int | None, device: int, inode: int) -> bool:
+        """True if these are its own times, and its own identity where inodes are stable. An
+        unknown ctime is equal to none."""
+        if self.mtime != mtime or self.ctime is None or self.ctime != ctime:
+            return False
+        return not self.inode or (self.device == device and self.inode == inode)
+
+    def has_times_of(self, other: Directory) -> bool:
+        """True if its times and identity are those of `other`, as far as these are known."""
+        times = (self.mtime, self.device, self.inode)
+        if times != (other.mtime, other.device, other.inode):
+            return False
+        return None in (self.ctime, other.ctime) or self.ctime == other.ctime
+
+    def all_names(self) -> set[str]:
+        """Every name that the listing met, also those without a row."""
+        return {
+            *self.listing.split_names(),
+            *self.listing.unstatted,
+            *(name.removesuffix("/") for name in self.ignored),
+        }
 
     def fingerprint(self, index: int) -> bytes:
         """Fingerprint of row `index`; empty where unknown."""
@@ -228,6 +253,11 @@ def directories_below(
         yield path, directory
         below = [join(path, name) for name, _ in directory.listing.named_containers()]
         stack.extend(reversed(below))
+
+
+def is_empty(directory: Directory) -> bool:
+    """True if the folder lists nothing at all, ignored names included."""
+    return not (len(directory.listing) or directory.listing.unstatted or directory.ignored)
 
 
 def entries_of(path: str, directory: Directory) -> Iterator[Entry]:

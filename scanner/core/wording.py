@@ -1,6 +1,12 @@
-"""Counts, sizes, shares and durations in words, for logs and terminals."""
+"""Counts, sizes, shares and durations in words, for logs and terminals; the command to run."""
 
 from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+
+from scanner.core.memory import HELD, OFFLINE
 
 
 def size_text(size: int) -> str:
@@ -32,3 +38,16 @@ def seconds_text(seconds: float) -> str:
         if seconds >= size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds / 1e-9:.3g} ns"
+
+
+def accept_command(place: str, inventory: str) -> str:
+    """The command by which a person accepts that `place` is as it is now."""
+    words = ["comfy-inventory", "accept", place, "--output", inventory]
+    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+
+
+def accept_hint(state: str, command: str) -> str:
+    """What a person may do about a folder that is held or offline; empty in any other state."""
+    if state == HELD:
+        return f"To accept what is there now: {command}"
+    return f"If it will not come back: {command}" if state == OFFLINE else ""

@@ -18,12 +18,12 @@ from scanner.core.memory import (
     RootRecord,
     UnreachableFolder,
 )
+from scanner.core.mount_identity import AUTOMOUNTER
 from scanner.core.paths import is_below
 from scanner.core.roots import Root
 from scanner.core.snapshot import CONTAINERS
 from scanner.diff.compare import Delta
 from scanner.diff.moves import Moves
-from scanner.disk.location import AUTOMOUNTER
 from scanner.walk.rules import ListingRules
 from scanner.walk.zone_scan import Collected, ZoneScan
 
@@ -52,6 +52,9 @@ def carry_records(
                 zone.id, zone.kind, zone.path, zone.category, is_inner=scan.is_inner
             )
         record = new[zone.id]
+        if zone in missing and scan.is_inner and not record.target:
+            del new[zone.id]  # it is looked at anew if something is mounted there
+            continue
         if zone in missing:
             record.walked = False
         if scan.walked is not None:
@@ -60,11 +63,11 @@ def carry_records(
                 record.target = collected.zones.real.get(zone.path, zone.path)
             record.mount_point = scan.health.mount.point
             is_automounter = scan.health.mount.type == AUTOMOUNTER
-            record.mount_identity = "" if is_automounter else scan.health.mount.identity
+            record.mount_identity = None if is_automounter else scan.health.mount.identity
             rules.sign(scan.root, record)
         state, record.reason = _state(scan, holds.get(zone.id))
         record.filesystem = scan.health.mount.type
-        record.category = zone.category
+        record.category, record.named_by = zone.category, zone.named_by
         if record.state != state or not record.since:
             record.state, record.since = state, collected.moment.wall
     return new
@@ -76,7 +79,7 @@ def _state(scan: ZoneScan, hold: Hold | None) -> tuple[str, str]:
     if scan.walked is not None and hold is not None:
         return HELD, f"{hold.files} files are gone; waiting to be sure"
     if scan.walked is not None and scan.walked.failed:
-        return PARTIAL, f"{len(scan.walked.failed)} folders cannot be read"
+        return PARTIAL, f"{len(scan.walked.failed)} of its paths cannot be read"
     if scan.walked is None and state == ONLINE:
         return OFFLINE, "it went away while it was walked"
     return state, scan.health.reason
@@ -110,7 +113,7 @@ def _follow_links(
             if record.target != target:
                 # The link's target changed: compare with the new target instead of reporting
                 # another file system.
-                record.target, record.mount_identity = target, ""
+                record.target, record.mount_identity = target, None
     points = collected.zones.points
     for zone in (zone for zone in collected.scans if zone.path in points and zone.path not in gone):
         record = records.setdefault(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from scanner.core.changes import CREATED, DELETED, MODIFIED, MOVED, Change
 from scanner.core.packs import PackChange
-from scanner.core.paths import nearest_above
+from scanner.core.paths import join, nearest_above
 from scanner.core.snapshot import (
     CONTAINERS,
     FILE,
@@ -132,20 +132,30 @@ def carry_fingerprints(delta: Delta, moves: Moves, snapshot: Snapshot) -> None:
         for path, old in directories_below(snapshot, top):
             target = move.target.path + path[len(top) :]
             new = delta.directories.get(target)
-            if new is None or not old.fingerprints:
-                continue
-            before = {
-                (row.name, row.size, row.mtime): old.fingerprint(index)
-                for index, row in enumerate(old.listing.rows())
-                if row.type == FILE
-            }
-            for row in new.listing.rows():
-                fingerprint = before.get((row.name, row.size, row.mtime))
-                if fingerprint:
-                    by_folder.setdefault(target, {}).setdefault(row.name, fingerprint)
+            if new is not None and old.fingerprints:
+                for name, fingerprint in _carried_with_folder(old, new).items():
+                    taken = moves.fingerprints.get(join(target, name), fingerprint)
+                    by_folder.setdefault(target, {}).setdefault(name, taken)
     for folder, fingerprints in by_folder.items():
         if folder in delta.directories:
             delta.directories[folder] = delta.directories[folder].with_fingerprints(fingerprints)
+
+
+def _carried_with_folder(old: Directory, new: Directory) -> dict[str, bytes]:
+    """Fingerprints of the files that moved with their folder, by name. A file that has another
+    inode on the same device is another file."""
+    has_inodes = len(old.listing.inodes) and len(new.listing.inodes) and (old.device == new.device)
+    before = {
+        (row.name, row.size, row.mtime): (row.inode, old.fingerprint(index))
+        for index, row in enumerate(old.listing.rows())
+        if row.type == FILE
+    }
+    carried: dict[str, bytes] = {}
+    for row in new.listing.rows():
+        inode, fingerprint = before.get((row.name, row.size, row.mtime), (0, b""))
+        if row.type == FILE and fingerprint and (not has_inodes or inode == row.inode):
+            carried[row.name] = fingerprint
+    return carried
 
 
 def _at_or_below(ordered: Sequence[str], top: str) -> Iterator[str]:

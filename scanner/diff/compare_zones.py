@@ -8,13 +8,16 @@ from dataclasses import replace
 from scanner.core.changes import Change, baseline
 from scanner.core.memory import MISSING, OFFLINE, Memory, RootRecord
 from scanner.core.roots import Root
-from scanner.core.snapshot import Snapshot
+from scanner.core.snapshot import Snapshot, directories_below, is_empty
 from scanner.diff.compare import Delta, adopt, compare
 from scanner.walk.ignore import IgnoreRules
 from scanner.walk.rules import ListingRules, rules_of, scope_of
 from scanner.walk.walked import Walked
 from scanner.walk.zone_scan import Collected, ZoneScan
 from scanner.walk.zones import Zones
+
+MOUNTED = "mounted"
+"""The reason of the baseline of a mount that was not there before."""
 
 
 def trust_walks(collected: Collected, memory: Memory, missing: Collection[Root] = ()) -> Collected:
@@ -52,24 +55,47 @@ def compare_zones(
 ) -> list[Change]:
     """Add to `delta` everything that differs between `snapshot` and the walks; the baselines.
 
-    A zone that is walked for the first time is taken over without a change (rule 9).
+    A zone that is walked for the first time is taken over without a change (rule 9), and so is a
+    mount that comes where no entry was known.
     """
     baselines = []
     old_rules = rules_of(memory.roots.values())
+    walked_paths = {record.path for record in memory.roots.values() if record.walked}
     for scan, walked in collected.walks:
         record = memory.roots.get(scan.zone.id)
-        if scan.zone.path in snapshot:
+        is_new_mount = _is_new_mount(scan, record, snapshot, walked_paths)
+        if scan.zone.path in snapshot and not is_new_mount:
             old = _rules_before(scan, record, old_rules) if scan.has_new_rules else None
             scope = scope_of(scan.zone, collected.zones, walked, rules, old)
             compare(snapshot, walked, delta, scope)
         else:
+            delta.gone |= _known_below(scan.zone, collected.zones, snapshot)
             adopt(walked, delta)
-        reason = _baseline_reason(scan, record)
+        reason = MOUNTED if is_new_mount else _baseline_reason(scan, record)
         if reason:
             baselines.append(
                 baseline(scan.root.id, scan.zone.path, walked.files, walked.bytes, reason)
             )
     return baselines
+
+
+def _is_new_mount(
+    scan: ZoneScan, record: RootRecord | None, snapshot: Snapshot, walked_paths: Collection[str]
+) -> bool:
+    """True if nothing that was known at the place of the zone is known of its mount: a mount below
+    a root that was never walked hides a folder, and another mount came over an empty root."""
+    zone = scan.zone
+    if scan.is_inner and zone.path not in walked_paths:
+        return True
+    if record is None or record.mount_identity is None or zone.path not in snapshot:
+        return False
+    is_same = record.mount_identity.is_same(scan.health.mount.identity)
+    return not is_same and is_empty(snapshot[zone.path])
+
+
+def _known_below(zone: Root, zones: Zones, snapshot: Snapshot) -> set[str]:
+    """Known folders of `zone`, its own included: its new mount hides them."""
+    return {path for path, _ in directories_below(snapshot, zone.path) if zones.owner(path) == zone}
 
 
 def _without_loops(walked: Walked, zones: Zones) -> Walked:
@@ -91,7 +117,7 @@ def _rules_before(scan: ZoneScan, record: RootRecord | None, old: ListingRules) 
 
 def _baseline_reason(scan: ZoneScan, record: RootRecord | None) -> str:
     if record is None or not record.walked:
-        return "mounted" if scan.is_inner else "added"
-    if record.patterns is None and not scan.is_inner:
+        return MOUNTED if scan.is_inner else "added"
+    if record.patterns is None:
         return "state lost"
     return "rules changed" if scan.has_new_rules else ""

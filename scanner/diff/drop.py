@@ -61,6 +61,8 @@ class Dropped(NamedTuple):
     """Directories that the snapshot loses."""
     missing: frozenset[Root]
     """Offline zones that were dropped as a whole."""
+    places: frozenset[str]
+    """Paths at and below which everything was dropped."""
     answers: dict[int, str]
     """By number of the request."""
 
@@ -71,6 +73,7 @@ def drop_accepted(snapshot: Snapshot, collected: Collected) -> Dropped:
     deleted: dict[str, Entry] = {}
     gone: set[str] = set()
     missing: set[Root] = set()
+    places: set[str] = set()
     answers: dict[int, str] = {}
     for request in collected.requests:
         scan = collected.scan_of(request.path) if request.path else None
@@ -83,6 +86,7 @@ def drop_accepted(snapshot: Snapshot, collected: Collected) -> Dropped:
         if not is_offline and request.path not in failed:
             answers[request.id] = f"{request.path} is neither offline nor unreachable"
             continue
+        places.add(request.path)
         before = len(deleted)
         for path, directory in directories_below(snapshot, request.path):
             gone.add(path)
@@ -90,7 +94,7 @@ def drop_accepted(snapshot: Snapshot, collected: Collected) -> Dropped:
         if is_offline:
             missing.add(scan.zone)
         answers[request.id] = f"{len(deleted) - before} entries below {request.path} deleted"
-    return Dropped(deleted, frozenset(gone), frozenset(missing), answers)
+    return Dropped(deleted, frozenset(gone), frozenset(missing), frozenset(places), answers)
 
 
 def _is_configured(record: RootRecord, roots: Sequence[Root]) -> bool:

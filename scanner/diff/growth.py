@@ -1,4 +1,4 @@
-"""Report files that grow in scan after scan when they rest (rule 10). Pure."""
+"""Report files that change in scan after scan when they rest (rule 10). Pure."""
 
 from __future__ import annotations
 
@@ -67,12 +67,13 @@ def find_growing(
 ) -> Growth:
     """Distinguish growth from single changes.
 
-    A file that changed in the last scan and is larger again is still growing: it keeps the size
-    and mtime last reported, until it rests or `every` nanoseconds have passed since its last line.
-    So does one that is an unfinished download, whatever of it changed, and though it may have
-    rested meanwhile: downloads stall, and aria2 allocates the whole size first. What was one in the
-    last scan and is none any more is whole, and reported at once. `unfinished` and `was_unfinished`
-    are the paths that are downloads now and by the snapshot.
+    A file that changed in the last scan and has changed again, in size or time, is still written:
+    it keeps the size and mtime last reported, until it rests or `every` nanoseconds have passed
+    since its last line. Copies that have their full size at once only change their time. So does
+    an unfinished download, though it may have rested meanwhile: downloads stall. What was one in
+    the last scan and is none any more is whole, and reported at once, and so is an entry whose type
+    changed. `unfinished` and `was_unfinished` are the paths that are downloads now and by the
+    snapshot.
     `moved` are files whose move is reported in this scan, with what they are now.
     """
 
@@ -85,7 +86,7 @@ def find_growing(
             return is_recent(seen)
         if path in was_unfinished or (size, mtime) == (seen.size, seen.mtime):
             return False  # whole, or at rest: this scan reports what it has become
-        return size > seen.size and is_recent(seen)
+        return is_recent(seen)
 
     growing: set[str] = set()
     unsettled: dict[str, Unsettled] = {
@@ -95,9 +96,9 @@ def find_growing(
         and (not was_walked(path) or (is_recent(seen) and path in unfinished))
     }
     arrived = set(moved)
-    for path, (_, new) in delta.modified.items():
+    for path, (old, new) in delta.modified.items():
         seen = before.get(path)
-        if seen is not None and path not in arrived:
+        if seen is not None and path not in arrived and old.type == new.type:
             if waits(path, seen, new.size, new.mtime):
                 growing.add(path)
                 unsettled[path] = Unsettled(new.size, new.mtime, seen.reported)

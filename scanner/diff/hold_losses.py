@@ -6,14 +6,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from scanner.core.changes import DELETED, Change
-from scanner.core.memory import Hold
-from scanner.core.paths import folders_above, nearest_above
+from scanner.core.memory import Hold, Memory, RootRecord
+from scanner.core.paths import folders_above, is_below, nearest_above
 from scanner.core.roots import Root
-from scanner.core.snapshot import FILE, Directory, Snapshot, directories_below
+from scanner.core.snapshot import FILE, Snapshot, directories_below, is_empty
 from scanner.diff.compare import Delta
 from scanner.diff.losses import FolderLoss, Limits, Loss, alarming_folders, hold_back
 from scanner.diff.moves import Moves
@@ -39,27 +39,35 @@ def hold_losses(
     delta: Delta,
     moves: Moves,
     snapshot: Snapshot,
-    holds: Mapping[str, Hold],
+    old: Memory,
     limits: Mapping[Root, Limits],
+    dropped: Collection[str],
 ) -> Held:
-    """The deletions among `changes` that are kept back. `holds` are those of the last scan."""
+    """The deletions among `changes` that are kept back. `old` is what the last scan left;
+    `dropped` are paths whose entries a person dropped."""
     deletions = [change for change in changes if change.kind == DELETED]
-    losses, unproven = _by_zone(deletions, _sure_deletions(collected, delta, moves), collected)
+    losses, unproven = _by_zone(
+        deletions, _sure_deletions(collected, delta, moves, dropped), collected
+    )
     held = set(unproven)
     new_holds: dict[str, Hold] = {}
     answers: dict[int, str] = {}
     for scan, _ in collected.walks:
         accepted: set[str] = set()
         for request in collected.requests:
-            if request.root == scan.zone.id:
+            if request.root != scan.zone.id:
+                continue
+            if request.paths or _is_other_mount(scan, old.roots.get(scan.zone.id)):
                 paths = request.paths or delta.deleted.keys()
                 accepted |= paths
                 count = len(paths & delta.deleted.keys())
                 answers[request.id] = f"{request.root}: accepted, {count} deletions committed"
+            else:
+                answers[request.id] = f"{request.root}: the known file system is back"
         own_limits = limits[scan.zone]
         verdict = hold_back(
-            _loss(scan, losses.get(scan.zone, ()), delta, snapshot, own_limits),
-            holds.get(scan.zone.id),
+            _loss(scan, losses.get(scan.zone, ()), collected, delta, snapshot, own_limits),
+            old.holds.get(scan.zone.id),
             own_limits,
             collected.moment,
             frozenset(accepted),
@@ -70,14 +78,22 @@ def hold_losses(
     return Held(frozenset(held), new_holds, answers)
 
 
-def _sure_deletions(collected: Collected, delta: Delta, moves: Moves) -> frozenset[str]:
+def _is_other_mount(scan: ZoneScan, record: RootRecord | None) -> bool:
+    """True if the zone lives on another mount than at its last walk."""
+    known = None if record is None else record.mount_identity
+    return known is not None and not known.is_same(scan.health.mount.identity)
+
+
+def _sure_deletions(
+    collected: Collected, delta: Delta, moves: Moves, dropped: Collection[str]
+) -> frozenset[str]:
     """Paths whose deletion cannot be a lost mount: something else stands there now, they moved
-    away, a person asked for it, or they are links."""
+    away, a person dropped them, or they are links."""
     return frozenset(
         (
             *(delta.deleted.keys() & delta.created.keys()),
             *(move.source.path for move in moves.directories),
-            *(request.path for request in collected.requests if request.path),
+            *dropped,
             *(collected.zones.targets.keys() & delta.deleted.keys()),
         )
     )
@@ -104,49 +120,54 @@ def _by_zone(
 def _loss(
     scan: ZoneScan,
     deletions: Sequence[Change],
+    collected: Collected,
     delta: Delta,
     snapshot: Snapshot,
     limits: Limits,
 ) -> Loss:
     zone = scan.zone
+
+    def count_files(top: str) -> int:
+        return sum(
+            directory.listing.types.count(FILE)
+            for path, directory in directories_below(snapshot, top)
+            if is_alone or collected.zones.owner(path) == zone
+        )
+
+    # What lies on mounts below the zone is not its own.
+    is_alone = all(
+        other == zone or not is_below(other.path, zone.path) for other in collected.zones.all
+    )
     if not deletions:
         return Loss(zone.id, (), 0, lists_empty=False)
     is_remote = scan.health.mount.is_remote
-    losses = _folder_losses(zone.path, deletions, delta, snapshot) if is_remote else ()
+    losses = _folder_losses(zone.path, deletions, delta, snapshot, count_files) if is_remote else ()
     return Loss(
         zone.id,
         deletions,
-        _count_files(snapshot, zone.path),
-        lists_empty=_is_empty(delta.directories.get(zone.path) or snapshot[zone.path]),
+        count_files(zone.path),
+        lists_empty=is_empty(delta.directories.get(zone.path) or snapshot[zone.path]),
         needs_accept=is_remote and zone.kind in ONLY_A_PERSON,
         folders=alarming_folders(losses, limits),
     )
 
 
 def _folder_losses(
-    top: str, deletions: Iterable[Change], delta: Delta, snapshot: Snapshot
+    top: str,
+    deletions: Iterable[Change],
+    delta: Delta,
+    snapshot: Snapshot,
+    count_files: Callable[[str], int],
 ) -> list[FolderLoss]:
-    """Losses of the folders at or below `top` that are still there."""
+    """Losses of the folders at or below `top`, also of those that are gone."""
     lost: defaultdict[str, int] = defaultdict(int)
     for change in deletions:
         for folder in folders_above(change.path, top) if change.type == "file" else ():
-            if folder not in delta.gone:
-                lost[folder] += 1
+            lost[folder] += 1
     losses = []
     for folder, count in lost.items():
         now = delta.directories.get(folder) or snapshot.get(folder)
-        known = _count_files(snapshot, folder)
-        lists_empty = now is not None and _is_empty(now)
+        known = count_files(folder)
+        lists_empty = now is not None and is_empty(now)
         losses.append(FolderLoss(folder, known, count, lists_empty))
     return losses
-
-
-def _count_files(snapshot: Snapshot, top: str) -> int:
-    return sum(
-        directory.listing.types.count(FILE) for _, directory in directories_below(snapshot, top)
-    )
-
-
-def _is_empty(directory: Directory) -> bool:
-    """True if the folder lists nothing at all, ignored names included."""
-    return not (len(directory.listing) or directory.listing.unstatted or directory.ignored)

@@ -85,6 +85,8 @@ def hold_back(
     paths whose deletion a person confirmed.
     """
     confirmed = accepted
+    if hold is not None:
+        hold = in_this_boot(hold, moment)
     if hold is not None and is_due(hold, moment):
         confirmed, hold = accepted | hold.paths, None
     if hold is not None and hold.paths.isdisjoint(paths_of(loss.deletions) - confirmed):
@@ -100,13 +102,22 @@ def hold_back(
 def is_due(hold: Hold, moment: Moment) -> bool:
     """True if a walk at `moment` lifts `hold`: one interval has passed, and no person is needed.
 
-    The wall clock counts only if another process began the hold.
+    The wall clock has no say: it may be set.
     """
-    if hold.needs_accept:
+    if hold.needs_accept or hold.started is None:
         return False
-    if hold.started is not None:
-        return moment.monotonic - hold.started >= moment.interval
-    return abs(moment.wall - hold.since) >= moment.interval * 1e9
+    return moment.monotonic - hold.started >= moment.interval
+
+
+def in_this_boot(hold: Hold, moment: Moment) -> Hold:
+    """`hold`, counted anew from `moment` if it was begun in another boot.
+
+    Where boots have no names, a clock that has gone back shows another boot. One that has risen
+    never shows too much: since that boot at least as much time has passed.
+    """
+    if hold.started is None or hold.boot != moment.boot or moment.monotonic < hold.started:
+        return replace(hold, started=moment.monotonic, boot=moment.boot)
+    return hold
 
 
 def suspicious(
@@ -149,7 +160,9 @@ def paths_of(deletions: Iterable[Change]) -> frozenset[str]:
 
 def _new_hold(loss: Loss, paths: frozenset[str], moment: Moment) -> Hold:
     needs_accept = loss.needs_accept and loss.lists_empty
-    return Hold(loss.root, LOSS, moment.wall, moment.monotonic, paths, 0, 0, needs_accept)
+    return Hold(
+        loss.root, LOSS, moment.wall, moment.monotonic, paths, 0, 0, needs_accept, moment.boot
+    )
 
 
 def _is_file(change: Change) -> bool:

@@ -1,9 +1,10 @@
 """Find deletions and creations that are one file or directory that moved. Pure, with one question.
 
-Rule 6 (a move is the same content, proven): equal inode, size and mtime prove it if inodes are
-stable, otherwise equal size and fingerprint. Only a download may have grown on the way. A function
-is asked for fingerprints that are not known yet, only those of files whose size equals that of a
-file that is gone.
+Rule 6 (a move is the same content, proven): equal size and fingerprint prove it. Equal inode, size
+and mtime prove it only if inodes are stable and no fingerprint of the old file is known: file
+systems use freed inodes again. Only a download may have grown on the way. A function is asked for
+fingerprints that are not known yet, only those of files whose size equals that of a file that is
+gone.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class Moves:
     directories: list[Move] = field(default_factory=list)
     arrived_before: dict[str, Entry] = field(default_factory=dict)
     """Entries that earlier scans reported as created, as they are now, by path."""
+    fingerprints: dict[str, bytes] = field(default_factory=dict)
+    """Fingerprints that were taken for the proof, by path of the file that arrived."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +83,8 @@ class _Pairing:
             for path, entry in window.arrived.items()
             if path not in self._now_arrived and path not in delta.deleted
         }
-        self._fingerprints: dict[str, bytes] = {}
         self._moves = Moves(arrived_before=dict(self._past_arrived))
+        self._fingerprints = self._moves.fingerprints
 
     def run(self) -> Moves:
         if self._now_gone:
@@ -159,7 +162,7 @@ class _Pairing:
         if 2 * len(standing) < len(files):
             return ""
         sample = list(_spread(standing, PROOFS))
-        self._learn([there for gone, there in sample if self._needs_fingerprint(gone, there)])
+        self._learn([there for gone, there in sample if gone.fingerprint and not there.fingerprint])
         proofs = [self._evidence(gone, there) for gone, there in sample]
         proven = sum(1 for proof in proofs if proof)
         if not proven or 2 * proven * len(standing) < len(files) * len(sample):
@@ -177,8 +180,8 @@ class _Pairing:
             there = arrived.get(path)
             if there is None or there.type != gone.type:
                 continue
-            known = self._fingerprints.get(path) or there.fingerprint
-            same = _same_inode(gone, there) or (gone.size, gone.mtime) == (there.size, there.mtime)
+            known = self._content(there)
+            same = (gone.size, gone.mtime) == (there.size, there.mtime)
             if gone.fingerprint and known:
                 same = gone.fingerprint == known
             if same:
@@ -196,7 +199,7 @@ class _Pairing:
     # Files
 
     def _pair_files(self) -> None:
-        self._pair_groups(_inode_key, INODE)
+        self._pair_inodes()
         self._pair_downloads()
         gone_sizes = {
             entry.size
@@ -212,7 +215,36 @@ class _Pairing:
             if entry.type == FILE and entry.size and entry.size in sizes
         ]
         self._learn([entry for entry in wanted if not entry.fingerprint])
-        self._pair_groups(self._fingerprint_key, FINGERPRINT)
+        self._pair_groups(self._fingerprint_key, self._fingerprint_key, FINGERPRINT)
+
+    def _pair_inodes(self) -> None:
+        """Files of equal inode, size and mtime, and of equal fingerprint where the old one is
+        known."""
+
+        def of_unknown(gone: Entry) -> object:
+            return None if gone.fingerprint else _inode_key(gone)
+
+        def with_content(entry: Entry) -> object:
+            key, known = _inode_key(entry), self._content(entry)
+            return (key, known) if key and known else None
+
+        compared = {
+            _inode_key(gone)
+            for pool in (self._now_gone, self._past_gone)
+            for gone in pool.values()
+            if gone.fingerprint
+        }
+        self._learn(
+            [
+                there
+                for pool in (self._now_arrived, self._past_arrived)
+                for there in pool.values()
+                if not there.fingerprint and there.type == FILE
+                if (key := _inode_key(there)) and key in compared
+            ]
+        )
+        self._pair_groups(with_content, with_content, INODE)
+        self._pair_groups(of_unknown, _inode_key, INODE)
 
     def _pair_downloads(self) -> None:
         """A browser's download that grew until it was renamed: the same inode in the same folder,
@@ -230,15 +262,31 @@ class _Pairing:
                     and there.type == FILE
                     and (there.device, there.inode) == (gone.device, gone.inode)
                     and there.size >= max(gone.size, 1)
+                    and not self._is_contradicted(gone, there)
                 ):
                     self._moves.files.append(Move(gone, there, INODE))
                     del self._now_gone[path], self._now_arrived[there.path]
                     break
 
-    def _pair_groups(self, key_of: Callable[[Entry], object], evidence: str) -> None:
+    def _is_contradicted(self, gone: Entry, there: Entry) -> bool:
+        """True if two files of equal size and mtime have different fingerprints."""
+        if (gone.size, gone.mtime) != (there.size, there.mtime) or not gone.fingerprint:
+            return False
+        return self._content(there) != gone.fingerprint
+
+    def _pair_groups(
+        self,
+        gone_key: Callable[[Entry], object],
+        arrived_key: Callable[[Entry], object],
+        evidence: str,
+    ) -> None:
+        """Pair files whose keys are equal; one whose key is None is left out."""
         groups: dict[object, tuple[list[Entry], list[Entry]]] = {}
-        for side, pools in enumerate(
-            ((self._now_gone, self._past_gone), (self._now_arrived, self._past_arrived))
+        for side, (key_of, pools) in enumerate(
+            (
+                (gone_key, (self._now_gone, self._past_gone)),
+                (arrived_key, (self._now_arrived, self._past_arrived)),
+            )
         ):
             for pool in pools:
                 for entry in pool.values():
@@ -290,20 +338,22 @@ class _Pairing:
         if unknown:
             self._fingerprints.update(self._ask(unknown))
 
-    def _needs_fingerprint(self, gone: Entry, there: Entry) -> bool:
-        return bool(gone.fingerprint) and not there.fingerprint and not _same_inode(gone, there)
+    def _content(self, entry: Entry) -> bytes:
+        """The fingerprint of an entry; empty if it is not known."""
+        return self._fingerprints.get(entry.path) or entry.fingerprint
 
     def _evidence(self, gone: Entry, there: Entry) -> str:
+        if gone.fingerprint and self._content(there) != gone.fingerprint:
+            return ""
         if _same_inode(gone, there):
             return INODE
-        known = self._fingerprints.get(there.path) or there.fingerprint
-        return FINGERPRINT if known and known == gone.fingerprint else ""
+        return FINGERPRINT if gone.fingerprint else ""
 
     def _fingerprint_key(self, entry: Entry) -> object:
         """Fingerprints cover the size; empty files never move alone."""
         if entry.type != FILE or not entry.size:
             return None
-        known = self._fingerprints.get(entry.path) or entry.fingerprint
+        known = self._content(entry)
         replaced = self._replaced.get(entry.path)
         if replaced is not None and replaced.size == entry.size:
             # Touched, or not known to be more than that: then the content was here before.

@@ -12,20 +12,25 @@ from typing import Protocol
 
 from scanner.core.changes import DELETED, Change
 from scanner.core.memory import Hold, Memory
+from scanner.core.paths import nearest_above
 from scanner.core.roots import Root
 from scanner.core.snapshot import Directory, Entry, Snapshot
+from scanner.diff.absence import keep_present, missing_names
 from scanner.diff.carry_over import carry_holds, carry_recent, carry_records, carry_unreachable
 from scanner.diff.changelist import annotate_packs, carry_fingerprints, compose
 from scanner.diff.compare import Delta, keep_entries
-from scanner.diff.compare_zones import compare_zones, trust_walks
+from scanner.diff.compare_zones import MOUNTED, compare_zones, trust_walks
 from scanner.diff.drop import drop_accepted, drop_removed_roots
 from scanner.diff.follow_packs import follow_packs
 from scanner.diff.growth import settle_growth
 from scanner.diff.hold_losses import hold_losses
 from scanner.diff.losses import Limits
 from scanner.diff.moves import AskFingerprints, find_moves
+from scanner.diff.other_files import other_files
+from scanner.diff.unread import names_to_look_for, with_unread
 from scanner.diff.window import open_window, without_expired
 from scanner.settings.schema import Settings
+from scanner.walk.absence import Absence
 from scanner.walk.rules import ListingRules
 from scanner.walk.zone_scan import Collected
 
@@ -36,6 +41,14 @@ class FingerprintsWantedError(Exception):
     def __init__(self, entries: Sequence[Entry]) -> None:
         super().__init__()
         self.entries = entries
+
+
+class AbsenceWantedError(Exception):
+    """Nobody has looked yet at the names at `paths`, which may be gone or not."""
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        super().__init__()
+        self.paths = paths
 
 
 class Known(Protocol):
@@ -68,6 +81,8 @@ class Decision:
     answers: Mapping[int, str]
     """Answers to requests of `accept`, by number of the request."""
     new_holds: Sequence[Hold]
+    other_files: frozenset[str]
+    """Files whose metadata, if there is any, was read of other files."""
     is_visible: bool
     """True if readers of the inventory must see it: project, a root's state or `unreachable`."""
     has_annotations: bool
@@ -80,12 +95,15 @@ def reconcile(
     rules: ListingRules,
     settings: Settings,
     fingerprints: Mapping[str, bytes],
+    absences: Mapping[str, Absence],
 ) -> Decision:
     """Decide everything between walk and commit. It changes nothing, so it can be done again.
 
     `fingerprints` are those taken for this scan, by path; empty where a file could not be read.
+    `absences` says of names that are not listed any more whether they are gone.
 
-    Raises FingerprintsWantedError if moves turn on fingerprints that are not among them.
+    Raises FingerprintsWantedError if moves turn on fingerprints that are not among them, and
+    AbsenceWantedError if deletions turn on names that are not among `absences`.
     """
     snapshot, old = known.snapshot, known.memory
     now = collected.moment.wall
@@ -94,15 +112,20 @@ def reconcile(
     dropped = drop_accepted(snapshot, collected)
     collected = trust_walks(collected, old, dropped.missing)
 
-    delta = Delta(deleted=dropped.deleted, gone={*removed.gone, *dropped.gone})
+    delta = Delta(deleted=dict(dropped.deleted), gone={*removed.gone, *dropped.gone})
     baselines = compare_zones(collected, snapshot, old, rules, delta)
 
-    memory = without_expired(removed.memory, now - int(settings.move_window * 1e9))
-    moves = find_moves(delta, open_window(memory, delta, snapshot), _asker(fingerprints))
+    missing = missing_names(delta, snapshot, dropped.deleted)
+    _want(absences, (*missing, *names_to_look_for(collected)))
+    collected = with_unread(absences, collected, snapshot)
+    collected = keep_present({path: absences[path] for path in missing}, delta, snapshot, collected)
+
+    memory = without_expired(removed.memory, now, settings.move_window)
+    moves = find_moves(delta, open_window(memory, delta, snapshot, collected), _asker(fingerprints))
     changes = compose(delta, moves, snapshot, rules.root_id)
 
     limits = {zone: _limits(zone, settings) for zone in collected.scans}
-    held = hold_losses(changes, collected, delta, moves, snapshot, old.holds, limits)
+    held = hold_losses(changes, collected, delta, moves, snapshot, old, limits, dropped.places)
     keep_entries(delta, snapshot, held.paths)
     changes = [c for c in changes if c.kind != DELETED or c.path not in held.paths]
 
@@ -111,13 +134,21 @@ def reconcile(
     keep_entries(delta, snapshot, growth.growing)
     changes = [change for change in changes if change.path not in growth.growing]
 
-    followed = follow_packs(old.packs, collected.packs, delta, moves, snapshot, rules.roots)
+    # A mount that is new hides packs: those that it has are no news of them.
+    mounted = {line.path for line in baselines if line.reason == MOUNTED}
+    packs = old.packs
+    if mounted:
+        packs = {p: pack for p, pack in packs.items() if nearest_above(p, mounted) is None}
+    followed = follow_packs(packs, collected.packs, delta, moves, snapshot, rules.roots)
     view = ChainMap(delta.directories, snapshot)
     changes = annotate_packs(changes, followed.news, view, rules.root_id)
 
     carry_fingerprints(delta, moves, snapshot)
+    others = other_files(delta, moves, snapshot)
     gone, arrived = carry_recent(memory, old.arrived, delta, moves, now)
-    records = carry_records(memory.roots, collected, delta.gone, held.holds, dropped.missing, rules)
+    # A new mount replaces the folder that it hides: that one is no loss.
+    lost = delta.gone - delta.directories.keys()
+    records = carry_records(memory.roots, collected, lost, held.holds, dropped.missing, rules)
     new = Memory(
         roots=records,
         gone=gone,
@@ -136,9 +167,16 @@ def reconcile(
         new,
         {**dropped.answers, **held.answers},
         [hold for id_, hold in new.holds.items() if id_ not in old.holds],
+        others,
         is_visible=bool(lines) or _looks_different(new, old),
-        has_annotations=bool(growth.growing) or new.packs != old.packs,
+        has_annotations=bool(growth.growing or others) or new.packs != old.packs,
     )
+
+
+def _want(absences: Mapping[str, Absence], paths: Sequence[str]) -> None:
+    wanted = [path for path in paths if path not in absences]
+    if wanted:
+        raise AbsenceWantedError(wanted)
 
 
 def _asker(fingerprints: Mapping[str, bytes]) -> AskFingerprints:
@@ -161,9 +199,12 @@ def _limits(zone: Root, settings: Settings) -> Limits:
 
 
 def _looks_different(new: Memory, old: Memory) -> bool:
-    """True if the state of a zone changed, or the list of unreachable folders."""
+    """True if the state or the mount of a zone changed, or the list of unreachable folders."""
     return _states(new) != _states(old) or new.unreachable.keys() != old.unreachable.keys()
 
 
-def _states(memory: Memory) -> dict[str, tuple[str, str]]:
-    return {id_: (record.state, record.reason) for id_, record in memory.roots.items()}
+def _states(memory: Memory) -> dict[str, tuple[object, ...]]:
+    return {
+        id_: (record.state, record.reason, record.mount_point, record.mount_identity)
+        for id_, record in memory.roots.items()
+    }

@@ -6,24 +6,44 @@ import os
 from collections import ChainMap
 from dataclasses import replace
 
-from scanner.core.memory import Memory
+from scanner.core.memory import HELD, ONLINE, PARTIAL, Memory
+from scanner.core.paths import nearest_above
 from scanner.core.snapshot import Entry, Snapshot, entries_of
 from scanner.diff.compare import Delta
 from scanner.diff.moves import Window
+from scanner.walk.zone_scan import Collected
 
 
-def without_expired(memory: Memory, oldest: int) -> Memory:
-    """`memory` without deletions and arrivals before `oldest` (nanoseconds of wall time)."""
+def without_expired(memory: Memory, now: int, seconds: float) -> Memory:
+    """`memory` without deletions and arrivals more than `seconds` before `now` (nanoseconds of wall
+    time). Those after `now` go as well: the clock was set back, and their age is not known."""
+    oldest = now - int(seconds * 1e9)
     return replace(
         memory,
-        gone={path: gone for path, gone in memory.gone.items() if gone.time >= oldest},
-        arrived={path: time for path, time in memory.arrived.items() if time >= oldest},
+        gone={path: gone for path, gone in memory.gone.items() if oldest <= gone.time <= now},
+        arrived={path: time for path, time in memory.arrived.items() if oldest <= time <= now},
     )
 
 
-def open_window(memory: Memory, delta: Delta, snapshot: Snapshot) -> Window:
+def open_window(memory: Memory, delta: Delta, snapshot: Snapshot, collected: Collected) -> Window:
     """The entries that `memory` names: those gone as they were, those that arrived as they are
-    now."""
+    now.
+
+    An entry that could not be listed when its zone was last looked at is no arrival (rule 6):
+    nobody knows whether it is still there.
+    """
+    failed = {path for _, walked in collected.walks for path in walked.failed}
+    failed.update(path for path in memory.unreachable if not collected.was_walked(path))
+
+    def was_seen(path: str) -> bool:
+        scan, zone = collected.scan_of(path), collected.zones.owner(path)
+        if nearest_above(path, failed) is not None or zone is None:
+            return False
+        if scan is not None:
+            return scan.walked is not None
+        record = memory.roots.get(zone.id)  # a zone of another lane, as its last scan found it
+        return record is not None and record.state in (ONLINE, PARTIAL, HELD)
+
     arrived: dict[str, Entry] = {}
     if delta.deleted and memory.arrived:
         view = ChainMap(delta.directories, snapshot)
@@ -31,6 +51,6 @@ def open_window(memory: Memory, delta: Delta, snapshot: Snapshot) -> Window:
             directory = view.get(folder)
             if directory is not None and folder not in delta.gone:
                 for entry in entries_of(folder, directory):
-                    if entry.path in memory.arrived:
+                    if entry.path in memory.arrived and was_seen(entry.path):
                         arrived[entry.path] = entry
     return Window({path: gone.entry for path, gone in memory.gone.items()}, arrived)

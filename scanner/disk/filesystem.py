@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import errno
 import io
+import operator
 import os
 import stat
 import threading
 import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
 
 from scanner.core.snapshot import (
@@ -36,13 +39,14 @@ if TYPE_CHECKING:
 
 
 class Stat(NamedTuple):
-    """The stat of a path, links followed. `size` in bytes, `mtime` in nanoseconds."""
+    """The stat of a path, links followed. `size` in bytes, times in nanoseconds."""
 
     is_directory: bool
     size: int
     mtime: int
     device: int
     inode: int
+    ctime: int = 0
 
 
 class FileSystem(Protocol):
@@ -51,7 +55,7 @@ class FileSystem(Protocol):
     def list_directory(
         self, path: str, skip: frozenset[str], mount_points: frozenset[str]
     ) -> Directory:
-        """All entries of `path` with their stats, and its own mtime and identity.
+        """All entries of `path` with their stats, and its own times and identity.
 
         Names in `skip` (directories with a trailing slash) get no stat and no row; those of them
         that are present come back in `ignored`. Names in `mount_points` get a row without a stat:
@@ -61,6 +65,10 @@ class FileSystem(Protocol):
 
     def stat(self, path: str) -> Stat:
         """The stat of `path`, links followed."""
+        ...
+
+    def lstat(self, path: str) -> Stat:
+        """The stat of the name at `path` itself, links not followed."""
         ...
 
     def open(self, path: str) -> BinaryIO:
@@ -77,6 +85,10 @@ class FileSystem(Protocol):
 
     def monotonic(self) -> float:
         """Seconds on a clock that only rises."""
+        ...
+
+    def boot(self) -> str:
+        """The name of the boot since which `monotonic` counts; empty if there is none."""
         ...
 
     def now(self) -> int:
@@ -149,7 +161,12 @@ class DiskFileSystem:
         return leads_away(path, text, self._mounts, self.read_link)
 
     def stat(self, path: str) -> Stat:
-        found = os.stat(path)
+        return self._counted(os.stat(path))
+
+    def lstat(self, path: str) -> Stat:
+        return self._counted(os.lstat(path))
+
+    def _counted(self, found: os.stat_result) -> Stat:
         self._calls += 1
         return Stat(
             stat.S_ISDIR(found.st_mode),
@@ -157,6 +174,7 @@ class DiskFileSystem:
             _within(found.st_mtime_ns),
             found.st_dev,
             found.st_ino & _INODE_MASK,
+            _within(found.st_ctime_ns),
         )
 
     def open(self, path: str) -> BinaryIO:
@@ -175,6 +193,11 @@ class DiskFileSystem:
 
     def monotonic(self) -> float:
         return time.monotonic()
+
+    def boot(self) -> str:
+        with suppress(OSError), open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+        return ""
 
     def now(self) -> int:
         return time.time_ns()
@@ -251,17 +274,16 @@ def _list(
             if found.st_mode & _KIND == _REGULAR:
                 rows.append((entry.name, FILE, found.st_size, found.st_mtime_ns, found.st_ino))
             else:
-                row = _special_row(path, entry.name, found, targets, leads_away)
-                if row is None:
-                    unstatted.append(entry.name)
-                else:
+                row = _special_row(path, entry.name, found, targets, unstatted, leads_away)
+                if row is not None:
                     rows.append(row)
     return Directory(
-        _columns(rows, tuple(sorted(targets)), tuple(sorted(unstatted))),
+        _columns(rows, tuple(sorted(set(targets))), tuple(sorted(set(unstatted)))),
         _within(own.st_mtime_ns),
         own.st_dev,
         own.st_ino & _INODE_MASK,
         frozenset(met),
+        ctime=_within(own.st_ctime_ns),
     )
 
 
@@ -304,12 +326,13 @@ def _special_row(
     name: str,
     found: os.stat_result,
     targets: list[tuple[str, str]],
+    unstatted: list[str],
     leads_away: Callable[[str, str], bool],
 ) -> _RowFields | None:
     """Row of anything but a regular file, in the directory `path`; None as for `_link_row`."""
     kind = stat.S_IFMT(found.st_mode)
     if kind == stat.S_IFLNK or _is_junction(found):
-        return _link_row(os.path.join(path, name), name, found, targets, leads_away)
+        return _link_row(os.path.join(path, name), name, found, targets, unstatted, leads_away)
     return (name, DIRECTORY if kind == stat.S_IFDIR else OTHER, 0, 0, found.st_ino & _INODE_MASK)
 
 
@@ -320,6 +343,9 @@ def _columns(
         return Listing(targets=targets, unstatted=unstatted)
     rows.sort()
     names, types, sizes, mtimes, inodes = zip(*rows, strict=True)
+    if any(map(operator.eq, names, islice(names, 1, None))):
+        # POSIX lets readdir give a name twice while names change, and some servers do.
+        return _columns(list({row[0]: row for row in rows}.values()), targets, unstatted)
     return Listing(
         "\0".join(names),
         "".join(types),
@@ -360,13 +386,16 @@ def _link_row(
     name: str,
     own: os.stat_result,
     targets: list[tuple[str, str]],
+    unstatted: list[str],
     leads_away: Callable[[str, str], bool],
 ) -> _RowFields | None:
-    """Row of a link, or None where nothing can be said of its target (rules 1 and 11)."""
+    """Row of a link, None if it could not be read. Where nothing can be said of its target (rules 1
+    and 11), its name stands in `unstatted`, too."""
     inode = own.st_ino & _INODE_MASK
     try:
         text = os.readlink(path)
     except OSError:
+        unstatted.append(name)
         return None
     if leads_away(path, text):
         targets.append((name, text))
@@ -375,7 +404,7 @@ def _link_row(
         found = os.stat(path)
     except OSError as error:
         if not is_proven_broken(path, text, error):
-            return None
+            unstatted.append(name)
         row = (name, BROKEN_LINK, 0, own.st_mtime_ns, inode)
     else:
         if stat.S_ISDIR(found.st_mode):

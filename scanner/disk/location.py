@@ -7,14 +7,12 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
+from scanner.core.mount_identity import AUTOMOUNTER
 from scanner.core.paths import is_below, nearest_above
 from scanner.disk.mounts import UNKNOWN, Mount, mount_of
 
 MOST_LINKS = 40
 """Links on the way to one file that Linux follows before it calls them a circle."""
-
-AUTOMOUNTER = "autofs"
-"""The type of an automounter: it mounts what belongs there once a folder is opened."""
 
 
 class Location(NamedTuple):

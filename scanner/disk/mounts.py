@@ -6,9 +6,11 @@ import ntpath
 import os
 import re
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
+from scanner.core.mount_identity import MountIdentity, without_password
 from scanner.core.paths import is_below
 from scanner.disk.mount_types import (
     ATTRIBUTE_CACHES,
@@ -29,6 +31,8 @@ Locality = Literal["disk", "network", "host", "unknown"]
 """The location of files: on a disk of this computer, on the network, on the computer that this
 system runs on (WSL, a virtual machine), or unknown."""
 
+_EXT_TYPES = frozenset(("ext2", "ext3", "ext4"))
+
 Events = Literal["all", "own", "unknown"]
 """The changes that file events (inotify and its kin) report: all, or only those made here."""
 
@@ -47,13 +51,11 @@ class Mount(NamedTuple):
     options: str = ""
 
     @property
-    def identity(self) -> str:
-        """The identity of the mount, which must not change unnoticed (rule 2): type, source and
-        path within the source.
-
-        Never st_dev: it changes over reboots and reconnections.
-        """
-        return f"{self.type} {_source_identity(self.source)} {self.within}"
+    def identity(self) -> MountIdentity:
+        """The identity of the mount, which must not change unnoticed (rule 2)."""
+        return MountIdentity(
+            self.type, self.shown_source, self.within, _uuid_of(self.source), _fsid_of(self)
+        )
 
     @property
     def is_remote(self) -> bool:
@@ -139,7 +141,7 @@ class Mount(NamedTuple):
     @property
     def shown_source(self) -> str:
         """`source` for people, without a password that stands in it."""
-        return re.sub(r"(//[^/@:]*):[^/@]*@", r"\1@", self.source)
+        return without_password(self.source)
 
     @property
     def is_windows_drive(self) -> bool:
@@ -275,14 +277,25 @@ def _unc_mount(path: str) -> Mount:
     return Mount(share, type_, share.replace("\\", "/").lower())
 
 
-def _source_identity(source: str) -> str:
-    """UUID of a block device where known, since device names change over reboots."""
+def _uuid_of(source: str) -> str:
+    """UUID of a block device where udev knows it, since device names change over reboots."""
     if source.startswith("/dev/"):
         folder = "/dev/disk/by-uuid"
-        try:
+        with suppress(OSError):  # no udev here (containers, other systems)
             for name in os.listdir(folder):
                 if os.path.realpath(os.path.join(folder, name)) == os.path.realpath(source):
-                    return f"uuid={name}"
-        except OSError:
-            pass  # no udev here (containers, other systems): the device's name has to do
-    return source
+                    return name
+    return ""
+
+
+def _fsid_of(mount: Mount) -> str:
+    """The number that an ext file system derives from its UUID; empty where it cannot be had.
+
+    The device's number proves that the answer comes from this mount and not from one above it.
+    """
+    if mount.type not in _EXT_TYPES or not mount.source.startswith("/dev/"):
+        return ""
+    with suppress(OSError, AttributeError):  # no such device here; no statvfs on Windows
+        if os.stat(mount.source).st_rdev == os.stat(mount.point).st_dev:
+            return f"{os.statvfs(mount.point).f_fsid:x}"
+    return ""

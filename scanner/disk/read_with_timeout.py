@@ -28,6 +28,10 @@ ABSENT = "absent"
 SILENT = "silent"
 
 
+_left_behind: dict[str, subprocess.Popen[bytes]] = {}
+"""Processes that got no answer, by mount point: no second one starts there until it has ended."""
+
+
 class ReadResult(NamedTuple):
     """The kind of a path and the `content` of a file; `error` says why a file cannot be read."""
 
@@ -38,8 +42,11 @@ class ReadResult(NamedTuple):
 
 def read_with_timeout(path: str) -> ReadResult:
     """Read `path`, links followed. The kind is SILENT if its mount does not answer in time."""
-    if not locate(os.path.abspath(path), read_mounts()).mount.is_remote:
+    mount = locate(os.path.abspath(path), read_mounts()).mount
+    if not mount.is_remote:
         return read_now(path)
+    if _is_hanging(mount.point):
+        return ReadResult(SILENT)
     child = start_child(_LOOK, path)
     try:
         output, _ = child.communicate(timeout=LIMIT)
@@ -49,12 +56,26 @@ def read_with_timeout(path: str) -> ReadResult:
         assert child.stdout is not None
         child.stdout.close()
         child.returncode = -1  # not waited for: it ends when its call returns
+        _left_behind[mount.point] = child
         return ReadResult(SILENT)
     kind, _, rest = output.partition(b"\n")
     error, _, content = rest.partition(b"\n")
     if not kind:
         return ReadResult(SILENT)
     return ReadResult(kind.decode(), content, error.decode("utf-8", "replace"))
+
+
+def _is_hanging(point: str) -> bool:
+    """True if the process that was left behind on this mount has not ended."""
+    child = _left_behind.pop(point, None)
+    if child is None:
+        return False
+    child.returncode = None
+    if child.poll() is not None:
+        return False
+    child.returncode = -1
+    _left_behind[point] = child
+    return True
 
 
 def read_now(path: str) -> ReadResult:

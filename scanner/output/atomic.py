@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import re
 import secrets
@@ -11,10 +12,12 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import IO, BinaryIO
 
 from scanner.errors import OutputError
+from scanner.output.regular_files import followed
 
 _BUFFER = 1 << 18
 
@@ -58,7 +61,8 @@ class AtomicFile:
        folder is fsynced, so that the new name survives a power cut.
     4. After any failure the temporary file is deleted and `path` is unchanged.
 
-    The mode of the replaced file is kept. A link is followed, so that it stays a link.
+    The mode of the replaced file is kept. A link is followed, so that it stays a link (but see
+    `followed`).
     Every OSError is raised as OutputError, with the reason in one sentence.
     """
 
@@ -69,11 +73,12 @@ class AtomicFile:
         """
         self.path = os.fspath(path)
         self._frees_later = frees_later
-        self._target = _behind_link(self.path)
+        self._target = self.path
         self._temporary = ""
         self._file: IO[bytes] | None = None
 
     def __enter__(self) -> AtomicFile:
+        self._target = replaceable(self.path)
         folder, name = os.path.split(self._target)
         self._temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -156,16 +161,21 @@ class AtomicFile:
         sync_folder(folder)
 
     def _keep_mode(self) -> None:
-        """Give the temporary file the mode of the file that it replaces."""
+        """Give the temporary file the mode, and as root the owner, of the file that it replaces."""
         if sys.platform == "win32":
             return  # The only mode bit is read-only, and such a file cannot be replaced.
         assert self._file is not None
         try:
-            mode = stat.S_IMODE(os.stat(self._target).st_mode)
+            old = os.stat(self._target)
         except FileNotFoundError:
             return
+        descriptor = self._file.fileno()
+        if os.geteuid() == 0:
+            # Else a scan by root would take the file from the user who scans at other times.
+            with suppress(OSError):  # file systems without owners
+                os.fchown(descriptor, old.st_uid, old.st_gid)
         try:
-            os.fchmod(self._file.fileno(), mode)
+            os.fchmod(descriptor, stat.S_IMODE(old.st_mode))
         except PermissionError:
             pass  # file systems without modes (FAT, some SMB mounts)
 
@@ -234,7 +244,7 @@ def remove_leftovers(path: str | os.PathLike[str]) -> int:
 
     Call it only if no other instance writes `path`.
     """
-    folder, name = os.path.split(_behind_link(os.fspath(path)))
+    folder, name = os.path.split(replaceable(os.fspath(path)))
     pattern = re.compile(rf"\.{re.escape(name)}\.[0-9a-f]{{8}}\.tmp")
     removed = 0
     try:
@@ -300,6 +310,13 @@ def patiently(action: Callable[[], None]) -> None:
     action()
 
 
+def free_name_beside(path: str) -> str:
+    """A free name for the damaged file at `path`, or for a damaged part of it."""
+    aside = f"{path}.damaged-{time.strftime('%Y%m%d-%H%M%S')}"
+    names = itertools.chain([aside], (f"{aside}-{number}" for number in itertools.count(2)))
+    return next(name for name in names if not os.path.lexists(name))
+
+
 def cannot(verb: str, path: str, error: OSError) -> OutputError:
     """The error for an output that the operating system refused."""
     reason = error.strerror or str(error) or type(error).__name__
@@ -308,5 +325,14 @@ def cannot(verb: str, path: str, error: OSError) -> OutputError:
     return OutputError(text.encode("utf-8", "replace").decode("utf-8"))
 
 
-def _behind_link(path: str) -> str:
-    return os.path.realpath(path) if os.path.islink(path) else path
+def replaceable(path: str) -> str:
+    """`path` with its links followed, where a regular file is or nothing. Raises OutputError."""
+    try:
+        target = followed(path)
+        if not stat.S_ISREG(os.lstat(target).st_mode):
+            raise OSError(errno.EINVAL, "it is not a regular file")
+    except FileNotFoundError:
+        pass
+    except OSError as error:
+        raise cannot("write", path, error) from error
+    return target

@@ -5,12 +5,19 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from scanner.disk.filesystem import FileSystem
-from scanner.disk.mounts import mount_of
+from scanner.disk.location import locate
 from scanner.settings.schema import Settings
+
+_MARKS = (".state.sqlite", ".changes.jsonl", ".status.json")
+
+_SIGN = re.compile(
+    r"(?:^|(?<=\0))([^\0]+)\.(?:lock|state\.sqlite|changes\.jsonl|status\.json)(?=\0|$)"
+)
 
 
 @dataclass(frozen=True)
@@ -59,7 +66,7 @@ class Outputs:
         inventory = re.escape(os.path.basename(self.inventory))
         return re.compile(
             rf"(?:{inventory}|{stem}\.(?:changes(?:\.\d+)?\.jsonl|status\.json|lock"
-            rf"|state\.sqlite(?:-wal|-shm|-journal)?|state\.sqlite\.damaged\S*))"
+            rf"|state\.sqlite(?:-wal|-shm|-journal)?))(?:\.damaged-\S+)?"
             rf"|\.(?:{inventory}|{stem}\.\S+)\.\S+\.tmp"
         )
 
@@ -73,28 +80,59 @@ class Outputs:
     def _folders(self) -> frozenset[str]:
         return frozenset(map(os.path.realpath, (self.folder, self.state_folder)))
 
+    def instance_files(self, names: str) -> frozenset[str]:
+        """Those of `names` (joined by NUL, of one folder) that any instance of this program writes.
+
+        Two files of an instance identify it by the stem that they share. The inventory counts if
+        its name ends in .json.
+        """
+        # Nearly no folder goes beyond this line.
+        if not any(mark in names for mark in _MARKS):
+            return frozenset()
+        stems = Counter(match[1] for match in _SIGN.finditer(names))
+        instances = [
+            Outputs(os.path.join(os.sep, f"{stem}.json"), os.sep)
+            for stem, signs in stems.items()
+            if signs > 1
+        ]
+        return frozenset(
+            name
+            for name in names.split("\0")
+            if any(instance.has_own_name(name) for instance in instances)
+        )
+
+    def has_own_name(self, name: str) -> bool:
+        """True if `name` is that of one of these files, in their folder. The log is not counted."""
+        return bool(self._own_name.fullmatch(name))
+
     def is_own(self, folder: str, name: str) -> bool:
         """True if `name` in `folder` is one of these files, also through a link to their folder."""
         if self.log_file and os.path.join(folder, name) == self.log_file:
             return True
         # The name is tested first: the real path of the folder costs a system call.
-        return bool(self._own_name.fullmatch(name)) and os.path.realpath(folder) in self._folders
+        return self.has_own_name(name) and os.path.realpath(folder) in self._folders
 
 
 def outputs_of(settings: Settings, files: FileSystem, cwd: str) -> Outputs:
     """The paths of all files to write.
 
-    If the output lies on a remote mount, the database moves to a local disk, because SQLite's
-    locks are not reliable on remote mounts.
+    If the output really lies on a remote mount, the database moves to a local disk, because
+    SQLite's locks are not reliable on remote mounts, and it would hang with one.
     """
     inventory = os.path.abspath(os.path.join(cwd, settings.output))
-    folder = os.path.dirname(inventory)
+    outputs = Outputs(inventory, os.path.dirname(inventory))
     log_file = ""
     if settings.log_file is not None:
         log_file = os.path.abspath(os.path.join(cwd, settings.log_file))
-    if mount_of(folder, files.mounts()).is_remote:
-        import platformdirs
+    mounts = files.mounts()
+    place = locate(outputs.folder, mounts, files.read_link)
+    state = locate(outputs.state, mounts, files.read_link)  # it may be a link by itself
+    if not place.mount.is_remote and not state.mount.is_remote:
+        return replace(outputs, log_file=log_file)
+    import platformdirs
 
-        name = hashlib.sha256(os.fsencode(inventory)).hexdigest()[:16]
-        folder = os.path.join(platformdirs.user_state_dir("comfy-inventory"), name)
+    # Under whatever path it is reached, one output has one state.
+    real = os.path.join(place.path, os.path.basename(inventory))
+    name = hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
+    folder = os.path.join(platformdirs.user_state_dir("comfy-inventory"), name)
     return Outputs(inventory, folder, log_file)

@@ -28,6 +28,7 @@ from scanner.core.snapshot import (
 )
 from scanner.errors import InventoryError
 from scanner.output.atomic import cannot
+from scanner.output.regular_files import opening_regular
 
 SCHEMA = 1
 
@@ -69,7 +70,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     None if there is no file or it is no inventory. Raises OutputError if it cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=opening_regular) as file:
             return _parse_header(file.readline(LONGEST_HEADER))
     except FileNotFoundError:
         return None
@@ -108,7 +109,7 @@ def snapshot_from(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Snapsho
 def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, dict[str, Any]]]:
     """The inventory at `path`, open after its first line, and its header."""
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=opening_regular) as file:
             yield file, _header_in(file, path)
     except FileNotFoundError:
         raise UnreadableInventoryError(f"there is no inventory at {_name(path)}") from None

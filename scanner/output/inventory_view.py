@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from scanner.core.mount_identity import MountIdentity
 from scanner.core.roots import Root
 from scanner.core.snapshot import Directory, Snapshot
 
@@ -22,6 +23,20 @@ class RootView:
     filesystem: str
     reason: str = ""
     """The reason why it is not online, one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class MountView:
+    """The mount that a root, or a folder below one, was last walked on, as the header has it.
+
+    A state that was lost is rebuilt with it, so that a mount which is away then deletes nothing.
+    """
+
+    path: str
+    target: str
+    """The target, if the folder is a link."""
+    point: str
+    identity: MountIdentity
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,5 +76,7 @@ class InventoryView:
     snapshot: Snapshot
     status: Mapping[str, str] = field(default_factory=dict)
     """The status of some paths, for example `unsettled`."""
+    mounts: Sequence[MountView] = ()
+    """One for each root, and for each mount below one, that has been walked."""
     annotations: EntryAnnotations | None = None
     """Further fields of entries."""

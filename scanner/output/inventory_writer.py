@@ -54,7 +54,7 @@ from scanner.output.inventory_layout import (
     shared_names,
 )
 from scanner.output.inventory_reader import END, HEADER_END, SCHEMA
-from scanner.output.inventory_view import InventoryView, RootView
+from scanner.output.inventory_view import InventoryView, MountView, RootView
 
 TOOL = {"name": "comfy-inventory", "version": scanner.__version__}
 
@@ -403,6 +403,7 @@ def _header(view: InventoryView, layout: Layout) -> dict[str, Any]:
             }
             for unreachable in view.unreachable
         ],
+        "mounts": [_mount_fields(mount, view.base) for mount in view.mounts],
         "totals": {
             "entries": sum(c.files + c.directories + c.others + c.aliases for c in counts),
             "files": sum(count.files for count in counts),
@@ -434,6 +435,15 @@ def _root_fields(
     if root.path in folders:
         fields.update(mtime_fields(folders[root.path].directory.mtime))
     return {**fields, "files": count.files, "bytes": count.bytes}
+
+
+def _mount_fields(mount: MountView, base: str | None) -> dict[str, Any]:
+    fields = path_fields(mount.path, base)
+    known = {"target": mount.target, "point": mount.point, **mount.identity._asdict()}
+    for key, text in known.items():
+        if text:
+            fields.update(text_fields(text, key))
+    return fields
 
 
 def _prefix(folder: str, base: str | None) -> str:

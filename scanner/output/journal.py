@@ -8,28 +8,31 @@ rotated one, and so on. `schemas/change.schema.json` documents each field.
 
 from __future__ import annotations
 
+import logging
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import IO, Any, BinaryIO
 
 import orjson
 
 from scanner.core.changes import Change
-from scanner.core.serialize import mtime_fields, path_fields, readable, time_text
+from scanner.core.serialize import mtime_fields, path_fields, printable, readable, time_text
 from scanner.errors import OutputError
-from scanner.output.atomic import cannot, patiently, sync_file, sync_folder
+from scanner.output.atomic import cannot, free_name_beside, patiently, sync_file, sync_folder
 from scanner.output.journal_files import (
     generation_path,
     generations,
     open_existing,
     parse_line,
 )
+from scanner.output.journal_tail import is_only_pending, lines_backwards, tail_of
+from scanner.output.regular_files import opening_own
+
+log = logging.getLogger(__name__)
 
 _CHUNK = 1 << 20
 """Bytes collected before a write."""
-
-_BLOCK = 1 << 16
-"""Bytes per read when reading backwards: some 250 lines."""
 
 _START = b'{"scan":'
 
@@ -89,17 +92,20 @@ class Journal:
         except OSError as error:
             raise cannot("write", self.path, error) from error
 
-    def recover(self, pending: Sequence[tuple[int, Sequence[bytes]]]) -> int:
+    def recover(self, pending: Sequence[tuple[int, Sequence[bytes]]], confirmed: int = 0) -> int:
         """Complete the journal after a crash at any point. Returns the number of appended lines.
 
         Call it before the first append, and instead of the next append after a failed one.
-        `pending` holds the number and lines of each scan whose append was not confirmed. An
-        incomplete scan at the end of the file is cut off. Then the lines of `pending` that are in
-        no file are appended. A second call changes nothing.
+        `pending` holds the number and lines of each scan whose append was not confirmed. What the
+        end of the file holds of them is cut off if it is not complete, and the lines that are in no
+        file are appended. All other scans up to number `confirmed` are known to be complete: if a
+        line of them is damaged, the others stay. Everything else that is no whole line of a
+        complete scan is kept in a file of its own. A second call changes nothing.
         """
         try:
             self._remove_torn()
-            self._cut_tail({number: len(lines) for number, lines in pending})
+            waiting = dict(pending)
+            self._mend_tail(waiting, confirmed)
             present = self._present({number: len(lines) for number, lines in pending})
             appended = 0
             for number, lines in sorted(pending, key=lambda scan: scan[0]):
@@ -138,7 +144,7 @@ class Journal:
             return  # a scan without changes neither creates nor rotates a file
         self._remove_torn()
         self._rotate_if_due()
-        with open(self.path, "ab", buffering=0) as file:
+        with open(self.path, "ab", buffering=0, opener=opening_own) as file:
             start = file.seek(0, os.SEEK_END)
             try:
                 _write_all(file, first)
@@ -161,7 +167,7 @@ class Journal:
         if self._torn_at is None:
             return
         try:
-            with open(self.path, "r+b") as file:
+            with open(self.path, "r+b", opener=opening_own) as file:
                 if file.seek(0, os.SEEK_END) > self._torn_at:
                     _truncate(file, self._torn_at)
         except FileNotFoundError:
@@ -188,24 +194,42 @@ class Journal:
 
     # Recovering
 
-    def _cut_tail(self, pending: Mapping[int, int]) -> None:
-        """Cut the newest file after the last line of a complete scan.
-
-        A scan is complete if it ends with its last line. A pending scan must have every line: in a
-        power cut the disk may have kept the last block and lost an earlier one.
-        """
-        file = open_existing(self.path, "r+b")
+    def _mend_tail(self, pending: Mapping[int, Sequence[bytes]], confirmed: int) -> None:
+        """Have the newest file end with a whole line of a complete scan."""
+        file = open_existing(self.path, "r+b", opening_own)
         if file is None:
             return
         with file:
             size = file.seek(0, os.SEEK_END)
-            keep = _end_of_complete(file, size, pending)
-            if keep == size:
+            tail = tail_of(file, size, pending, confirmed)
+            if tail == (size, False):
                 return
-            if keep == 0:
+            if tail.keep == 0:
                 self._check_ours(file)
-            _truncate(file, keep)
+            if tail.keep < size and not is_only_pending(file, tail.keep, pending):
+                self._keep_aside(file, tail.keep)
+            _truncate(file, tail.keep)
+            if tail.lacks_newline:
+                file.seek(0, os.SEEK_END)
+                file.write(b"\n")
+                file.flush()
             sync_file(file.fileno())
+
+    def _keep_aside(self, file: BinaryIO, start: int) -> None:
+        """Copy everything from `start` on into a file of its own, and say so."""
+        aside = free_name_beside(self.path)
+        file.seek(start)
+        with open(aside, "xb") as copy:
+            shutil.copyfileobj(file, copy)
+            copy.flush()
+            sync_file(copy.fileno())
+        sync_folder(os.path.dirname(aside))
+        log.warning(
+            "The end of the change list %s is damaged: %s bytes of it are kept as %s.",
+            printable(self.path),
+            f"{file.tell() - start:,}",
+            printable(aside),
+        )
 
     def _check_ours(self, file: BinaryIO) -> None:
         """Raise OutputError instead of emptying a file that another program wrote."""
@@ -237,56 +261,10 @@ class Journal:
             if file is None:
                 continue
             with file:
-                for offset, line in _lines_backwards(file, file.seek(0, os.SEEK_END)):
+                for offset, line in lines_backwards(file, file.seek(0, os.SEEK_END)):
                     fields = parse_line(line)
                     if fields is not None:
                         yield offset, fields
-
-
-def _end_of_complete(file: BinaryIO, size: int, pending: Mapping[int, int]) -> int:
-    """Offset after the last line of the last complete scan in `file`; 0 if there is none."""
-    end = size
-    tail: int | None = None
-    expected = complete_end = 0
-    present: set[int] = set()
-    for offset, line in _lines_backwards(file, size):
-        fields = parse_line(line)
-        if fields is None:
-            if tail is None:
-                end = offset
-            continue
-        scan, n, of = fields["scan"], fields["n"], fields["of"]
-        if tail is None:
-            if n == of and scan not in pending:
-                return end
-            tail, expected = scan, of
-            complete_end = end if n == of == pending.get(scan) else 0
-        elif scan != tail:
-            return offset + len(line)
-        present.add(n)
-        if n == 1:
-            return complete_end if complete_end and len(present) == expected else offset
-    return 0
-
-
-def _lines_backwards(file: BinaryIO, end: int) -> Iterator[tuple[int, bytes]]:
-    """(offset, line) from the last line before `end` to the first, with bounded memory.
-
-    Each line includes its newline, except a torn last one.
-    """
-    data = b""
-    start = stop = end
-    while start > 0:
-        step = min(_BLOCK, start)
-        start -= step
-        file.seek(start)
-        data = file.read(step) + data[:stop]
-        stop = len(data)
-        while (cut := data.rfind(b"\n", 0, max(stop - 1, 0))) >= 0:
-            yield start + cut + 1, data[cut + 1 : stop]
-            stop = cut + 1
-    if stop:
-        yield 0, data[:stop]
 
 
 def _chunks(lines: Iterable[bytes]) -> Iterator[bytes]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from typing import Any, BinaryIO, cast
 
 import orjson
+
+from scanner.output.regular_files import opening_regular
 
 
 def generation_path(path: str, number: int) -> str:
@@ -30,10 +33,12 @@ def generations(path: str) -> list[tuple[int, str]]:
     )
 
 
-def open_existing(path: str, mode: str = "rb") -> BinaryIO | None:
+def open_existing(
+    path: str, mode: str = "rb", opener: Callable[[str, int], int] = opening_regular
+) -> BinaryIO | None:
     """The open file, which the caller closes; None if there is none."""
     try:
-        return cast(BinaryIO, open(path, mode))
+        return cast(BinaryIO, open(path, mode, opener=opener))
     except FileNotFoundError:
         return None
 

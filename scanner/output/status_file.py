@@ -7,14 +7,17 @@ readers see a whole file). `schemas/status.schema.json` documents each field.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from operator import index
 from typing import Any
 
 import orjson
 
-from scanner.core.serialize import readable, time_ns
+from scanner.core.serialize import printable, readable, time_ns
+from scanner.errors import InventoryError
 from scanner.output.atomic import VolatileFile, cannot
+from scanner.output.regular_files import opening_regular
 
 SCHEMA = 1
 
@@ -39,13 +42,25 @@ def read_status(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     Raises OutputError if it cannot be read.
     """
     try:
-        with open(path, "rb") as file:
+        with open(path, "rb", opener=opening_regular) as file:
             status = orjson.loads(file.read())
     except (FileNotFoundError, orjson.JSONDecodeError):
         return None
     except OSError as error:
         raise cannot("read", os.fspath(path), error) from error
     return status if isinstance(status, dict) else None
+
+
+@contextmanager
+def damage_reported(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn errors from a malformed status into an InventoryError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise InventoryError(
+            f"The status {printable(os.fspath(path))} is damaged "
+            f"({type(error).__name__}: {printable(str(error))}); the next scan replaces it."
+        ) from error
 
 
 def is_alive(status: Mapping[str, Any] | None) -> bool:

@@ -14,10 +14,9 @@ from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import Root
 from scanner.core.snapshot import FILE, Directory, Entry
 from scanner.disk.fingerprint import WHOLE
-from scanner.disk.mounts import Mount
 from scanner.scan import Scanner
 from scanner.service.attempts import Attempts
-from scanner.service.reading import MODEL_KINDS, NAP, answers
+from scanner.service.reading import MODEL_KINDS, NAP
 
 CHUNK = 4096
 """The least number of files to choose at a time: each choice searches all folders that wait."""
@@ -38,7 +37,8 @@ class FingerprintReader:
     ones by folder.
 
     Files of `MODEL_KINDS` are fingerprinted wherever they lie. The others come last, and only
-    where inodes are not stable: elsewhere an inode proves a move without reading anything.
+    where inodes are not stable or zones lie on several mounts: elsewhere an inode proves a move
+    without reading anything.
     """
 
     def __init__(
@@ -122,22 +122,25 @@ class FingerprintReader:
         stand unchanged before that. Lower ranks come first."""
         zones, mounts = self._scanner.zones(), self._scanner.files.mounts()
         own = zones.all if self._own is None else self._own()
+        by_zone = {zone: zones.mount_of(zone, mounts) for zone in zones.all}
+        has_several = len(set(by_zone.values())) > 1
         ranks: dict[str, int] = {}
         settles: dict[str, float] = {}
-        for zone in zones.all:
-            mount = zones.mount_of(zone, mounts)
-            rank = self._rank(zone, mount)
+        for zone, mount in by_zone.items():
+            needs_content = has_several or not mount.has_stable_inodes
+            rank = self._rank(zone, needs_content=needs_content)
             if zone in own and rank is not None:
                 ranks[zone.id], settles[zone.id] = rank, mount.settle
         return ranks, settles
 
-    def _rank(self, zone: Root, mount: Mount) -> int | None:
-        """The rank of the files of `zone`; None if they are not read, or not now."""
-        if not answers(self._scanner.store.memory, zone):
+    def _rank(self, zone: Root, *, needs_content: bool) -> int | None:
+        """The rank of the files of `zone`; None if they are not read, or not now. `needs_content`
+        is True if inodes alone do not prove all moves."""
+        if not self._scanner.store.memory.could_read(zone.id):
             return None
         if zone.kind in MODEL_KINDS:
             return 0
-        return None if mount.has_stable_inodes else 1
+        return 1 if needs_content else None
 
     def _missing(self, folder: PendingFolder, rank: int) -> Iterator[tuple[int, int, str, int]]:
         """Files of one folder that lack a fingerprint. The folder is done if there is none, not

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from scanner.core.memory import STALLED
+from scanner.core.mount_identity import AUTOMOUNTER
 from scanner.core.pending import PendingFolders
 from scanner.core.progress import Display, Progressed, Remaining
 from scanner.core.roots import Root
 from scanner.core.serialize import readable
 from scanner.core.wording import count_text, seconds_text
-from scanner.disk.location import AUTOMOUNTER, Location
+from scanner.disk.location import Location
 from scanner.scan import Scanner, ScanResult
 from scanner.service.fingerprints import FingerprintReader
 from scanner.service.hashes import HashReader
@@ -128,7 +129,7 @@ class Lane:
             display.idle()
         if result.is_complete:
             self._last, self.error = result, ""
-            log_scan(result, before, states_of(store.memory), store.base)
+            log_scan(result, before, states_of(store.memory), store.base, store.outputs.inventory)
             self._scanner.publish(is_last=False)
         return result
 

@@ -6,21 +6,25 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from scanner.comfyui.installation import Found
-from scanner.core.memory import RootRecord
-from scanner.core.roots import Root
-from scanner.core.serialize import readable
+from scanner.comfyui.known_roots import with_known_roots
+from scanner.core.memory import roots_of
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
-from scanner.errors import BusyError, OutputError
+from scanner.errors import BusyError, InventoryError, OutputError
 from scanner.output.file_names import Outputs, outputs_of
+from scanner.output.journal_files import generations
+from scanner.output.refusals import keep_damaged_inventory, refuse_outputs
 from scanner.scan import Scanner
+from scanner.service.root_watch import RootWatch
 from scanner.service.service import Service
 from scanner.settings.schema import Settings
+from scanner.store.state import State
 from scanner.store.store import Store
 from scanner.walk.cost import verification_duty
 from scanner.workers.pool import WorkersByMount
@@ -29,14 +33,20 @@ log = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_service(settings: Settings, found: Found, cwd: str) -> Iterator[Service]:
-    """Open a service that holds the lock of its output. Raises BusyError and OutputError."""
+def open_service(
+    settings: Settings, found: Found, cwd: str, find: Callable[[], Found] | None = None
+) -> Iterator[Service]:
+    """Open a service that holds the lock of its output. Raises BusyError and OutputError.
+
+    `find` finds the roots again while the service runs; without it they stay as `found`.
+    """
     from filelock import FileLock, Timeout
 
     files = DiskFileSystem()
     outputs = outputs_of(settings, files, cwd)
     if not os.path.isdir(outputs.folder):
         raise OutputError(f"The folder {outputs.folder} for the inventory does not exist.")
+    refuse_outputs(outputs, partial(_written_before, outputs))
     if outputs.state_folder != outputs.folder:
         log.warning(
             "The inventory lies on a network mount: the state is kept in %s.", outputs.state_folder
@@ -55,15 +65,33 @@ def open_service(settings: Settings, found: Found, cwd: str) -> Iterator[Service
             f"The lock {outputs.lock} cannot be taken: {error.strerror or error}."
         ) from None
     try:
-        with assembled(settings, found, outputs, files) as service:
+        if aside := keep_damaged_inventory(outputs):
+            log.warning("The inventory is damaged: it is kept as %s and written anew.", aside)
+        with assembled(settings, found, outputs, files, find) as service:
             yield service
     finally:
         lock.release()
 
 
+def _written_before(outputs: Outputs) -> set[str]:
+    """The files that the state knows as written by this program, whatever they hold now."""
+    try:
+        with closing(State(outputs.state, readonly=True)) as state:
+            is_inventory = state.has_written(outputs.inventory)
+    except InventoryError:
+        return set()
+    written = {outputs.journal, outputs.status}
+    written.update(path for _, path in generations(outputs.journal))
+    return written | ({outputs.inventory} if is_inventory else set())
+
+
 @contextmanager
 def assembled(
-    settings: Settings, found: Found, outputs: Outputs, files: FileSystem
+    settings: Settings,
+    found: Found,
+    outputs: Outputs,
+    files: FileSystem,
+    find: Callable[[], Found] | None = None,
 ) -> Iterator[Service]:
     """Make a service with the store, workers and scanner it needs; close them at the end.
 
@@ -72,34 +100,16 @@ def assembled(
     store = Store.open(settings, outputs, found.base, files)
     workers = WorkersByMount.from_settings(settings, files, stop.is_set)
     with closing(store), closing(workers):
-        roots = _all_roots(found, store.memory.roots.values())
-        service = Service(settings, Scanner(files, store, _paced(settings), roots, workers), stop)
+        roots, warnings = with_known_roots(found, roots_of(store.memory.roots.values()))
+        for warning in warnings:
+            log.warning("%s", warning)
+        scanner = Scanner(files, store, _paced(settings), roots, workers)
+        watch = None if find is None else RootWatch(find, found, scanner, warnings)
+        service = Service(settings, scanner, stop, watch)
         try:
             yield service
         finally:
             service.finish()
-
-
-def _all_roots(found: Found, records: Iterable[RootRecord]) -> tuple[Root, ...]:
-    """The roots that were found, and if that is not all, those of earlier scans that only
-    ComfyUI's own file may have named (rule 9: a file out of reach removes no root)."""
-    if found.is_complete:
-        return found.roots
-    paths = {root.path for root in found.roots}
-    known = tuple(
-        record.root
-        for record in records
-        if record.kind in ("models", "custom_nodes")
-        and not record.is_inner
-        and record.path not in paths
-    )
-    if known:
-        log.warning(
-            "%s is away, so its extra_model_paths.yaml cannot be read: the folders that it named "
-            "before are kept. Start again when it is back, to read it anew.",
-            readable(found.comfy_root or ""),
-        )
-    return (*found.roots, *known)
 
 
 def _paced(settings: Settings) -> Settings:

@@ -12,7 +12,7 @@ import os
 from collections.abc import Collection
 from typing import Protocol
 
-from scanner.core.memory import ONLINE, PARTIAL, Memory
+from scanner.core.memory import Memory
 from scanner.core.roots import Root, owner_of
 from scanner.core.snapshot import Row, Snapshot
 from scanner.disk.filesystem import FileSystem
@@ -76,12 +76,6 @@ class Source(Protocol):
     def zones(self) -> Zones: ...
 
 
-def answers(memory: Memory, zone: Root) -> bool:
-    """True if the last scan of `zone` could read it, or parts of it."""
-    record = memory.roots.get(zone.id)
-    return record is not None and record.state in (ONLINE, PARTIAL)
-
-
 def settle_times(source: Source, zones: Zones, own: Collection[Root] | None) -> dict[str, float]:
     """Seconds for which a folder has to stand unchanged before its files are read, by id of zone.
 
@@ -92,7 +86,7 @@ def settle_times(source: Source, zones: Zones, own: Collection[Root] | None) -> 
     return {
         zone.id: zones.mount_of(zone, mounts).settle
         for zone in zones.all
-        if (own is None or zone in own) and answers(memory, zone)
+        if (own is None or zone in own) and memory.could_read(zone.id)
     }
 
 
@@ -102,7 +96,7 @@ def mount_to_read(source: Source, path: str, silent: Collection[Mount]) -> Mount
     owner = owner_of(path, zones.all)
     # A file that is a mount point is read with the zone of the folder that holds it.
     holder = owner_of(os.path.dirname(path), zones.all)
-    if holder is not None and not answers(source.store.memory, holder):
+    if holder is not None and not source.store.memory.could_read(holder.id):
         return None
     mount = zones.mount_of(owner, mounts) if owner else mount_of(path, mounts)
     return None if mount in silent else mount

@@ -6,8 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from scanner.core.memory import ONLINE, Memory
-from scanner.core.serialize import readable
-from scanner.core.wording import count_text
+from scanner.core.wording import accept_command, accept_hint, count_text
 from scanner.scan import ScanResult
 from scanner.service.change_lines import change_lines, counts_text
 
@@ -22,13 +21,18 @@ def states_of(memory: Memory) -> States:
     return {id_: (record.state, record.reason) for id_, record in memory.roots.items()}
 
 
-def log_scan(result: ScanResult, before: States, after: States, base: str | None) -> None:
-    """Log the changes that a scan found, and the zones whose state has changed."""
+def log_scan(
+    result: ScanResult, before: States, after: States, base: str | None, inventory: str
+) -> None:
+    """Log the changes that a scan found, and the zones whose state has changed. `inventory` is the
+    path of the file."""
     for line in change_lines(result.changes, base):
-        log.info("%s", readable(line))
+        log.info("%s", line)
     for zone_id, (state, reason) in after.items():
         if before.get(zone_id) != (state, reason) and zone_id in result.zones:
-            _log_state(zone_id, state, reason, is_known=zone_id in before)
+            path = zone_id.partition(":")[2]
+            hint = accept_hint(state, accept_command(path, inventory))
+            _log_state(zone_id, state, reason, hint, is_known=zone_id in before)
     log.debug(
         "scan %d: %s in %s, %s, %.2f s",
         result.scan,
@@ -39,12 +43,17 @@ def log_scan(result: ScanResult, before: States, after: States, base: str | None
     )
 
 
-def _log_state(zone_id: str, state: str, reason: str, *, is_known: bool) -> None:
-    name = readable(zone_id)
+def _log_state(zone_id: str, state: str, reason: str, hint: str, *, is_known: bool) -> None:
     if state == ONLINE:
         if is_known:
-            log.info("%s is online again.", name)
+            log.info("%s is online again.", zone_id)
     elif state == "missing":
-        log.warning("%s is not there (%s): waiting for it.", name, reason)
+        log.warning("%s is not there (%s): waiting for it.", zone_id, reason)
     else:
-        log.warning("%s is %s (%s): its entries are kept.", name, state, reason)
+        log.warning(
+            "%s is %s (%s): its entries are kept.%s",
+            zone_id,
+            state,
+            reason,
+            hint and f" {hint}",
+        )

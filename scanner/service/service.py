@@ -18,6 +18,7 @@ from scanner.output.status_file import write_status
 from scanner.scan import Scanner, ScanResult
 from scanner.service.lanes import Lane, lane_context, lane_name
 from scanner.service.one_scan import scan_once
+from scanner.service.root_watch import RootWatch
 from scanner.service.status_report import ServiceStatus, scan_summary, status_report
 from scanner.settings.schema import Settings
 
@@ -54,8 +55,16 @@ class Service:
     changed, so that it can be read without the lock. `_status_lock` guards the status file.
     """
 
-    def __init__(self, settings: Settings, scanner: Scanner, stop: threading.Event) -> None:
-        """`stop` asks for the end if it is set; scanner and workers look at it as well."""
+    def __init__(
+        self,
+        settings: Settings,
+        scanner: Scanner,
+        stop: threading.Event,
+        watch: RootWatch | None = None,
+    ) -> None:
+        """`stop` asks for the end if it is set; scanner and workers look at it as well. `watch`
+        finds roots that change while we run."""
+        self._watch = watch
         self._scanner = scanner
         self._stop = stop
         self._context = lane_context(scanner, settings, stop.is_set)
@@ -80,14 +89,18 @@ class Service:
         """Scan all roots as one lane: see `one_scan.scan_once`. Raises OutputError."""
         lane = Lane("all", self._context, self._scanner.zones().all)
         self._lanes = {lane.id: lane}
-        return scan_once(
+        self._scanner.take_up_turns()
+        result = scan_once(
             lane, self._context, self._stop, display, lambda: self.write_status("running")
         )
+        if result.is_complete and not self._stop.is_set():
+            self._scanner.leave_turns()
+        return result
 
     def summary(self, result: ScanResult) -> dict[str, Any]:
         """The summary of a one-shot scan, for programs."""
         lane = self._lanes["all"]
-        return scan_summary(result, lane.unfingerprinted, lane.unhashed, self.outputs.inventory)
+        return scan_summary(result, lane.unfingerprinted, lane.unhashed, self._scanner.store)
 
     # On a schedule
 
@@ -128,6 +141,8 @@ class Service:
         seconds_left: Callable[[], float],
     ) -> None:
         """Scan `lane`, then read files until its next scan is due."""
+        if self._watch is not None:
+            self._watch.look()
         self._add_lanes(schedule, display)
         if self._stop.is_set() or not lane.roots:
             return

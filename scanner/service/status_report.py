@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 
 from scanner import __version__
 from scanner.core.changes import BASELINE
-from scanner.core.memory import ONLINE
+from scanner.core.memory import HELD, OFFLINE, ONLINE
 from scanner.core.progress import Remaining
 from scanner.core.roots import Root
 from scanner.core.serialize import path_fields, readable, shown, time_text
+from scanner.core.wording import accept_command
 from scanner.scan import ScanResult
 from scanner.store.projection import root_states, unreachable
 from scanner.store.store import Store
@@ -64,6 +65,7 @@ def status_report(status: ServiceStatus, store: Store, roots: Sequence[Root]) ->
         "unfinished": status.unfinished,
         "roots": _roots(store, roots),
         "holds": _holds(store),
+        "accept": accepts(store),
         "unreachable": [
             {
                 **path_fields(place.path, store.base),
@@ -143,6 +145,19 @@ def _holds(store: Store) -> list[dict[str, Any]]:
     ]
 
 
+def accepts(store: Store) -> list[dict[str, Any]]:
+    """Folders that are held or offline, each with the command by which a person accepts that."""
+    return [
+        {
+            "id": readable(record.id),
+            "state": record.state,
+            "command": readable(accept_command(record.path, store.outputs.inventory)),
+        }
+        for record in sorted(store.memory.roots.values(), key=lambda record: record.path)
+        if record.walked and record.state in (HELD, OFFLINE)
+    ]
+
+
 def _sum(parts: Sequence[Remaining]) -> dict[str, int]:
     return {
         "files": sum(part.files for part in parts),
@@ -151,9 +166,9 @@ def _sum(parts: Sequence[Remaining]) -> dict[str, int]:
 
 
 def scan_summary(
-    result: ScanResult, unfingerprinted: Remaining, unhashed: Remaining, inventory: str
+    result: ScanResult, unfingerprinted: Remaining, unhashed: Remaining, store: Store
 ) -> dict[str, Any]:
-    """Build the summary of a one-shot scan, for programs. `inventory` is the path of the file."""
+    """Build the summary of a one-shot scan, for programs."""
     kinds: dict[str, int] = {}
     for change in result.changes:
         if change.kind != BASELINE:
@@ -172,7 +187,8 @@ def scan_summary(
         "incomplete_roots": {
             readable(root): state for root, state in result.states.items() if state != ONLINE
         },
+        "accept": accepts(store),
         "backlog": unfingerprinted._asdict(),
         "unhashed": unhashed._asdict(),
-        "inventory": shown(inventory, None),
+        "inventory": shown(store.outputs.inventory, None),
     }

@@ -12,6 +12,9 @@ from scanner.settings.schema import TYPES, Settings, WrongValueError
 from scanner.settings.sources import Layer, read_layers
 from scanner.settings.values import suggestion
 
+ADDED = ("ignore", "per_root")
+"""Settings of the user that add to those of the profile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
@@ -33,6 +36,9 @@ def load(
 ) -> Loaded:
     """Settings from options, environment, TOML file, profile and defaults, in this order.
 
+    `ignore` and `per_root` of the user add to those of the profile; every other setting replaces
+    it.
+
     `options` are fields of `Settings` and `config`; None and empty lists count as not given, and
     so do empty environment variables. `~` is expanded; a relative path stays relative to the
     working directory, but one in a TOML file of the user is taken from that file's folder. Keys
@@ -47,6 +53,7 @@ def load(
     values: dict[str, Any] = {
         name: layer.value(name, TYPES[name]) for name, layer in source.items()
     }
+    added = _add_to_profile(layers, values)
     try:
         settings = Settings(**values)
     except WrongValueError as error:
@@ -55,7 +62,34 @@ def load(
     origins = {
         name: source[name].origin_of(name) if name in source else "default" for name in TYPES
     }
+    origins.update({name: f"{origins[name]}, {layers[-1].origin}" for name in added})
     return Loaded(settings, origins, config)
+
+
+def _add_to_profile(layers: list[Layer], values: dict[str, Any]) -> list[str]:
+    """Add the user's `ADDED` settings in `values` to those of the profile; their names."""
+    profile = layers[-1]
+    if not profile.is_profile:
+        return []
+    names = [
+        name
+        for name in ADDED
+        if name in profile.values and any(name in layer.values for layer in layers[:-1])
+    ]
+    for name in names:
+        values[name] = _sum(profile.value(name, TYPES[name]), values[name])
+    return names
+
+
+def _sum(base: object, own: object) -> object:
+    """`own` added to `base`: lists one after the other, tables key by key. Whatever else `own` is,
+    it counts alone."""
+    if isinstance(base, list | tuple) and isinstance(own, list | tuple):
+        return [*base, *own]
+    if isinstance(base, dict) and isinstance(own, dict):
+        both = {key: _sum(base[key], own[key]) for key in base.keys() & own.keys()}
+        return {**base, **own, **both}
+    return own
 
 
 def _refuse_unknown(layer: Layer) -> None:

@@ -22,7 +22,7 @@ ENVIRONMENT_PREFIX = "COMFY_INVENTORY_"
 CONFIG_NAME = "comfy_inventory.toml"
 """The TOML file that is read from the working directory when none is named."""
 
-OPTION, ENVIRONMENT = "option", "environment"
+OPTION, ENVIRONMENT, PROFILE = "option", "environment", "profile "
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,11 @@ class Layer:
     anchor: Anchor
     text: str = ""
     """The TOML text, to find the line of a setting."""
+
+    @property
+    def is_profile(self) -> bool:
+        """True if it is that of a profile."""
+        return self.origin.startswith(PROFILE)
 
     def value(self, name: str, kind: SettingType[Any]) -> object:
         """The value of the setting `name`, with the paths in it expanded; it is not checked yet.
@@ -139,7 +144,7 @@ def _profile_layer(naming: Layer, anchor: Anchor) -> Layer:
     text = shipped[name].read_text(encoding="utf-8")
     values = _parsed(text, f"profile {name}")
     values.pop("profile", None)
-    return Layer(values, f"profile {name}", anchor, text)
+    return Layer(values, f"{PROFILE}{name}", anchor, text)
 
 
 def _profiles() -> dict[str, Traversable]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from scanner.core.serialize import printable
 from scanner.errors import DamagedStateError, OutputError
+from scanner.output.refusals import refuse_kind
 
 BUSY_TIMEOUT = 10
 """Seconds that a statement waits for the transaction of another process."""
@@ -17,17 +19,27 @@ CLOSE_PATIENCE = 0.5
 SIGTERM the program has ended (rule 3, a hang stops nothing)."""
 
 
-def connect(path: str, schema: str = "", *, readonly: bool) -> sqlite3.Connection:
+Column = tuple[str, str, str]
+"""A table, and the name and type of a column."""
+
+
+def connect(
+    path: str, schema: str = "", *, readonly: bool, added: Iterable[Column] = ()
+) -> sqlite3.Connection:
     """Open the database at `path` with the tables of `schema`. The caller closes it.
 
+    Columns in `added` that the file lacks, because an older version wrote it, are added at the end
+    of their tables; older rows have NULL there.
+
     With `readonly` all reads see the moment of opening, also while another process writes, and no
-    file changes or appears. A table that the file lacks, because an older version wrote it, is an
-    empty one in memory.
+    file changes or appears. A table or a column that the file lacks is then one in memory.
 
     Several threads may use the connection, one at a time: its owner keeps a lock. Raises
     DamagedStateError if the file is not a database, or cannot be read; OutputError if it cannot be
     opened for writing.
     """
+    if not readonly:
+        refuse_kind(path)
     try:
         database = sqlite3.connect(
             _uri(path, readonly),
@@ -40,11 +52,15 @@ def connect(path: str, schema: str = "", *, readonly: bool) -> sqlite3.Connectio
             if readonly:
                 database.execute("BEGIN")
                 _add_missing_tables(database, schema)
+                _show_missing_columns(database, added)
             else:
+                _refuse_foreign_tables(database, schema, path)
                 database.execute("PRAGMA journal_mode=WAL")
                 # FULL: a power cut must not lose a commit whose lines already stand in the journal.
                 database.execute("PRAGMA synchronous=FULL")
                 database.executescript(schema)
+                for column in _missing(database, added):
+                    database.execute("ALTER TABLE {} ADD COLUMN {} {}".format(*column))
         except BaseException:
             database.close()  # an open file cannot be put aside on Windows
             raise
@@ -62,12 +78,48 @@ def damaged(path: str, reason: object) -> DamagedStateError:
     return DamagedStateError(printable(path), printable(str(reason)))
 
 
+def _refuse_foreign_tables(database: sqlite3.Connection, schema: str, path: str) -> None:
+    """Raise OutputError if the database has tables, but none of ours. A table `meta` proves
+    nothing: the databases of browsers have one as well."""
+    tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    if tables and not (tables - {"meta"}) & {name for name, _ in _tables_in(schema)}:
+        raise OutputError(
+            f"{printable(path)} is the database of another program: "
+            "move it away, or choose another --output."
+        )
+
+
 def _add_missing_tables(database: sqlite3.Connection, schema: str) -> None:
     present = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+    for name, statement in _tables_in(schema):
+        if name not in present:
+            database.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+
+
+def _tables_in(schema: str) -> Iterator[tuple[str, str]]:
+    """The name of each table, or index, and the statement that makes it."""
     for statement in schema.split(";"):
         words = statement.split()  # CREATE TABLE IF NOT EXISTS name ..., or an INDEX
-        if words and words[5].partition("(")[0] not in present:
-            database.execute(statement.replace("CREATE TABLE", "CREATE TEMP TABLE"))
+        if words:
+            yield words[5].partition("(")[0], statement
+
+
+def _show_missing_columns(database: sqlite3.Connection, added: Iterable[Column]) -> None:
+    missing: dict[str, list[str]] = {}
+    for table, name, _ in _missing(database, added):
+        missing.setdefault(table, []).append(f"NULL AS {name}")
+    for table, names in missing.items():
+        columns = ", ".join(("*", *names))
+        database.execute(f"CREATE TEMP VIEW {table} AS SELECT {columns} FROM main.{table}")
+
+
+def _missing(database: sqlite3.Connection, added: Iterable[Column]) -> list[Column]:
+    """The columns of `added` that the file's own tables lack."""
+    return [
+        (table, name, type_)
+        for table, name, type_ in added
+        if name not in [row[1] for row in database.execute(f"PRAGMA table_info({table})")]
+    ]
 
 
 def _uri(path: str, readonly: bool) -> str:

@@ -11,6 +11,7 @@ import os
 import sqlite3
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
@@ -252,6 +253,22 @@ def move_rows(
                 "VALUES (?,?,?,?,?,?,?,?,?,?)",
                 (*new_key, size, mtime, *columns[:-1], version),
             )
+
+
+def forget_rows(database: sqlite3.Connection, paths: Iterable[str]) -> None:
+    """Drop the metadata of files that are others than those that were read. Call inside a
+    transaction of `database`."""
+    folders: defaultdict[str, set[bytes]] = defaultdict(set)
+    for path in paths:
+        folder, name = os.path.split(path)
+        folders[folder].add(os.fsencode(name))
+    for folder, names in folders.items():
+        key = os.fsencode(folder)
+        known = database.execute("SELECT name FROM known WHERE folder = ?", (key,)).fetchall()
+        database.executemany(
+            "DELETE FROM known WHERE folder = ? AND name = ?",
+            [(key, name) for (name,) in known if name in names],
+        )
 
 
 def _metadata_from(row: tuple[Any, ...]) -> FileMetadata:

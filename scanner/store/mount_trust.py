@@ -8,6 +8,7 @@ import sqlite3
 import threading
 from contextlib import closing
 
+from scanner.core.mount_identity import MountIdentity, identity_from
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import PROOFS_WANTED, Trust
 from scanner.errors import DamagedStateError, OutputError
@@ -20,14 +21,18 @@ class MountTrust:
     `_lock` guards the table: one lane adds a mount while the commit of another one saves all.
     """
 
-    def __init__(self, trusts: dict[str, Trust]) -> None:
+    def __init__(self, trusts: dict[MountIdentity, Trust]) -> None:
         self._trusts = trusts
         self._lock = threading.Lock()
 
     def of(self, mount: Mount) -> Trust:
         """The trust in `mount`, which its lane may change; saved by the next commit."""
+        identity = mount.identity
         with self._lock:
-            return self._trusts.setdefault(mount.identity, Trust())
+            if identity not in self._trusts:
+                same = next(filter(identity.is_same, self._trusts), identity)
+                self._trusts[identity] = self._trusts.pop(same, Trust())
+            return self._trusts[identity]
 
     def as_text(self) -> str:
         """Everything that was learned, as `trusts_from` reads it."""
@@ -35,22 +40,26 @@ class MountTrust:
             trusts = list(self._trusts.items())
         return json.dumps(
             {
-                identity: (min(trust.proofs, PROOFS_WANTED), trust.is_lost)
+                identity.as_text(): (min(trust.proofs, PROOFS_WANTED), trust.failures)
                 for identity, trust in trusts
-                if trust.proofs or trust.is_lost
+                if trust.proofs or trust.failures
             },
             separators=(",", ":"),
         )
 
 
-def trusts_from(text: str | None) -> dict[str, Trust]:
+def trusts_from(text: str | None) -> dict[MountIdentity, Trust]:
     """Inverse of `MountTrust.as_text`. Raises ValueError, TypeError or AttributeError if `text` is
-    damaged."""
+    damaged. Older versions wrote true for one counter-example."""
     trusts = json.loads(text or "{}")
-    return {identity: Trust(proofs, lost) for identity, (proofs, lost) in trusts.items()}
+    return {
+        identity: Trust(int(proofs), int(failures))
+        for text, (proofs, failures) in trusts.items()
+        if (identity := identity_from(text)) is not None
+    }
 
 
-def read_trust(state: str) -> dict[str, Trust]:
+def read_trust(state: str) -> dict[MountIdentity, Trust]:
     """The trust in each mount by `Mount.identity`, from the database at `state`; empty if there is
     no such database. Only reads."""
     if not os.path.isfile(state):

@@ -9,8 +9,11 @@ from scanner.core.memory import ONLINE, PARTIAL, RootRecord
 from scanner.core.roots import Root, owner_of
 from scanner.core.serialize import shown
 from scanner.diff.growth import growing
-from scanner.output.inventory_view import InventoryView, RootView, Unreachable
+from scanner.diff.unread import is_away
+from scanner.output.inventory_view import InventoryView, MountView, RootView, Unreachable
 from scanner.store.store import Store
+
+AWAY = "away"
 
 
 class RootState(NamedTuple):
@@ -62,7 +65,7 @@ def _offline_mounts(store: Store) -> list[RootRecord]:
     return [
         record
         for record in store.memory.roots.values()
-        if record.is_inner and record.walked and record.state not in (ONLINE, PARTIAL)
+        if record.is_inner and record.state not in (ONLINE, PARTIAL)
     ]
 
 
@@ -77,10 +80,25 @@ def view_of(store: Store, roots: Sequence[Root], now: int) -> InventoryView:
             for root, state in root_states(store, roots)
         ],
         unreachable=unreachable(store),
+        mounts=_mounts(store, roots),
         snapshot=store.snapshot,
         annotations=store.annotations(),
-        status=unfinished_files(store),
+        status=unfinished_files(store)
+        | {path: AWAY for path in store.memory.unreachable if is_away(path, store.snapshot)},
     )
+
+
+def _mounts(store: Store, roots: Sequence[Root]) -> list[MountView]:
+    return [
+        MountView(
+            record.path,
+            record.target if record.target != record.path else "",
+            record.mount_point,
+            record.mount_identity,
+        )
+        for record in sorted(store.memory.roots.values(), key=lambda record: record.path)
+        if record.walked and record.mount_identity and owner_of(record.path, roots)
+    ]
 
 
 def unfinished_files(store: Store) -> dict[str, str]:

@@ -40,6 +40,8 @@ class PublishedInventory:
         header = read_header(outputs.inventory) or {}
         self.scan = _number(header.get("scan"))
         """Number of the scan that the file shows; 0 if there is no inventory."""
+        self.lacks_mounts = bool(header) and "mounts" not in header
+        """True if an older version wrote it, which did not say on which mounts the roots live."""
         self.written = _time(header.get("generated"))
         """When it was written, nanoseconds since 1970; 0 if there is no inventory."""
         self.bytes = _size(outputs.inventory) if header else 0

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from scanner.core.memory import Gone, Hold, RootRecord, UnreachableFolder, Unsettled
+from scanner.core.mount_identity import identity_from
 from scanner.core.packs import Pack
 from scanner.core.serialize import readable
 from scanner.core.snapshot import FINGERPRINT_BYTES, Directory, Entry, Listing
@@ -45,12 +46,13 @@ def directory_row(path: str, directory: Directory) -> Row:
         directory.mtime,
         *_signed((directory.device, directory.inode)),
         extra,
+        directory.ctime,
     )
 
 
 def directory_from(row: tuple[Any, ...]) -> Directory:
     """Inverse of `directory_row`, but for the path."""
-    _, names, types, sizes, mtimes, inodes, fingerprints, mtime, device, inode, extra = row
+    _, names, types, sizes, mtimes, inodes, fingerprints, mtime, device, inode, extra, ctime = row
     targets: list[str] = []
     unstatted: list[str] = []
     ignored: list[str] = []
@@ -75,7 +77,15 @@ def directory_from(row: tuple[Any, ...]) -> Directory:
     if len(fingerprints) not in (0, count * FINGERPRINT_BYTES):
         raise ValueError("fingerprints of unequal length")
     device, inode = _unsigned((device, inode))
-    return Directory(listing, int(mtime), device, inode, frozenset(ignored), bytes(fingerprints))
+    return Directory(
+        listing,
+        int(mtime),
+        device,
+        inode,
+        frozenset(ignored),
+        bytes(fingerprints),
+        None if ctime is None else int(ctime),
+    )
 
 
 def gone_row(path: str, gone: Gone) -> Row:
@@ -115,7 +125,7 @@ def unreachable_row(path: str, folder: UnreachableFolder) -> Row:
 
 
 def hold_row(root: str, hold: Hold) -> Row:
-    """The row of a hold. When it began by the monotonic clock means nothing to another process."""
+    """The row of a hold."""
     return (
         os.fsencode(root),
         hold.kind,
@@ -124,34 +134,43 @@ def hold_row(root: str, hold: Hold) -> Row:
         hold.bytes,
         int(hold.needs_accept),
         paths_blob(hold.paths),
+        hold.started,
+        hold.boot,
     )
 
 
 def hold_from(row: tuple[Any, ...]) -> Hold:
-    """Inverse of `hold_row`."""
-    root, kind, since, files, bytes_, needs_accept, paths = row
+    """Inverse of `hold_row`. A row of an older version does not say when the hold began by the
+    monotonic clock."""
+    root, kind, since, files, bytes_, needs_accept, paths, *clock = row
+    started, boot = clock or (None, None)
     return Hold(
         os.fsdecode(root),
         kind,
         since,
-        None,
+        None if started is None else float(started),
         paths_from(paths),
         files,
         bytes_,
         bool(needs_accept),
+        boot or "",
     )
 
 
 def root_row(id_: str, record: RootRecord) -> Row:
     """The row of a root, or of a mount below one."""
-    return os.fsencode(id_), json.dumps(vars(record))
+    identity = record.mount_identity
+    text = "" if identity is None else identity.as_text()
+    return os.fsencode(id_), json.dumps({**vars(record), "mount_identity": text})
 
 
 def root_from(text: str) -> RootRecord:
     """The record in a row of `root_row`."""
     values: dict[str, Any] = json.loads(text)
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return RootRecord(**plain)
+    record = RootRecord(**plain)
+    record.mount_identity = identity_from(values.get("mount_identity", ""))
+    return record
 
 
 def pack_row(path: str, pack: Pack) -> Row:

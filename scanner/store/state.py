@@ -19,7 +19,7 @@ from scanner.core.serialize import readable
 from scanner.core.snapshot import Directory, Snapshot
 from scanner.errors import OutputError
 from scanner.store.database import CLOSE_PATIENCE, connect, damaged
-from scanner.store.metadata import TABLE, move_rows
+from scanner.store.metadata import TABLE, forget_rows, move_rows
 from scanner.store.rows import (
     Row,
     arrived_row,
@@ -46,7 +46,8 @@ CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS directory (
     path BLOB PRIMARY KEY, names BLOB NOT NULL, types BLOB NOT NULL, sizes BLOB NOT NULL,
     mtimes BLOB NOT NULL, inodes BLOB NOT NULL, fingerprints BLOB NOT NULL,
-    mtime INTEGER NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, extra BLOB);
+    mtime INTEGER NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, extra BLOB,
+    ctime INTEGER);
 CREATE TABLE IF NOT EXISTS root (id BLOB PRIMARY KEY, record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS outbox (scan INTEGER, n INTEGER, line BLOB NOT NULL,
     PRIMARY KEY (scan, n)) WITHOUT ROWID;
@@ -58,13 +59,25 @@ CREATE TABLE IF NOT EXISTS unsettled (path BLOB PRIMARY KEY, size INTEGER NOT NU
     mtime INTEGER NOT NULL, reported INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS hold (root BLOB PRIMARY KEY, kind TEXT NOT NULL,
     since INTEGER NOT NULL, files INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    needs_accept INTEGER NOT NULL, paths BLOB NOT NULL);
+    needs_accept INTEGER NOT NULL, paths BLOB NOT NULL, started REAL, boot TEXT);
 CREATE TABLE IF NOT EXISTS unreachable (path BLOB PRIMARY KEY, error TEXT NOT NULL,
     since INTEGER NOT NULL);
 CREATE TABLE IF NOT EXISTS pack (path BLOB PRIMARY KEY, record TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS request (id INTEGER PRIMARY KEY, asked INTEGER NOT NULL,
-    root BLOB NOT NULL, path BLOB NOT NULL, paths BLOB NOT NULL, answer TEXT);
+    root BLOB NOT NULL, path BLOB NOT NULL, paths BLOB NOT NULL, answer TEXT, kind TEXT);
 """
+
+_ADDED_COLUMNS = (
+    ("directory", "ctime", "INTEGER"),
+    ("request", "kind", "TEXT"),
+    ("hold", "started", "REAL"),
+    ("hold", "boot", "TEXT"),
+)
+"""Table, name and type of the columns that older versions of this program did not write. They stand
+last in their tables, and are NULL in older rows."""
+
+TRUST = "trust"
+"""The kind of requests to trust directory times again."""
 
 T = TypeVar("T")
 
@@ -81,7 +94,7 @@ class State:
         """With `readonly` all reads see this moment, while another process may write."""
         self.path = path
         self._lock = threading.RLock()
-        self._db = connect(path, _TABLES + TABLE, readonly=readonly)
+        self._db = connect(path, _TABLES + TABLE, readonly=readonly, added=_ADDED_COLUMNS)
         try:
             version = self.get("version")
             if version is None and readonly:
@@ -153,6 +166,16 @@ class State:
         with self._writing():
             self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, str(value)))
 
+    def has_written(self, inventory: str) -> bool:
+        """True if this program wrote the inventory at this path, however damaged it is now."""
+        return self.get("inventory") == ascii(os.path.basename(inventory))
+
+    def note_inventory(self, inventory: str) -> None:
+        """Remember that this program writes the inventory at this path. Inventories whose names
+        differ only in their extension share this state."""
+        if not self.has_written(inventory):
+            self.put("inventory", ascii(os.path.basename(inventory)))
+
     # The snapshot
 
     def load_snapshot(self) -> Snapshot:
@@ -166,7 +189,7 @@ class State:
     def save_directories(self, directories: Mapping[str, Directory]) -> None:
         """Insert or replace rows; call inside a transaction."""
         self._db.executemany(
-            "INSERT OR REPLACE INTO directory VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+            "INSERT OR REPLACE INTO directory VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
             (directory_row(path, directory) for path, directory in directories.items()),
         )
 
@@ -231,6 +254,10 @@ class State:
         """Have metadata follow moved files (`metadata.move_rows`); call inside a transaction."""
         move_rows(self._db, files, directories)
 
+    def forget_known(self, paths: Iterable[str]) -> None:
+        """Drop the metadata of files (`metadata.forget_rows`); call inside a transaction."""
+        forget_rows(self._db, paths)
+
     # Outbox
 
     def put_outbox(self, scan: int, lines: Iterable[bytes]) -> None:
@@ -257,25 +284,38 @@ class State:
         with self.transaction():
             self._db.execute("DELETE FROM outbox WHERE scan <= ?", (scan,))
 
-    # Requests of `accept`, written by another process
+    # Requests of people, written by another process
 
-    def ask(self, asked: int, root: str, path: str, paths: frozenset[str]) -> int:
-        """Leave a request for the next scan; its number."""
+    def ask(
+        self,
+        asked: int,
+        root: str,
+        path: str,
+        paths: frozenset[str] = frozenset(),
+        kind: str | None = None,
+    ) -> int:
+        """Leave a request for the next scan; its number. `kind` is TRUST, or None for `accept`."""
         with self.transaction():
             cursor = self._db.execute(
-                "INSERT INTO request (asked, root, path, paths) VALUES (?, ?, ?, ?)",
-                (asked, os.fsencode(root), os.fsencode(path), paths_blob(paths)),
+                "INSERT INTO request (asked, root, path, paths, kind) VALUES (?, ?, ?, ?, ?)",
+                (asked, os.fsencode(root), os.fsencode(path), paths_blob(paths), kind),
             )
         return int(cursor.lastrowid or 0)
 
     def requests(self) -> list[AcceptRequest]:
-        """Requests without an answer yet."""
+        """Requests of `accept` without an answer yet."""
         return [
             AcceptRequest(number, os.fsdecode(root), os.fsdecode(path), paths_from(paths))
             for number, root, path, paths in self._rows(
-                "SELECT id, root, path, paths FROM request WHERE answer IS NULL ORDER BY id"
+                "SELECT id, root, path, paths FROM request"
+                " WHERE answer IS NULL AND kind IS NULL ORDER BY id"
             )
         ]
+
+    def trust_requests(self) -> list[tuple[int, str]]:
+        """Number and path of requests to trust directory times again, without an answer yet."""
+        query = "SELECT id, path FROM request WHERE answer IS NULL AND kind = ? ORDER BY id"
+        return [(number, os.fsdecode(path)) for number, path in self._rows(query, TRUST)]
 
     def answer_request(self, number: int, text: str) -> None:
         """Store what became of a request; call inside a transaction. Bytes in `text` that are not

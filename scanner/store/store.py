@@ -8,7 +8,7 @@ crash left out of them is made up for at the next start.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -29,7 +29,7 @@ from scanner.store.database import damaged
 from scanner.store.metadata import MetadataTable
 from scanner.store.mount_trust import MountTrust, trusts_from
 from scanner.store.published import PublishedInventory
-from scanner.store.recovery import rebuild, set_aside
+from scanner.store.recovery import rebuild, set_aside, take_from_remote
 from scanner.store.state import State
 
 if TYPE_CHECKING:
@@ -45,7 +45,9 @@ class Commit:
     changes: Sequence[Change] = ()
     memory: Memory = field(default_factory=Memory)
     answers: Sequence[tuple[int, str]] = ()
-    """Answers to requests of `accept`, by request number."""
+    """Answers to requests of people, by request number."""
+    other_files: Collection[str] = ()
+    """Files whose metadata, if there is any, was read of other files."""
     is_visible: bool = False
     """True if readers of the inventory must see it: project, a root's state or `unreachable`
     changed."""
@@ -93,7 +95,7 @@ class Store:
         self._inventory = inventory
         self._visible_scan = loaded.visible_scan
         self._annotations: Annotations | None = None
-        self._has_annotations = False
+        self._has_annotations = inventory.lacks_mounts
         self._shown_metadata = loaded.shown_metadata
         """Number of the last change of metadata that the inventory shows."""
         self._trust = loaded.trust
@@ -113,6 +115,7 @@ class Store:
         os.makedirs(outputs.state_folder, exist_ok=True)
         for path in (outputs.inventory, outputs.status):
             remove_leftovers(path)
+        take_from_remote(outputs)
         try:
             loaded = _load(outputs.state)
         except DamagedStateError as error:
@@ -125,11 +128,13 @@ class Store:
                 annotations_every=settings.annotations_every,
                 last_seconds=loaded.inventory_seconds,
             )
+            if inventory.bytes:
+                loaded.state.note_inventory(outputs.inventory)
             journal = Journal(
                 outputs.journal, limit_bytes=settings.journal_size, keep=settings.journal_files
             )
             # First, so that a rebuild sees no half of a scan.
-            journal.recover(loaded.state.outbox())
+            journal.recover(loaded.state.outbox(), max(loaded.scan, inventory.scan))
             loaded.state.clear_outbox(loaded.scan)
             if not loaded.scan and not loaded.memory.roots and inventory.bytes:
                 loaded = _rebuilt(loaded, outputs, journal)
@@ -181,6 +186,7 @@ class Store:
                 },
                 {change.source: change.path for change in moves if change.type == "directory"},
             )
+            self.state.forget_known(commit.other_files)
         for path in gone:
             self.snapshot.pop(path, None)
         self.snapshot.update(commit.directories)
@@ -199,7 +205,7 @@ class Store:
         if oldest is None:
             return
         if oldest < scan:
-            self._journal.recover(self.state.outbox())
+            self._journal.recover(self.state.outbox(), scan)
         else:
             self._journal.append(lines)
         self.state.clear_outbox(scan)
@@ -270,6 +276,8 @@ class Store:
             return False
         if not inventory.may_be_written(is_stale=is_stale, is_last=is_last):
             return False
+        # Before the write: a file that is damaged in it is still known as ours.
+        self.state.note_inventory(self.outputs.inventory)
         inventory.write(view())
         self._has_annotations = False
         if inventory.is_large:

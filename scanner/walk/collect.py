@@ -7,6 +7,7 @@ import os
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from copy import copy
 from dataclasses import replace
 from typing import Protocol
 
@@ -15,7 +16,7 @@ from scanner.core.memory import MISSING, OFFLINE, ONLINE, STALLED, AcceptRequest
 from scanner.core.packs import Pack
 from scanner.core.progress import Progress
 from scanner.core.roots import Root
-from scanner.core.snapshot import FILE, Directory, Snapshot
+from scanner.core.snapshot import FILE, Directory, Snapshot, is_empty
 from scanner.disk.filesystem import FileSystem, Stat
 from scanner.disk.location import Location, locate
 from scanner.disk.mounts import Mount
@@ -84,7 +85,13 @@ class Collector:
         self._store = store
         self._settings = settings
         self._rules = rules
-        self._history = History()
+        self.history = History()
+
+    def with_rules(self, rules: ListingRules) -> Collector:
+        """A collector that follows other rules, and remembers what this one does."""
+        other = copy(self)
+        other._rules = rules
+        return other
 
     def collect(
         self,
@@ -143,7 +150,7 @@ class Collector:
         for root in roots:
             known = self._known_mount(root, zones)
             if known is not None and root.id in accepted:
-                known = KnownMount("", "")
+                known = KnownMount()
             location = self._locate(root, zones)
             for _ in range(MOST_AUTOMOUNTS):
                 try:
@@ -165,8 +172,10 @@ class Collector:
         if record is None or not record.walked:
             return None
         if zone.path in zones.real and not record.target and not record.is_inner:
-            return KnownMount("", "")  # earlier versions noted the mount of the words
-        return KnownMount(record.mount_point, record.mount_identity)
+            return KnownMount()  # earlier versions noted the mount of the words
+        snapshot = self._store.snapshot
+        has_entries = zone.path in snapshot and not is_empty(snapshot[zone.path])
+        return KnownMount(record.mount_point, record.mount_identity, has_entries)
 
     def _locate(self, zone: Root, zones: Zones) -> Location:
         return self._real_path(zones.real.get(zone.path, zone.path))
@@ -257,7 +266,7 @@ class Collector:
             for path, is_directory in pack_places(snapshot, top)
             if is_directory and path not in walked.foreign and zones.owner(path) == zone
         ]
-        history, settle = self._history, scan.health.mount.settle
+        history, settle = self.history, scan.health.mount.settle
         changed = {around for path in walked.observed if (around := pack_around(path, top))}
         started, verify_within = moment.monotonic, self._settings.verify_within
         due = history.packs_due(
@@ -283,22 +292,24 @@ class Collector:
         return read
 
     def _learn(self, scan: ZoneScan, walked: Walked, started: float) -> None:
-        """Note what a walk says of the mount's directory mtimes, and of its own cost (rule 5)."""
-        mount, snapshot = scan.health.mount, self._store.snapshot
-        seconds = self._files.monotonic() - started
-        rested = self._history.learn(
-            scan.zone.id, walked, started=started, seconds=seconds, settle=mount.settle
+        """Note what a walk says of the mount's directory times, and of its own cost (rule 5)."""
+        mount = scan.health.mount
+        seen = self.history.learn(
+            scan.zone.id,
+            walked,
+            self._store.snapshot,
+            started=started,
+            seconds=self._files.monotonic() - started,
+            settle=mount.settle,
         )
         trust = self._store.trust_of(mount)
-        for path in rested:
-            old, new = snapshot.get(path), walked.observed[path]
-            if old is not None and old.listing.names != new.listing.names:
-                trust.learn(mount, path, has_moved=old.mtime != new.mtime)
+        for path, has_moved in seen:
+            trust.learn(mount, path, has_moved=has_moved)
 
     def _spared(self, scan: ZoneScan, moment: Moment) -> AbstractSet[str]:
-        """Known directories that a walk does not list while their mtime stays."""
+        """Known directories that a walk does not list while their times stay."""
         memory, mount = self._store.memory, scan.health.mount
-        return self._history.plan(
+        return self.history.plan(
             scan.zone.id,
             Terms(moment.interval, self._settings.verify_within, self._settings.duty),
             moment.monotonic,
@@ -308,11 +319,11 @@ class Collector:
 
     def forget(self, paths: Iterable[str]) -> None:
         """Note that directories are gone."""
-        self._history.forget(paths)
+        self.history.forget(paths)
 
     def verification_period(self, root: Root) -> float:
         """Seconds within which every file of `root` is read again, as things stand."""
-        return self._history.period(root.id)
+        return self.history.period(root.id)
 
     def _make_walk(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from scanner.core.memory import HELD, MISSING, OFFLINE, ONLINE
+from scanner.core.mount_identity import MountIdentity
 from scanner.disk.filesystem import Stat
 from scanner.disk.location import Location
 from scanner.disk.mounts import UNKNOWN, Mount
@@ -27,10 +28,31 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class KnownMount:
-    """The mount that a root was last walked on: its point and `Mount.identity`."""
+    """The mount that a root was last walked on: its point and `Mount.identity`.
 
-    point: str
-    identity: str
+    The identity is None where it is not known, or where a person accepted another one: the present
+    mount is then taken for known.
+    """
+
+    point: str = ""
+    identity: MountIdentity | None = None
+    has_entries: bool = True
+    """False if nothing was known below the root. Then no other mount can be confused with it."""
+
+    @property
+    def name(self) -> str:
+        """The mount for people: its point, or its type where only that is known."""
+        if self.point or self.identity is None:
+            return self.point
+        return f"a file system of type {self.identity.type}"
+
+    def is_same(self, mount: Mount) -> bool:
+        """True if `mount` is taken for this one."""
+        if self.identity is None:
+            return True
+        # Two mounts of `tmpfs` are told apart by their points alone.
+        is_there = self.identity.is_unique or self.point in ("", mount.point)
+        return is_there and self.identity.is_same(mount.identity)
 
 
 def examine(
@@ -42,13 +64,12 @@ def examine(
     """
     mount = location.mount
     absent = MISSING if known is None else OFFLINE
-    # Without an identity (accepted, or lost with the state) the present mount is taken for known.
-    if known is not None and known.identity and known.identity != mount.identity:
+    if known is not None and not known.is_same(mount):
         if not any(other.point == known.point for other in mounts):
-            return Health(OFFLINE, f"{known.point} is not mounted", mount)
+            return Health(OFFLINE, f"{known.name} is not mounted", mount)
         if location.waits_for_automount:
             return Health(OFFLINE, f"{mount.point} was not mounted by its automounter", mount)
-        if not isinstance(answer, Failed):
+        if known.has_entries and not isinstance(answer, Failed):
             return Health(HELD, f"{mount.point} now holds another file system", mount)
     if isinstance(answer, Failed):
         return Health(absent, answer.error, mount)
@@ -59,7 +80,7 @@ def examine(
 
 def stayed_healthy(before: Health, after: Health) -> bool:
     """True if a walk between the two can be trusted: same folder, same mount, still there."""
-    if after.state != ONLINE or before.mount.identity != after.mount.identity:
+    if after.state != ONLINE or not before.mount.identity.is_same(after.mount.identity):
         return False
     # Elsewhere an inode number may be another one at each look.
     return before.identity == after.identity or not after.mount.has_stable_inodes
@@ -67,8 +88,12 @@ def stayed_healthy(before: Health, after: Health) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """When a walk started, on both clocks, and the interval between walks in seconds."""
+    """When a walk started, on both clocks, and the interval between walks in seconds.
+
+    `boot` names the boot since which the monotonic clock counts; empty if it is not known.
+    """
 
     wall: int
     monotonic: float
     interval: float
+    boot: str = ""

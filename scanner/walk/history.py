@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from collections.abc import Set as AbstractSet
 
 from scanner.comfyui.packs import Attention
+from scanner.core.snapshot import Snapshot
+from scanner.core.turns import Turns
 from scanner.walk.verification import Terms, Verification
 from scanner.walk.walked import Walked
 
@@ -24,6 +26,9 @@ class History:
         self._lock = threading.Lock()
         self._verifications: defaultdict[str, Verification] = defaultdict(Verification)
         self._attentions: defaultdict[str, Attention] = defaultdict(Attention)
+        self._doubts: dict[str, float] = {}
+        """Directories whose names changed while their times stood still, and when that was seen: a
+        name that comes during a listing moves the times after they were taken."""
 
     def plan(
         self,
@@ -34,35 +39,74 @@ class History:
         is_trusted: bool,
         hot: AbstractSet[str],
     ) -> AbstractSet[str]:
-        """Directories that the walk need not list while their mtime stays: `Verification.plan`."""
+        """Directories that the walk need not list while their times stay: `Verification.plan`."""
         with self._lock:
             verification = self._verifications[zone_id]
             return verification.plan(terms, started, is_trusted=is_trusted, hot=hot)
 
     def learn(
-        self, zone_id: str, walked: Walked, *, started: float, seconds: float, settle: float
-    ) -> list[str]:
-        """Note a walk that started at `started` and took `seconds`.
+        self,
+        zone_id: str,
+        walked: Walked,
+        snapshot: Snapshot,
+        *,
+        started: float,
+        seconds: float,
+        settle: float,
+    ) -> list[tuple[str, bool]]:
+        """Note a walk against `snapshot` that started at `started` and took `seconds`.
 
-        Returns the directories that changed and were at rest before: only their change says
-        anything about directory mtimes on their mount.
+        Returns what it says of directory times on its mount: directories whose names changed, and
+        whether their times moved with that. Those that were not at rest before say nothing. Times
+        that stood still are looked at once more after `settle` seconds before they count.
         """
         with self._lock:
             verification = self._verifications[zone_id]
-            rested = []
+            seen: list[tuple[str, bool]] = []
             for path in walked.listed:
-                has_changed = path in walked.observed
-                if verification.saw(path, started, settle, has_changed=has_changed) and has_changed:
-                    rested.append(path)
+                old, new = snapshot.get(path), walked.observed.get(path)
+                was_at_rest = verification.saw(path, started, settle, has_changed=new is not None)
+                has_moved = old is not None and new is not None and not new.has_times_of(old)
+                if path in self._doubts:
+                    if has_moved:
+                        del self._doubts[path]
+                    elif started - self._doubts[path] >= settle:
+                        del self._doubts[path]
+                        seen.append((path, False))
+                elif was_at_rest and old and new and old.all_names() != new.all_names():
+                    if has_moved:
+                        seen.append((path, True))
+                    else:
+                        self._doubts[path] = started
             for path in walked.failed:
                 verification.lost(path)
-            verification.measured(seconds, len(walked.listed), walked.directories)
-            return rested
+                self._doubts.pop(path, None)
+            verification.measured(
+                seconds,
+                len(walked.listed),
+                walked.directories,
+                walked.listing_seconds,
+                walked.stat_seconds,
+            )
+            return seen
+
+    def turns(self) -> dict[str, Turns]:
+        """The turns of verification, by zone, for the next process."""
+        with self._lock:
+            found = {zone: each.turns for zone, each in self._verifications.items()}
+            return {zone: turns for zone, turns in found.items() if turns is not None}
+
+    def take_up(self, zones: Mapping[str, Turns]) -> None:
+        """Go on where another process has left off."""
+        with self._lock:
+            for zone, turns in zones.items():
+                self._verifications[zone].take_up(turns)
 
     def forget(self, paths: Iterable[str]) -> None:
         """Note that directories are gone."""
         with self._lock:
             for path in paths:
+                self._doubts.pop(path, None)
                 for verification in self._verifications.values():
                     verification.lost(path)
 

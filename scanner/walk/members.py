@@ -17,6 +17,7 @@ from scanner.core.snapshot import (
     BROKEN_LINK,
     DIRECTORY,
     DIRECTORY_LINK,
+    FILE,
     FILE_LINK,
     FOREIGN_LINK,
     Directory,
@@ -25,13 +26,16 @@ from scanner.core.snapshot import (
     listing_of,
 )
 from scanner.disk.filesystem import Stat
-from scanner.walk.rules import Rules, WalkRules
+from scanner.walk.rules import OwnFiles, Rules, WalkRules
+from scanner.walk.walked import Unread
 from scanner.workers.requests import Failed
 
 Names = Mapping[str, frozenset[str]]
 """Names by the path of the directory that holds them."""
 
 NOTHING: frozenset[str] = frozenset()
+
+NO_LISTING = Listing()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +53,7 @@ class MemberRules:
     """Links to folders on other mounts."""
     has_inodes: bool
     """False if inode numbers of this mount are not stable."""
+    own: OwnFiles
     rematch: bool
     """True if earlier decisions of the ignore rules do not count any more (rule 9)."""
 
@@ -62,6 +67,7 @@ def member_rules(rules: WalkRules, top: str, *, has_inodes: bool, rematch: bool)
         _names_on_the_way(rules.inner, top),
         names_by_folder(rules.inner_links),
         has_inodes,
+        rules.own,
         rematch,
     )
 
@@ -96,8 +102,15 @@ def members(
     unread = unread_names(path, listed.listing, rules)
     if unread and previous is not None:
         unread -= _links_that_are_gone(listed.listing, previous.listing)
-    listing = _without(listed.listing, left_out)
+    others = _files_of_instances(listed, rules.own)
+    if others:
+        seen = _seen_names(previous, rules)
+        left_out |= {name: FILE for name in others if name not in seen}
+        # One that is known stays as it is: it is not gone, and its changes are no news.
+        unread |= others & seen
+    listing = _without(listed.listing, others.union(left_out) if others else left_out)
     listing = _with_known(listing, unread, previous)
+    listing = _without_facts_of_own_files(path, listing, rules)
     listing = _with_zone_links(path, listing, previous, rules)
     ignored = listed.ignored - rules.reserved(path)
     if left_out:
@@ -112,17 +125,63 @@ def members(
     return replace(listed, listing=listing, ignored=ignored)
 
 
+def _files_of_instances(listed: Directory, own: OwnFiles) -> frozenset[str]:
+    """The files in a directory that an instance of this program writes, this one or another one.
+
+    Two instances that list each other's files would give each other changes for ever.
+    """
+    names = listed.listing.names
+    if listed.ignored:  # most of them are left out already, and identify those that are new
+        names = "\0".join((names, *listed.ignored))
+    others = own.instance_files(names)
+    if not others:
+        return others
+    return others & {row.name for row in listed.listing.rows() if row.type == FILE}
+
+
+def _seen_names(previous: Directory | None, rules: MemberRules) -> frozenset[str]:
+    if previous is None or rules.rematch:
+        return NOTHING
+    return frozenset(previous.listing.split_names())
+
+
+def _without_facts_of_own_files(path: str, listing: Listing, rules: MemberRules) -> Listing:
+    """`listing` without size and mtime of links to this program's own files (rule 11): each scan
+    may write those, and the next scan would report them as modified, for ever."""
+    if not listing.targets:
+        return listing
+    own = {name for name, text in listing.targets if is_own_file(os.path.join(path, text), rules)}
+    if not own:
+        return listing
+    rows = (
+        row._replace(size=0, mtime=0) if row.name in own and row.type == FILE_LINK else row
+        for row in listing.rows()
+    )
+    return listing_of(rows, targets=listing.targets, unstatted=listing.unstatted)
+
+
+def is_own_file(path: str, rules: MemberRules) -> bool:
+    """True if this program writes the file at `path`."""
+    return rules.own.is_own(*os.path.split(path))
+
+
 def newly_ignored(
     path: str, listing: Listing, previous: Directory | None, rules: MemberRules
 ) -> dict[str, str]:
     """Types by name of the entries not seen before that the ignore rules leave out."""
-    seen = "" if previous is None or rules.rematch else previous.listing.names
-    if listing.names == seen:
+    seen = NO_LISTING if previous is None or rules.rematch else previous.listing
+    if (listing.names, listing.types) == (seen.names, seen.types):
         return {}
     names = listing.split_names()
     suspects = set(rules.rules.suspects(names))
-    if suspects and seen:
-        suspects.difference_update(seen.split("\0"))
+    if suspects and seen.names:
+        # A name that changed its type is another entry to the rules: only folders match `name/`.
+        is_folder = dict(zip(names, map(_is_directory, listing.types), strict=True))
+        suspects.difference_update(
+            name
+            for name, letter in zip(seen.split_names(), seen.types, strict=True)
+            if is_folder.get(name) == _is_directory(letter)
+        )
     if not suspects:
         return {}
     prefix = os.path.relpath(path, rules.top).replace(os.sep, "/") + "/"
@@ -133,6 +192,10 @@ def newly_ignored(
         for name, type_ in zip(names, listing.types, strict=True)
         if name in suspects and rules.rules.ignores(prefix + name, type_ == DIRECTORY)
     }
+
+
+def _is_directory(letter: str) -> bool:
+    return letter == DIRECTORY
 
 
 def _without(listing: Listing, names: Collection[str]) -> Listing:
@@ -168,16 +231,29 @@ def _with_known(listing: Listing, names: Collection[str], previous: Directory | 
     """`listing` with the last known rows of `names`."""
     if previous is None or not names:
         return listing
-    kept = [row for row in previous.listing.rows() if row.name in names]
+    # A link that leads elsewhere now is another link, and stands as it is.
+    texts, old_texts = dict(listing.targets), dict(previous.listing.targets)
+    kept = [
+        row
+        for row in previous.listing.rows()
+        if row.name in names and texts.get(row.name) in (None, old_texts.get(row.name))
+    ]
     if not kept:
         return listing
     kept_names = {row.name for row in kept}
-    targets = (pair for pair in previous.listing.targets if pair[0] in kept_names)
+    targets = [pair for pair in previous.listing.targets if pair[0] in kept_names]
     return listing_of(
-        (*listing.rows(), *kept),
-        targets=(*listing.targets, *targets),
+        (*(row for row in listing.rows() if row.name not in kept_names), *kept),
+        targets=(*(pair for pair in listing.targets if pair[0] not in kept_names), *targets),
         unstatted=listing.unstatted,
     )
+
+
+def unread_of(listing: Listing) -> Unread:
+    """The names of `listing` that could not be looked at."""
+    names = frozenset(listing.unstatted)
+    links = names.intersection(name for name, _ in listing.targets)
+    return Unread(links, names - links)
 
 
 def _with_zone_links(
@@ -256,10 +332,14 @@ def mounted_file_row(
 
 
 def with_links(listing: Listing, rows: Mapping[str, Row | None]) -> Listing:
-    """`listing` with `rows`, by name, for what other mounts know of; those without a row could not
-    be looked at."""
+    """`listing` with `rows`, by name, for what other mounts know of. Links without a row could not
+    be looked at, and stand as links to nothing until they can; other entries are left out."""
     unread = [name for name, row in rows.items() if row is None]
-    seen = (rows.get(row.name, row) for row in listing.rows())
+    seen = (
+        rows.get(row.name, row)
+        or (row._replace(type=BROKEN_LINK, size=0) if row.type == FOREIGN_LINK else None)
+        for row in listing.rows()
+    )
     return listing_of(
         (row for row in seen if row is not None),
         targets=listing.targets,
@@ -272,8 +352,9 @@ def with_old_columns(new: Directory, previous: Directory | None) -> Directory:
     at all differs. This is so for nearly every folder of nearly every walk."""
     if previous is None or new.listing != previous.listing:
         return new
-    if (new.mtime, new.inode, new.device, new.ignored) == (
+    if (new.mtime, new.ctime, new.inode, new.device, new.ignored) == (
         previous.mtime,
+        previous.ctime,
         previous.inode,
         previous.device,
         previous.ignored,

@@ -49,6 +49,22 @@ class OwnFiles(Protocol):
         """True if `name` in `folder` is one of them."""
         ...
 
+    def instance_files(self, names: str) -> frozenset[str]:
+        """Those of `names` (joined by NUL, of one folder) that any instance of it writes."""
+        ...
+
+
+class NoOwnFiles:
+    """A program that writes nothing."""
+
+    own_prefixes: frozenset[str] = frozenset()
+
+    def is_own(self, folder: str, name: str) -> bool:
+        return False
+
+    def instance_files(self, names: str) -> frozenset[str]:
+        return frozenset()
+
 
 @dataclass(frozen=True)
 class ListingRules:
@@ -99,6 +115,7 @@ class ListingRules:
             root.path,
             frozenset(path for path in below if not zones.is_link(path)),
             frozenset(path for path in below if zones.is_link(path)),
+            own,
         )
 
     def sign(self, root: Root, record: RootRecord) -> None:
@@ -137,7 +154,9 @@ def has_new_rules(
     if record.patterns is None:
         return True  # the inventory does not say by which rules it was made
     own = records.get(zone.id)
-    return rules.differs_from(root, own if own is not None and own.walked else record)
+    if own is None or not own.walked:
+        own = record
+    return own.patterns is None or rules.differs_from(root, own)
 
 
 def rules_of(records: Iterable[RootRecord]) -> ListingRules:
@@ -221,3 +240,4 @@ class WalkRules(NamedTuple):
     """Paths below at which other mounts begin: listed, but not entered."""
     inner_links: frozenset[str] = frozenset()
     """Links below to folders on other mounts: likewise."""
+    own: OwnFiles = NoOwnFiles()

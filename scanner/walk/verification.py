@@ -10,10 +10,13 @@ does no I/O, and knows no clock but the times given.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 from scanner.core.racy import Racy
+from scanner.core.turns import Turns
 
 CHEAP = 1.0
 """Seconds: where listing everything takes less, everything is listed in every walk."""
@@ -53,19 +56,38 @@ class Verification:
         self._seconds_per_listing = 0.0
         self._planned = -math.inf
         """When the last walk started."""
+        self._is_taken_up = False
+        """True if that was in another process."""
         self.period = 0.0
         """Seconds in which everything is verified once, as things stand."""
+
+    @property
+    def turns(self) -> Turns | None:
+        """What the next process has to know; None where everything is listed in every walk."""
+        if len(self._listed) * self._seconds_per_listing <= CHEAP:
+            return None
+        at_rest = {path: at for path, at in self._listed.items() if path not in self._racy}
+        return Turns(self._planned, self._seconds_per_listing, at_rest)
+
+    def take_up(self, turns: Turns) -> None:
+        """Go on where another process has left off."""
+        self._planned, self._seconds_per_listing = turns.planned, turns.seconds_per_listing
+        self._listed = dict(turns.listed)
+        self._is_taken_up = True
 
     def plan(
         self, terms: Terms, started: float, *, is_trusted: bool, hot: AbstractSet[str]
     ) -> AbstractSet[str]:
         """For the walk that starts now: known directories that need not be listed while their
-        mtime stays.
+        times stay.
 
         `hot` are those that have more to tell than their mtime does.
         """
         # Walks may come later than they are meant to, and the period holds all the same.
         since = started - self._planned
+        if self._is_taken_up and terms.interval < since < math.inf:
+            terms = replace(terms, interval=since)  # nobody told how often cron starts a scan
+        self._is_taken_up = False
         following = started + (since if terms.interval < since < math.inf else terms.interval)
         self._planned = started
         count = len(self._listed)
@@ -109,9 +131,27 @@ class Verification:
         self._listed.pop(path, None)
         self._racy.forget(path)
 
-    def measured(self, seconds: float, listings: int, walked: int) -> None:
-        """Note what a walk cost, where it was mostly listing."""
-        if listings and listings * 2 >= walked:
+    def measured(
+        self,
+        seconds: float,
+        listings: int,
+        walked: int,
+        listing_seconds: Sequence[float] = (),
+        stat_seconds: Sequence[float] = (),
+    ) -> None:
+        """Note what a walk of `walked` directories cost, `listings` of them listed.
+
+        The last two are what some of the calls took in the worker. They tell the part of listings
+        in `seconds`, however many calls were under way at once. Without them the walk says
+        something only if it was mostly listing.
+        """
+        cost = None
+        if listing_seconds and stat_seconds:
+            listing, stat = fmean(listing_seconds), fmean(stat_seconds)
+            total = listings * listing + (walked - listings) * stat
+            cost = seconds * listing / total if total else None
+        elif listings and listings * 2 >= walked:
             cost = seconds / listings
+        if cost is not None:
             old = self._seconds_per_listing or cost
             self._seconds_per_listing = old + (cost - old) / SMOOTHING

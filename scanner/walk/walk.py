@@ -14,28 +14,50 @@ from dataclasses import replace
 
 from scanner.core.paths import is_below, join
 from scanner.core.progress import Progress
-from scanner.core.snapshot import DIRECTORY_LINK, FILE, Directory, Listing, Row, Snapshot
+from scanner.core.snapshot import (
+    DIRECTORY_LINK,
+    FILE,
+    FILE_LINK,
+    Directory,
+    Listing,
+    Row,
+    Snapshot,
+)
 from scanner.disk.filesystem import Stat
 from scanner.disk.location import points_below
 from scanner.disk.mounts import Mount
 from scanner.walk.members import (
     NOTHING,
     foreign_links,
+    is_own_file,
     linked_row,
     member_rules,
     members,
     mounted_file_row,
     names_by_folder,
+    unread_of,
     with_links,
     with_old_columns,
 )
 from scanner.walk.rules import WalkRules
 from scanner.walk.walked import Walked
-from scanner.workers.requests import Answer, Failed, ListDirectory, Listed, Stated, StatPath
+from scanner.workers.requests import (
+    Answer,
+    Failed,
+    ListDirectory,
+    Listed,
+    Stated,
+    StatPath,
+    Timed,
+    Took,
+)
 from scanner.workers.worker import Worker
 
 VANISHED = frozenset((errno.ENOENT, errno.ENOTDIR))
 """Errors of a directory that has just gone, and also of some that have not."""
+
+SAMPLES = 50
+"""Listings and stats of one walk that are timed, where stats spare listings."""
 
 LookAt = Callable[[str, str], Stat | Failed | None]
 """Stats the first path, which lives on the mount of the second. None if that mount does not
@@ -46,7 +68,7 @@ class Walk:
     """A walk of one zone.
 
     `rematch` forgets earlier decisions of the ignore rules (rule 9). `spared` are the known
-    directories that are not listed while their mtime stays. `look_at` stats a path on any mount.
+    directories that are not listed while their times stay. `look_at` stats a path on any mount.
     `real_path` follows links on local disks; `mounts` are those that can be seen.
     """
 
@@ -77,6 +99,9 @@ class Walk:
         self._asked: set[str] = set()
         self._doubtful: set[str] = set()
         self._linked: set[str] = set()
+        self._untimed = {ListDirectory: SAMPLES, StatPath: SAMPLES} if self._spared else {}
+        self._failed_in: dict[str, set[str]] = {}
+        """Directories that have failed, by the one that holds them."""
         self._walked = Walked(top)
         self._member_rules = member_rules(rules, top, has_inodes=has_inodes, rematch=rematch)
         self._mount_points = dict(names_by_folder(rules.inner))
@@ -106,37 +131,46 @@ class Walk:
         if isinstance(answer, Listed):
             self._take(answer.path, answer.directory)
         elif isinstance(answer, Stated):
-            self._compare_mtime(answer.path, answer.stat)
+            self._compare_times(answer.path, answer.stat)
+        elif isinstance(answer, Took):
+            self._handle(answer.answer)
+            if isinstance(answer.answer, Listed):
+                self._walked.listing_seconds.append(answer.seconds)
+            elif isinstance(answer.answer, Stated):
+                self._walked.stat_seconds.append(answer.seconds)
         elif isinstance(answer, Failed):
             self._walked.failed[answer.path] = answer
+            self._failed_in.setdefault(os.path.dirname(answer.path), set()).add(answer.path)
             if answer.errno in VANISHED and answer.path != self._top:
                 self._doubtful.add(answer.path)
 
     def _ask(self, path: str) -> None:
         self._asked.add(path)
         known = self._snapshot.get(path) if path in self._spared else None
-        # Entries that could not be read may be readable now, and the mtime does not say so.
+        # Entries that could not be read may be readable now, and no time says so.
         if (
             known is not None
             and not known.listing.unstatted
             and path not in self._linked
             and not self._file_points(path, known.listing)
         ):
-            self._worker.ask(StatPath(path))
+            self._put(StatPath(path))
         else:
             self._ask_listing(path)
 
     def _file_points(self, path: str, listing: Listing) -> list[Row]:
-        """The rows of files in `path` that are mount points: its mtime says nothing of them."""
+        """The rows of files in `path` that are mount points: its times say nothing of them."""
         names = self._mount_points.get(path)
         if not names:
             return []
         return [row for row in listing.rows() if row.name in names and row.type == FILE]
 
-    def _compare_mtime(self, path: str, stat: Stat) -> None:
-        """Count a known directory as unchanged if its mtime is: the cheap half of rule 5."""
+    def _compare_times(self, path: str, stat: Stat) -> None:
+        """Count a known directory as unchanged if its times are: the cheap half of rule 5."""
         old = self._snapshot[path]
-        if stat.is_directory and stat.mtime == old.mtime:
+        if stat.is_directory and old.has_same_times(
+            stat.mtime, stat.ctime, stat.device, stat.inode
+        ):
             self._count(old.listing)
             self._ask_below(path, old.listing, self._rules.inner_links)
         else:
@@ -152,7 +186,15 @@ class Walk:
         old = self._snapshot.get(path)
         skip = reserved if old is None or self._rematch else reserved | old.ignored
         points = self._mount_points.get(path, NOTHING)
-        self._worker.ask(ListDirectory(path, skip, points))
+        self._put(ListDirectory(path, skip, points))
+
+    def _put(self, request: ListDirectory | StatPath) -> None:
+        untimed = self._untimed.get(type(request), 0)
+        if untimed:
+            self._untimed[type(request)] = untimed - 1
+            self._worker.ask(Timed(request))
+        else:
+            self._worker.ask(request)
 
     def _take(self, path: str, listed: Directory) -> None:
         walked = self._walked
@@ -164,6 +206,9 @@ class Walk:
         new = with_old_columns(self._with_looked_at(path, belonging, old), old)
         walked.failed.pop(path, None)
         walked.listed.append(path)
+        walked.unread.pop(path, None)
+        if new.listing.unstatted:
+            walked.unread[path] = unread_of(new.listing)
         self._count(new.listing)
         if new is old:
             walked.observed.pop(path, None)
@@ -172,7 +217,7 @@ class Walk:
         self._ask_below(path, new.listing, walked.foreign)
 
     def _ask_below(self, path: str, listing: Listing, foreign: Container[str]) -> None:
-        if self._walked.failed:
+        if path in self._failed_in:
             self._settle_failures(path, listing)
         if not listing.has_containers:
             return
@@ -208,9 +253,9 @@ class Walk:
     def _settle_failures(self, path: str, listing: Listing) -> None:
         """Forget failures of directories that `path` does not list any more: they are gone."""
         present = dict(listing.named_containers())
-        for failed in [p for p in self._walked.failed if os.path.dirname(p) == path]:
+        for failed in self._failed_in[path]:
             if os.path.basename(failed) not in present:
-                del self._walked.failed[failed]
+                self._walked.failed.pop(failed, None)
 
     def _with_looked_at(self, path: str, new: Directory, old: Directory | None) -> Directory:
         """`new` with what other mounts say of its links to them and of its files on which they are
@@ -219,6 +264,9 @@ class Walk:
         for link in foreign_links(path, new.listing, old, self._real_path):
             answer = None if link.is_known_folder else self._look_at(link.path, link.target)
             row = linked_row(link, answer)
+            # Only where its mount has just answered: the question may touch it.
+            if isinstance(answer, Stat) and is_own_file(link.target, self._member_rules):
+                row = link.row._replace(type=FILE_LINK, size=0, mtime=0)
             rows[link.row.name] = row
             is_folder = row is not None and row.type == DIRECTORY_LINK
             if is_folder and self._rules.follow_links:

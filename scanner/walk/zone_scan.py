@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from scanner.core.memory import AcceptRequest
 from scanner.core.packs import Pack
+from scanner.core.paths import is_below
 from scanner.core.roots import Root
 from scanner.walk.health import Health, Moment
 from scanner.walk.walked import Walked
@@ -29,6 +30,19 @@ class ZoneScan:
     packs: Mapping[str, Pack] = field(default_factory=dict)
     """Node packs that were read, by path."""
 
+    def without(self, points: Iterable[str]) -> ZoneScan:
+        """The scan without what was met at or below `points`; those at or above the zone do not
+        count."""
+        below = [p for p in points if p != self.zone.path and is_below(p, self.zone.path)]
+        if self.walked is None or not below:
+            return self
+        packs = {
+            path: pack
+            for path, pack in self.packs.items()
+            if not any(is_below(path, point) for point in below)
+        }
+        return replace(self, walked=self.walked.without(below), packs=packs)
+
     @property
     def is_inner(self) -> bool:
         """True if the zone is a mount below its root."""
@@ -45,6 +59,15 @@ class Collected:
     requests: Sequence[AcceptRequest]
     scans: Mapping[Root, ZoneScan]
     """By zone, in the order in which they were walked."""
+
+    def without_new_mounts(self, zones: Zones) -> Collected:
+        """What was collected, but for what lies on mounts that came while it was: they are among
+        `zones`, which are those of after the walks. The next scan takes each for a zone."""
+        points = {zone.path for zone in zones.inner} - {zone.path for zone in self.zones.all}
+        if not points:
+            return self
+        scans = {zone: scan.without(points) for zone, scan in self.scans.items()}
+        return replace(self, scans=scans)
 
     def scan_of(self, path: str) -> ZoneScan | None:
         """The scan of the zone that owns `path`; None if this scan did not look at that zone."""

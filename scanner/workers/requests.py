@@ -40,6 +40,12 @@ class StatPath(NamedTuple):
     path: str
 
 
+class LstatPath(NamedTuple):
+    """Stat the name at `path` itself, a link not followed."""
+
+    path: str
+
+
 class Probe(NamedTuple):
     """Make a file `name` in the folder `path`, observe the effects, and remove it."""
 
@@ -76,7 +82,17 @@ class ReadPack(NamedTuple):
     is_directory: bool
 
 
-Request = ListDirectory | SampleFile | StatPath | Probe | Timed | ReadFacts | HashPiece | ReadPack
+Request = (
+    ListDirectory
+    | SampleFile
+    | StatPath
+    | LstatPath
+    | Probe
+    | Timed
+    | ReadFacts
+    | HashPiece
+    | ReadPack
+)
 
 
 class Listed(NamedTuple):
@@ -94,7 +110,7 @@ class Fingerprinted(NamedTuple):
 
 
 class Stated(NamedTuple):
-    """The answer to StatPath."""
+    """The answer to StatPath and LstatPath."""
 
     path: str
     stat: Stat

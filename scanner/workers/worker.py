@@ -17,6 +17,7 @@ from scanner.workers.requests import (
     HashPiece,
     ListDirectory,
     Listed,
+    LstatPath,
     PackRead,
     PieceHashed,
     Probe,
@@ -72,6 +73,8 @@ def perform(files: FileSystem, request: Request) -> Answer:
     try:
         if isinstance(request, StatPath):
             return Stated(request.path, files.stat(request.path))
+        if isinstance(request, LstatPath):
+            return Stated(request.path, files.lstat(request.path))
         if isinstance(request, ListDirectory):
             return Listed(request.path, files.list_directory(*request))
         if isinstance(request, ReadFacts):

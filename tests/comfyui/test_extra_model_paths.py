@@ -17,7 +17,7 @@ posix = pytest.mark.skipif(os.name == "nt", reason="about Windows paths seen fro
 def read(folder: Path, text: str | bytes, **environ: str) -> tuple[list[ExtraPath], list[str]]:
     file = folder / "extra.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    found, warnings = read_extra_paths(file, home=HOME, environ=environ)
+    found, warnings, _ = read_extra_paths(file, home=HOME, environ=environ)
     for warning in warnings:
         assert warning.startswith(f"{file}, line ")
         assert "\n" not in warning
@@ -226,6 +226,6 @@ def test_nothing_is_looked_at_on_the_disk(tmp_path, monkeypatch) -> None:
     file.write_text("a:\n  base_path: /b\n  loras: x")
     for name in ("stat", "lstat", "scandir", "listdir", "readlink"):
         monkeypatch.setattr(f"os.{name}", guarded(name))
-    found, _ = read_extra_paths(str(file), home=HOME, environ={})
+    found, *_ = read_extra_paths(str(file), home=HOME, environ={})
     monkeypatch.undo()
     assert found == [ExtraPath("loras", os.path.normpath("/b/x"), 3)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from pathlib import Path
 
@@ -56,6 +57,35 @@ def test_accepted_loss_is_committed_by_the_next_scan(scanned: Machine) -> None:
     scanned.run("scan", "--hold-wait", "0")
     assert len(scanned.changes()) == 20
     scanned.run("accept", expect=2)
+
+
+@pytest.mark.parametrize("state", ["held", "offline"])
+def test_command_that_is_named_everywhere_is_the_one_to_run(scanned: Machine, state: str) -> None:
+    models = scanned.work / "ComfyUI" / "models"
+    options = ("--models", models, "--output", scanned.output)
+    scanned.run("scan", *options)
+    if state == "held":
+        lose(scanned)
+    else:
+        models.rename(scanned.work / "away")
+    first = scanned.run("scan", *options, "--hold-wait", "0", expect=3)
+    command = f"comfy-inventory accept {models} --output {scanned.output}"
+    log = next(line for line in first.stderr.splitlines() if f" is {state} (" in line)
+    assert log.endswith(command)
+    shown = [scanned.run("status", expect=3).stdout, scanned.run("roots", *options).stdout]
+    for text in (first.stderr, *shown):
+        start = f"models:{models} is {state}. "
+        (line,) = [line for line in text.splitlines() if line.startswith(start)]
+        assert line.endswith(command)
+    named = [{"id": f"models:{models}", "state": state, "command": command}]
+    assert scanned.status()["accept"] == named
+    assert parsed(scanned.run("roots", *options, "--json"))["accept"] == named
+    assert_valid(scanned)
+    scanned.run(*shlex.split(command)[1:])
+    code = 0 if state == "held" else 3  # it is missing then
+    done = scanned.run("scan", *options, "--hold-wait", "0", "--json", expect=code)
+    assert parsed(done)["accept"] == []
+    assert parsed(done)["kinds"]["deleted"] >= 20
 
 
 @pytest.mark.slow

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import pytest
 from scanner.commands.doctor.examine import BURST, Doctor
 from scanner.commands.doctor.finding import Finding, combined, exit_code
 from scanner.commands.doctor.sample import SAMPLE, Sample, Size, cost_of, estimate, granularity_of
+from scanner.core.mount_identity import MountIdentity
 from scanner.core.roots import Root
 from scanner.disk import probe
 from scanner.disk.filesystem import DiskFileSystem, Stat
@@ -27,6 +29,7 @@ from scanner.disk.trust import NEVER, PROOFS_WANTED, Trust
 from scanner.settings.load import load
 from scanner.settings.schema import Settings
 from scanner.store.mount_trust import read_trust
+from scanner.store.state import State
 from scanner.walk.cost import ScanCost
 from scanner.workers.latency import STATS
 from scanner.workers.pool import LocalWorkers
@@ -58,7 +61,10 @@ def disk(type_: str = "ext4", latency: float = 0.0, granularity: int = 1) -> Fak
 
 
 def examine(
-    files: FakeFileSystem, path: str = TOP, known: dict[str, Trust] | None = None, **settings: Any
+    files: FakeFileSystem,
+    path: str = TOP,
+    known: dict[MountIdentity, Trust] | None = None,
+    **settings: Any,
 ) -> Finding:
     doctor = Doctor(files, LocalWorkers(files), Settings(**settings), known or {}, limit=10)
     return doctor.examine(Root("extra", path), probe=False)
@@ -199,7 +205,7 @@ def test_types_that_never_move_folder_times_are_told(type_: str) -> None:
         (Trust(), "to be earned", False),
         (Trust(proofs=1), "to be earned", False),
         (Trust(proofs=PROOFS_WANTED), "earned", False),
-        (Trust(proofs=PROOFS_WANTED, is_lost=True), "lost", True),
+        (Trust(proofs=PROOFS_WANTED, failures=1), "lost", True),
     ],
 )
 def test_trust_is_what_scans_have_learned(trust: Trust, state: str, is_noted: bool) -> None:
@@ -512,7 +518,7 @@ def test_state_is_only_read(tmp_path: Path) -> None:
     assert read_trust(path)[identity].proofs == PROOFS_WANTED  # while it is in use
     world.store.close()
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    assert read_trust(path)[identity] == Trust(PROOFS_WANTED, False)
+    assert read_trust(path)[identity] == Trust(PROOFS_WANTED, 0)
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
     assert read_trust(str(tmp_path / "nowhere.sqlite")) == {}
     Path(path).write_bytes(b"no database")
@@ -574,6 +580,21 @@ def test_probe_leaves_the_tree_as_it_was(machine: Machine) -> None:
     assert page["probe"]["creation_moved_folder_time"] in (True, None)
     assert page["probe"]["removal_moved_folder_time"] is True
     assert set(tree(machine.work)) == names
+
+
+def test_trust_is_given_back_by_the_next_scan(machine: Machine) -> None:
+    machine.run("doctor", "ComfyUI/models", "--trust", expect=2)  # there was no scan
+    machine.run("scan")
+    machine.run("doctor", "elsewhere", "--trust", expect=2)
+    done = machine.run("doctor", "ComfyUI/models/loras", "--trust", "--json")
+    place = f"{machine.work}/ComfyUI/models/loras"
+    assert json.loads(done.stdout)["trusted"] == [
+        {"place": place, "applied": False, "told": f"{place}: the next scan will apply it."}
+    ]
+    machine.run("scan")
+    with closing(State(str(machine.output.with_suffix(".state.sqlite")))) as state:
+        assert state.trust_requests() == []
+        assert "trust in directory mtimes" in str(state.answer_of(1))
 
 
 def test_missing_folder_is_3_and_wrong_use_2(machine: Machine) -> None:

@@ -32,6 +32,7 @@ from scanner.commands.duplicates.page import as_json, print_duplicates
 from scanner.commands.duplicates.sets import Choice, Report, choice_of, chosen
 from scanner.console.filters import CategoryFilter, RootFilter
 from scanner.core.memory import Memory, RootRecord
+from scanner.core.mount_identity import MountIdentity, identity_from
 from scanner.core.paths import join
 from scanner.core.roots import Root
 from scanner.core.snapshot import (
@@ -517,7 +518,7 @@ def test_a_share_mounted_twice_holds_no_copies(identities: tuple[str, str], copi
     shelf = Shelf()
     roots = [Root("extra", "/mnt/one/sub"), Root("extra", "/mnt/two/sub")]
     shelf.records = [
-        record(root, mount_point=os.path.dirname(root.path), mount_identity=identity)
+        record(root, mount_point=os.path.dirname(root.path), mount_identity=identity_from(identity))
         for root, identity in zip(roots, identities, strict=True)
     ]
     for root in roots:
@@ -534,9 +535,11 @@ def test_a_share_mounted_twice_holds_no_copies(identities: tuple[str, str], copi
 
 def test_a_bind_mount_is_the_folder_that_it_shows() -> None:
     shelf = Shelf()
+    disk = MountIdentity("ntfs3", "/dev/sdb1", "/", uuid="1")
+    below = disk._replace(within="/data")
     shelf.records = [
-        record(Root("extra", "/data"), mount_point="/", mount_identity="ntfs3 uuid=1 /"),
-        record(Root("extra", "/mnt/b"), mount_point="/mnt/b", mount_identity="ntfs3 uuid=1 /data"),
+        record(Root("extra", "/data"), mount_point="/", mount_identity=disk),
+        record(Root("extra", "/mnt/b"), mount_point="/mnt/b", mount_identity=below),
     ]
     shelf.put("/data/a", A)
     shelf.put("/mnt/b/a", A)

@@ -49,6 +49,68 @@ def test_root_that_is_not_there_is_3(scanned: Machine) -> None:
     assert told(scanned.changes()) == [("created", "ComfyUI/input/new.png")]
 
 
+def test_output_that_names_weights_is_refused_and_they_stay(machine: Machine) -> None:
+    model = machine.work / LORAS / "big.safetensors"
+    write(model, "weights")
+    folder = sorted(model.parent.iterdir())
+    for command in ("scan", "run"):
+        done = machine.run(command, "--output", model, expect=5)
+        assert "was not written by this program" in sentence(done)
+    assert model.read_text() == "weights"
+    assert sorted(model.parent.iterdir()) == folder
+    sentence(machine.run("scan", "--log-file", model, expect=2))
+    assert model.read_text() == "weights"
+
+
+def test_a_damaged_inventory_is_kept_aside_and_written_anew(scanned: Machine) -> None:
+    inventory = scanned.work / "comfy_inventory.json"
+    inventory.write_text("damaged")
+    done = scanned.run("scan")
+    assert "The inventory is damaged: it is kept as" in done.stderr
+    assert [path.read_text() for path in scanned.work.glob("*.json.damaged-*")] == ["damaged"]
+    assert_valid(scanned)
+    # The same state lies beside this file, and says nothing of it.
+    scanned.run("scan", "--output", inventory.with_suffix(".other"))
+    inventory.write_text("of somebody")
+    scanned.run("scan", expect=5)
+    assert inventory.read_text() == "of somebody"
+
+
+def test_a_damaged_status_is_a_sentence_and_replaced(scanned: Machine) -> None:
+    status = scanned.work / "comfy_inventory.status.json"
+    for content in ("{}", "x", '{"roots": 3}', '{"roots": [], "state": 5}'):
+        status.write_text(content)
+        assert "is damaged" in sentence(scanned.run("status", expect=2))
+    scanned.run("scan")
+    scanned.run("status")
+
+
+def test_two_instances_in_a_scanned_folder_give_each_other_no_changes(machine: Machine) -> None:
+    one, other = ("ComfyUI/output/a.json", "ComfyUI/output/b.json")
+    for output in (one, other):
+        machine.run("scan", "--output", output)
+    for number in range(2):
+        for output in (one, other):
+            machine.run("scan", "--exit-code", "--output", output)
+        write(machine.work / LORAS / f"{number}.safetensors", "new")
+        for output in (one, other):
+            machine.run("scan", "--exit-code", "--output", output, expect=1)
+
+
+def test_links_to_the_own_files_change_once(scanned: Machine) -> None:
+    folder = scanned.work / "ComfyUI" / "output"
+    for ending in ("json", "status.json", "changes.jsonl"):
+        (folder / f"link.{ending}").symlink_to(f"../../comfy_inventory.{ending}")
+    (scanned.work / "elsewhere").symlink_to("ComfyUI")
+    (folder / "again.json").symlink_to("../../elsewhere/../comfy_inventory.json")
+    scanned.run("scan", "--exit-code", expect=1)
+    for number in range(2):
+        scanned.run("scan", "--exit-code")
+        write(scanned.work / LORAS / f"{number}.safetensors", "new")
+        scanned.run("scan")
+        assert told(scanned.changes()[-1:]) == [("created", f"{LORAS}/{number}.safetensors")]
+
+
 def test_output_that_cannot_be_written_is_5(machine: Machine) -> None:
     (machine.work / "file").touch()
     (machine.work / "folder").mkdir()
@@ -102,7 +164,7 @@ def test_scan_tells_programs_what_it_did(scanned: Machine) -> None:
     summary = parsed(done)
     assert set(summary) == {
         "schema", "scan", "complete", "committed", "seconds", "files", "directories", "bytes",
-        "changes", "kinds", "incomplete_roots", "backlog", "unhashed", "inventory",
+        "changes", "kinds", "incomplete_roots", "accept", "backlog", "unhashed", "inventory",
     }  # fmt: skip
     assert (summary["scan"], summary["complete"], summary["files"]) == (2, True, 25)
     assert (summary["changes"], summary["kinds"]) == (1, {"created": 1})

@@ -17,6 +17,7 @@ import pytest
 
 from scanner.commands.tune.costs import Cost, Holding, Measured, Spent, advise
 from scanner.commands.tune.measure import Tuner, open_tuner
+from scanner.core.mount_identity import MountIdentity
 from scanner.core.roots import Root
 from scanner.disk.filesystem import DiskFileSystem
 from scanner.disk.mounts import Mount
@@ -113,7 +114,7 @@ def tune(
     files: FakeFileSystem,
     folder: Path,
     *paths: str,
-    known: dict[str, Trust] | None = None,
+    known: dict[MountIdentity, Trust] | None = None,
     **settings: Any,
 ) -> list[Measured]:
     roots = [Root("extra", path) for path in paths or (TOP,)]
@@ -166,7 +167,7 @@ def test_mount_whose_trust_is_to_be_earned_has_both_costs(tmp_path: Path, type_:
     ("type_", "trust", "spares"),
     [
         ("cifs", Trust(PROOFS_WANTED), True),
-        ("cifs", Trust(PROOFS_WANTED, is_lost=True), False),
+        ("cifs", Trust(PROOFS_WANTED, failures=1), False),
         ("exfat", Trust(), False),
         ("fuse.rclone", Trust(PROOFS_WANTED), False),
     ],

@@ -1,8 +1,13 @@
 """Sizes and counts in words."""
 
+from __future__ import annotations
+
+import shlex
+import sys
+
 import pytest
 
-from scanner.core.wording import count_text, size_text
+from scanner.core.wording import accept_command, accept_hint, count_text, size_text
 
 
 @pytest.mark.parametrize(
@@ -34,3 +39,22 @@ def test_counts_agree_with_their_nouns() -> None:
         "2 files",
         "1,204 files",
     ]
+
+
+def test_command_of_accept_is_quoted_for_the_shell() -> None:
+    words = ["comfy-inventory", "accept", "/my models/é'$x", "--output", "/o ut/i.json"]
+    if sys.platform != "win32":
+        assert shlex.split(accept_command(words[2], words[4])) == words
+
+
+@pytest.mark.parametrize(
+    ("state", "start"),
+    [
+        ("held", "To accept what is there now: "),
+        ("offline", "If it will not come back: "),
+        ("stalled", None),
+        ("online", None),
+    ],
+)
+def test_hint_names_the_command_where_a_person_may_act(state: str, start: str | None) -> None:
+    assert accept_hint(state, "the command") == (f"{start}the command" if start else "")

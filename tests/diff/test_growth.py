@@ -49,20 +49,19 @@ RECENT, LONG_AGO, LATER = NOW - EVERY + 1, NOW - EVERY, NOW + 1
     [
         # the first change is told, and remembered
         (None, 20, 2, False, Unsettled(20, 2, NOW)),
-        # larger again: waits, and the time of its last line stays
+        # changed again, larger, in time alone or smaller: waits, its last line stays
         (Unsettled(10, 1, RECENT), 20, 2, True, Unsettled(20, 2, RECENT)),
+        (Unsettled(20, 1, RECENT), 20, 2, True, Unsettled(20, 2, RECENT)),
+        (Unsettled(30, 1, RECENT), 20, 2, True, Unsettled(20, 2, RECENT)),
         # rests: told with what it has become, and forgotten
         (Unsettled(20, 2, RECENT), 20, 2, False, None),
         # due again although it still grows
         (Unsettled(10, 1, LONG_AGO), 20, 2, False, Unsettled(20, 2, NOW)),
-        # shrunk, or written over in place: no growth
-        (Unsettled(30, 1, RECENT), 20, 2, False, Unsettled(20, 2, NOW)),
-        (Unsettled(20, 1, RECENT), 20, 2, False, Unsettled(20, 2, NOW)),
         # the clock was set back: a line too many is better than none for as long
         (Unsettled(10, 1, LATER), 20, 2, False, Unsettled(20, 2, NOW)),
     ],
 )
-def test_only_a_file_that_is_larger_again_waits(
+def test_a_file_that_changed_again_waits(
     seen: Unsettled | None, size: int, mtime: int, is_growing: bool, then: Unsettled | None
 ) -> None:
     growth = judge(modified(size, mtime), {"/x": seen} if seen else {})
@@ -164,7 +163,52 @@ def test_file_that_was_not_walked_stays_as_it_was() -> None:
     assert judge(dropped, before, was_walked=lambda path: False).unsettled == {"/y": before["/y"]}
 
 
+@pytest.mark.parametrize("unfinished", [(), ("/x",)])
+def test_a_change_of_type_is_told_at_once(unfinished: tuple[str, ...]) -> None:
+    delta = Delta(modified={"/x": (Entry("/x", FILE, 1, 1), Entry("/x", FILE_LINK, 50, 2))})
+    growth = judge(delta, {"/x": Unsettled(1, 1, RECENT)}, unfinished=unfinished)
+    assert growth.growing == set()
+
+
 # In a whole pass
+
+
+def test_a_copy_that_has_its_full_size_at_once_is_told_when_it_rests(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.files.write(at("ComfyUI/models/keep"), b"1")
+    world.scan()
+    copy = at("ComfyUI/models/full.safetensors")
+    world.files.write(copy, bytes(1000))
+    assert world.scan() == [("created", "ComfyUI/models/full.safetensors")]
+    for _ in range(5):
+        world.files.touch(copy)
+        assert world.scan() == []
+    assert world.entry("full.safetensors")["status"] == "unsettled"
+    assert world.scan() == [("modified", "ComfyUI/models/full.safetensors")]
+    assert world.scan() == []
+
+
+def test_a_file_that_is_always_touched_has_a_line_every_ten_minutes(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.files.write(at("ComfyUI/models/log"), b"1")
+    world.scan()
+    lines = 0
+    for _ in range(60):
+        world.files.touch(at("ComfyUI/models/log"))
+        lines += len(world.scan(reads=False))
+    assert 3 <= lines <= 4  # 60 scans of 30 s
+
+
+def test_a_file_that_becomes_a_link_is_told_in_that_scan(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.files.write(at("ComfyUI/models/keep"), bytes(50))
+    world.scan()
+    world.files.write(at("ComfyUI/models/x.tmp"), b"1")
+    world.scan()
+    world.files.remove(at("ComfyUI/models/x.tmp"))
+    world.files.symlink(at("ComfyUI/models/keep"), at("ComfyUI/models/x.tmp"))
+    assert world.scan() == [("modified", "ComfyUI/models/x.tmp")]
+    assert world.project()[at("ComfyUI/models/x.tmp")][:2] == ("symlink", 50)
 
 
 def test_last_file_of_a_copied_folder_is_told_whole_with_the_folders_move(tmp_path: Path) -> None:

@@ -106,10 +106,6 @@ HELD_SINCE_START = Hold("r", LOSS, START.wall, START.monotonic, frozenset(), 0, 
         # the wall clock has no say while this process runs
         (START.monotonic, later(1, wall=86_400), False),
         (START.monotonic, later(30, wall=-86_400), True),
-        # another process began it: its monotonic clock means nothing here
-        (None, replace(later(29), monotonic=0.0), False),
-        (None, replace(later(30), monotonic=0.0), True),
-        (None, replace(later(29), monotonic=10**6), False),
     ],
 )
 def test_hold_is_lifted_one_interval_later(
@@ -122,6 +118,30 @@ def test_hold_is_lifted_one_interval_later(
     assert (verdict.hold is None) is is_lifted
     if verdict.hold is not None:
         assert (verdict.hold.since, verdict.hold.started) == (START.wall, started)
+
+
+@pytest.mark.parametrize(
+    ("started", "boot", "monotonic", "is_counted_anew"),
+    [
+        (100.0, "one", 130.0, False),  # another process, the same boot
+        (100.0, "two", 130.0, True),
+        (100.0, "two", 10.0, True),
+        (None, "", 130.0, True),  # from an older version
+        (100.0, "one", 10.0, True),
+    ],
+)
+def test_hold_of_another_boot_is_counted_anew(
+    started: float | None, boot: str, monotonic: float, is_counted_anew: bool
+) -> None:
+    """Whatever the wall clock says, which may have been set meanwhile."""
+    moment = Moment(START.wall + 10**18, monotonic, 30.0, "one")
+    before = held(started=started, boot=boot)
+    verdict = hold_back(loss(gone(range(30)), 40), before, LIMITS, moment)
+    assert (verdict.hold is not None) is is_counted_anew
+    if verdict.hold is not None:
+        assert (verdict.hold.started, verdict.hold.boot) == (monotonic, "one")
+        after = replace(moment, monotonic=monotonic + 30)
+        assert hold_back(loss(gone(range(30)), 40), verdict.hold, LIMITS, after).hold is None
 
 
 @pytest.mark.parametrize(

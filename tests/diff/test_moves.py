@@ -73,9 +73,42 @@ def pairs(moves: Moves) -> list[tuple[str, str, str]]:
 
 def test_equal_inode_size_and_mtime_are_proof_without_reading() -> None:
     disk = Disk()
-    moves = found([file("/a/x", "c", inode=5)], [file("/b/y", inode=5)], disk=disk)
+    moves = found([file("/a/x", inode=5)], [file("/b/y", inode=5)], disk=disk)
     assert pairs(moves) == [("/a/x", "/b/y", INODE)]
     assert disk.asked == []
+
+
+@pytest.mark.parametrize(("now", "expected"), [("c", [("/a/x", "/b/y", INODE)]), ("d", [])])
+def test_a_known_fingerprint_is_compared_although_the_inode_is_equal(
+    now: str, expected: list[tuple[str, str, str]]
+) -> None:
+    disk = Disk({"/b/y": now})
+    moves = found([file("/a/x", "c", inode=5)], [file("/b/y", inode=5)], disk=disk)
+    assert pairs(moves) == expected
+    assert disk.asked == ["/b/y"]
+
+
+def test_a_file_that_cannot_be_read_is_not_proven_by_a_used_inode() -> None:
+    assert pairs(found([file("/a/x", "c", inode=5)], [file("/b/y", inode=5)])) == []
+
+
+def test_of_hard_links_each_takes_the_file_of_its_content() -> None:
+    gone = [file("/a/x", "c", inode=5), file("/a/z", inode=5)]
+    disk = Disk({"/b/y": "d", "/b/x": "c"})
+    moves = found(gone, [file("/b/x", inode=5), file("/b/y", inode=5)], disk=disk)
+    assert pairs(moves) == [("/a/x", "/b/x", INODE), ("/a/z", "/b/y", INODE)]
+
+
+def test_a_folder_of_used_inodes_is_no_move() -> None:
+    gone = [folder("/a"), file("/a/x", "c", inode=5)]
+    disk = Disk({"/b/x": "d"})
+    assert pairs(found(gone, [folder("/b"), file("/b/x", inode=5)], disk=disk)) == []
+
+
+def test_a_whole_download_with_another_fingerprint_is_no_rename() -> None:
+    disk = Disk({"/a/x": "d"})
+    gone = file("/a/x.crdownload", "c", inode=5)
+    assert pairs(found([gone], [file("/a/x", inode=5)], disk=disk)) == []
 
 
 @pytest.mark.parametrize(
@@ -437,6 +470,18 @@ def test_longest_source_is_the_nearest_folder_above() -> None:
 
 
 # In a whole pass
+
+
+def test_a_move_is_not_told_to_a_link_that_leads_nowhere_now(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    for number in range(3):
+        world.files.write(at(f"Downloads/a/sd/f{number}"), content(str(number)))
+    world.files.write(at("ComfyUI/models/keep"), b"1")
+    world.settle()
+    world.files.symlink(at("Downloads/a/sd"), at("ComfyUI/models/sd"))
+    assert ("created", "ComfyUI/models/sd") in world.scan()
+    world.files.rename(at("Downloads/a/sd"), at("Downloads/sd_new"))
+    assert world.scan() == [("moved", "Downloads/a/sd", "Downloads/sd_new")]
 
 
 def test_stop_while_moves_are_proven_commits_nothing(tmp_path: Path) -> None:

@@ -41,8 +41,9 @@ from scanner.diff.drop import drop_accepted, drop_removed_roots
 from scanner.diff.hold_losses import hold_losses
 from scanner.diff.losses import Limits
 from scanner.diff.moves import FINGERPRINT, Move, Moves
-from scanner.diff.reconcile import reconcile
+from scanner.diff.reconcile import AbsenceWantedError, reconcile
 from scanner.diff.window import open_window, without_expired
+from scanner.walk.absence import GONE
 from scanner.walk.health import Health, Moment
 from scanner.walk.ignore import IgnoreRules
 from scanner.walk.rules import ListingRules
@@ -110,7 +111,7 @@ def test_deciding_changes_nothing_that_it_is_given(tmp_path: Path) -> None:
     for number in range(30):
         world.files.write(at(f"Downloads/f{number:02}"), content(str(number)))
     world.files.write(at("ComfyUI/models/new/x"), content("x"))
-    world.scan()
+    world.scan(reads=False)
     for number in range(25):
         world.files.remove(at(f"Downloads/f{number:02}"))
     world.files.rename(at("ComfyUI/models/new/x"), at("ComfyUI/models/y"))
@@ -127,9 +128,12 @@ def test_deciding_changes_nothing_that_it_is_given(tmp_path: Path) -> None:
     )
     assert found is not None
     before = deepcopy((store.memory, store.snapshot, found))
-    first = reconcile(store, found, scanner._rules, world.settings, {})
+    with pytest.raises(AbsenceWantedError) as wanted:
+        reconcile(store, found, scanner._rules, world.settings, {}, {})
+    absences = dict.fromkeys(wanted.value.paths, GONE)
+    first = reconcile(store, found, scanner._rules, world.settings, {}, absences)
     assert (store.memory, store.snapshot, found) == before
-    assert reconcile(store, found, scanner._rules, world.settings, {}) == first
+    assert reconcile(store, found, scanner._rules, world.settings, {}, absences) == first
     assert {change.kind for change in first.changes} == {"moved", "created"}
     assert [each.files for each in first.new_holds] == [25]
 
@@ -233,24 +237,24 @@ def deletions(*paths: str) -> list[Change]:
 def test_deletion_in_a_zone_that_was_not_walked_is_not_proven() -> None:
     changes = deletions("/r/a", "/r/nas/x", "/s/c", "/elsewhere")
     walks = collected(scan(R, Walked("/r")), scan(INNER, None, OFFLINE))
-    held = hold_losses(changes, walks, Delta(), Moves(), SNAPSHOT, {}, LIMITS)
+    held = hold_losses(changes, walks, Delta(), Moves(), SNAPSHOT, Memory(), LIMITS, ())
     assert held.paths == {"/r/nas/x", "/s/c", "/elsewhere"}
 
 
 @pytest.mark.parametrize("reason", ["replaced", "moved", "asked", "link"])
 def test_some_deletions_cannot_be_a_lost_mount(reason: str) -> None:
     delta = Delta(deleted={"/s": entry("/s", DIRECTORY)})
-    moves, requests, targets = Moves(), [], {}
+    moves, dropped, targets = Moves(), [], {}
     if reason == "replaced":
         delta.created["/s"] = entry("/s")
     elif reason == "moved":
         moves.directories.append(Move(entry("/s"), entry("/r/t"), FINGERPRINT))
     elif reason == "asked":
-        requests.append(AcceptRequest(1, "", "/s", frozenset()))
+        dropped.append("/s")
     else:
         targets["/s"] = "/mnt/s"
-    walks = collected(scan(R, Walked("/r")), requests=requests, targets=targets)
-    held = hold_losses(deletions("/s/c"), walks, delta, moves, SNAPSHOT, {}, LIMITS)
+    walks = collected(scan(R, Walked("/r")), targets=targets)
+    held = hold_losses(deletions("/s/c"), walks, delta, moves, SNAPSHOT, Memory(), LIMITS, dropped)
     assert held.paths == frozenset()
 
 
@@ -259,7 +263,8 @@ def test_accepted_deletions_are_counted_for_the_zone_that_was_asked_for() -> Non
     request = AcceptRequest(1, R.id, "", frozenset(("/r/a", "/r/back")))
     walks = collected(scan(R, Walked("/r")), requests=[request])
     changes = deletions("/r/a")
-    held = hold_losses(changes, walks, delta, Moves(), SNAPSHOT, {R.id: hold(R)}, LIMITS)
+    old = Memory(holds={R.id: hold(R)})
+    held = hold_losses(changes, walks, delta, Moves(), SNAPSHOT, old, LIMITS, ())
     assert (held.paths, held.holds) == (frozenset(), {})
     assert held.answers == {1: f"{R.id}: accepted, 1 deletions committed"}
 
@@ -272,14 +277,34 @@ def test_window_forgets_what_is_too_old_and_shows_arrivals_as_they_are() -> None
         gone={"/r/x": Gone(5, entry("/r/x")), "/r/y": Gone(9, entry("/r/y"))},
         arrived={"/r/a": 9, "/r/sub/b": 9, "/s/c": 5, "/r/away": 9},
     )
-    kept = without_expired(old, 9)
+    kept = without_expired(old, 10, 1e-9)
     assert set(kept.gone) == {"/r/y"}
     assert set(kept.arrived) == {"/r/a", "/r/sub/b", "/r/away"}
     delta = Delta(deleted={"/s/c": entry("/s/c")}, gone={"/r/sub"})
-    window = open_window(kept, delta, SNAPSHOT)
+    walks = collected(scan(R, Walked("/r")), scan(S, Walked("/s")))
+    window = open_window(kept, delta, SNAPSHOT, walks)
     assert window.gone == {"/r/y": entry("/r/y")}
     assert window.arrived == {"/r/a": entry("/r/a")}
-    assert open_window(kept, Delta(), SNAPSHOT).arrived == {}
+    assert open_window(kept, Delta(), SNAPSHOT, walks).arrived == {}
+
+
+@pytest.mark.parametrize(
+    ("walk", "state", "is_shown"),
+    [
+        (scan(R, Walked("/r")), ONLINE, True),
+        (scan(R, Walked("/r", failed={"/r": FAILED})), ONLINE, False),
+        (scan(R), OFFLINE, False),
+        (None, ONLINE, True),  # it has a lane of its own
+        (None, OFFLINE, False),
+    ],
+)
+def test_an_arrival_that_cannot_be_listed_is_none(
+    walk: ZoneScan | None, state: str, is_shown: bool
+) -> None:
+    known = replace(memory(replace(record(R), state=state)), arrived={"/r/a": 9})
+    walks = collected(scan(S, Walked("/s")), *([walk] if walk is not None else []))
+    delta = Delta(deleted={"/s/c": entry("/s/c")})
+    assert bool(open_window(known, delta, SNAPSHOT, walks).arrived) == is_shown
 
 
 # Carry over
@@ -294,7 +319,7 @@ def test_window_forgets_what_is_too_old_and_shows_arrivals_as_they_are() -> None
             ONLINE,
             Walked("/r", failed={"/r/bad": FAILED}),
             False,
-            (PARTIAL, "1 folders cannot be read"),
+            (PARTIAL, "1 of its paths cannot be read"),
         ),
         (ONLINE, None, False, (OFFLINE, "it went away while it was walked")),
         (OFFLINE, None, True, (OFFLINE, "why")),

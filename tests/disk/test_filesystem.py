@@ -130,11 +130,12 @@ def test_file_from_the_far_future_does_not_stop_its_folder(tmp_path: Path) -> No
     assert "file" in rows(tmp_path)
 
 
-def test_listing_carries_the_folders_own_mtime_and_identity(tmp_path: Path) -> None:
+def test_listing_carries_the_folders_own_times_and_identity(tmp_path: Path) -> None:
     os.utime(tmp_path, ns=(0, 1_600_000_000_000_000_001))
     found, own = listed(tmp_path), tmp_path.stat()
-    assert (found.mtime, found.device, found.inode) == (
+    assert (found.mtime, found.ctime, found.device, found.inode) == (
         1_600_000_000_000_000_001,
+        own.st_ctime_ns,
         own.st_dev,
         own.st_ino,
     )
@@ -176,6 +177,7 @@ def test_stat_follows_links(tmp_path: Path) -> None:
         own.st_mtime_ns,
         own.st_dev,
         own.st_ino,
+        own.st_ctime_ns,
     )
     assert DISK.stat(str(tmp_path / "here")).is_directory
 
@@ -192,7 +194,9 @@ def test_inode_numbers_of_any_width_fit(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inode: int
 ) -> None:
     """NFS and CIFS use all 64 bits, ReFS has 128."""
-    found = SimpleNamespace(st_mode=stat.S_IFREG, st_size=1, st_mtime_ns=2, st_ino=inode, st_dev=3)
+    found = SimpleNamespace(
+        st_mode=stat.S_IFREG, st_size=1, st_mtime_ns=2, st_ctime_ns=4, st_ino=inode, st_dev=3
+    )
     entry = SimpleNamespace(
         name="x", stat=lambda follow_symlinks: found, is_dir=lambda follow_symlinks: False
     )
@@ -241,8 +245,9 @@ def test_link_into_a_folder_that_is_not_there_is_unread(tmp_path: Path) -> None:
     (tmp_path / "other").symlink_to("empty/model")
     found = listed(tmp_path).listing
     assert found.unstatted == ("link", "other")
-    assert found.split_names() == ["empty"]
-    assert found.targets == ()
+    assert found.split_names() == ["empty", "link", "other"]
+    assert found.types == DIRECTORY + BROKEN_LINK * 2
+    assert found.targets == (("link", "share/model"), ("other", "empty/model"))
 
 
 @pytest.mark.parametrize(
@@ -326,6 +331,18 @@ def test_slash_tells_directories_from_all_others(tmp_path: Path) -> None:
 
 
 # Faults
+
+
+def test_name_that_is_listed_twice_stands_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        (tmp_path / name).write_bytes(b"1")
+    (tmp_path / "link").symlink_to("a")
+    after_listing(monkeypatch, lambda found: (entry for entry in found for _ in range(3)))
+    listing = listed(tmp_path).listing
+    assert listing.split_names() == ["a", "b", "c", "link"]
+    assert (len(listing), len(listing.sizes), listing.targets) == (4, 4, (("link", "a"),))
 
 
 def test_file_that_vanishes_before_its_stat_is_unread(

@@ -13,6 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
+from scanner.core.mount_identity import MountIdentity
 from scanner.core.paths import is_below
 from scanner.disk import mounts
 from scanner.disk.mount_types import (
@@ -292,8 +293,16 @@ def test_disk_is_known_again_under_another_device_name(disks: dict[str, str]) ->
     disks |= {"1111": "/dev/sda1", "2222": "/dev/sdb1"}
     before = Mount("/mnt/disk", "ext4", "/dev/sdb1").identity
     disks |= {"1111": "/dev/sdb1", "2222": "/dev/sda1"}
-    assert Mount("/mnt/disk", "ext4", "/dev/sda1").identity == before
-    assert Mount("/mnt/disk", "ext4", "/dev/sdb1").identity != before
+    assert Mount("/mnt/disk", "ext4", "/dev/sda1").identity.is_same(before)
+    assert not Mount("/mnt/disk", "ext4", "/dev/sdb1").identity.is_same(before)
+
+
+def test_disk_is_the_same_when_its_uuid_is_known_only_later(disks: dict[str, str]) -> None:
+    before = Mount("/mnt/disk", "ext4", "/dev/sdb1").identity
+    disks["2222"] = "/dev/sdb1"
+    after = Mount("/mnt/disk", "ext4", "/dev/sdb1").identity
+    assert before.is_same(after) and after.is_same(before)
+    assert not Mount("/mnt/disk", "ext4", "/dev/sdc1").identity.is_same(before)
 
 
 def test_disk_without_a_uuid_is_known_by_its_device(disks: dict[str, str]) -> None:
@@ -312,7 +321,7 @@ def test_disk_without_a_uuid_is_known_by_its_device(disks: dict[str, str]) -> No
     ],
 )
 def test_type_source_and_path_within_make_the_identity(other: Mount) -> None:
-    assert other.identity != Mount("/mnt/nas", "cifs", "//nas/share").identity
+    assert not other.identity.is_same(Mount("/mnt/nas", "cifs", "//nas/share").identity)
 
 
 def test_share_mounted_elsewhere_is_the_same_share() -> None:
@@ -328,7 +337,7 @@ def test_device_number_is_no_part_of_the_identity(table: Any) -> None:
     for number in ("0:32", "0:57", "259:3"):
         table(f"36 28 {number} / /mnt/nas rw - cifs //nas/share rw\n".encode())
         identities.add(read_mounts()[0].identity)
-    assert identities == {"cifs //nas/share /"}
+    assert identities == {MountIdentity("cifs", "//nas/share", "/")}
 
 
 # What types are known for

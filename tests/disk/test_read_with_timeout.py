@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
 from scanner.disk import read_with_timeout as peeking
+from scanner.disk.child import start_child
 from scanner.disk.mounts import Mount
 from scanner.disk.read_with_timeout import (
     ABSENT,
@@ -19,6 +21,11 @@ from scanner.disk.read_with_timeout import (
 )
 
 SHARE = [Mount("/", "cifs", "//nas/share")]
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(peeking, "_left_behind", {})
 
 
 @pytest.fixture(params=["local", "remote"])
@@ -42,3 +49,28 @@ def test_silent_mount_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyP
     started = time.monotonic()
     assert read_with_timeout(str(tmp_path)) == ReadResult(SILENT)
     assert time.monotonic() - started < 30
+
+
+def test_no_second_process_starts_where_one_hangs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peeking, "read_mounts", lambda: SHARE)
+    monkeypatch.setattr(peeking, "LIMIT", 0.3)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(code: str, *arguments: str) -> subprocess.Popen[bytes]:
+        started.append(start_child("import time; time.sleep(60)"))
+        return started[-1]
+
+    monkeypatch.setattr(peeking, "start_child", start)
+    with monkeypatch.context() as hanging:
+        # Nothing ends a process whose call hangs in the kernel.
+        hanging.setattr(subprocess.Popen, "kill", lambda child: None)
+        for _ in range(3):
+            assert read_with_timeout(str(tmp_path)) == ReadResult(SILENT)
+    assert len(started) == 1
+    started[0].returncode = None
+    started[0].kill()
+    started[0].wait()
+    assert read_with_timeout(str(tmp_path)) == ReadResult(SILENT)
+    assert len(started) == 2

@@ -198,6 +198,7 @@ def test_header(tmp_path):
         "unreachable": [
             {"path": "ComfyUI/models/x", "error": "Permission denied", "since": now},
         ],
+        "mounts": [],
         "totals": {"entries": 1, "files": 1, "directories": 0, "others": 0}
         | {"aliases": 0, "bytes": 3},
     }

@@ -271,11 +271,12 @@ def test_killed_at_any_byte_of_the_last_scan(tmp_path, limit, is_pending):
         shutil.copytree(source.parent, path.parent)
         path.write_bytes(content[:end])
         is_whole = end == len(content)
+        lacks_newline = end == len(content) - 1
         pending = [(3, lines)] if is_pending else []
         again = journal(path, limit)
         added = again.recover(pending)
-        assert added == (3 if is_pending and not is_whole else 0)
-        stands = [(3, 3)] if is_pending or is_whole else []
+        assert added == (3 if is_pending and not is_whole and not lacks_newline else 0)
+        stands = [(3, 3)] if is_pending or is_whole or lacks_newline else []
         assert marks(path) == expected((1, 2), (2, 1), *stands)
         assert path.read_bytes()[-1:] in (b"", b"\n")
         assert again.recover(pending) == 0
@@ -385,6 +386,69 @@ def test_a_block_lost_before_the_last_line_in_a_power_cut(path, lost):
     assert marks(path) == expected((1, 2), (2, 4))
 
 
+@pytest.mark.parametrize(
+    ("damage", "lost", "aside"),
+    [
+        (lambda content: content[:-1], 0, None),  # the last newline
+        (lambda content: content[:-10], 1, -1),
+        (lambda content: content[:-10] + b"\xff" + content[-9:], 1, -1),
+        (lambda content: content + b"hello\n", 0, b"hello\n"),
+        (lambda content: content + b"\0\0", 0, b"\0\0"),
+        (lambda content: content + b"\n", 0, None),
+        (lambda content: content.replace(b"\n", b"\r\n"), 0, None),
+        (lambda content: b"\xef\xbb\xbf" + content, 0, None),
+    ],
+)
+def test_damage_costs_no_other_line_of_an_appended_scan(path, caplog, damage, lost, aside):
+    """A scan that is not pending has been appended: what is left of it stays, and what is no line
+    is kept aside."""
+    one = journal(path)
+    one.append(scan_lines(1, 2))
+    one.append(scan_lines(2, 500))
+    whole = path.read_bytes()
+    content = damage(whole)
+    path.write_bytes(content)
+    assert journal(path).recover([], confirmed=2) == 0
+    first = 1 if content.startswith(b"\xef") else 0  # a reader cannot parse the line with a BOM
+    assert marks(path) == expected((1, 2), (2, 500))[first : 502 - lost]
+    kept = [name for name in files(path) if "damaged" in name]
+    assert [b"are kept as" in record.message.encode() for record in caplog.records] == [True] * len(
+        kept
+    )
+    if aside is None:
+        assert kept == []
+    else:
+        (name,) = kept
+        expected_aside = aside if isinstance(aside, bytes) else content.splitlines(True)[aside]
+        assert (path.parent / name).read_bytes() == expected_aside
+    settled = path.read_bytes()
+    journal(path).recover([], confirmed=2)
+    assert path.read_bytes() == settled
+    journal(path).append(scan_lines(3, 1))
+    assert marks(path)[-1] == (3, 1)
+
+
+def test_half_of_a_scan_that_nobody_knows_is_kept_aside(path):
+    """The state was lost together with the outbox: a rebuild must not see half of a scan."""
+    one = journal(path)
+    one.append(scan_lines(1, 2))
+    torn = b"".join(scan_lines(2, 3)[:2])
+    path.write_bytes(path.read_bytes() + torn)
+    assert journal(path).recover([], confirmed=1) == 0
+    assert marks(path) == expected((1, 2))
+    (name,) = [name for name in files(path) if "damaged" in name]
+    assert (path.parent / name).read_bytes() == torn
+
+
+def test_a_torn_append_leaves_no_file_behind(path):
+    lines = scan_lines(2, 3)
+    one = journal(path)
+    one.append(scan_lines(1, 2))
+    path.write_bytes(path.read_bytes() + b"".join(lines)[:-30])
+    assert journal(path).recover([(2, lines)], confirmed=1) == 3
+    assert files(path) == [path.name]
+
+
 def test_a_foreign_file_is_not_emptied(path):
     path.write_text('{"my":"data"}\n')
     with pytest.raises(OutputError, match="is not a change list"):
@@ -398,7 +462,7 @@ def test_a_scan_longer_than_the_blocks_that_are_read_backwards(path):
     lines = scan_lines(2, 2000)
     one.append(lines)
     content = path.read_bytes()
-    for end in (len(content) - 1, len(content) - 70_000, len(content) - len(b"".join(lines)) + 1):
+    for end in (len(content) - 2, len(content) - 70_000, len(content) - len(b"".join(lines)) + 1):
         path.write_bytes(content[:end])
         assert journal(path).recover([(2, lines)]) == 2000
         assert path.read_bytes() == content

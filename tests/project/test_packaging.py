@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import scanner
+from tests.support.real_mounts import SshfsMount
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 CANNOT_REACH_INDEX = ("No matching distribution found", "Connection", "Temporary failure")
@@ -37,7 +38,7 @@ class Environment:
         assert found, f"{name} is not installed"
         return found
 
-    def run(self, *command: str) -> str:
+    def run(self, *command: str, expect: tuple[int, ...] = (0,)) -> str:
         """Run a script of the environment outside the checkout; its standard output."""
         done = subprocess.run(
             [self.script(command[0]), *command[1:]],
@@ -48,7 +49,7 @@ class Environment:
             encoding="utf-8",
             check=False,
         )
-        assert done.returncode == 0, done.stderr
+        assert done.returncode in expect, done.stderr
         return done.stdout
 
 
@@ -127,6 +128,21 @@ def test_installed_command_scans_an_installation(installed: Environment, tmp_pat
     command = ["comfy-inventory", "scan", "--comfy-root", str(comfy_root)]
     installed.run(*command, "--output", str(output))
     assert "ComfyUI/models/loras/a.safetensors" in output.read_text(encoding="utf-8")
+
+
+def test_installed_command_walks_a_network_mount(installed: Environment, tmp_path: Path) -> None:
+    """The worker process finds the package without a checkout around it."""
+    source, point, out = tmp_path / "source", tmp_path / "nas", tmp_path / "out"
+    for folder in (source / "loras", point, out):
+        folder.mkdir(parents=True)
+    (source / "loras" / "far.safetensors").write_bytes(b"weights")
+    with SshfsMount(source, point):
+        command = ["comfy-inventory", "scan", "--models", str(point)]
+        installed.run(*command, "--output", str(out / "i.json"))
+        doctor = ("comfy-inventory", "doctor", "--timeout", "30s", str(point))
+        page = installed.run(*doctor, expect=(0, 1))  # 1: there is something to know
+    assert "loras/far.safetensors" in (out / "i.json").read_text(encoding="utf-8")
+    assert "fuse.sshfs" in page
 
 
 def test_wheel_holds_one_import_package(wheel: Path) -> None:

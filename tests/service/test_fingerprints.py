@@ -109,6 +109,15 @@ def test_models_downloads_and_extra_are_all_that_is_read_where_inodes_are_stable
     assert sorted(opened(world)) == sorted(f"{r.path}/f" for r in (MODELS, DOWNLOADS, EXTRA))
 
 
+def test_all_kinds_are_read_where_zones_lie_on_several_mounts(make: Make) -> None:
+    """A picture that is moved to another disk has another inode there."""
+    world = make(one_of_each_kind(), EVERY_KIND)
+    world.files.mount_table.append(Mount(EXTRA.path, "ext4", "/dev/fake2"))
+    world.files.advance(1)
+    assert work(world) == Remaining(0, 0)
+    assert sorted(opened(world)) == sorted(f"{root.path}/f" for root in EVERY_KIND)
+
+
 def test_elsewhere_the_other_kinds_come_last(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backlog, "BATCH_FILES", 1)
     sizes = {f"{root.path}/f": size for size, root in enumerate(reversed(EVERY_KIND), 100)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,11 +15,12 @@ from scanner.comfyui.installation import Found
 from scanner.commands.scan.page import summary_text
 from scanner.core.progress import Display
 from scanner.core.roots import Root
+from scanner.core.turns import Turns
 from scanner.disk.mounts import Mount
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import read_entries
 from scanner.output.status_file import read_status
-from scanner.scan import Scanner
+from scanner.scan import TURNS, Scanner
 from scanner.service.lanes import LOCAL
 from scanner.service.opening import assembled
 from scanner.service.service import Turn
@@ -113,10 +114,11 @@ def test_hold_lasts_for_the_interval_that_the_lane_has(make: Make, every: str, s
     loop.scan(latency=0.5, times=4)
     for number in range(FOLDERS):
         loop.files.remove(f"{TOP}/{number}/a")
+    # A scan is 21 calls now and not 12: it looks for each name that is not listed any more.
     for _ in range(scans - 1):
-        loop.scan(latency=0.5)
+        loop.scan(latency=0.5 * 12 / 21)
         assert loop.status()["holds"]
-    loop.scan(latency=0.5)
+    loop.scan(latency=0.5 * 12 / 21)
     assert not loop.status()["holds"]
 
 
@@ -197,6 +199,18 @@ class StopIn(Display):
         self._left -= 1
         if not self._left:
             self._loop.files.on_list = lambda path: self._loop.service.stop()
+
+
+def test_one_shot_scans_hand_their_place_on(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    loop = make(backlog_time=0)
+    loop.files.latency = 0.5
+    loop.service.scan_once(Display())
+    scanner = loop.service._scanner
+    assert scanner.store.state.get(TURNS)
+    taken: list[Mapping[str, Turns]] = []
+    monkeypatch.setattr(scanner._collector.history, "take_up", taken.append)
+    loop.service.scan_once(Display())
+    assert [list(zones) for zones in taken] == [[f"models:{TOP}"]]
 
 
 def losing(make: Make) -> Loop:

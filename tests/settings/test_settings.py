@@ -409,6 +409,22 @@ def test_default_file_shows_every_setting_in_valid_form(nobody) -> None:
     )
 
 
+def test_ignore_and_per_root_add_to_those_of_the_profile(nobody) -> None:
+    toml = 'profile = "wsl"\nignore = ["*.tmp"]\n'
+    (nobody / "comfy_inventory.toml").write_text(toml, encoding="utf-8")
+    loaded = load({}, environ={})
+    assert loaded.settings.ignore == ("*:Zone.Identifier", "*.tmp")
+    assert loaded.origins["ignore"].endswith("comfy_inventory.toml, profile wsl")
+    loaded = load({"ignore": ["*.bak"]}, environ={})
+    assert loaded.settings.ignore == ("*:Zone.Identifier", "*.bak")
+    alone = load({"profile": "local"}, environ={}).settings.per_root["downloads"]
+    own = {"downloads": {"ignore": ["*.log"]}, "input": {"ignore": ["x"]}}
+    both = load({"profile": "local", "per_root": own}, environ={}).settings.per_root
+    assert both["downloads"].ignore == (*(alone.ignore or ()), "*.log")
+    assert both["downloads"].loss_files == alone.loss_files
+    assert both["input"].ignore == ("x",)
+
+
 @pytest.mark.parametrize("name", PROFILES)
 def test_profile_is_valid_and_gives_a_reason_for_each_setting(name) -> None:
     text = (CONFIG / f"{name}.toml").read_text(encoding="utf-8")

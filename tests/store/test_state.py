@@ -8,6 +8,7 @@ import tempfile
 import threading
 from array import array
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from scanner.core.memory import LOSS, Gone, Hold, Memory, RootRecord, UnreachableFolder, Unsettled
+from scanner.core.mount_identity import MountIdentity
 from scanner.core.snapshot import (
     DIRECTORY,
     FILE,
@@ -29,7 +31,7 @@ from scanner.core.snapshot import (
     listing_of,
 )
 from scanner.errors import DamagedStateError, OutputError
-from scanner.store.state import State
+from scanner.store.state import TRUST, State
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 UINT64 = st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([2**63 - 1, 2**63, 2**64 - 1]))
@@ -67,6 +69,7 @@ def directories(draw: st.DrawFn) -> Directory:
         draw(UINT64),
         draw(UINT64),
         frozenset(draw(st.lists(NAMES.map(lambda name: name + "/") | NAMES, max_size=3))),
+        ctime=draw(st.none() | INT64),
     )
     known = st.binary(min_size=FINGERPRINT_BYTES, max_size=FINGERPRINT_BYTES)
     return directory.with_fingerprints(
@@ -135,6 +138,28 @@ def test_directories_are_replaced_and_removed_by_path(state: State) -> None:
         state.remove_directories(["/a/\udcff", "/a/\n", "/never"])
         state.save_directories({"/a/b": Directory(Listing())})
     assert state.load_snapshot() == {"/a": FEW, "/a/b": Directory(Listing())}
+
+
+def test_state_of_an_older_version_is_read_and_written(path: str) -> None:
+    old = State(path)
+    with old.transaction():
+        old.save_directories({"/a": FEW})
+    old.close()
+    sql(path, "ALTER TABLE directory DROP COLUMN ctime")
+    sql(path, "ALTER TABLE request DROP COLUMN kind")
+    for readonly in (True, False):
+        state = State(path, readonly=readonly)
+        assert state.load_snapshot() == {"/a": FEW}
+        state.close()
+    again = State(path)
+    with again.transaction():
+        again.save_directories({"/a": replace(FEW, ctime=7)})
+    assert again.load_snapshot() == {"/a": replace(FEW, ctime=7)}
+    again.ask(1, "root", "/a")
+    again.ask(2, "", "/b", kind=TRUST)
+    assert [request.path for request in again.requests()] == ["/a"]
+    assert again.trust_requests() == [(2, "/b")]
+    again.close()
 
 
 # All or nothing
@@ -226,6 +251,7 @@ def test_other_threads_may_use_it(state: State) -> None:
         "UPDATE directory SET extra = CAST('no three parts' AS BLOB)",
         "UPDATE directory SET extra = x'610000620000'",  # a name of a link without a target
         "UPDATE directory SET mtime = 'soon'",
+        "UPDATE directory SET ctime = 'soon'",
         "UPDATE directory SET inode = 'none'",
         "UPDATE directory SET names = 1",
     ],
@@ -334,7 +360,7 @@ EVERYTHING = Memory(
             since=7,
             walked=True,
             mount_point="/mnt/\n",
-            mount_identity="cifs //nas/é /",
+            mount_identity=MountIdentity("cifs", "//nas/é", "/"),
             filesystem="cifs",
             patterns=("*.bak", "caf\udce9"),
             follow_links=False,
@@ -387,12 +413,31 @@ def test_memory_is_saved_by_what_differs(state: State) -> None:
     assert state._db.total_changes == before
 
 
-def test_hold_of_another_process_has_no_monotonic_start(state: State) -> None:
-    """Its clock means nothing after a restart."""
-    hold = Hold("r", LOSS, 5, 123.4, frozenset(("/p",)), 1, 1)
+def test_hold_keeps_its_start_and_the_boot_that_it_belongs_to(state: State) -> None:
+    hold = Hold("r", LOSS, 5, 123.4, frozenset(("/p",)), 1, 1, boot="a boot")
     with state.transaction():
         state.save_memory(Memory(), Memory(holds={"r": hold}))
-    assert state.load_memory().holds == {"r": replace(hold, started=None)}
+    assert state.load_memory().holds == {"r": hold}
+
+
+def test_hold_of_an_older_version_is_kept(tmp_path: Path) -> None:
+    """Its table had no columns for the monotonic clock."""
+    path = str(tmp_path / "state.sqlite")
+    hold = Hold("r", LOSS, 5, 123.4, frozenset(("/p",)), 1, 1)
+    with closing(State(path)) as state, state.transaction():
+        state.save_memory(Memory(), Memory(holds={"r": hold}))
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("ALTER TABLE hold DROP COLUMN started")
+        database.execute("ALTER TABLE hold DROP COLUMN boot")
+        database.commit()
+    old = replace(hold, started=None)
+    with closing(State(path, readonly=True)) as state:
+        assert state.load_memory().holds == {"r": old}
+    with closing(State(path)) as state:
+        assert state.load_memory().holds == {"r": old}
+        with state.transaction():
+            state.save_memory(Memory(), Memory(holds={"r": hold}))
+        assert state.load_memory().holds == {"r": hold}
 
 
 def test_single_values(state: State) -> None:

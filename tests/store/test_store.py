@@ -10,14 +10,16 @@ from pathlib import Path
 
 import pytest
 
+from scanner.core.mount_identity import MountIdentity
 from scanner.disk.mounts import Mount
+from scanner.disk.trust import Trust
 from scanner.errors import OutputError
 from scanner.output.inventory_view import InventoryView
 from scanner.output.inventory_writer import InventoryWriter, Written
 from scanner.output.journal import Journal
 from scanner.output.journal_reader import read
 from scanner.store import published
-from scanner.store.mount_trust import read_trust
+from scanner.store.mount_trust import read_trust, trusts_from
 from scanner.store.store import Commit
 from tests.support.world import World, at, content
 
@@ -141,13 +143,21 @@ def test_a_lane_meets_a_mount_while_another_one_commits(world: World) -> None:
     assert len(read_trust(world.outputs.state)) == 2000
 
 
+def test_trust_that_an_older_version_lost_was_lost_by_one_counter_example() -> None:
+    text = '{"ext4 /dev/vda /":[0,true],"nfs nas:/x /":[2,false]}'
+    assert trusts_from(text) == {
+        MountIdentity("ext4", "/dev/vda", "/"): Trust(0, 1),
+        MountIdentity("nfs", "nas:/x", "/"): Trust(2, 0),
+    }
+
+
 def test_trust_in_a_mount_whose_name_is_not_utf8_is_kept(world: World) -> None:
     share = Mount("/mnt/caf\udce9", "fuse.sshfs", "nas:/caf\udce9")
     other = share._replace(source="nas:/caf\udce8")
     world.store.trust_of(share).proofs = 2
-    world.store.trust_of(other).is_lost = True
+    world.store.trust_of(other).failures = 1
     world.scan()
     world.restart()
     assert world.store.trust_of(share).proofs == 2
-    assert not world.store.trust_of(share).is_lost
-    assert world.store.trust_of(other).is_lost
+    assert not world.store.trust_of(share).failures
+    assert world.store.trust_of(other).is_lost(other)

@@ -46,6 +46,7 @@ class Node:
     mtime: int = 0
     target: str = ""
     children: dict[str, Node] = field(default_factory=dict)
+    ctime: int = 0
 
 
 def error(number: int, path: str) -> OSError:
@@ -57,6 +58,7 @@ class FakeFileSystem:
 
     def __init__(self) -> None:
         self.clock = 1_000.0
+        self.boot_id = "first boot"
         self.wall = 1_750_000_000_000_000_000
         self.granularity = 1
         self.faults: dict[tuple[str, str], int | Callable[[], None]] = {}
@@ -75,7 +77,8 @@ class FakeFileSystem:
 
     def _node(self, kind: str, **values: object) -> Node:
         self._inode += 1
-        return Node(kind, self._inode, mtime=self._tick(), **values)  # type: ignore[arg-type]
+        now = self._tick()
+        return Node(kind, self._inode, mtime=now, ctime=now, **values)  # type: ignore[arg-type]
 
     def _tick(self) -> int:
         return self.wall // self.granularity * self.granularity
@@ -83,7 +86,7 @@ class FakeFileSystem:
     def _change(self, directory: Node) -> None:
         """A name in `directory` came or went."""
         if self.moves_directory_mtimes:
-            directory.mtime = self._tick()
+            directory.mtime = directory.ctime = self._tick()
 
     def advance(self, seconds: float) -> None:
         self.clock += seconds
@@ -126,7 +129,12 @@ class FakeFileSystem:
         self._change(parent)
 
     def touch(self, path: str) -> None:
-        self._resolve(path).mtime = self._tick()
+        self.utime(path, self._tick())
+
+    def utime(self, path: str, mtime: int) -> None:
+        """Set the mtime, as tar, unzip and cp -a do; the ctime follows the clock."""
+        node = self._resolve(path)
+        node.mtime, node.ctime = mtime, self._tick()
 
     # Looking things up
 
@@ -193,6 +201,7 @@ class FakeFileSystem:
         met: list[str] = []
         targets: list[tuple[str, str]] = []
         unstatted: list[str] = []
+        times = own.mtime, own.ctime
         if self.on_list is not None:
             self.on_list(path)
         for name, node in sorted(own.children.items()):
@@ -226,7 +235,6 @@ class FakeFileSystem:
                         child, node.target, problem, self._names, self.read_link
                     ):
                         unstatted.append(name)
-                        continue
                     rows.append((name, BROKEN_LINK, 0, node.mtime, inode))
                 else:
                     if found.kind == "directory":
@@ -246,7 +254,7 @@ class FakeFileSystem:
                 listing.targets,
                 listing.unstatted,
             )
-        return Directory(listing, own.mtime, 1, own.inode, frozenset(met))
+        return Directory(listing, times[0], 1, own.inode, frozenset(met), ctime=times[1])
 
     def _names(self, path: str) -> list[str]:
         return sorted(self._resolve(path).children)
@@ -260,6 +268,18 @@ class FakeFileSystem:
     def stat(self, path: str) -> Stat:
         self._check("stat", path)
         node = self._resolve(path)
+        return Stat(
+            node.kind == "directory", len(node.content), node.mtime, 1, node.inode, node.ctime
+        )
+
+    def lstat(self, path: str) -> Stat:
+        self._check("lstat", path)
+        parent = self._resolve(posixpath.dirname(path))
+        if parent.kind != "directory":
+            raise error(errno.ENOTDIR, path)
+        node = parent.children.get(posixpath.basename(path))
+        if node is None:
+            raise error(errno.ENOENT, path)
         return Stat(node.kind == "directory", len(node.content), node.mtime, 1, node.inode)
 
     def open(self, path: str) -> BinaryIO:
@@ -272,6 +292,9 @@ class FakeFileSystem:
 
     def monotonic(self) -> float:
         return self.clock
+
+    def boot(self) -> str:
+        return self.boot_id
 
     def now(self) -> int:
         return self.wall

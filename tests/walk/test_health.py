@@ -51,9 +51,9 @@ BROKEN = Failed(ROOT.path, 5, "Input/output error")
         # the same share mounted elsewhere as well
         (FOLDER, [BELOW, Mount("/mnt/b", "cifs", "//nas/share")], KNOWN, OFFLINE, "not mounted"),
         # accepted, or lost with the state
-        (FOLDER, [BELOW, OTHER_SHARE], KnownMount("", ""), ONLINE, ""),
-        (FOLDER, [BELOW], KnownMount("", ""), ONLINE, ""),
-        (GONE, [BELOW], KnownMount("", ""), OFFLINE, "No such file"),
+        (FOLDER, [BELOW, OTHER_SHARE], KnownMount(), ONLINE, ""),
+        (FOLDER, [BELOW], KnownMount(), ONLINE, ""),
+        (GONE, [BELOW], KnownMount(), OFFLINE, "No such file"),
     ],
 )
 def test_health_of_a_root(

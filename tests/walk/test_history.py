@@ -68,7 +68,7 @@ def test_lane_plans_its_walk_while_the_commit_of_another_forgets_directories() -
     listed = TimeWithAPause(100.0)
     listed.meanwhile = Meanwhile(lambda: history.forget(DIRECTORIES[5:]))
     walked = Walked("/", listed=DIRECTORIES, directories=len(DIRECTORIES))
-    history.learn("a", walked, started=listed, seconds=90.0, settle=0.0)
+    history.learn("a", walked, {}, started=listed, seconds=90.0, settle=0.0)
     terms = Terms(interval=30.0, verify_within=600.0, duty=1.0)
     spared = history.plan("a", terms, 130.0, is_trusted=True, hot=frozenset())
     assert spared == set(DIRECTORIES[1:])

@@ -21,6 +21,7 @@ from scanner.core.snapshot import (
     listing_of,
 )
 from scanner.disk.filesystem import Stat
+from scanner.output.file_names import Outputs
 from scanner.walk.ignore import IgnoreRules
 from scanner.walk.members import (
     ForeignLink,
@@ -69,6 +70,10 @@ def rules(
         ({"b.tmp": FILE, "c.tmp": FILE}, {"b.tmp": FILE}, False, {"b.tmp"}, {"c.tmp"}),
         ({"b.tmp": FILE, "c.tmp": FILE}, {"b.tmp": FILE}, True, set(), {"b.tmp", "c.tmp"}),
         ({"a": FILE}, {"a": FILE, "b": FILE}, False, {"a"}, set()),
+        # but one that became a folder, or a file, is another entry
+        ({"cache": DIRECTORY, "x": FILE}, {"cache": FILE, "x": FILE}, False, {"x"}, {"cache/"}),
+        ({"cache": DIRECTORY}, {"cache": FILE}, False, set(), {"cache/"}),
+        ({"b.tmp": DIRECTORY_LINK}, {"b.tmp": FILE}, False, {"b.tmp"}, set()),
     ],
 )
 def test_new_names_are_matched_once(
@@ -123,6 +128,18 @@ def test_what_could_not_be_looked_at_keeps_its_last_known_row() -> None:
     assert next(found.rows()).inode == 3
     assert found.targets == (("link", "/t"),)
     assert found.unstatted == ("a", "link", "new")
+
+
+def test_a_link_that_could_not_be_followed_stays_what_it_was_while_its_text_is_the_same() -> None:
+    old = directory({"a": FILE_LINK, "b": FILE_LINK}, targets={"a": "/t", "b": "/t"})
+    now = directory(
+        {"a": BROKEN_LINK, "b": BROKEN_LINK},
+        targets={"a": "/t", "b": "/u"},
+        unstatted=("a", "b"),
+    )
+    found = members("/r", now, old, rules()).listing
+    assert found.types == FILE_LINK + BROKEN_LINK
+    assert found.targets == (("a", "/t"), ("b", "/u"))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +243,10 @@ def test_link_that_could_not_be_looked_at_is_unread() -> None:
     types = {"a": FOREIGN_LINK, "b": FOREIGN_LINK, "x": FILE}
     listed = directory(types, targets={"a": "/m/a", "b": "/m/b"}, unstatted=("u",))
     found = with_links(listed.listing, {"a": LINK._replace(type=DIRECTORY_LINK), "b": None})
-    assert (found.split_names(), found.types) == (["a", "x"], DIRECTORY_LINK + FILE)
+    assert (found.split_names(), found.types) == (
+        ["a", "b", "x"],
+        DIRECTORY_LINK + BROKEN_LINK + FILE,
+    )
     assert found.unstatted == ("b", "u")
     assert dict(found.targets) == {"a": "/m/a", "b": "/m/b"}
 
@@ -243,3 +263,71 @@ def test_unchanged_directory_is_the_known_one_itself() -> None:
     new = directory({"a": FILE, "b": FILE})
     assert with_old_columns(new, old) is new
     assert with_old_columns(new, None) is new
+
+
+# This program's own files
+
+OWN = RULES._replace(own=Outputs("/home/own.json", "/home"))
+INSTANCE = ("b.changes.jsonl", "b.json", "b.lock", "b.state.sqlite", "b.state.sqlite-wal")
+
+
+def names(found: Directory) -> list[str]:
+    return found.listing.split_names()
+
+
+def test_files_of_another_instance_are_left_out() -> None:
+    listed = directory(dict.fromkeys((*INSTANCE, ".b.json.0a1b2c3d.tmp", "a.png", "b.png"), FILE))
+    found = members("/r/output", listed, None, rules(OWN))
+    assert names(found) == ["a.png", "b.png"]
+    assert found.ignored == {*INSTANCE, ".b.json.0a1b2c3d.tmp"}
+    # They are skipped from now on, and still tell whose a new file is.
+    later = directory(
+        dict.fromkeys(("a.png", "b.changes.1.jsonl", "b.png"), FILE), ignored=INSTANCE
+    )
+    found = members("/r/output", later, found, rules(OWN))
+    assert names(found) == ["a.png", "b.png"]
+    assert "b.changes.1.jsonl" in found.ignored
+
+
+@pytest.mark.parametrize(
+    "present",
+    [
+        ("b.json", "b.lock"),
+        ("b.json", "b.status.json"),
+        ("a.lock", "b.json", "b.status.json", "c.changes.jsonl"),
+    ],
+)
+def test_one_name_alone_identifies_no_instance(present: tuple[str, ...]) -> None:
+    listed = directory(dict.fromkeys(present, FILE))
+    assert names(members("/r", listed, None, rules(OWN))) == list(present)
+
+
+def test_folders_are_no_files_of_an_instance() -> None:
+    listed = directory({"b.json": DIRECTORY, "b.lock": FILE, "b.state.sqlite": FILE})
+    assert names(members("/r", listed, None, rules(OWN))) == ["b.json"]
+
+
+def test_a_file_of_another_instance_that_is_known_stays_as_it_is() -> None:
+    """It is not gone, and its changes are no news."""
+    before = directory({"b.lock": FILE, "x": FILE})
+    listed = directory(dict.fromkeys(("b.lock", "b.state.sqlite", "x"), FILE))
+    rows = [row._replace(size=99) if row.name == "b.lock" else row for row in listed.listing.rows()]
+    found = members("/r", replace(listed, listing=listing_of(rows)), before, rules(OWN))
+    assert found.listing == before.listing
+    gone = members("/r", directory({"x": FILE}, ignored=("b.state.sqlite",)), found, rules(OWN))
+    assert names(gone) == ["x"]
+
+
+def test_a_link_to_an_own_file_has_neither_size_nor_mtime() -> None:
+    listed = directory(
+        {"mine": FILE_LINK, "other": FILE_LINK, "status": FILE_LINK},
+        targets={"mine": "/home/own.json", "other": "/home/x", "status": "../home/own.status.json"},
+    )
+    found = members("/r", listed, None, rules(OWN))
+    facts = {row.name: (row.type, row.size, row.mtime) for row in found.listing.rows()}
+    assert facts == {
+        "mine": (FILE_LINK, 0, 0),
+        "other": (FILE_LINK, 5, 1),
+        "status": (FILE_LINK, 0, 0),
+    }
+    assert found.listing.targets == listed.listing.targets

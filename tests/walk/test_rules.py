@@ -55,6 +55,9 @@ class OwnNames:
         self.asked.append((folder, name))
         return name == self._name
 
+    def instance_files(self, names: str) -> frozenset[str]:
+        return frozenset()
+
 
 def test_inner_roots_are_all_below_however_deep() -> None:
     some = members(MODELS, STYLES, LORAS, DOWNLOADS)

@@ -12,6 +12,7 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from scanner.core.mount_identity import MountIdentity
 from scanner.core.paths import is_below
 from scanner.core.roots import Root
 from scanner.core.serialize import native
@@ -96,7 +97,7 @@ class Drive:
         self.cover: Node | None = None
         self.other: Node | None = None
         self.now: Mount | None = None
-        self.known = ""
+        self.known: MountIdentity | None = None
         self.forgotten = False
         files.makedirs(mount.point)
 
@@ -360,7 +361,7 @@ class Fuzz:
                 state.ask(0, "", path, frozenset())
                 self.excused.append(path)
 
-    believed: set[str]
+    believed: set[MountIdentity]
     was_lost = False
     changed_rules = False
 
@@ -388,7 +389,7 @@ class Fuzz:
                 if (
                     record.walked
                     and record.mount_identity
-                    and record.mount_identity.split(" ")[1].startswith(drive.mount.source)
+                    and record.mount_identity.source.startswith(drive.mount.source)
                 ):
                     self.walked_drives[point].add(record.mount_identity)
 

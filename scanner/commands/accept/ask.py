@@ -12,24 +12,13 @@ from collections.abc import Sequence
 from contextlib import closing
 from typing import NamedTuple
 
+from scanner.commands.answers import Answered, wait_for_answers
 from scanner.core.memory import HELD, MISSING, OFFLINE, Memory
 from scanner.core.paths import is_below
 from scanner.core.serialize import readable
 from scanner.errors import InventoryError, SettingsError
 from scanner.output.file_names import Outputs
-from scanner.output.status_file import is_alive, read_status
 from scanner.store.state import State
-
-POLL = 0.2
-"""Seconds between two looks for an answer."""
-
-
-class Accepted(NamedTuple):
-    """A request and its answer. Its fields stand in the JSON of `accept`."""
-
-    place: str
-    applied: bool
-    told: str
 
 
 class _Wish(NamedTuple):
@@ -41,7 +30,7 @@ class _Wish(NamedTuple):
 
 def accept_places(
     outputs: Outputs, places: Sequence[str], cwd: str, timeout: float
-) -> list[Accepted]:
+) -> list[Answered]:
     """Leave requests for `places`, by default all that is held, and wait for their answers.
 
     Waits up to `timeout` seconds, and only while a scanner runs. Raises InventoryError if there is
@@ -56,8 +45,11 @@ def accept_places(
             wishes = [_wish(place, cwd, memory) for place in places]
         if not wishes:
             raise InventoryError("Nothing is held.")
-        asked = [state.ask(time.time_ns(), wish.root, wish.path, wish.paths) for wish in wishes]
-        return _wait(state, outputs, list(zip(wishes, asked, strict=True)), timeout)
+        asked = [
+            (wish.place, state.ask(time.time_ns(), wish.root, wish.path, wish.paths))
+            for wish in wishes
+        ]
+        return wait_for_answers(state, outputs, asked, timeout)
 
 
 def _all_held(memory: Memory) -> list[_Wish]:
@@ -84,26 +76,3 @@ def _wish(place: str, cwd: str, memory: Memory) -> _Wish:
     nearest = [p for p in memory.unreachable if is_below(p, path) or is_below(path, p)]
     hint = f" (unreachable there: {readable(nearest[0])})" if nearest else ""
     raise SettingsError(f"{place} is neither held nor offline nor unreachable{hint}.")
-
-
-def _wait(
-    state: State, outputs: Outputs, asked: list[tuple[_Wish, int]], timeout: float
-) -> list[Accepted]:
-    deadline = time.monotonic() + timeout
-    answers: dict[int, str] = {}
-    while len(answers) < len(asked) and time.monotonic() < deadline:
-        for _, number in asked:
-            answer = state.answer_of(number)
-            if answer is not None:
-                answers[number] = answer
-        if len(answers) == len(asked) or not is_alive(read_status(outputs.status)):
-            break
-        time.sleep(POLL)
-    return [
-        Accepted(
-            readable(wish.place),
-            number in answers,
-            answers.get(number, f"{readable(wish.place)}: the next scan will apply it."),
-        )
-        for wish, number in asked
-    ]

@@ -5,17 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import typer
+from scanner.commands.answers import Answered
+from scanner.console.terminal import echo_error
 
-from scanner.commands.accept.ask import Accepted
 
-
-def as_json(answers: Iterable[Accepted]) -> dict[str, Any]:
+def as_json(answers: Iterable[Answered]) -> dict[str, Any]:
     """The answers for programs."""
     return {"schema": 1, "accepted": [answer._asdict() for answer in answers]}
 
 
-def print_answers(answers: Iterable[Accepted]) -> None:
+def print_answers(answers: Iterable[Answered]) -> None:
     """Print a line for each answer on stderr."""
     for answer in answers:
-        typer.echo(answer.told, err=True)
+        echo_error(answer.told)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import orjson
 
-from scanner.console.terminal import KIND_STYLES
+from scanner.console.terminal import KIND_STYLES, printed
 from scanner.core.serialize import printable
 from scanner.core.wording import count_text, size_text
 
@@ -30,10 +30,8 @@ def write_changes(out: BinaryIO, changes: Iterable[Mapping[str, Any]]) -> None:
 
 
 def _change_text(change: Mapping[str, Any]) -> Text:
-    from rich.text import Text
-
     kind = change["kind"]
-    text = Text(f"{change['time'][:19].replace('T', ' ')}  ")
+    text = printed(f"{change['time'][:19].replace('T', ' ')}  ")
     text.append(f"{kind:<9}", KIND_STYLES.get(kind, ""))
     if "from" in change:
         text.append(f"{printable(change['from'])} -> ")
@@ -44,7 +42,7 @@ def _change_text(change: Mapping[str, Any]) -> Text:
     if "bytes" in change or "size" in change:
         details.append(size_text(change.get("bytes", change.get("size", 0))))
     if "reason" in change:
-        details.append(change["reason"])
+        details.append(printable(change["reason"]))
     if details:
         text.append(f"  ({', '.join(details)})", "dim")
     return text

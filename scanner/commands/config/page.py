@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from scanner.console.terminal import printed
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -20,10 +22,9 @@ def as_json(settings: Sequence[tuple[str, str, str]]) -> dict[str, Any]:
 def print_settings(console: Console, settings: Sequence[tuple[str, str, str]]) -> None:
     """Print name, value and origin of every setting."""
     from rich.table import Table
-    from rich.text import Text
 
     table = Table("setting", "value", "from", box=None, pad_edge=False)
     for name, value, origin in settings:
         style = "dim" if origin == "default" else ""
-        table.add_row(*(Text(str(cell), style) for cell in (name, value, origin)))
+        table.add_row(*(printed(str(cell), style) for cell in (name, value, origin)))
     console.print(table)

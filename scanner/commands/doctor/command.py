@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,6 +23,9 @@ from scanner.console.options import (
 )
 from scanner.console.terminal import _console, _print_json
 
+if TYPE_CHECKING:
+    from scanner.output.file_names import Outputs
+
 
 @app.command()
 @_taking(_ROOTS, _OUTPUT, _TIMES, _FILES)
@@ -41,6 +44,14 @@ def doctor(
             "it after two seconds. This program writes nothing else there.",
         ),
     ] = False,
+    trust: Annotated[
+        bool,
+        typer.Option(
+            "--trust",
+            help="Instead of that, trust the directory mtimes on their mounts again, after "
+            "counter-examples have ended it. The next scan applies it.",
+        ),
+    ] = False,
     timeout: Annotated[
         str, typer.Option(help="Time to wait for a mount that does not answer.")
     ] = "10s",
@@ -50,6 +61,9 @@ def doctor(
     """Examine the mount, speed and scan cost of folders, and recommend settings."""
     limit = _seconds("--timeout", timeout)
     loaded = _load(options)
+    if trust:
+        _trust_again(_outputs(loaded), paths or [], as_json=as_json)
+        return
     from scanner.core.roots import Root
 
     if paths:
@@ -78,3 +92,14 @@ def doctor(
         print_advice(_console(), "Settings that fit all of them:", recommended)
     if code := exit_code(findings):
         raise typer.Exit(code)
+
+
+def _trust_again(outputs: Outputs, paths: list[str], *, as_json: bool) -> None:
+    from scanner.commands.doctor.trust import trust_again
+
+    answers = trust_again(outputs, [os.path.abspath(path) for path in paths])
+    if as_json:
+        _print_json({"schema": 1, "trusted": [answer._asdict() for answer in answers]})
+    else:
+        for answer in answers:
+            typer.echo(answer.told, err=True)

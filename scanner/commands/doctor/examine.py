@@ -27,9 +27,10 @@ from scanner.commands.doctor.sample import (
     estimate,
     granularity_of,
 )
+from scanner.core.mount_identity import AUTOMOUNTER, MountIdentity
 from scanner.core.roots import Root
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
-from scanner.disk.location import AUTOMOUNTER, locate
+from scanner.disk.location import locate
 from scanner.disk.mounts import Mount
 from scanner.disk.probe import NAME_PREFIX
 from scanner.disk.trust import TO_BE_EARNED, Trust
@@ -70,7 +71,7 @@ class Doctor:
         files: FileSystem,
         workers: Workers,
         settings: Settings,
-        known: Mapping[str, Trust],
+        known: Mapping[MountIdentity, Trust],
         *,
         limit: float,
     ) -> None:

@@ -183,8 +183,9 @@ def _trust_notes(finding: Finding) -> Iterator[Note]:
     if finding.trust_state == LOST:
         yield Note(
             "trust_lost",
-            "A change of names did not move the mtime of its directory here: directory mtimes are "
-            f"no longer trusted on this mount, and {every_scan}.",
+            "A change of names moved no time of its directory here: directory mtimes are no longer "
+            f"trusted on this mount, and {every_scan}. If that had another cause, "
+            "`comfy-inventory doctor --trust PATH` gives the trust back.",
         )
     step = finding.granularity
     if step is not None and step >= 1:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scanner.console.terminal import print_indented
+from scanner.console.terminal import print_indented, printed
 from scanner.core.wording import count_text, seconds_text, share_text
 from scanner.settings.values import format_duration
 
@@ -47,9 +47,7 @@ DIRECTORY_MTIMES = {
 
 def print_finding(console: Console, finding: Mapping[str, Any]) -> None:
     """Print a finding, given in its JSON form."""
-    from rich.text import Text
-
-    console.print(Text(finding["path"], "bold"))
+    console.print(printed(finding["path"], "bold"))
     if finding["state"] != "ok":
         print_indented(console, f"{FAILURES[finding['state']]}: {finding['reason']}.", "red")
     for sentence in _sentences(finding):
@@ -62,11 +60,9 @@ def print_finding(console: Console, finding: Mapping[str, Any]) -> None:
 
 def print_advice(console: Console, title: str, advice: Mapping[str, Any]) -> None:
     """Print recommended settings as lines of a settings file."""
-    from rich.text import Text
-
-    console.print(Text(f"  {title}"))
+    console.print(printed(f"  {title}"))
     for line in advice["toml"].splitlines():
-        console.print(Text(f"    {line}", "green"))
+        console.print(printed(f"    {line}", "green"))
 
 
 def _sentences(finding: Mapping[str, Any]) -> Iterator[str]:

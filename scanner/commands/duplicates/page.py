@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from scanner.commands.duplicates.sets import Copy, DuplicateSet, Report, Total
+from scanner.console.terminal import printed
 from scanner.core.memory import RootRecord
-from scanner.core.serialize import mtime_fields, path_fields, printable, readable
+from scanner.core.serialize import mtime_fields, path_fields, readable
 from scanner.core.wording import count_text, size_text
 
 if TYPE_CHECKING:
@@ -105,13 +106,11 @@ def _copy(copy: Copy, base: str | None) -> dict[str, Any]:
 
 def print_duplicates(console: Console, document: Mapping[str, Any]) -> None:
     """Print sets, totals and sentences about them from the JSON for programs."""
-    from rich.text import Text
-
     if document["sets"]:
         # Lines, not cells of a table: a path that is folded cannot be copied.
-        console.print(Text(f"{'wasted':>9}  {'size':>9}  {'copies':>6}", "bold"))
+        console.print(printed(f"{'wasted':>9}  {'size':>9}  {'copies':>6}", "bold"))
     for duplicate in document["sets"]:
-        head = Text(f"{size_text(duplicate['wasted']):>9}  {size_text(duplicate['size']):>9}  ")
+        head = printed(f"{size_text(duplicate['wasted']):>9}  {size_text(duplicate['size']):>9}  ")
         head.append(f"{len(duplicate['copies']):>6}  ")
         head.append(PROOFS[duplicate["evidence"]], _STYLES[duplicate["proven"]])
         console.print(head)
@@ -119,29 +118,24 @@ def print_duplicates(console: Console, document: Mapping[str, Any]) -> None:
             _print_copy(console, copy)
         if "either" in duplicate:
             text = "        each likely a copy of one of these, which are proven to differ:"
-            console.print(Text(text, "yellow"), soft_wrap=True)
+            console.print(printed(text, "yellow"), soft_wrap=True)
             for copy in duplicate["either"]:
                 _print_copy(console, copy)
     if document["sets"]:
         console.print()
         _print_totals(console, document)
     for sentence in _sentences(document):
-        console.print(Text(sentence), soft_wrap=True)
+        console.print(printed(sentence), soft_wrap=True)
 
 
 def _print_copy(console: Console, copy: Mapping[str, Any]) -> None:
-    from rich.text import Text
-
-    console.print(Text(f"    {printable(copy['path'])}"), soft_wrap=True)
+    console.print(printed(f"    {copy['path']}"), soft_wrap=True)
     for link in copy.get("links", ()):
-        console.print(
-            Text(f"      = {printable(link['path'])} (the same file)", "dim"), soft_wrap=True
-        )
+        console.print(printed(f"      = {link['path']} (the same file)", "dim"), soft_wrap=True)
 
 
 def _print_totals(console: Console, document: Mapping[str, Any]) -> None:
     from rich.table import Table
-    from rich.text import Text
 
     tables = {
         "category": [(item["category"] or "(none)", item) for item in document["categories"]],
@@ -154,7 +148,7 @@ def _print_totals(console: Console, document: Mapping[str, Any]) -> None:
         table.add_column(title, overflow="fold")
         for name, item in rows:
             wasted = size_text(item["wasted"])
-            table.add_row(wasted, f"{item['files']:,}", Text(printable(name)))
+            table.add_row(wasted, f"{item['files']:,}", printed(name))
         console.print(table)
         console.print()
     if document["pairs"]:
@@ -163,8 +157,8 @@ def _print_totals(console: Console, document: Mapping[str, Any]) -> None:
             table.add_column(heading, justify="right")
         table.add_column("roots", overflow="fold")
         for pair in document["pairs"]:
-            names = " and ".join(map(printable, pair["roots"]))
-            table.add_row(size_text(pair["bytes"]), f"{pair['sets']:,}", Text(names))
+            names = " and ".join(pair["roots"])
+            table.add_row(size_text(pair["bytes"]), f"{pair['sets']:,}", printed(names))
         console.print(table)
         console.print()
 
@@ -182,7 +176,7 @@ def _sentences(document: Mapping[str, Any]) -> Iterator[str]:
         )
     away = [root for root in document["roots"] if root["state"] not in (None, "online")]
     for root in away:
-        yield f"{printable(root['id'])} is {root['state']}: its files are reported as last seen."
+        yield f"{root['id']} is {root['state']}: its files are reported as last seen."
     if document["unhashed"]:
         count = document["unhashed"]
         yield (

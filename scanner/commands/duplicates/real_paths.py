@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 
 from scanner.core.memory import RootRecord
+from scanner.core.mount_identity import MountIdentity
 from scanner.core.paths import is_below, join, tail
 from scanner.core.snapshot import Directory
 from scanner.disk.location import MOST_LINKS
@@ -32,9 +33,9 @@ class RealPaths:
             }
         )
         self._mounts = {
-            record.mount_point: record.mount_identity
+            record.mount_point: _place_of(identity)
             for record in roots
-            if record.mount_point and _names_its_source(record.mount_identity)
+            if record.mount_point and (identity := record.mount_identity) and identity.is_unique
         }
         self._real: dict[str, str] = {}
         self._depth = 0
@@ -47,7 +48,6 @@ class RealPaths:
         if not points:
             return real
         point = max(points, key=len)
-        # The identity of a mount ends with the path within its source.
         top, below = self._mounts[point].rstrip("/"), tail(real, point)
         return join(top, below) if below else top
 
@@ -86,7 +86,6 @@ class RealPaths:
         return resolved
 
 
-def _names_its_source(identity: str) -> bool:
-    """True if a mount's identity differs from that of others: `tmpfs tmpfs /` does not."""
-    source = identity.partition(" ")[2].rpartition(" /")[0]
-    return any(mark in source for mark in "/\\:=")
+def _place_of(identity: MountIdentity) -> str:
+    """A text that ends with the path within the source of the mount."""
+    return f"{identity.type} {identity.uuid or identity.source} {identity.within}"

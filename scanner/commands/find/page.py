@@ -14,7 +14,7 @@ from scanner.commands.find.criteria import BROKEN, PACK, texts_of
 from scanner.commands.packs.listing import pack_name
 from scanner.commands.packs.page import _version
 from scanner.console.tables import _Cell, _Column, _print_table, _write_document
-from scanner.core.serialize import printable, raw_text
+from scanner.core.serialize import raw_text
 from scanner.core.wording import count_text, size_text
 from scanner.output.inventory_reader import is_file
 
@@ -121,10 +121,10 @@ def _entry_cells(entry: Mapping[str, Any]) -> Sequence[_Cell]:
     return (
         _Cell(size_text(entry["size"]) if "size" in entry else ""),
         _Cell(entry.get("mtime", "")[:16].replace("T", " ")),
-        _Cell(printable(entry.get("category", ""))),
-        _Cell(printable(_model_text(entry))),
-        _Cell(printable(_path_text(entry))),
-        _Cell(printable(text), "red" if status in BROKEN else "yellow"),
+        _Cell(entry.get("category", "")),
+        _Cell(_model_text(entry)),
+        _Cell(_path_text(entry)),
+        _Cell(text, "red" if status in BROKEN else "yellow"),
     )
 
 

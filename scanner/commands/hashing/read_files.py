@@ -16,7 +16,7 @@ from contextlib import closing
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
-from scanner.core.memory import ONLINE, PARTIAL, Memory, roots_of
+from scanner.core.memory import Memory, roots_of
 from scanner.core.paths import is_below
 from scanner.core.pending import PendingFolders
 from scanner.core.progress import Progressed, Remaining
@@ -190,8 +190,8 @@ class Hashing:
         return [
             root.id
             for root in self.zones().all
-            if (record := self.store.memory.roots.get(root.id)) is not None
-            and record.state not in (ONLINE, PARTIAL)
+            if root.id in self.store.memory.roots
+            and not self.store.memory.could_read(root.id)
             and root.kind in kinds
             and (not self._within or any(_meet(root.path, path) for path in self._within))
         ]

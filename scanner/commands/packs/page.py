@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from scanner.commands.packs.listing import is_pack_enabled, pack_name
 from scanner.console.tables import _Cell, _Column, _print_table, _write_document
 from scanner.core.packs import SHORT
-from scanner.core.serialize import printable
 from scanner.core.wording import count_text, size_text
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def _pack_cells(pack: Mapping[str, Any]) -> Sequence[_Cell]:
         size_text(pack["bytes"]),
         str(pack.get("remote") or ""),
     )
-    return [_Cell(printable(text), style) for text in texts]
+    return [_Cell(text, style) for text in texts]
 
 
 def _version(pack: Mapping[str, Any]) -> str:

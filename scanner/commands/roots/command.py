@@ -29,10 +29,14 @@ def roots(
     loaded = _load(options)
     found = _find_roots(loaded, tell=_tell_plainly)
     from scanner.commands.roots import page
-    from scanner.output.status_file import read_status
+    from scanner.output.status_file import damage_reported, read_status
 
-    document = page.as_json(found.roots, found.base, read_status(_outputs(loaded).status))
+    status = _outputs(loaded).status
+    with damage_reported(status):
+        document = page.as_json(found.roots, found.base, read_status(status))
     if as_json:
         _print_json(document)
     else:
-        page.print_roots(_console(), document["roots"])
+        console = _console()
+        page.print_roots(console, document["roots"])
+        page.print_accepts(console, document["accept"])

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scanner.console.terminal import STATE_STYLES
+from scanner.console.terminal import STATE_STYLES, printed
 from scanner.core.roots import Root
-from scanner.core.serialize import printable, readable, shown
+from scanner.core.serialize import readable, shown
+from scanner.core.wording import accept_hint
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -22,6 +23,7 @@ def as_json(
         "schema": 1,
         "base": base and shown(base, None),
         "roots": [_root(root, states.get(readable(root.id), {})) for root in roots],
+        "accept": (status or {}).get("accept", []),
     }
 
 
@@ -35,19 +37,26 @@ def _root(root: Root, status: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def print_accepts(console: Console, accepts: Iterable[Mapping[str, Any]]) -> None:
+    """Print the commands for folders that are held or offline, given as the status has them."""
+    for item in accepts:
+        hint = accept_hint(item["state"], item["command"])
+        text = f"{item['id']} is {item['state']}. {hint}"
+        console.print(printed(text, "yellow"), soft_wrap=True)
+
+
 def print_roots(console: Console, roots: Sequence[Mapping[str, Any]]) -> None:
     """Print kind, path, category and state of every root, given as JSON has them."""
     from rich.table import Table
-    from rich.text import Text
 
     table = Table("kind", "path", "category", "state", box=None, pad_edge=False)
     for root in roots:
         state = root.get("state") or "not scanned yet"
         text = state if not root.get("reason") else f"{state}: {root['reason']}"
         table.add_row(
-            Text(root["kind"]),
-            Text(printable(root["path"])),
-            Text(root.get("category") or ""),
-            Text(text, STATE_STYLES.get(state, "dim")),
+            printed(root["kind"]),
+            printed(root["path"]),
+            printed(root.get("category") or ""),
+            printed(text, STATE_STYLES.get(state, "dim")),
         )
     console.print(table)

@@ -11,6 +11,7 @@ from scanner.console.options import (
     _SCANNING,
     _TIMES,
     _find_roots,
+    _finder,
     _load,
     _start_log,
     _taking,
@@ -32,7 +33,11 @@ def run(
     from scanner.service.schedule import Schedule, trigger_of
 
     trigger = trigger_of(loaded.settings.first_every, loaded.settings.cron)
-    with open_service(loaded.settings, found, os.getcwd()) as service, stopping_on_signals(service):
+    find = _finder(loaded.settings, found.comfy_root)
+    with (
+        open_service(loaded.settings, found, os.getcwd(), find) as service,
+        stopping_on_signals(service),
+    ):
         log.info("%s", greeting(loaded.settings, len(found.roots), service.outputs.inventory))
         has_ended = service.run(Schedule(trigger), display())
         log.info("stopping")

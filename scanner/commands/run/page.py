@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from scanner import __version__
-from scanner.core.serialize import readable
 from scanner.core.wording import count_text, share_text
 from scanner.settings.schema import Settings
 from scanner.settings.values import format_duration
@@ -18,6 +17,5 @@ def greeting(settings: Settings, roots: int, inventory: str) -> str:
     else:
         when = f"every {format_duration(settings.first_every)}"
     return (
-        f"comfy-inventory {__version__}: {count_text(roots, 'root')}, {when}; "
-        f"writing {readable(inventory)}"
+        f"comfy-inventory {__version__}: {count_text(roots, 'root')}, {when}; writing {inventory}"
     )

@@ -17,7 +17,7 @@ from scanner.console.options import (
     _start_log,
     _taking,
 )
-from scanner.console.terminal import _print_json
+from scanner.console.terminal import _print_json, echo_error
 
 
 @app.command()
@@ -45,9 +45,10 @@ def scan(
     if as_json:
         _print_json(summary)
     else:
-        from scanner.commands.scan.page import summary_text
+        from scanner.commands.scan.page import accept_texts, summary_text
 
-        typer.echo(summary_text(summary), err=True)
+        for line in (*accept_texts(summary), summary_text(summary)):
+            echo_error(line)
     if signals:
         raise typer.Exit(128 + signals[0])
     if summary["incomplete_roots"]:

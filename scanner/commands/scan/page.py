@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from scanner.core.wording import count_text, size_text
+from scanner.core.serialize import printable
+from scanner.core.wording import accept_hint, count_text, size_text
+
+
+def accept_texts(summary: Mapping[str, Any]) -> list[str]:
+    """A line for each folder that is held or offline: the command by which a person accepts it."""
+    return [
+        printable(f"{item['id']} is {item['state']}. {accept_hint(item['state'], item['command'])}")
+        for item in summary["accept"]
+    ]
 
 
 def summary_text(summary: Mapping[str, Any]) -> str:

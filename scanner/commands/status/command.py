@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import typer
@@ -20,17 +21,21 @@ def status(
 ) -> None:
     """Show the last scans, the state of each root, and when the next scan is due."""
     outputs = _outputs(_load(options))
-    from scanner.output.status_file import is_alive, read_status
+    from scanner.output.status_file import damage_reported, is_alive, read_status
 
     document = read_status(outputs.status)
+    if document is None and os.path.exists(outputs.status):
+        raise InventoryError(f"The status {outputs.status} is damaged; the next scan replaces it.")
     if document is None:
         raise InventoryError(f"No scan has written {outputs.status} yet.")
     document["alive"] = is_alive(document)
-    if as_json:
-        _print_json(document)
-    else:
-        from scanner.commands.status.page import print_status
+    with damage_reported(outputs.status):
+        is_online = all(root["state"] == "online" for root in document["roots"])
+        if as_json:
+            _print_json(document)
+        else:
+            from scanner.commands.status.page import print_status
 
-        print_status(_console(), document)
-    if any(root["state"] != "online" for root in document["roots"]):
+            print_status(_console(), document)
+    if not is_online:
         raise typer.Exit(3)

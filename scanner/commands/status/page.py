@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from scanner.commands.roots.page import print_roots
-from scanner.core.serialize import printable
+from scanner.commands.roots.page import print_accepts, print_roots
+from scanner.console.terminal import printed
 from scanner.core.wording import count_text, size_text
 from scanner.settings.values import format_duration
 
@@ -17,36 +17,34 @@ if TYPE_CHECKING:
 
 def print_status(console: Console, status: Mapping[str, Any]) -> None:
     """Print the status file, with a field `alive`, for people."""
-    from rich.text import Text
-
     running = "running" if status["alive"] else "not running"
     if status["state"] == "running" and not status["alive"]:
         running = "not running (it ended without saying so)"
     console.print(
-        Text(f"comfy-inventory {status['tool']['version']}: {running}, "
+        printed(f"comfy-inventory {status['tool']['version']}: {running}, "
              f"scan {status['scan']}, updated {_ago(status['updated'])}")
     )  # fmt: skip
     for lane in status["lanes"]:
-        console.print(Text(f"lane {lane['id']}: {_lane_text(lane, status['alive'])}"))
+        console.print(printed(f"lane {lane['id']}: {_lane_text(lane, status['alive'])}"))
     print_roots(console, status["roots"])
     for hold in status["holds"]:
-        wait = "until `comfy-inventory accept`" if hold["needs_accept"] else "until the next scan"
-        console.print(
-            Text(f"held: {count_text(hold['files'], 'deletion')} of {hold['id']}, {wait}", "yellow")
-        )
+        wait = "until you accept them" if hold["needs_accept"] else "until the next scan"
+        held = f"held: {count_text(hold['files'], 'deletion')} of {hold['id']}, {wait}"
+        console.print(printed(held, "yellow"))
+    print_accepts(console, status.get("accept", ()))  # older versions do not write it
     for place in status["unreachable"]:
-        console.print(Text(f"unreachable: {printable(place['path'])}: {place['error']}", "yellow"))
+        console.print(printed(f"unreachable: {place['path']}: {place['error']}", "yellow"))
     backlog = status["backlog"]
     if backlog["files"]:
         left = f"{count_text(backlog['files'], 'file')}, {size_text(backlog['bytes'])}"
-        console.print(Text(f"fingerprints to take: {left}"))
+        console.print(printed(f"fingerprints to take: {left}"))
     if (unhashed := status.get("unhashed", {"files": 0}))["files"]:
         left = f"{count_text(unhashed['files'], 'file')}, {size_text(unhashed['bytes'])}"
-        console.print(Text(f"hashes to take: {left}"))
+        console.print(printed(f"hashes to take: {left}"))
     if status.get("unfinished"):
         files = count_text(status["unfinished"], "file")
-        console.print(Text(f"not whole yet: {files} (comfy-inventory find --status unfinished)"))
-    console.print(Text(f"inventory {status['inventory']['path']}"))
+        console.print(printed(f"not whole yet: {files} (comfy-inventory find --status unfinished)"))
+    console.print(printed(f"inventory {status['inventory']['path']}"))
 
 
 def _lane_text(lane: Mapping[str, Any], is_alive: bool) -> str:

@@ -18,6 +18,7 @@ import psutil
 
 from scanner.commands.tune.costs import Cost, Holding, Measured, Spent, typical
 from scanner.core.memory import HELD, ONLINE, PARTIAL
+from scanner.core.mount_identity import MountIdentity
 from scanner.core.paths import is_below
 from scanner.core.progress import Display, Progress
 from scanner.core.roots import Root
@@ -130,7 +131,7 @@ class Tuner:
         files: FileSystem,
         workers: Workers,
         settings: Settings,
-        known: Mapping[str, Trust],
+        known: Mapping[MountIdentity, Trust],
         roots: Sequence[Root],
         folder: str,
         *,
@@ -270,7 +271,7 @@ class Tuner:
         Returns True if it trusts them now.
         """
         known, trust = self._known_trust(mount), self._store.trust_of(mount)
-        trust.proofs, trust.is_lost = known.proofs, known.is_lost
+        trust.proofs, trust.failures = known.proofs, known.failures
         if state == TO_BE_EARNED:
             trust.proofs = PROOFS_WANTED
         return trust.is_earned(mount)
@@ -326,7 +327,7 @@ def _cpu_of_workers() -> float:
 def open_tuner(
     paths: Sequence[str],
     settings: Settings,
-    known: Mapping[str, Trust],
+    known: Mapping[MountIdentity, Trust],
     *,
     tell: Callable[[str], None] = lambda text: None,
     display: Display | None = None,

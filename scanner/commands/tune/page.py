@@ -6,8 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scanner.commands.doctor.page import DIRECTORY_MTIMES
-from scanner.console.terminal import print_indented
-from scanner.core.serialize import printable
+from scanner.console.terminal import print_indented, printed
 from scanner.core.wording import count_text, seconds_text, share_text, size_text
 from scanner.disk.trust import PROOFS_WANTED
 
@@ -37,10 +36,8 @@ def print_tuning(console: Console, page: Mapping[str, Any]) -> None:
 
 
 def _print_lane(console: Console, lane: Mapping[str, Any], page: Mapping[str, Any]) -> None:
-    from rich.text import Text
-
     for path in lane["paths"]:
-        console.print(Text(printable(path["path"]), "bold"))
+        console.print(printed(path["path"], "bold"))
         print_indented(console, _holding_sentence(path))
     if len(lane["paths"]) > 1:
         print_indented(console, "They are scanned together. All figures below are for all of them.")
@@ -62,7 +59,7 @@ def _holding_sentence(path: Mapping[str, Any]) -> str:
     where = "remote or served by a userspace driver" if mount["remote"] else "local"
     size = size_text(path["bytes"])
     return (
-        f"{mount['type']} ({where}), mounted at {printable(mount['point'])}: "
+        f"{mount['type']} ({where}), mounted at {mount['point']}: "
         f"{count_text(path['files'], 'file')} in {count_text(path['folders'], 'folder')}, {size}."
     )
 
@@ -116,9 +113,8 @@ def _print_intervals(
     console: Console, title: str, cost: Mapping[str, Any], page: Mapping[str, Any]
 ) -> None:
     from rich.table import Table
-    from rich.text import Text
 
-    console.print(Text(f"  {title}"))
+    console.print(printed(f"  {title}"))
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for heading in ("  every", "CPU", "busy", "calls/s", "seen within", "re-read within"):
         table.add_column(heading, justify="right")
@@ -142,8 +138,6 @@ def _print_intervals(
 
 
 def _print_advice(console: Console, page: Mapping[str, Any]) -> None:
-    from rich.text import Text
-
     advice, share = page["advice"], share_text(page["auto_duty"])
     if advice["every"] is None:
         print_indented(console, _nothing_fits(page), "yellow")
@@ -155,7 +149,7 @@ def _print_advice(console: Console, page: Mapping[str, Any]) -> None:
         "comfy_inventory.toml:",
     )
     for line in advice["toml"].splitlines():
-        console.print(Text(f"    {line}", "green"))
+        console.print(printed(f"    {line}", "green"))
     for sentence in _further_advice(page):
         print_indented(console, sentence)
 

@@ -1,0 +1,62 @@
+"""The turns of directories in verification, as one-shot scans leave them to each other (rule 5)."""
+
+from __future__ import annotations
+
+import json  # escapes surrogates, which orjson refuses
+import zlib
+from base64 import b64decode, b64encode
+from collections.abc import Mapping
+from typing import NamedTuple
+
+
+class Turns(NamedTuple):
+    """The directories of one zone that were at rest, by when a walk listed them last, the longest
+    unlisted first. Seconds, monotonic clock."""
+
+    planned: float
+    """When the last walk started."""
+    seconds_per_listing: float
+    listed: Mapping[str, float]
+
+
+class Clocks(NamedTuple):
+    """Seconds of the wall clock and of the monotonic clock at one moment."""
+
+    wall: float
+    monotonic: float
+
+
+def turns_text(zones: Mapping[str, Turns], now: Clocks) -> str:
+    """The turns of all zones, by id, as `turns_from` reads them."""
+    plain = {}
+    for zone, turns in zones.items():
+        by_time: dict[float, list[str]] = {}
+        for path, time in turns.listed.items():
+            by_time.setdefault(time, []).append(path)
+        plain[zone] = (turns.planned, turns.seconds_per_listing, list(by_time.items()))
+    text = json.dumps({"now": now, "zones": plain}, separators=(",", ":"))
+    return b64encode(zlib.compress(text.encode("ascii"), 1)).decode("ascii")
+
+
+def turns_from(text: str | None, now: Clocks) -> dict[str, Turns]:
+    """Inverse of `turns_text`, on the clocks of another process. Empty if `text` is damaged: then
+    everything is listed again.
+
+    The clock that went further tells the time that has passed: the monotonic clock begins anew when
+    the system starts, and the wall clock may have been set back.
+    """
+    try:
+        kept = json.loads(zlib.decompress(b64decode(text or "", validate=True)))
+        saved = Clocks(*map(float, kept["now"]))
+        passed = max(now.wall - saved.wall, now.monotonic - saved.monotonic, 0.0)
+        shift = now.monotonic - passed - saved.monotonic
+        return {
+            zone: Turns(
+                planned + shift,
+                float(cost),
+                {path: time + shift for time, paths in by_time for path in paths},
+            )
+            for zone, (planned, cost, by_time) in kept["zones"].items()
+        }
+    except (ValueError, TypeError, KeyError, AttributeError, zlib.error):
+        return {}

@@ -1,0 +1,128 @@
+"""A state is lost while a mount is away: the inventory says on which mounts the roots lived."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from scanner.core.mount_identity import MountIdentity
+from scanner.core.roots import Root
+from scanner.disk.mounts import Mount
+from scanner.output.inventory_reader import read_header
+from scanner.schemas import load_schema
+from tests.support.fakes import FakeFileSystem, Node
+from tests.support.world import World
+
+NAS = Mount("/mnt/nas", "fuse.sshfs", "nas:/models")
+INNER = Mount("/models/nas", "nfs4", "nas:/models")
+
+
+def lose_state(world: World) -> None:
+    world.store.close()
+    for ending in ("", "-wal", "-shm"):
+        Path(world.outputs.state + ending).unlink(missing_ok=True)
+    world.open()
+
+
+def forget_mounts(world: World) -> None:
+    """Make the inventory one of an older version."""
+    path = Path(world.outputs.inventory)
+    lines = path.read_bytes().split(b"\n")
+    header = json.loads(lines[0] + b"]}")
+    del header["mounts"], header["entries"]
+    lines[0] = json.dumps(header).encode()[:-1] + b',"entries":['
+    path.write_bytes(b"\n".join(lines))
+
+
+def unmounted(world: World, mount: Mount) -> dict[str, Node]:
+    world.files.mount_table.remove(mount)
+    folder = world.files._resolve(mount.point)
+    children = dict(folder.children)
+    folder.children.clear()
+    return children
+
+
+def world_with(folder: Path, mount: Mount, roots: tuple[Root, ...]) -> World:
+    files = FakeFileSystem()
+    files.mount_table.append(mount)
+    for number in range(25):
+        files.write(f"{mount.point}/l{number}", b"%d" % number)
+        files.write(f"/models/c{number}", b"c%d" % number)
+    return World(folder, files, roots).settle()
+
+
+@pytest.mark.parametrize("is_old", [False, True])
+def test_root_whose_mount_is_away_is_offline(tmp_path: Path, is_old: bool) -> None:
+    root = Root("models", NAS.point)
+    world = world_with(tmp_path, NAS, (root,))
+    known = world.project()
+    if is_old:
+        forget_mounts(world)
+    children = unmounted(world, NAS)
+    lose_state(world)
+    for _ in range(3):
+        assert world.scan() == []
+        assert world.state(root) == "offline"
+        assert world.project() == known
+    world.files._resolve(NAS.point).children.update(children)
+    world.files.mount_table.append(NAS)
+    assert world.scan() == []
+    assert (world.state(root), world.project()) == ("online", known)
+    assert world.baselines() == [("/mnt/nas", "state lost")]
+
+
+def test_mount_below_a_root_that_is_away_keeps_its_entries(tmp_path: Path) -> None:
+    root = Root("models", "/models")
+    world = world_with(tmp_path, INNER, (root,))
+    known = world.project()
+    children = unmounted(world, INNER)
+    lose_state(world)
+    for _ in range(3):
+        assert world.scan() == []
+        assert world.state(Root("models", INNER.point)) == "offline"
+        assert world.project() == known
+    world.files._resolve(INNER.point).children.update(children)
+    world.files.remove(f"{INNER.point}/l3")
+    world.files.mount_table.append(INNER)
+    assert world.scan() == [("deleted", "/models/nas/l3")]
+    assert world.baselines() == [("/models/nas", "state lost")]
+
+
+def test_another_share_is_held_after_the_state_was_lost(tmp_path: Path) -> None:
+    root = Root("models", NAS.point)
+    world = world_with(tmp_path, NAS, (root,))
+    unmounted(world, NAS)
+    world.files.mount_table.append(NAS._replace(source="other:/models"))
+    lose_state(world)
+    assert world.scan() == []
+    assert world.state(root) == "held"
+
+
+def test_header_names_the_mount_of_each_root_and_of_each_mount_below(tmp_path: Path) -> None:
+    root = Root("models", "/models")
+    world = world_with(tmp_path, INNER, (root,))
+    header = read_header(world.outputs.inventory)
+    assert header is not None
+    Draft202012Validator(load_schema("inventory")).validate({**header, "entries": []})
+    disk = {"type": "ext4", "source": "/dev/fake1", "within": "/"}
+    share = {"type": "nfs4", "source": "nas:/models", "within": "/"}
+    assert header["mounts"] == [
+        {"path": "/models", "point": "/", **disk},
+        {"path": "/models/nas", "point": "/models/nas", **share},
+    ]
+
+
+def test_inventory_of_an_older_version_learns_the_mounts_without_a_change(tmp_path: Path) -> None:
+    world = world_with(tmp_path, NAS, (Root("models", NAS.point),))
+    forget_mounts(world)
+    world.restart()
+    assert world.scan(advance=700) == []
+    header = read_header(world.outputs.inventory)
+    assert header is not None
+    assert [MountIdentity(NAS.type, NAS.source, "/")] == [
+        MountIdentity(fields["type"], fields["source"], fields["within"])
+        for fields in header["mounts"]
+    ]
