@@ -12,18 +12,19 @@ from dataclasses import replace
 from typing import Protocol
 
 from scanner.comfyui.packs import KIND, is_believable, pack_around, pack_places
-from scanner.core.memory import MISSING, OFFLINE, ONLINE, STALLED, AcceptRequest, Memory
+from scanner.core.memory import MISSING, ONLINE, AcceptRequest, Memory
 from scanner.core.packs import Pack
 from scanner.core.progress import Progress
 from scanner.core.roots import Root
-from scanner.core.snapshot import FILE, Directory, Snapshot, is_empty
+from scanner.core.snapshot import FILE, Directory, Snapshot
 from scanner.disk.filesystem import FileSystem, Stat
-from scanner.disk.location import Location, locate
+from scanner.disk.location import locate
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
 from scanner.settings.schema import Settings
 from scanner.walk.fingerprints import PATIENCE
-from scanner.walk.health import NOT_A_FOLDER, Health, KnownMount, Moment, examine, stayed_healthy
+from scanner.walk.guard import Guard
+from scanner.walk.health import NOT_A_FOLDER, Moment, stayed_healthy
 from scanner.walk.history import History
 from scanner.walk.rules import ListingRules, OwnFiles, has_new_rules
 from scanner.walk.verification import Terms
@@ -34,20 +35,12 @@ from scanner.walk.zones import Zones
 from scanner.workers.pool import Workers
 from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import (
-    Answer,
     Failed,
-    ListDirectory,
     PackRead,
     ReadPack,
-    Request,
-    Stated,
-    StatPath,
 )
 
 log = logging.getLogger(__name__)
-
-MOST_AUTOMOUNTS = 4
-"""Mounts on the way to one folder that appear one after the other, as each is opened."""
 
 
 class Known(Protocol):
@@ -85,6 +78,7 @@ class Collector:
         self._store = store
         self._settings = settings
         self._rules = rules
+        self._guard = Guard(files, workers, store)
         self.history = History()
 
     def with_rules(self, rules: ListingRules) -> Collector:
@@ -111,7 +105,7 @@ class Collector:
         records, snapshot = self._store.memory.roots, self._store.snapshot
         zones = zones.with_files(_file_points(zones, snapshot))
         roots = [root for root in roots if root.path not in zones.files]
-        before = self.examine(roots, zones, requests)
+        before = self._guard.examine(roots, zones, requests)
         scans: dict[Root, ZoneScan] = {}
         for zone in roots:
             root = zones.root_of(zone)
@@ -125,7 +119,7 @@ class Collector:
             scans[zone] = replace(scan, packs=self.read_packs(scan, zones, moment, stopped))
         if stopped():
             return None
-        after = self.examine(roots, zones, requests)
+        after = self._guard.examine(roots, zones, requests)
         for zone, scan in scans.items():
             walked = scan.walked if stayed_healthy(scan.health, after[zone.id]) else None
             scans[zone] = replace(scan, health=after[zone.id], walked=walked)
@@ -140,73 +134,6 @@ class Collector:
         }
         zones = zones.with_files(_file_points(zones, observed))
         return Collected(zones, moment, requests, scans)
-
-    def examine(
-        self, roots: Iterable[Root], zones: Zones, requests: Iterable[AcceptRequest]
-    ) -> dict[str, Health]:
-        """Health of each root, by id. A mount accepted by the user counts as the known one."""
-        accepted = {request.root for request in requests if not request.paths}
-        health: dict[str, Health] = {}
-        for root in roots:
-            known = self._known_mount(root, zones)
-            if known is not None and root.id in accepted:
-                known = KnownMount()
-            location = self._locate(root, zones)
-            for _ in range(MOST_AUTOMOUNTS):
-                try:
-                    answer = self._meet(root.path, location, known)
-                except LostWorkerError as lost:
-                    state = STALLED if lost.is_stalled else OFFLINE
-                    health[root.id] = Health(state, str(lost), location.mount)
-                    break
-                # The table is read after the folder was touched: that may have mounted something.
-                asked, location = location, self._locate(root, zones)
-                health[root.id] = examine(location, answer, self._files.mounts(), known)
-                if asked.mount == location.mount:
-                    break
-        return health
-
-    def _known_mount(self, zone: Root, zones: Zones) -> KnownMount | None:
-        """The mount that `zone` was last walked on; None if it never was."""
-        record = self._store.memory.roots.get(zone.id)
-        if record is None or not record.walked:
-            return None
-        if zone.path in zones.real and not record.target and not record.is_inner:
-            return KnownMount()  # earlier versions noted the mount of the words
-        snapshot = self._store.snapshot
-        has_entries = zone.path in snapshot and not is_empty(snapshot[zone.path])
-        return KnownMount(record.mount_point, record.mount_identity, has_entries)
-
-    def _locate(self, zone: Root, zones: Zones) -> Location:
-        return self._real_path(zones.real.get(zone.path, zone.path))
-
-    def _real_path(self, path: str) -> Location:
-        return locate(path, self._files.mounts(), self._files.read_link)
-
-    def _meet(self, path: str, location: Location, known: KnownMount | None) -> Stat | Failed:
-        """The stat of a zone's folder. Where a mount is missing that an automounter or a server
-        may put there, the folder is opened first: a stat alone mounts nothing."""
-        mount = location.mount
-        is_away = known is not None and bool(known.identity)
-        if is_away and known is not None:
-            is_away = all(other.point != known.point for other in self._files.mounts())
-        if location.waits_for_automount or (is_away and mount.is_remote):
-            opened = self._ask(ListDirectory(path), mount)
-            if isinstance(opened, Failed):
-                return opened
-        return self._stat(path, mount)
-
-    def _stat(self, path: str, mount: Mount, patience: float | None = None) -> Stat | Failed:
-        answer = self._ask(StatPath(path), mount, patience)
-        assert isinstance(answer, Stated | Failed)
-        return answer.stat if isinstance(answer, Stated) else answer
-
-    def _ask(self, request: Request, mount: Mount, patience: float | None = None) -> Answer | None:
-        worker = self._workers.of(mount, patience)
-        worker.ask(request)
-        answer = worker.answer()
-        worker.answer()
-        return answer
 
     def walk(
         self,
@@ -228,7 +155,7 @@ class Collector:
             if mount in silent:
                 return None
             try:
-                return self._stat(path, mount, None if is_own else PATIENCE)
+                return self._guard.stat(path, mount, None if is_own else PATIENCE)
             except LostWorkerError:
                 silent.add(mount)
                 return None

@@ -1,0 +1,103 @@
+"""Guard zones: ask where each lives and whether it is healthy, before and after a walk."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Protocol
+
+from scanner.core.memory import OFFLINE, STALLED, AcceptRequest, Memory
+from scanner.core.roots import Root
+from scanner.core.snapshot import Snapshot, is_empty
+from scanner.disk.filesystem import FileSystem, Stat
+from scanner.disk.location import Location, locate
+from scanner.disk.mounts import Mount
+from scanner.walk.health import Health, KnownMount, examine
+from scanner.walk.zones import Zones
+from scanner.workers.pool import Workers
+from scanner.workers.remote import LostWorkerError
+from scanner.workers.requests import Answer, Failed, ListDirectory, Request, Stated, StatPath
+
+MOST_AUTOMOUNTS = 4
+"""Mounts on the way to one folder that appear one after the other, as each is opened."""
+
+
+class Known(Protocol):
+    """The part of the store that guarding needs: what earlier scans have left."""
+
+    snapshot: Snapshot
+    memory: Memory
+
+
+class Guard:
+    """Looks at the folders of zones, each through the worker of the mount where it lives."""
+
+    def __init__(self, files: FileSystem, workers: Workers, store: Known) -> None:
+        self._files = files
+        self._workers = workers
+        self._store = store
+
+    def examine(
+        self, roots: Iterable[Root], zones: Zones, requests: Iterable[AcceptRequest]
+    ) -> dict[str, Health]:
+        """Health of each root, by id. A mount accepted by the user counts as the known one."""
+        accepted = {request.root for request in requests if not request.paths}
+        health: dict[str, Health] = {}
+        for root in roots:
+            known = self._known_mount(root, zones)
+            if known is not None and root.id in accepted:
+                known = KnownMount()
+            location = self._locate(root, zones)
+            for _ in range(MOST_AUTOMOUNTS):
+                try:
+                    answer = self._meet(root.path, location, known)
+                except LostWorkerError as lost:
+                    state = STALLED if lost.is_stalled else OFFLINE
+                    health[root.id] = Health(state, str(lost), location.mount)
+                    break
+                # The table is read after the folder was touched: that may have mounted something.
+                asked, location = location, self._locate(root, zones)
+                health[root.id] = examine(location, answer, self._files.mounts(), known)
+                if asked.mount == location.mount:
+                    break
+        return health
+
+    def _known_mount(self, zone: Root, zones: Zones) -> KnownMount | None:
+        """The mount that `zone` was last walked on; None if it never was."""
+        record = self._store.memory.roots.get(zone.id)
+        if record is None or not record.walked:
+            return None
+        if zone.path in zones.real and not record.target and not record.is_inner:
+            return KnownMount()  # earlier versions noted the mount of the words
+        snapshot = self._store.snapshot
+        has_entries = zone.path in snapshot and not is_empty(snapshot[zone.path])
+        return KnownMount(record.mount_point, record.mount_identity, has_entries)
+
+    def _locate(self, zone: Root, zones: Zones) -> Location:
+        path = zones.real.get(zone.path, zone.path)
+        return locate(path, self._files.mounts(), self._files.read_link)
+
+    def _meet(self, path: str, location: Location, known: KnownMount | None) -> Stat | Failed:
+        """The stat of a zone's folder. Where a mount is missing that an automounter or a server
+        may put there, the folder is opened first: a stat alone mounts nothing."""
+        mount = location.mount
+        is_away = known is not None and bool(known.identity)
+        if is_away and known is not None:
+            is_away = all(other.point != known.point for other in self._files.mounts())
+        if location.waits_for_automount or (is_away and mount.is_remote):
+            opened = self._ask(ListDirectory(path), mount)
+            if isinstance(opened, Failed):
+                return opened
+        return self.stat(path, mount)
+
+    def stat(self, path: str, mount: Mount, patience: float | None = None) -> Stat | Failed:
+        """The stat of `path`, by the worker of `mount`. Raises LostWorkerError."""
+        answer = self._ask(StatPath(path), mount, patience)
+        assert isinstance(answer, Stated | Failed)
+        return answer.stat if isinstance(answer, Stated) else answer
+
+    def _ask(self, request: Request, mount: Mount, patience: float | None = None) -> Answer | None:
+        worker = self._workers.of(mount, patience)
+        worker.ask(request)
+        answer = worker.answer()
+        worker.answer()
+        return answer
