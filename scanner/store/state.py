@@ -8,18 +8,19 @@ all.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any, TypeVar
 
 from scanner.core.memory import AcceptRequest, Memory, UnreachableFolder, Unsettled
-from scanner.core.serialize import readable
+from scanner.core.serialize import printable, readable
 from scanner.core.snapshot import Directory, Snapshot
-from scanner.errors import OutputError
-from scanner.store.database import CLOSE_PATIENCE, connect, damaged
-from scanner.store.metadata import TABLE, move_rows
+from scanner.errors import DamagedStateError, OutputError
+from scanner.store.database import CLOSE_PATIENCE, VALUE_ERRORS, connect, damaged, unreadable
+from scanner.store.metadata import TABLE, move_rows, salvage
 from scanner.store.rows import (
     Row,
     arrived_row,
@@ -69,6 +70,16 @@ CREATE TABLE IF NOT EXISTS request (id INTEGER PRIMARY KEY, asked INTEGER NOT NU
 T = TypeVar("T")
 
 
+def _other_version(path: str, version: str) -> DamagedStateError | OutputError:
+    """The error for a state with this `version`. A newer one is whole and must not be replaced."""
+    if not re.fullmatch("[0-9]{1,9}", version) or int(version) < VERSION:
+        return damaged(path, "its version is not known")
+    return OutputError(
+        f"The state {printable(path)} was written by a newer version of this program: update "
+        "comfy-inventory, or choose another --output."
+    )
+
+
 class State:
     """The database of one output. Every method raises DamagedStateError if it reads damaged values,
     and OutputError if it cannot write.
@@ -89,7 +100,7 @@ class State:
             if version is None:
                 self.put("version", VERSION)
             elif version != str(VERSION):
-                raise damaged(path, "it was written by another version of this program")
+                raise _other_version(path, version)
         except BaseException:
             self._db.close()
             raise
@@ -129,8 +140,8 @@ class State:
         with self._lock:
             try:
                 yield
-            except (sqlite3.Error, ValueError, TypeError, AttributeError) as error:
-                raise damaged(self.path, error) from None
+            except (sqlite3.Error, *VALUE_ERRORS) as error:
+                raise unreadable(self.path, error) from None
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._reading():
@@ -157,11 +168,9 @@ class State:
 
     def load_snapshot(self) -> Snapshot:
         """All directories."""
-        with self._reading():
-            return {
-                os.fsdecode(row[0]): directory_from(row)
-                for row in self._db.execute("SELECT * FROM directory")
-            }
+        # A cursor left open would keep the file open after `close`.
+        with self._reading(), closing(self._db.execute("SELECT * FROM directory")) as rows:
+            return {os.fsdecode(row[0]): directory_from(row) for row in rows}
 
     def save_directories(self, directories: Mapping[str, Directory]) -> None:
         """Insert or replace rows; call inside a transaction."""
@@ -195,7 +204,8 @@ class State:
 
     def _load_table(self, what: str, value_from: Callable[..., T]) -> dict[str, T]:
         """The values of a table by the text in its first column."""
-        return {os.fsdecode(row[0]): value_from(*row) for row in self._db.execute(f"SELECT {what}")}
+        with closing(self._db.execute(f"SELECT {what}")) as rows:
+            return {os.fsdecode(row[0]): value_from(*row) for row in rows}
 
     def save_memory(self, old: Memory, new: Memory) -> None:
         """Write what differs; call inside a transaction."""
@@ -230,6 +240,12 @@ class State:
     ) -> None:
         """Have metadata follow moved files (`metadata.move_rows`); call inside a transaction."""
         move_rows(self._db, files, directories)
+
+    def salvage_known(self, old: str) -> int:
+        """Take over the metadata of the damaged state at `old`, as far as it can be read. Returns
+        the number of files."""
+        with self.transaction():
+            return salvage(old, self._db)
 
     # Outbox
 

@@ -8,6 +8,7 @@ crash left out of them is made up for at the next start.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -34,6 +35,9 @@ from scanner.store.state import State
 
 if TYPE_CHECKING:
     from scanner.settings.schema import Settings
+
+_RETRY_AFTER = 0.2
+"""Seconds after which a state that seems damaged is read again."""
 
 
 @dataclass
@@ -113,11 +117,7 @@ class Store:
         os.makedirs(outputs.state_folder, exist_ok=True)
         for path in (outputs.inventory, outputs.status):
             remove_leftovers(path)
-        try:
-            loaded = _load(outputs.state)
-        except DamagedStateError as error:
-            set_aside(outputs.state, error)
-            loaded = _load(outputs.state)
+        loaded, damaged_state = _load_or_set_aside(outputs.state)
         try:
             inventory = PublishedInventory(
                 outputs,
@@ -133,6 +133,9 @@ class Store:
             loaded.state.clear_outbox(loaded.scan)
             if not loaded.scan and not loaded.memory.roots and inventory.bytes:
                 loaded = _rebuilt(loaded, outputs, journal)
+            if damaged_state:
+                loaded.state.salvage_known(damaged_state)
+                loaded.metadata.refresh()
             loaded = loaded._replace(scan=max(loaded.scan, journal.last_scan()))
             return cls(loaded, journal, inventory, outputs, base)
         except BaseException:
@@ -278,6 +281,21 @@ class Store:
             self._shown_metadata = newest
             self.state.put("shown_knowledge", newest)
         return True
+
+
+def _load_or_set_aside(path: str) -> tuple[_Loaded, str]:
+    """Open the database at `path`, or a new one if it is damaged, and the name under which the
+    damaged one is kept; empty if it is not. Raises OutputError."""
+    try:
+        return _load(path), ""
+    except DamagedStateError:
+        # One read that fails says little: the disk may answer the next one.
+        time.sleep(_RETRY_AFTER)
+    try:
+        return _load(path), ""
+    except DamagedStateError as error:
+        aside = set_aside(path, error)
+    return _load(path), aside
 
 
 def _load(path: str) -> _Loaded:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from scanner.core.digests import SHA256
+from scanner.core.snapshot import Snapshot
 from scanner.disk.mounts import Mount
 from scanner.errors import OutputError
 from scanner.output.inventory_view import InventoryView
@@ -17,7 +21,10 @@ from scanner.output.inventory_writer import InventoryWriter, Written
 from scanner.output.journal import Journal
 from scanner.output.journal_reader import read
 from scanner.store import published
+from scanner.store.database import damaged
+from scanner.store.metadata import MetadataUpdate
 from scanner.store.mount_trust import read_trust
+from scanner.store.state import State
 from scanner.store.store import Commit
 from tests.support.world import World, at, content
 
@@ -151,3 +158,92 @@ def test_trust_in_a_mount_whose_name_is_not_utf8_is_kept(world: World) -> None:
     assert world.store.trust_of(share).proofs == 2
     assert not world.store.trust_of(share).is_lost
     assert world.store.trust_of(other).is_lost
+
+
+# Damage
+
+
+def hashed(world: World) -> bytes:
+    """Save a hash of the one file that every world has, and return it."""
+    size, mtime = world.project()[at(LORA)][1:]
+    digest = bytes(range(32))
+    world.store.metadata.save([MetadataUpdate(at(LORA), size, mtime, {SHA256: digest})], 1)
+    return digest
+
+
+def damage(world: World, statement: str) -> None:
+    world.store.close()
+    with closing(sqlite3.connect(world.outputs.state)) as database, database:
+        database.execute(statement)
+
+
+def set_aside(world: World) -> list[str]:
+    return [name for name in os.listdir(world.folder) if "damaged" in name]
+
+
+def test_one_read_error_costs_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = hashed(world)
+    load, calls = State.load_snapshot, []
+
+    def fail_once(self: State) -> Snapshot:
+        calls.append(self)
+        if len(calls) == 1:
+            raise damaged(self.path, "disk I/O error")
+        return load(self)
+
+    monkeypatch.setattr(State, "load_snapshot", fail_once)
+    world.restart()
+    assert len(calls) == 2
+    assert set_aside(world) == []
+    assert world.scan() == []
+    assert world.baselines() == []
+    size, mtime = world.project()[at(LORA)][1:]
+    assert world.store.metadata.digests_of(at(LORA), size, mtime) == {SHA256: digest}
+
+
+def test_a_damaged_state_gives_its_hashes_to_the_new_one(world: World) -> None:
+    digest = hashed(world)
+    damage(world, "UPDATE directory SET types = x'ff'")
+    world.open()
+    assert len(set_aside(world)) == 1
+    assert world.scan() == []
+    size, mtime = world.project()[at(LORA)][1:]
+    assert world.store.metadata.digests_of(at(LORA), size, mtime) == {SHA256: digest}
+    world.restart()
+    assert world.store.metadata.digests_of(at(LORA), size, mtime) == {SHA256: digest}
+    assert world.entry("a.safetensors")["sha256"] == digest.hex()
+
+
+def test_hashes_of_a_wrong_form_are_not_taken_over(world: World) -> None:
+    hashed(world)
+    damage(world, "UPDATE known SET sha256 = x'00'")
+    damage(world, "UPDATE directory SET types = x'ff'")
+    world.open()
+    size, mtime = world.project()[at(LORA)][1:]
+    assert world.store.metadata.digests_of(at(LORA), size, mtime) == {}
+
+
+def test_hashes_on_both_sides_of_a_damaged_page_are_taken_over(world: World) -> None:
+    size, mtime = world.project()[at(LORA)][1:]
+    updates = [
+        MetadataUpdate(at(f"{LORA}{number:05}"), size, mtime, {SHA256: bytes(32)})
+        for number in range(3000)
+    ]
+    world.store.metadata.save(updates, 1)
+    damage(world, "VACUUM")
+    with open(world.outputs.state, "r+b") as file:
+        content = file.read()
+        middle = content.rindex(b"a.safetensors01500") // 4096 * 4096
+        file.seek(middle)
+        file.write(b"\xff" * 4096)
+    world.open()
+    assert len(set_aside(world)) == 1
+    known = world.store.metadata.of_folder(os.path.dirname(at(LORA)))
+    assert 2900 < len(known) < 3000
+
+
+def test_a_newer_state_stays_where_it_is(world: World) -> None:
+    damage(world, "UPDATE meta SET value = '2' WHERE key = 'version'")
+    with pytest.raises(OutputError, match="newer version"):
+        world.open()
+    assert set_aside(world) == []
