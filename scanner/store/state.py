@@ -164,6 +164,15 @@ class State:
         with self._writing():
             self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, str(value)))
 
+    def note(self, key: str, value: object) -> None:
+        """Set a single value that may be lost in a power cut: nothing waits for the disk."""
+        with self._writing():
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            try:
+                self.put(key, value)
+            finally:
+                self._db.execute("PRAGMA synchronous=FULL")
+
     # The snapshot
 
     def load_snapshot(self) -> Snapshot:

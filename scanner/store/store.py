@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from scanner.comfyui.downloads import Downloads
 from scanner.core.changes import MOVED, Change
 from scanner.core.memory import Memory
+from scanner.core.serialize import printable
 from scanner.core.snapshot import Directory, Snapshot
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
-from scanner.errors import DamagedStateError
+from scanner.errors import DamagedStateError, OutputError
 from scanner.output.atomic import remove_leftovers
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_view import InventoryView
@@ -67,6 +68,8 @@ class _Loaded(NamedTuple):
     shown_metadata: int
     trust: MountTrust
     inventory_seconds: float
+    inventory_mark: str
+    """The inventory as it was last written: see `published.mark_of`."""
 
 
 class Store:
@@ -114,7 +117,7 @@ class Store:
         Paths are shown relative to `base`; `files` gives the clocks. The lock of the output
         must be held. Raises OutputError.
         """
-        os.makedirs(outputs.state_folder, exist_ok=True)
+        _make_state_folder(outputs)
         for path in (outputs.inventory, outputs.status):
             remove_leftovers(path)
         loaded, damaged_state = _load_or_set_aside(outputs.state)
@@ -124,6 +127,7 @@ class Store:
                 files,
                 annotations_every=settings.annotations_every,
                 last_seconds=loaded.inventory_seconds,
+                mark=loaded.inventory_mark,
             )
             journal = Journal(
                 outputs.journal, limit_bytes=settings.journal_size, keep=settings.journal_files
@@ -268,12 +272,13 @@ class Store:
         if newest != self._shown_metadata:
             self._has_annotations = True
         inventory = self._inventory
-        is_stale = inventory.scan < self._visible_scan or not inventory.exists
+        is_stale = inventory.scan < self._visible_scan or not inventory.is_as_written()
         if not is_stale and not self._has_annotations:
             return False
         if not inventory.may_be_written(is_stale=is_stale, is_last=is_last):
             return False
         inventory.write(view())
+        self.state.note("inventory_file", inventory.mark)
         self._has_annotations = False
         if inventory.is_large:
             self.state.put("inventory_seconds", inventory.last_seconds)
@@ -281,6 +286,16 @@ class Store:
             self._shown_metadata = newest
             self.state.put("shown_knowledge", newest)
         return True
+
+
+def _make_state_folder(outputs: Outputs) -> None:
+    try:
+        os.makedirs(outputs.state_folder, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"The folder {printable(outputs.state_folder)} for the state cannot be made: "
+            f"{error.strerror or error}. HOME, or XDG_STATE_HOME if it is set, says where it lies."
+        ) from None
 
 
 def _load_or_set_aside(path: str) -> tuple[_Loaded, str]:
@@ -322,6 +337,7 @@ def _load(path: str) -> _Loaded:
                 state.number("shown_knowledge"),
                 MountTrust(trusts),
                 inventory_seconds,
+                state.get("inventory_file") or "",
             )
         except BaseException:
             metadata.close()

@@ -6,7 +6,7 @@ import os
 import sqlite3
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -16,16 +16,19 @@ from scanner.core.digests import SHA256
 from scanner.core.snapshot import Snapshot
 from scanner.disk.mounts import Mount
 from scanner.errors import OutputError
+from scanner.output.file_names import Outputs
 from scanner.output.inventory_view import InventoryView
 from scanner.output.inventory_writer import InventoryWriter, Written
 from scanner.output.journal import Journal
 from scanner.output.journal_reader import read
+from scanner.settings.schema import Settings
 from scanner.store import published
 from scanner.store.database import damaged
 from scanner.store.metadata import MetadataUpdate
 from scanner.store.mount_trust import read_trust
 from scanner.store.state import State
-from scanner.store.store import Commit
+from scanner.store.store import Commit, Store
+from tests.support.fakes import FakeFileSystem
 from tests.support.world import World, at, content
 
 LORA = "ComfyUI/models/loras/a.safetensors"
@@ -88,6 +91,69 @@ def test_a_clock_that_was_set_back_delays_no_write(large: World) -> None:
     large.files.write(at("Downloads/b"), b"x")
     large.scan(advance=101, reads=False)
     assert large.store.inventory_scan == large.store.scan
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: content.replace(b"a.safetensors", b"b.safetensors"),
+        lambda content: b"",
+        lambda content: b"{}",
+        lambda content: None,
+    ],
+)
+def test_a_damaged_inventory_is_written_anew_by_the_next_scan(
+    world: World, harm: Callable[[bytes], bytes | None], restarts: bool
+) -> None:
+    world.scan()
+    path = Path(world.outputs.inventory)
+    content = harm(path.read_bytes())
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    if restarts:
+        world.restart()
+    assert world.scan() == []
+    assert world.inventory() == world.project()
+    written = path.stat()
+    world.restart()
+    world.scan()
+    assert path.stat() == written
+
+
+@pytest.mark.parametrize(
+    ("written", "now", "is_same"),
+    [
+        ("5 1000000001 7", "5 1000000001 7", True),
+        ("5 1000000001 7", "6 1000000001 7", False),
+        ("5 1000000001 7", "5 1000000003 7", False),
+        ("5 1000000001 7", "5 1000000001 8", False),
+        ("5 3000000001 7", "5 2000000000 8", True),  # FAT, after it forgot the file
+        ("5 3000000001 7", "5 3010000000 8", True),  # exFAT
+        ("5 3000000001 7", "5 6000000000 7", False),
+        ("5 3000000001 7", "", False),
+        ("", "5 3000000001 7", False),
+        ("x", "5 3000000001 7", False),
+    ],
+)
+def test_marks_of_the_inventory(written: str, now: str, is_same: bool) -> None:
+    assert published.is_same_file(written, now, is_local=True) == is_same
+
+
+def test_on_a_network_mount_the_mtime_of_the_inventory_is_the_servers() -> None:
+    written = "5 3000000001 7"
+    assert published.is_same_file(written, "5 3100000001 9", is_local=False)
+    assert not published.is_same_file(written, "6 3000000001 7", is_local=False)
+    assert not published.is_same_file(written, "5 9000000001 7", is_local=False)
+
+
+def test_a_state_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    outputs = Outputs(str(tmp_path / "out.json"), str(tmp_path / "file" / "state"))
+    with pytest.raises(OutputError, match=r"for the state cannot be made.*XDG_STATE_HOME"):
+        Store.open(Settings(), outputs, None, FakeFileSystem())
 
 
 # The outbox
