@@ -231,6 +231,8 @@ class Scanner:
             pending.changed(directories, now)
             pending.gone(gone)
         self._collector.forget(gone)
+        # Last, because it may fail: the scan is committed all the same.
+        self.store.deliver()
         return scan
 
     def publish(self, *, is_last: bool) -> bool:
