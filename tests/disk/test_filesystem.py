@@ -475,3 +475,23 @@ def test_clocks_have_their_units() -> None:
     before = DISK.monotonic()
     DISK.sleep(0.01)
     assert 0.005 < DISK.monotonic() - before < 5
+
+
+def test_listing_of_a_wide_folder_ends_when_it_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filesystem, "PART", 4)
+    for number in range(20):
+        (tmp_path / str(number)).touch()
+    looks = 0
+
+    def stopped() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks > 2
+
+    files = DiskFileSystem(stopped)
+    with pytest.raises(InterruptedError):
+        files.list_directory(str(tmp_path))
+    assert looks == 3
+    assert len(DiskFileSystem().list_directory(str(tmp_path)).listing.types) == 20
