@@ -107,6 +107,8 @@ class Store:
         """Number of the last change of metadata that the inventory shows."""
         self._trust = loaded.trust
         self._saved_trust = loaded.trust.as_text()
+        self._undelivered: Sequence[bytes] = ()
+        """The lines of the last commit."""
 
     # Start and end
 
@@ -160,10 +162,10 @@ class Store:
     # Commit
 
     def commit(self, commit: Commit, now: int) -> int:
-        """Write one scan: state, then journal. `now` in nanoseconds. The scan's number.
+        """Write one scan to the state; `deliver` comes after it. `now` in nanoseconds. The scan's
+        number.
 
-        Raises OutputError. If the state could not be written, nothing has changed; if the journal
-        could not, its lines stay in the outbox and are appended by the next commit.
+        Raises OutputError, and then nothing has changed.
         """
         scan = self.scan + 1
         lines = [
@@ -202,20 +204,23 @@ class Store:
         self.scan = scan
         if commit.is_visible:
             self._visible_scan = scan
-        self._deliver(scan, lines)
+        self._undelivered = lines
         return scan
 
-    def _deliver(self, scan: int, lines: Sequence[bytes]) -> None:
-        """Append the outbox to the journal: `lines` are those of `scan`, and an append that failed
-        before has left those of earlier scans."""
+    def deliver(self) -> None:
+        """Append the outbox to the journal: the lines of the last commit, and those of earlier ones
+        that could not be appended.
+
+        Raises OutputError. The lines stay in the outbox then, for the next call.
+        """
         oldest = self.state.oldest_in_outbox()
         if oldest is None:
             return
-        if oldest < scan:
-            self._journal.recover(self.state.outbox(), scan)
+        if oldest < self.scan:
+            self._journal.recover(self.state.outbox(), self.scan)
         else:
-            self._journal.append(lines)
-        self.state.clear_outbox(scan)
+            self._journal.append(self._undelivered)
+        self.state.clear_outbox(self.scan)
 
     def note_annotations(self) -> None:
         """Remember that the inventory could say more, though nothing changed (rule 10)."""
