@@ -269,6 +269,8 @@ class Scanner:
             pending.changed(directories, now)
             pending.gone(gone)
         self._collector.forget(gone)
+        # Last, because it may fail: the scan is committed all the same.
+        self.store.deliver()
         return scan
 
     def _trust_again(self, collected: Collected) -> Iterator[tuple[int, str]]:

@@ -832,3 +832,43 @@ def test_scan_that_followed_other_roots_is_abandoned(world: World) -> None:
     world.roots = roots
     assert world.scan() == [("created", "ComfyUI/models/late")]
     assert world.baselines() == [("/new", "added")]
+
+
+def test_mount_that_keeps_hanging_is_reported_once(nas: World) -> None:
+    """Each attempt in vain ends in other words; the inventory is not replaced for that."""
+    nas.workers.hanging.add("/")
+    nas.workers.reasons = [
+        f"no call has returned for {seconds} s; attempt {n}"
+        for n, seconds in enumerate((60, 61, 60, 62) * 10)
+    ]
+    nas.scan()
+    written, records = nas.store.inventory_scan, nas.store.memory.roots
+    reasons = {record.reason for record in records.values()}
+    for _ in range(5):
+        nas.scan()
+    assert nas.store.inventory_scan == written
+    assert {record.reason for record in nas.store.memory.roots.values()} == reasons
+    nas.workers.hanging.clear()
+    nas.scan()
+    assert nas.store.inventory_scan > written
+    assert set(nas.states().values()) == {"online"}
+
+
+def test_stopped_walk_asks_nothing_more(world: World) -> None:
+    for number in range(300):
+        world.files.write(at(f"ComfyUI/models/{number}/f"), b"x")
+    world.files.calls.clear()
+    answers = 0
+
+    def stopped() -> bool:
+        return answers > 0
+
+    def count(progress: object) -> None:
+        nonlocal answers
+        answers += 1
+
+    result = world.scanner.scan(
+        world.scanner.zones().all, interval=30, stopped=stopped, progress=count
+    )
+    assert not result.is_complete
+    assert world.files.calls["list"] <= 2

@@ -12,6 +12,9 @@ ALGORITHMS = (XXH3, SHA256)
 """xxh3 is the 128-bit xxh3 of the whole file. SHA-256 is what model sites know files by; its first
 ten digits are Civitai's AutoV2."""
 
+DIGEST_BYTES = {XXH3: 16, SHA256: 32}
+"""Length of a digest of each algorithm."""
+
 
 def texts(digests: Mapping[str, bytes]) -> dict[str, str]:
     """Digests as readers of the inventory see them."""

@@ -12,6 +12,7 @@ from scanner.core.memory import (
     OFFLINE,
     ONLINE,
     PARTIAL,
+    STALLED,
     Gone,
     Hold,
     Memory,
@@ -65,7 +66,10 @@ def carry_records(
             is_automounter = scan.health.mount.type == AUTOMOUNTER
             record.mount_identity = None if is_automounter else scan.health.mount.identity
             rules.sign(scan.root, record)
-        state, record.reason = _state(scan, holds.get(zone.id))
+        state, reason = _state(scan, holds.get(zone.id))
+        if state != STALLED or record.state != STALLED:
+            # Each attempt at a mount that hangs ends in other words, and nothing has changed.
+            record.reason = reason
         record.filesystem = scan.health.mount.type
         record.category, record.named_by = zone.category, zone.named_by
         if record.state != state or not record.since:

@@ -103,7 +103,9 @@ class FileSystem(Protocol):
 class DiskFileSystem:
     """The operating system's own file system."""
 
-    def __init__(self) -> None:
+    def __init__(self, stopped: Callable[[], bool] = lambda: False) -> None:
+        """A listing under way fails with InterruptedError once `stopped`."""
+        self._stopped = stopped
         self._calls = 0
         self._under_way: dict[int, list[_RowFields]] = {}
         self._mounts: list[Mount] = []
@@ -149,7 +151,9 @@ class DiskFileSystem:
         thread = threading.get_ident()
         self._under_way[thread] = rows
         try:
-            return _list(path, target, own, skip, mount_points, rows, self._leads_away)
+            return _list(
+                path, target, own, skip, mount_points, rows, self._leads_away, self._stopped
+            )
         finally:
             self._calls += len(rows) + 1
             del self._under_way[thread]
@@ -236,6 +240,9 @@ _OPEN_FLAGS = (
 
 _INODE_MASK = 2**64 - 1
 
+PART = 4096
+"""Entries between looks at whether to stop: a folder may hold a million."""
+
 _KIND = 0o170000
 """The bits of a mode that `stat.S_IFMT` keeps."""
 
@@ -254,6 +261,7 @@ def _list(
     mount_points: frozenset[str],
     rows: list[_RowFields],
     leads_away: Callable[[str, str], bool],
+    stopped: Callable[[], bool],
 ) -> Directory:
     met: list[str] = []
     targets: list[tuple[str, str]] = []
@@ -262,21 +270,25 @@ def _list(
         entries: Iterable[os.DirEntry[str]] = scanned
         if skip or mount_points:
             entries = _wanted(scanned, skip, mount_points, met, unstatted, rows)
-        for entry in entries:
-            try:
-                found = entry.stat(follow_symlinks=False)
-            except OSError:
-                # Listed but not readable: neither presence nor absence is proven (rule 1).
-                unstatted.append(entry.name)
-                continue
-            # Nearly all entries are regular files. For a million of them stat alone takes 2.9 s,
-            # this loop 3.5 s, and 4.0 s with a few calls more per entry.
-            if found.st_mode & _KIND == _REGULAR:
-                rows.append((entry.name, FILE, found.st_size, found.st_mtime_ns, found.st_ino))
-            else:
-                row = _special_row(path, entry.name, found, targets, unstatted, leads_away)
-                if row is not None:
-                    rows.append(row)
+        iterator = iter(entries)
+        while part := list(islice(iterator, PART)):
+            if stopped():
+                raise InterruptedError("stopping")
+            for entry in part:
+                try:
+                    found = entry.stat(follow_symlinks=False)
+                except OSError:
+                    # Listed but not readable: neither presence nor absence is proven (rule 1).
+                    unstatted.append(entry.name)
+                    continue
+                # Nearly all entries are regular files. For a million of them stat alone takes
+                # 2.9 s, this loop 3.5 s, and 4.0 s with a few calls more per entry.
+                if found.st_mode & _KIND == _REGULAR:
+                    rows.append((entry.name, FILE, found.st_size, found.st_mtime_ns, found.st_ino))
+                else:
+                    row = _special_row(path, entry.name, found, targets, unstatted, leads_away)
+                    if row is not None:
+                        rows.append(row)
     return Directory(
         _columns(rows, tuple(sorted(set(targets))), tuple(sorted(set(unstatted)))),
         _within(own.st_mtime_ns),

@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-import math
+from typing import NamedTuple
 
 from scanner.disk.mounts import Mount
+
+RETRY_AFTER = 600.0
+"""Seconds after which a file that could not be read is tried again: the fault may have been the
+server's, and may be the disk's."""
+
+LONGEST_RETRY = 86400.0
+"""The wait doubles with each attempt up to this many seconds: a file may be unreadable for good."""
+
+
+class _Failure(NamedTuple):
+    size: int
+    mtime: int
+    again: float
+    """Monotonic time from which on it is tried again."""
+    wait: float
+    """Seconds from the attempt to that time."""
 
 
 class Attempts:
     """Files and mounts that one reader asked for in vain. Only the thread of its reader uses it.
 
-    A file that could not be read is given up until its size or mtime changes, or `retry_after`
-    seconds have passed. A file whose mount did not answer waits for the next `begin`.
+    A file that could not be read is given up until its size or mtime changes, or `RETRY_AFTER`
+    seconds have passed, and longer if it fails again. A file whose mount did not answer waits for
+    the next `begin`.
     """
 
-    def __init__(self, retry_after: float = math.inf) -> None:
+    def __init__(self) -> None:
         self.unreadable: list[str] = []
         """Files that could not be read, or changed while they were, since `begin`."""
         self.silent: set[Mount] = set()
         """Mounts that did not answer since `begin`."""
-        self._retry_after = retry_after
-        self._failed: dict[str, tuple[int, int, float]] = {}
-        """Size, mtime, and the monotonic time from which on it is tried again, by path."""
+        self._failed: dict[str, _Failure] = {}
         self._unanswered: set[str] = set()
 
     def begin(self) -> None:
@@ -32,7 +47,11 @@ class Attempts:
 
     def failed(self, path: str, size: int, mtime: int, now: float) -> None:
         """Give up a file of this size and mtime that could not be read at `now`."""
-        self._failed[path] = (size, mtime, now + self._retry_after)
+        last = self._failed.get(path)
+        wait = RETRY_AFTER
+        if last is not None and last[:2] == (size, mtime):
+            wait = min(2 * last.wait, LONGEST_RETRY)
+        self._failed[path] = _Failure(size, mtime, now + wait, wait)
         self.unreadable.append(path)
 
     def unanswered(self, path: str) -> None:
@@ -43,7 +62,7 @@ class Attempts:
     def is_given_up(self, path: str, size: int, mtime: int, now: float) -> bool:
         """True if the file failed as it is now and is not to be tried again yet."""
         failed = self._failed.get(path)
-        return failed is not None and failed[:2] == (size, mtime) and now < failed[2]
+        return failed is not None and failed[:2] == (size, mtime) and now < failed.again
 
     def is_unanswered(self, path: str) -> bool:
         """True if the mount of the file did not answer since `begin`."""

@@ -152,10 +152,12 @@ class FingerprintReader:
             if row.type != FILE or not row.size or folder.directory.fingerprint(index):
                 continue
             path = join(folder.path, row.name)
-            if attempts.is_given_up(path, row.size, row.mtime, now):
-                continue
             is_complete = False
-            if path not in unsettled and not attempts.is_unanswered(path):
+            if not (
+                path in unsettled
+                or attempts.is_given_up(path, row.size, row.mtime, now)
+                or attempts.is_unanswered(path)
+            ):
                 yield rank, row.size, path, row.mtime
         if is_complete:
             self._pending.done(folder.path, folder.changed)
@@ -174,7 +176,7 @@ class FingerprintReader:
             if entry.path not in taken:
                 self._attempts.unanswered(entry.path)
             elif not taken[entry.path]:
-                # Unreadable, or changed since its listing: the next scan asks for it again.
+                # Unreadable for now, or changed since its listing: then the next scan asks again.
                 self._attempts.failed(entry.path, entry.size, entry.mtime, now)
             else:
                 folder, name = os.path.split(entry.path)

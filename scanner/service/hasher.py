@@ -14,7 +14,7 @@ from scanner.disk.content_hash import Piece
 from scanner.disk.mounts import Mount
 from scanner.service.attempts import Attempts
 from scanner.service.hash_tasks import HashTask
-from scanner.service.reading import NAP, RETRY_AFTER, MetadataBatch, Source, mount_to_read
+from scanner.service.reading import NAP, MetadataBatch, Source, mount_to_read
 from scanner.store.metadata import MetadataUpdate
 from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import Failed, HashPiece, PieceHashed
@@ -45,7 +45,7 @@ class FileHasher:
 
     def __init__(self, source: Source, rate: float = 0.0) -> None:
         """`rate`: bytes per second at most; 0 for no limit."""
-        self.attempts = Attempts(RETRY_AFTER)
+        self.attempts = Attempts()
         self.batch = MetadataBatch(source)
         self.damaged: list[Damage] = []
         self.done = Remaining(0, 0)

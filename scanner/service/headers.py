@@ -14,7 +14,6 @@ from scanner.disk.mounts import Mount
 from scanner.service.attempts import Attempts
 from scanner.service.reading import (
     MODEL_KINDS,
-    RETRY_AFTER,
     MetadataBatch,
     Source,
     is_growing,
@@ -45,7 +44,7 @@ class HeaderReader:
         self._source = source
         self._pending = pending
         self._own = own
-        self._attempts = Attempts(RETRY_AFTER)
+        self._attempts = Attempts()
         self._batch = MetadataBatch(source)
 
     def work(self, ends: Callable[[], bool]) -> None:

@@ -42,7 +42,8 @@ def open_service(
     """
     from filelock import FileLock, Timeout
 
-    files = DiskFileSystem()
+    stop = threading.Event()
+    files = DiskFileSystem(stop.is_set)
     outputs = outputs_of(settings, files, cwd)
     if not os.path.isdir(outputs.folder):
         raise OutputError(f"The folder {outputs.folder} for the inventory does not exist.")
@@ -67,7 +68,7 @@ def open_service(
     try:
         if aside := keep_damaged_inventory(outputs):
             log.warning("The inventory is damaged: it is kept as %s and written anew.", aside)
-        with assembled(settings, found, outputs, files, find) as service:
+        with assembled(settings, found, outputs, files, find, stop) as service:
             yield service
     finally:
         lock.release()
@@ -92,11 +93,12 @@ def assembled(
     outputs: Outputs,
     files: FileSystem,
     find: Callable[[], Found] | None = None,
+    stop: threading.Event | None = None,
 ) -> Iterator[Service]:
     """Make a service with the store, workers and scanner it needs; close them at the end.
 
     The lock of the output must be held. Raises OutputError."""
-    stop = threading.Event()
+    stop = stop or threading.Event()
     store = Store.open(settings, outputs, found.base, files)
     workers = WorkersByMount.from_settings(settings, files, stop.is_set)
     with closing(store), closing(workers):

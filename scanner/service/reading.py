@@ -28,10 +28,6 @@ MODEL_KINDS = frozenset(("models", "downloads", "extra"))
 NAP = 0.05
 """Seconds between looks at whether to stop."""
 
-RETRY_AFTER = 600.0
-"""Seconds after which a file that could not be read is tried again: the fault may have been the
-server's, and may be the disk's."""
-
 LOCK_PATIENCE = 60.0
 """Seconds for which the state may be held by another process: a first scan commits it whole."""
 

@@ -8,6 +8,7 @@ wall clock neither delays the next turn by hours nor makes up for a year of miss
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from apscheduler.triggers.base import BaseTrigger as Trigger
 from apscheduler.triggers.cron import CronTrigger
 
 from scanner.errors import SettingsError
+from scanner.service.local_time import LocalTime, zone_warning
 
 __all__ = ("Schedule", "Trigger", "trigger_of")
 
@@ -93,6 +95,9 @@ def trigger_of(every: float, cron: str) -> Trigger:
         ) from None
     if never:
         raise SettingsError(f"cron: {cron!r} names no day that ever comes.")
+    warning = zone_warning(os.environ.get("TZ", ""))
+    if warning:
+        log.warning("%s", warning)
     return trigger
 
 
@@ -105,14 +110,15 @@ def _reason(error: ValueError) -> str:
 def _crontab(line: str) -> list[CronTrigger]:
     """Make the triggers that together are a crontab line. Raises ValueError.
 
-    If both day of month and weekday are given, either of them suffices (crontab(5)).
+    If both day of month and weekday are restricted, either of them suffices (crontab(5)). A field
+    that starts with an asterisk restricts nothing in this sense, so "*/2" must hold as well.
     """
     fields = line.split()
     if len(fields) != 5:
         raise ValueError("five fields")
     minute, hour, day, month, weekday = fields
-    times = {"minute": minute, "hour": hour, "month": month}
-    if day == "*" or weekday == "*":
+    times = {"minute": minute, "hour": hour, "month": month, "timezone": LocalTime()}
+    if day.startswith("*") or weekday.startswith("*"):
         return [CronTrigger(**times, day=day, day_of_week=_weekday_names(weekday))]
     return [
         CronTrigger(**times, day=day),

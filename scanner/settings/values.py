@@ -225,9 +225,24 @@ def parse_level(value: object) -> LogLevel:
     raise ValueError(f"expected one of {', '.join(LEVELS)}, not {value!r}")
 
 
+_CRON_NAMES = {
+    "@yearly": "0 0 1 1 *",
+    "@annually": "0 0 1 1 *",
+    "@monthly": "0 0 1 * *",
+    "@weekly": "0 0 * * 0",
+    "@daily": "0 0 * * *",
+    "@midnight": "0 0 * * *",
+    "@hourly": "0 * * * *",
+}
+
+
 def parse_cron(value: object) -> str:
-    """Five crontab fields with one space between them, or an empty text. Raises ValueError."""
-    fields = value.split() if isinstance(value, str) else ["?"]
+    """Five crontab fields with one space between them, or an empty text. Raises ValueError.
+
+    A name such as @hourly stands for its five fields; a comment at the end is left out.
+    """
+    text = re.sub(r"(^|\s)#.*", "", value).strip() if isinstance(value, str) else "?"
+    fields = _CRON_NAMES.get(text.lower(), text).split()
     if len(fields) not in (0, 5):
         raise ValueError(
             "expected five fields (minute, hour, day of month, month, day of week) such as "

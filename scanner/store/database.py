@@ -89,6 +89,38 @@ def _refuse_foreign_tables(database: sqlite3.Connection, schema: str, path: str)
         )
 
 
+VALUE_ERRORS = (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError)
+"""Errors from values that are valid SQLite or JSON and are not what this program wrote."""
+
+_NO_DAMAGE = frozenset(
+    (
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_INTERRUPT,
+    )
+)
+"""SQLite's errors that say nothing about the content of the file."""
+
+
+def unreadable(path: str, error: Exception) -> DamagedStateError | OutputError:
+    """The error that says that reading the database at `path` failed with `error`."""
+    if is_damage(error):
+        return damaged(path, error)
+    return OutputError(f"The state {printable(path)} cannot be read: {error}.")
+
+
+def is_damage(error: Exception) -> bool:
+    """True if `error` may come from the content of the file or its disk, and not from a lock, a
+    permission or a full disk."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is None or code & 0xFF not in _NO_DAMAGE
+
+
 def _add_missing_tables(database: sqlite3.Connection, schema: str) -> None:
     present = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
     for name, statement in _tables_in(schema):

@@ -13,15 +13,15 @@ import threading
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any, NamedTuple
 
 import orjson
 
-from scanner.core.digests import SHA256, XXH3
+from scanner.core.digests import DIGEST_BYTES, SHA256, XXH3
 from scanner.core.paths import nearest_above
-from scanner.errors import OutputError
-from scanner.store.database import CLOSE_PATIENCE, connect, damaged
+from scanner.errors import DamagedStateError, OutputError
+from scanner.store.database import CLOSE_PATIENCE, VALUE_ERRORS, connect, unreadable
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS known (folder BLOB NOT NULL, name BLOB NOT NULL,
@@ -44,6 +44,9 @@ ON CONFLICT (folder, name) DO UPDATE SET
     read = max(read, :read), size = :size, mtime = :mtime, version = :version
 """
 """New values replace old ones. Values that were read at another size or mtime are dropped."""
+
+_NO_VERSION = 1 << 62
+"""Above all numbers of changes: those are nanoseconds since 1970."""
 
 
 class FileMetadata(NamedTuple):
@@ -93,9 +96,9 @@ class MetadataTable:
             # Damage is to be met now, where the state is rebuilt, and not in the middle of work.
             self._db.execute("SELECT count(size) FROM known NOT INDEXED").fetchone()
             self.versions, self._newest = self._news()
-        except (sqlite3.Error, ValueError, TypeError) as error:
+        except (sqlite3.Error, *VALUE_ERRORS) as error:
             self._db.close()
-            raise damaged(path, error) from None
+            raise unreadable(path, error) from None
 
     def close(self) -> None:
         """Close the database; safe to call twice. If another thread is stuck in it, it stays
@@ -207,6 +210,41 @@ class MetadataTable:
                 yield
         except sqlite3.Error as error:
             raise OutputError(f"The state {self.path} cannot be used: {error}.") from None
+
+
+def salvage(old: str, new: sqlite3.Connection) -> int:
+    """Copy the metadata that can be read in the damaged database at `old`. Returns the number of
+    rows. Call inside a transaction of `new`."""
+    rows: dict[tuple[bytes, bytes], tuple[Any, ...]] = {}
+    with suppress(DamagedStateError, OutputError), closing(connect(old, readonly=True)) as database:
+        # A damaged page ends a reading: what lies behind it is read from the other end.
+        for order in ("", "DESC"):
+            with suppress(sqlite3.Error):
+                for row in database.execute(
+                    f"SELECT folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version"
+                    f" FROM known ORDER BY folder {order}, name {order}"
+                ):
+                    if _is_whole(row):
+                        rows[row[:2]] = row
+    new.executemany(
+        "INSERT OR REPLACE INTO known VALUES (?,?,?,?,?,?,?,?,?,?)", sorted(rows.values())
+    )
+    return len(rows)
+
+
+def _is_whole(row: tuple[Any, ...]) -> bool:
+    """True if a row has values as this program writes them."""
+    folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version = row
+    return (
+        all(type(value) is bytes for value in (folder, name))
+        and all(type(value) is int for value in (size, mtime, read, corrupt, version))
+        and (facts is None or type(facts) is str)
+        and all(
+            digest is None or (type(digest) is bytes and len(digest) == DIGEST_BYTES[algorithm])
+            for algorithm, digest in ((XXH3, xxh3), (SHA256, sha256))
+        )
+        and 0 < version < _NO_VERSION
+    )
 
 
 def move_rows(

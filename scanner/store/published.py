@@ -18,6 +18,12 @@ LARGE_INVENTORY = 20_000_000
 REST_AFTER_LARGE = 20
 """A large inventory is written at most once per this many times its own duration."""
 
+_ROUNDED = 10_000_000
+"""Nanoseconds. An mtime that is a multiple of it may have been rounded."""
+
+_FAT_STEP = 2 * 10**9
+"""Nanoseconds: the mtime granularity of FAT."""
+
 
 class PublishedInventory:
     """The inventory of one output. Begins with the file that an earlier process has written."""
@@ -29,14 +35,16 @@ class PublishedInventory:
         *,
         annotations_every: float,
         last_seconds: float,
+        mark: str,
     ) -> None:
-        """`annotations_every` in seconds. `last_seconds` is how long the last write took, which is
-        the one thing that the file does not say. Raises OutputError if it cannot be read."""
+        """`annotations_every` in seconds. The file does not say `last_seconds`, how long the last
+        write took, and `mark`, which says how it was left (`mark_of`). Raises OutputError if it
+        cannot be read."""
         self._path = outputs.inventory
         self._files = files
         self._annotations_every = annotations_every
-        is_local = outputs.state_folder == os.path.dirname(outputs.inventory)
-        self._writer = InventoryWriter(outputs.inventory, is_local=is_local)
+        self._is_local = outputs.state_folder == os.path.dirname(outputs.inventory)
+        self._writer = InventoryWriter(outputs.inventory, is_local=self._is_local)
         header = read_header(outputs.inventory) or {}
         self.scan = _number(header.get("scan"))
         """Number of the scan that the file shows; 0 if there is no inventory."""
@@ -47,16 +55,16 @@ class PublishedInventory:
         self.bytes = _size(outputs.inventory) if header else 0
         self.last_seconds = last_seconds
         """Seconds that the last write took."""
+        self.mark = mark
         self._last_write = float("-inf")
         """When the last write began, by the monotonic clock."""
         if self.written:
             age = max(0, files.now() - self.written) / 1e9
             self._last_write = files.monotonic() - age
 
-    @property
-    def exists(self) -> bool:
-        """True if there is a file."""
-        return os.path.exists(self._path)
+    def is_as_written(self) -> bool:
+        """True if nobody has changed, replaced or removed the file since it was last written."""
+        return is_same_file(self.mark, _mark(self._path), is_local=self._is_local)
 
     @property
     def is_large(self) -> bool:
@@ -81,11 +89,43 @@ class PublishedInventory:
         self.written = view.generated
         self.bytes = written.bytes
         self.last_seconds = written.seconds
+        self.mark = _mark(self._path)
         self._last_write = started
 
 
+def mark_of(status: os.stat_result) -> str:
+    """Size, mtime and inode of a file, as they stand in the state."""
+    return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
+
+
+def is_same_file(written: str, now: str, *, is_local: bool) -> bool:
+    """True if two marks may be of the same file.
+
+    Some file systems round the mtime of a file some time after it was written, to 10 ms (exFAT) or
+    up to 2 s (FAT). They, and those that know whole seconds only, have no stable inodes either. On
+    a network mount (not `is_local`) the server may set another mtime after the client's.
+    """
+    if not written or not now:
+        return False
+    size, mtime, _ = map(int, now.split())
+    try:
+        old_size, old_mtime, _ = map(int, written.split())
+    except ValueError:
+        return False
+    if not is_local or mtime % _ROUNDED == 0:
+        return size == old_size and abs(mtime - old_mtime) <= _FAT_STEP
+    return now == written
+
+
+def _mark(path: str) -> str:
+    try:
+        return mark_of(os.stat(path))
+    except OSError:
+        return ""
+
+
 def _number(value: object) -> int:
-    return value if isinstance(value, int) else 0
+    return value if type(value) is int else 0
 
 
 def _time(value: object) -> int:

@@ -14,11 +14,11 @@ from scanner.core.changes import BASELINE
 from scanner.core.memory import ONLINE, PARTIAL, Memory, RootRecord
 from scanner.core.mount_identity import MountIdentity
 from scanner.core.roots import Root, owner_of
-from scanner.core.serialize import native, raw_text
+from scanner.core.serialize import native, printable, raw_text
 from scanner.core.snapshot import Snapshot
 from scanner.diff.replay import replayed_snapshot
 from scanner.errors import DamagedStateError, InventoryError
-from scanner.output.atomic import free_name_beside
+from scanner.output.atomic import cannot, free_name_beside
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import base_of, snapshot_from
 from scanner.output.journal_reader import read
@@ -35,13 +35,20 @@ class Rebuilt(NamedTuple):
     memory: Memory
 
 
-def set_aside(path: str, error: DamagedStateError) -> None:
-    """Keep the damaged database at `path` under another name. It must not be open."""
+def set_aside(path: str, error: DamagedStateError) -> str:
+    """Keep the damaged database at `path` under another name, which is returned. It must not be
+    open. Raises OutputError."""
     aside = free_name_beside(path)
-    log.warning("The state is damaged (%s): it is kept as %s and rebuilt.", error.reason, aside)
-    for ending in ("", "-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            os.replace(path + ending, aside + ending)
+    log.warning(
+        "The state is damaged (%s): it is kept as %s and rebuilt.", error.reason, printable(aside)
+    )
+    try:
+        for ending in ("", "-wal", "-shm"):
+            with suppress(FileNotFoundError):
+                os.replace(path + ending, aside + ending)
+    except OSError as failure:
+        raise cannot("replace", path, failure) from failure
+    return aside
 
 
 def take_from_remote(outputs: Outputs) -> None:

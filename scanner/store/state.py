@@ -8,18 +8,19 @@ all.
 from __future__ import annotations
 
 import os
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any, TypeVar
 
 from scanner.core.memory import AcceptRequest, Memory, UnreachableFolder, Unsettled
-from scanner.core.serialize import readable
+from scanner.core.serialize import printable, readable
 from scanner.core.snapshot import Directory, Snapshot
-from scanner.errors import OutputError
-from scanner.store.database import CLOSE_PATIENCE, connect, damaged
-from scanner.store.metadata import TABLE, forget_rows, move_rows
+from scanner.errors import DamagedStateError, OutputError
+from scanner.store.database import CLOSE_PATIENCE, VALUE_ERRORS, connect, damaged, unreadable
+from scanner.store.metadata import TABLE, forget_rows, move_rows, salvage
 from scanner.store.rows import (
     Row,
     arrived_row,
@@ -82,6 +83,16 @@ TRUST = "trust"
 T = TypeVar("T")
 
 
+def _other_version(path: str, version: str) -> DamagedStateError | OutputError:
+    """The error for a state with this `version`. A newer one is whole and must not be replaced."""
+    if not re.fullmatch("[0-9]{1,9}", version) or int(version) < VERSION:
+        return damaged(path, "its version is not known")
+    return OutputError(
+        f"The state {printable(path)} was written by a newer version of this program: update "
+        "comfy-inventory, or choose another --output."
+    )
+
+
 class State:
     """The database of one output. Every method raises DamagedStateError if it reads damaged values,
     and OutputError if it cannot write.
@@ -102,7 +113,7 @@ class State:
             if version is None:
                 self.put("version", VERSION)
             elif version != str(VERSION):
-                raise damaged(path, "it was written by another version of this program")
+                raise _other_version(path, version)
         except BaseException:
             self._db.close()
             raise
@@ -142,8 +153,8 @@ class State:
         with self._lock:
             try:
                 yield
-            except (sqlite3.Error, ValueError, TypeError, AttributeError) as error:
-                raise damaged(self.path, error) from None
+            except (sqlite3.Error, *VALUE_ERRORS) as error:
+                raise unreadable(self.path, error) from None
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
         with self._reading():
@@ -176,15 +187,22 @@ class State:
         if not self.has_written(inventory):
             self.put("inventory", ascii(os.path.basename(inventory)))
 
+    def note(self, key: str, value: object) -> None:
+        """Set a single value that may be lost in a power cut: nothing waits for the disk."""
+        with self._writing():
+            self._db.execute("PRAGMA synchronous=NORMAL")
+            try:
+                self.put(key, value)
+            finally:
+                self._db.execute("PRAGMA synchronous=FULL")
+
     # The snapshot
 
     def load_snapshot(self) -> Snapshot:
         """All directories."""
-        with self._reading():
-            return {
-                os.fsdecode(row[0]): directory_from(row)
-                for row in self._db.execute("SELECT * FROM directory")
-            }
+        # A cursor left open would keep the file open after `close`.
+        with self._reading(), closing(self._db.execute("SELECT * FROM directory")) as rows:
+            return {os.fsdecode(row[0]): directory_from(row) for row in rows}
 
     def save_directories(self, directories: Mapping[str, Directory]) -> None:
         """Insert or replace rows; call inside a transaction."""
@@ -218,7 +236,8 @@ class State:
 
     def _load_table(self, what: str, value_from: Callable[..., T]) -> dict[str, T]:
         """The values of a table by the text in its first column."""
-        return {os.fsdecode(row[0]): value_from(*row) for row in self._db.execute(f"SELECT {what}")}
+        with closing(self._db.execute(f"SELECT {what}")) as rows:
+            return {os.fsdecode(row[0]): value_from(*row) for row in rows}
 
     def save_memory(self, old: Memory, new: Memory) -> None:
         """Write what differs; call inside a transaction."""
@@ -257,6 +276,12 @@ class State:
     def forget_known(self, paths: Iterable[str]) -> None:
         """Drop the metadata of files (`metadata.forget_rows`); call inside a transaction."""
         forget_rows(self._db, paths)
+
+    def salvage_known(self, old: str) -> int:
+        """Take over the metadata of the damaged state at `old`, as far as it can be read. Returns
+        the number of files."""
+        with self.transaction():
+            return salvage(old, self._db)
 
     # Outbox
 

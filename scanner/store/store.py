@@ -8,6 +8,7 @@ crash left out of them is made up for at the next start.
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
@@ -15,11 +16,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from scanner.comfyui.downloads import Downloads
 from scanner.core.changes import MOVED, Change
 from scanner.core.memory import Memory
+from scanner.core.serialize import printable
 from scanner.core.snapshot import Directory, Snapshot
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
-from scanner.errors import DamagedStateError
+from scanner.errors import DamagedStateError, OutputError
 from scanner.output.atomic import remove_leftovers
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_view import InventoryView
@@ -34,6 +36,9 @@ from scanner.store.state import State
 
 if TYPE_CHECKING:
     from scanner.settings.schema import Settings
+
+_RETRY_AFTER = 0.2
+"""Seconds after which a state that seems damaged is read again."""
 
 
 @dataclass
@@ -65,6 +70,8 @@ class _Loaded(NamedTuple):
     shown_metadata: int
     trust: MountTrust
     inventory_seconds: float
+    inventory_mark: str
+    """The inventory as it was last written: see `published.mark_of`."""
 
 
 class Store:
@@ -100,6 +107,8 @@ class Store:
         """Number of the last change of metadata that the inventory shows."""
         self._trust = loaded.trust
         self._saved_trust = loaded.trust.as_text()
+        self._undelivered: Sequence[bytes] = ()
+        """The lines of the last commit."""
 
     # Start and end
 
@@ -112,21 +121,18 @@ class Store:
         Paths are shown relative to `base`; `files` gives the clocks. The lock of the output
         must be held. Raises OutputError.
         """
-        os.makedirs(outputs.state_folder, exist_ok=True)
+        _make_state_folder(outputs)
         for path in (outputs.inventory, outputs.status):
             remove_leftovers(path)
         take_from_remote(outputs)
-        try:
-            loaded = _load(outputs.state)
-        except DamagedStateError as error:
-            set_aside(outputs.state, error)
-            loaded = _load(outputs.state)
+        loaded, damaged_state = _load_or_set_aside(outputs.state)
         try:
             inventory = PublishedInventory(
                 outputs,
                 files,
                 annotations_every=settings.annotations_every,
                 last_seconds=loaded.inventory_seconds,
+                mark=loaded.inventory_mark,
             )
             if inventory.bytes:
                 loaded.state.note_inventory(outputs.inventory)
@@ -138,6 +144,9 @@ class Store:
             loaded.state.clear_outbox(loaded.scan)
             if not loaded.scan and not loaded.memory.roots and inventory.bytes:
                 loaded = _rebuilt(loaded, outputs, journal)
+            if damaged_state:
+                loaded.state.salvage_known(damaged_state)
+                loaded.metadata.refresh()
             loaded = loaded._replace(scan=max(loaded.scan, journal.last_scan()))
             return cls(loaded, journal, inventory, outputs, base)
         except BaseException:
@@ -153,10 +162,10 @@ class Store:
     # Commit
 
     def commit(self, commit: Commit, now: int) -> int:
-        """Write one scan: state, then journal. `now` in nanoseconds. The scan's number.
+        """Write one scan to the state; `deliver` comes after it. `now` in nanoseconds. The scan's
+        number.
 
-        Raises OutputError. If the state could not be written, nothing has changed; if the journal
-        could not, its lines stay in the outbox and are appended by the next commit.
+        Raises OutputError, and then nothing has changed.
         """
         scan = self.scan + 1
         lines = [
@@ -195,20 +204,23 @@ class Store:
         self.scan = scan
         if commit.is_visible:
             self._visible_scan = scan
-        self._deliver(scan, lines)
+        self._undelivered = lines
         return scan
 
-    def _deliver(self, scan: int, lines: Sequence[bytes]) -> None:
-        """Append the outbox to the journal: `lines` are those of `scan`, and an append that failed
-        before has left those of earlier scans."""
+    def deliver(self) -> None:
+        """Append the outbox to the journal: the lines of the last commit, and those of earlier ones
+        that could not be appended.
+
+        Raises OutputError. The lines stay in the outbox then, for the next call.
+        """
         oldest = self.state.oldest_in_outbox()
         if oldest is None:
             return
-        if oldest < scan:
-            self._journal.recover(self.state.outbox(), scan)
+        if oldest < self.scan:
+            self._journal.recover(self.state.outbox(), self.scan)
         else:
-            self._journal.append(lines)
-        self.state.clear_outbox(scan)
+            self._journal.append(self._undelivered)
+        self.state.clear_outbox(self.scan)
 
     def note_annotations(self) -> None:
         """Remember that the inventory could say more, though nothing changed (rule 10)."""
@@ -271,7 +283,7 @@ class Store:
         if newest != self._shown_metadata:
             self._has_annotations = True
         inventory = self._inventory
-        is_stale = inventory.scan < self._visible_scan or not inventory.exists
+        is_stale = inventory.scan < self._visible_scan or not inventory.is_as_written()
         if not is_stale and not self._has_annotations:
             return False
         if not inventory.may_be_written(is_stale=is_stale, is_last=is_last):
@@ -279,6 +291,7 @@ class Store:
         # Before the write: a file that is damaged in it is still known as ours.
         self.state.note_inventory(self.outputs.inventory)
         inventory.write(view())
+        self.state.note("inventory_file", inventory.mark)
         self._has_annotations = False
         if inventory.is_large:
             self.state.put("inventory_seconds", inventory.last_seconds)
@@ -286,6 +299,31 @@ class Store:
             self._shown_metadata = newest
             self.state.put("shown_knowledge", newest)
         return True
+
+
+def _make_state_folder(outputs: Outputs) -> None:
+    try:
+        os.makedirs(outputs.state_folder, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"The folder {printable(outputs.state_folder)} for the state cannot be made: "
+            f"{error.strerror or error}. HOME, or XDG_STATE_HOME if it is set, says where it lies."
+        ) from None
+
+
+def _load_or_set_aside(path: str) -> tuple[_Loaded, str]:
+    """Open the database at `path`, or a new one if it is damaged, and the name under which the
+    damaged one is kept; empty if it is not. Raises OutputError."""
+    try:
+        return _load(path), ""
+    except DamagedStateError:
+        # One read that fails says little: the disk may answer the next one.
+        time.sleep(_RETRY_AFTER)
+    try:
+        return _load(path), ""
+    except DamagedStateError as error:
+        aside = set_aside(path, error)
+    return _load(path), aside
 
 
 def _load(path: str) -> _Loaded:
@@ -312,6 +350,7 @@ def _load(path: str) -> _Loaded:
                 state.number("shown_knowledge"),
                 MountTrust(trusts),
                 inventory_seconds,
+                state.get("inventory_file") or "",
             )
         except BaseException:
             metadata.close()

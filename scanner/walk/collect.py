@@ -108,6 +108,8 @@ class Collector:
         before = self._guard.examine(roots, zones, requests)
         scans: dict[Root, ZoneScan] = {}
         for zone in roots:
+            if stopped():
+                return None
             root = zones.root_of(zone)
             scan = ZoneScan(zone, root, before[zone.id])
             if scan.health.state == ONLINE:

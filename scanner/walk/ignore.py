@@ -34,6 +34,9 @@ DEFAULT_PATTERNS = (
     ".fseventsd/",
     ".DocumentRevisions-V100/",
     ".TemporaryItems/",
+    "Network Trash Folder/",
+    ".AppleDB/",
+    "RECYCLER/",
     # Housekeeping of NAS boxes (Synology, QNAP, TrueNAS, btrfs and NFS servers): thumbnails, bins,
     # and snapshots, which would list everything once more.
     "@eaDir/",
@@ -41,15 +44,24 @@ DEFAULT_PATTERNS = (
     "\\#recycle/",
     "\\#snapshot/",
     "@Recycle/",
+    ".recycle/",
+    ".deleted/",
     "@Recently-Snapshot/",
     ".@__thumb/",
+    ".@__qini/",
+    "@SynoResource",
+    "~snapshot/",
     ".snapshot/",
     ".snapshots/",
     ".zfs/",
+    ".glusterfs/",
     # Files that were deleted while open, kept under another name until they are closed.
     ".nfs[0-9a-f]*",
     ".smbdelete*",
     ".fuse_hidden*",
+    # What office programs keep beside a document while it is open.
+    ".~lock.*#",
+    "~$*",
     # The file that `doctor --probe` makes and removes.
     ".comfy-inventory-probe-*",
     # Bookkeeping of programs that synchronise folders.

@@ -119,9 +119,9 @@ class Walk:
                     return walked
                 self._ask_parents_again()
             elif stopped():
-                # The worker still has to be emptied of what was asked.
+                self._worker.abandon()
                 walked.complete = False
-                self._doubtful.clear()
+                return walked
             else:
                 self._handle(answer)
                 if progress is not None:

@@ -123,11 +123,8 @@ class WorkersByMount:
                 process = None
                 del self._processes[mount.point]
             if process is None:
-                left = self._not_before.get(mount.point, 0.0) - time.monotonic()
-                if left > 0:
-                    raise LostWorkerError(
-                        f"it keeps hanging; asked again in {left:.0f} s", is_stalled=True
-                    )
+                if time.monotonic() < self._not_before.get(mount.point, 0.0):
+                    raise LostWorkerError("it keeps hanging; asked again later", is_stalled=True)
                 process = _Process(self._most_workers, self._most_per_second)
                 self._processes[mount.point] = process
         return _Session(process, self._stall_after, self._stopped, patience)

@@ -50,6 +50,10 @@ class WorkerResult(NamedTuple):
     cost: CallCost | None
 
 
+class Hello(NamedTuple):
+    """The first message: the process has started. No call on the mount was made yet."""
+
+
 class Beat(NamedTuple):
     """A sign of life: calls on the mount have returned since the last one."""
 
@@ -88,6 +92,7 @@ class _Server:
         threading.Thread(target=self._beat, daemon=True).start()
 
     def run(self) -> None:
+        self._send(Hello())
         while (task := read_frame(self._source)) is not None:
             self._tasks.put(WorkerTask(*task))
 

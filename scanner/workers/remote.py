@@ -21,6 +21,10 @@ _SERVE = "import sys; from scanner.workers.process import main; main(sys.argv[1:
 POLL = 0.2
 """Seconds between checks for the end of the program and for a stalled mount."""
 
+START_AFTER = 60.0
+"""Seconds that a process has to start. That is no silence of its mount: on a busy or slow machine
+Python alone may take longer to start than a mount may be silent."""
+
 SMOOTHING = 8
 """A new measurement has the weight 1 / SMOOTHING in the running mean."""
 
@@ -49,7 +53,9 @@ class _Process:
         self._spacing = 1 / most_per_second if most_per_second else 0.0
         self._next_send = 0.0
         self._cost = CallCost(0.0, 0.0)
-        self.last_sign = time.monotonic()
+        self.started = self.last_sign = time.monotonic()
+        self.is_up = False
+        """True once it has said that it has started."""
         self.is_abandoned = False
         self.has_answered = False
         """True once it has answered anything: its mount is then not simply dead."""
@@ -127,6 +133,7 @@ class _Process:
         with suppress(OSError, ValueError, EOFError):
             while (message := read_frame(self._from_child)) is not None:
                 self.last_sign = time.monotonic()
+                self.is_up = True
                 if isinstance(message, WorkerResult):
                     self.has_answered = True
                     if message.cost is not None:
@@ -196,6 +203,10 @@ class _Session:
             self._under_way -= 1
             return answer
 
+    def abandon(self) -> None:
+        self._waiting.clear()
+        self._process.close(self._number)
+
     def _feed(self) -> None:
         """Keep as many requests under way as are worth it. The last one in is the first one out,
         so that a walk holds few at a time, however wide the tree."""
@@ -214,12 +225,17 @@ class _Session:
     def _check(self, asked: float) -> None:
         if self._stopped():
             raise self._lost("stopping", is_stalled=False)
-        silent = time.monotonic() - max(asked, self._process.last_sign)
+        now, process = time.monotonic(), self._process
+        silent = now - max(asked, process.last_sign)
         if self._patience is not None and silent >= self._patience:
             # The lane of the mount decides when it has stalled, not this caller.
             raise self._lost(f"no answer within {silent:.0f} s", is_stalled=True)
-        if silent >= self._stall_after:
-            self._process.abandon()
+        if not process.is_up:
+            if now - process.started >= START_AFTER:
+                process.abandon()
+                raise self._lost("its worker does not start", is_stalled=True)
+        elif silent >= self._stall_after:
+            process.abandon()
             raise self._lost(f"no call has returned for {silent:.0f} s", is_stalled=True)
 
     def _lost(self, reason: str, *, is_stalled: bool) -> LostWorkerError:

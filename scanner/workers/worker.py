@@ -44,6 +44,10 @@ class Worker(Protocol):
         """The next answer; None when every request has been answered."""
         ...
 
+    def abandon(self) -> None:
+        """Drop every request that has no answer yet. Nothing more is asked then."""
+        ...
+
 
 class LocalWorker:
     """Answers in this process, one request at a time.
@@ -58,6 +62,9 @@ class LocalWorker:
 
     def ask(self, request: Request) -> None:
         self._requests.append(request)
+
+    def abandon(self) -> None:
+        self._requests.clear()
 
     def answer(self) -> Answer | None:
         # Last in, first out: a walk then holds few requests at a time, however wide the tree.

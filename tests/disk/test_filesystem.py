@@ -509,3 +509,23 @@ def test_files_and_folders_on_which_another_mount_begins(tmp_path: Path) -> None
         assert rows == {"file": (FILE, 0), "folder": (DIRECTORY, 0), "source": (FILE, 5)}
     finally:
         subprocess.run(["umount", str(tmp_path / "file")], capture_output=True, check=False)
+
+
+def test_listing_of_a_wide_folder_ends_when_it_is_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(filesystem, "PART", 4)
+    for number in range(20):
+        (tmp_path / str(number)).touch()
+    looks = 0
+
+    def stopped() -> bool:
+        nonlocal looks
+        looks += 1
+        return looks > 2
+
+    files = DiskFileSystem(stopped)
+    with pytest.raises(InterruptedError):
+        files.list_directory(str(tmp_path))
+    assert looks == 3
+    assert len(DiskFileSystem().list_directory(str(tmp_path)).listing.types) == 20

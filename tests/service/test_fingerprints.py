@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,7 +14,9 @@ from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import Root
 from scanner.core.snapshot import Directory
 from scanner.disk.mounts import Mount
+from scanner.errors import OutputError
 from scanner.service import fingerprints as backlog
+from scanner.service.attempts import RETRY_AFTER
 from scanner.service.fingerprints import BATCH_FILES
 from tests.support.fakes import FakeFileSystem
 from tests.support.world import DOWNLOADS, MODELS, World, at, content
@@ -501,3 +505,43 @@ def test_backlog_ends_however_short_the_interval(make: Make, kind: str) -> None:
         world.backlog.work(lambda due=due: world.files.clock > due)  # type: ignore[misc]
         world.files.clock = due
     assert at("ComfyUI/models/f") in fingerprints(world)
+
+
+@pytest.mark.parametrize("mount", [EXT4, SHARE])
+def test_passing_error_is_tried_again(make: Make, mount: Mount) -> None:
+    """As where a server restarts for a moment."""
+    world = make({f"{MODELS.path}/{name}": 10 for name in "abc"}, mount=mount)
+    for name in "abc":
+        world.files.faults["open", f"{MODELS.path}/{name}"] = errno.EIO
+    world.scan()
+    world.files.faults.clear()
+    world.scan()
+    assert not fingerprints(world)
+    world.scan(advance=RETRY_AFTER)
+    assert fingerprints(world) == {f"{MODELS.path}/{name}" for name in "abc"}
+
+
+def test_file_that_stays_unreadable_is_opened_ever_less_often(make: Make) -> None:
+    world = make({f"{MODELS.path}/a": 10})
+    world.files.faults["open", f"{MODELS.path}/a"] = errno.EACCES
+    for _ in range(100):
+        world.scan(advance=RETRY_AFTER)
+    assert 5 <= len(opened(world)) <= 9
+
+
+def test_fingerprints_are_taken_of_what_was_committed_while_the_journal_failed(
+    make: Make,
+) -> None:
+    world = make({f"{MODELS.path}/old": 10})
+    world.scan()
+    world.files.write(f"{MODELS.path}/new", b"new")
+    aside = world.outputs.journal + ".aside"
+    os.rename(world.outputs.journal, aside)
+    os.mkdir(world.outputs.journal)
+    with pytest.raises(OutputError):
+        world.scan()
+    os.rmdir(world.outputs.journal)
+    os.rename(aside, world.outputs.journal)
+    world.scan()
+    world.scan()
+    assert f"{MODELS.path}/new" in fingerprints(world)

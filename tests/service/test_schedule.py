@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -128,6 +129,79 @@ def test_lane_that_has_not_run_yet_runs_as_it_was_to() -> None:
 SUN, MON, TUE, WED, THU, FRI, SAT = range(7)
 
 
+@pytest.fixture
+def zone(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], None]]:
+    """Sets TZ, for the C library as well."""
+
+    def set_zone(name: str) -> None:
+        monkeypatch.setenv("TZ", name)
+        time.tzset()
+
+    yield set_zone
+    monkeypatch.undo()
+    time.tzset()
+
+
+posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no TZ")
+
+
+@posix
+@pytest.mark.parametrize(
+    ("name", "summer", "winter"),
+    [
+        ("Europe/Berlin", 2, 1),
+        (":Europe/Berlin", 2, 1),
+        ("CET-1CEST,M3.5.0,M10.5.0/3", 2, 1),
+        ("<+03>-3", 3, 3),
+        ("UTC+2", -2, -2),
+        ("EST5EDT", -4, -5),
+        ("", 0, 0),
+    ],
+)
+def test_crontab_counts_in_every_form_of_local_time(
+    zone: Callable[[str], None],
+    caplog: pytest.LogCaptureFixture,
+    name: str,
+    summer: int,
+    winter: int,
+) -> None:
+    zone(name)
+    trigger = trigger_of(30.0, "0 3 * * *")
+    for month, offset in ((1, winter), (7, summer)):
+        noon = datetime(2026, month, 1, 12, tzinfo=UTC)
+        due = trigger.get_next_fire_time(noon, noon)
+        assert due is not None
+        assert due.astimezone(UTC) == datetime(2026, month, 2, 3, tzinfo=UTC) - timedelta(
+            hours=offset
+        )
+    assert not caplog.records
+
+
+@posix
+@pytest.mark.parametrize("name", ["Europe/Nowhere", "America/New York"])
+def test_unknown_zone_is_utc_with_a_warning(
+    zone: Callable[[str], None], caplog: pytest.LogCaptureFixture, name: str
+) -> None:
+    zone(name)
+    noon = datetime(2026, 1, 1, 12, tzinfo=UTC)
+    due = trigger_of(30.0, "0 3 * * *").get_next_fire_time(noon, noon)
+    assert due == datetime(2026, 1, 2, 3, tzinfo=UTC)
+    (record,) = caplog.records
+    assert record.getMessage().startswith(f"TZ={name} names no time zone")
+
+
+@posix
+def test_hour_that_comes_twice_fires_and_one_that_is_left_out_does_not_stop_it(
+    zone: Callable[[str], None],
+) -> None:
+    zone("CET-1CEST,M3.5.0,M10.5.0/3")
+    trigger = trigger_of(30.0, "30 2 * * *")
+    for evening in (datetime(2026, 10, 24, 22, tzinfo=UTC), datetime(2026, 3, 28, 22, tzinfo=UTC)):
+        due = trigger.get_next_fire_time(evening, evening)
+        assert due is not None
+        assert timedelta() < due - evening < timedelta(hours=28)
+
+
 def fire_times(cron: str, count: int) -> list[datetime]:
     trigger = trigger_of(30.0, cron)
     times: list[datetime] = []
@@ -193,6 +267,23 @@ def test_minutes_and_hours_are_local_times(
 ) -> None:
     monkeypatch.setenv("TZ", "UTC")
     assert [f"{moment:%H:%M}" for moment in fire_times(cron, 4)] == expected
+
+
+@posix
+@pytest.mark.parametrize(
+    ("cron", "days"),
+    [
+        ("0 0 */2 * 1", [5, 19]),  # Mondays that are odd days
+        ("0 0 1-31/2 * 1", [3, 5, 7, 9, 11, 12, 13]),  # odd days and all Mondays
+        ("0 0 13 * */6", [13, 13]),  # Sundays and Saturdays that are a 13th
+    ],
+)
+def test_field_with_an_asterisk_and_the_other_must_both_hold(
+    zone: Callable[[str], None], cron: str, days: list[int]
+) -> None:
+    """crontab(5) goes by the first character of the field. 2026-01-01 is a Thursday."""
+    zone("UTC")
+    assert [moment.day for moment in fire_times(cron, len(days))] == days
 
 
 def test_days_and_months() -> None:

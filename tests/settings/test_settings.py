@@ -110,6 +110,20 @@ def test_interval_may_be_left_to_the_program(text) -> None:
     assert Settings(every=7.0).first_every == 7
 
 
+@pytest.mark.parametrize(
+    ("line", "fields"),
+    [
+        ("@hourly", "0 * * * *"),
+        (" @Daily ", "0 0 * * *"),
+        ("@weekly # on Sundays", "0 0 * * 0"),
+        ("0 4 * * * # night", "0 4 * * *"),
+        ("0 4 * * 1\t#night", "0 4 * * 1"),
+    ],
+)
+def test_crontab_names_and_comments_are_understood(line: str, fields: str) -> None:
+    assert load({"cron": line}, environ={}).settings.cron == fields
+
+
 def test_crontab_line_wins_over_auto() -> None:
     assert load({"every": "auto", "cron": "0 4 * * *"}, environ={}).settings.is_paced is False
 
@@ -310,6 +324,7 @@ def test_relative_and_home_paths_name_roots(nobody) -> None:
         ("every", "0.5s", "expected at least 1s, not 500ms"),
         ("every", "often", "expected a duration such as 30s"),
         ("cron", "* * *", "expected five fields"),
+        ("cron", "@reboot", "expected five fields"),
         ("loss_fraction", "0", "expected a fraction above 0 and up to 1"),
         ("loss_fraction", "150%", "expected a fraction above 0 and up to 1"),
         ("loss_files", "1.5", "expected a whole number"),

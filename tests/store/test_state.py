@@ -31,6 +31,7 @@ from scanner.core.snapshot import (
     listing_of,
 )
 from scanner.errors import DamagedStateError, OutputError
+from scanner.store import database
 from scanner.store.state import TRUST, State
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -332,11 +333,31 @@ def test_truncated_database_is_noticed(path: str) -> None:
             state.close()
 
 
-def test_state_of_another_version_is_not_read(path: str) -> None:
+def test_a_newer_state_is_refused_and_not_replaced(path: str) -> None:
     State(path).close()
     sql(path, "UPDATE meta SET value = '999' WHERE key = 'version'")
-    with pytest.raises(DamagedStateError, match="another version"):
+    with pytest.raises(OutputError, match="newer version"):
         State(path)
+
+
+@pytest.mark.parametrize("version", ["0", "-1", "x", "9" * 5000, ""])
+def test_a_version_that_never_was_is_damage(path: str, version: str) -> None:
+    State(path).close()
+    sql(path, "UPDATE meta SET value = ? WHERE key = 'version'", version)
+    with pytest.raises(DamagedStateError):
+        State(path)
+
+
+def test_a_state_that_is_locked_is_not_damaged(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database, "BUSY_TIMEOUT", 0.01)
+    state = State(path)
+    with closing(sqlite3.connect(path)) as other:
+        # The rarest of locks: another process rebuilds the file.
+        state._db.execute("PRAGMA journal_mode=DELETE")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(OutputError, match="cannot be read: database is locked"):
+            state.load_memory()
+    state.close()
 
 
 def test_empty_file_becomes_a_new_state(path: str) -> None:
@@ -519,8 +540,17 @@ def test_columns_are_arrays_again(state: State) -> None:
 def test_damaged_file_is_let_go_of_so_that_it_can_be_moved_aside(path: str) -> None:
     """Windows moves no file that is open."""
     State(path).close()
-    sql(path, "UPDATE meta SET value = '999' WHERE key = 'version'")
+    sql(path, "UPDATE meta SET value = 'x' WHERE key = 'version'")
     with pytest.raises(DamagedStateError):
         State(path)
+    sql(path, "UPDATE meta SET value = '1' WHERE key = 'version'")
+    state = State(path)
+    with state.transaction():
+        state.save_directories({"/a": FEW, "/b": FEW})
+    sql(path, "UPDATE directory SET types = 1 WHERE path = x'2f61'")
+    with pytest.raises(DamagedStateError) as held:  # as long as the error is handled
+        state.load_snapshot()
+    state.close()
+    assert isinstance(held.value, DamagedStateError)
     opened = {os.path.realpath(f"/proc/self/fd/{number}") for number in os.listdir("/proc/self/fd")}
     assert os.path.realpath(path) not in opened

@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from scanner.core.digests import SHA256
 from scanner.core.mount_identity import MountIdentity
+from scanner.core.snapshot import Snapshot
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
 from scanner.errors import OutputError
+from scanner.output.file_names import Outputs
 from scanner.output.inventory_view import InventoryView
 from scanner.output.inventory_writer import InventoryWriter, Written
 from scanner.output.journal import Journal
 from scanner.output.journal_reader import read
+from scanner.settings.schema import Settings
 from scanner.store import published
+from scanner.store.database import damaged
+from scanner.store.metadata import MetadataUpdate
 from scanner.store.mount_trust import read_trust, trusts_from
-from scanner.store.store import Commit
+from scanner.store.state import State
+from scanner.store.store import Commit, Store
+from tests.support.fakes import FakeFileSystem
 from tests.support.world import World, at, content
 
 LORA = "ComfyUI/models/loras/a.safetensors"
@@ -83,6 +93,69 @@ def test_a_clock_that_was_set_back_delays_no_write(large: World) -> None:
     large.files.write(at("Downloads/b"), b"x")
     large.scan(advance=101, reads=False)
     assert large.store.inventory_scan == large.store.scan
+
+
+@pytest.mark.parametrize("restarts", [False, True])
+@pytest.mark.parametrize(
+    "harm",
+    [
+        lambda content: content[: len(content) // 2],
+        lambda content: content.replace(b"a.safetensors", b"b.safetensors"),
+        lambda content: b"",
+        lambda content: b"{}",
+        lambda content: None,
+    ],
+)
+def test_a_damaged_inventory_is_written_anew_by_the_next_scan(
+    world: World, harm: Callable[[bytes], bytes | None], restarts: bool
+) -> None:
+    world.scan()
+    path = Path(world.outputs.inventory)
+    content = harm(path.read_bytes())
+    path.unlink()
+    if content is not None:
+        path.write_bytes(content)
+    if restarts:
+        world.restart()
+    assert world.scan() == []
+    assert world.inventory() == world.project()
+    written = path.stat()
+    world.restart()
+    world.scan()
+    assert path.stat() == written
+
+
+@pytest.mark.parametrize(
+    ("written", "now", "is_same"),
+    [
+        ("5 1000000001 7", "5 1000000001 7", True),
+        ("5 1000000001 7", "6 1000000001 7", False),
+        ("5 1000000001 7", "5 1000000003 7", False),
+        ("5 1000000001 7", "5 1000000001 8", False),
+        ("5 3000000001 7", "5 2000000000 8", True),  # FAT, after it forgot the file
+        ("5 3000000001 7", "5 3010000000 8", True),  # exFAT
+        ("5 3000000001 7", "5 6000000000 7", False),
+        ("5 3000000001 7", "", False),
+        ("", "5 3000000001 7", False),
+        ("x", "5 3000000001 7", False),
+    ],
+)
+def test_marks_of_the_inventory(written: str, now: str, is_same: bool) -> None:
+    assert published.is_same_file(written, now, is_local=True) == is_same
+
+
+def test_on_a_network_mount_the_mtime_of_the_inventory_is_the_servers() -> None:
+    written = "5 3000000001 7"
+    assert published.is_same_file(written, "5 3100000001 9", is_local=False)
+    assert not published.is_same_file(written, "6 3000000001 7", is_local=False)
+    assert not published.is_same_file(written, "5 9000000001 7", is_local=False)
+
+
+def test_a_state_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    outputs = Outputs(str(tmp_path / "out.json"), str(tmp_path / "file" / "state"))
+    with pytest.raises(OutputError, match=r"for the state cannot be made.*XDG_STATE_HOME"):
+        Store.open(Settings(), outputs, None, FakeFileSystem())
 
 
 # The outbox
@@ -161,3 +234,92 @@ def test_trust_in_a_mount_whose_name_is_not_utf8_is_kept(world: World) -> None:
     assert world.store.trust_of(share).proofs == 2
     assert not world.store.trust_of(share).failures
     assert world.store.trust_of(other).is_lost(other)
+
+
+# Damage
+
+
+def hashed(world: World) -> bytes:
+    """Save a hash of the one file that every world has, and return it."""
+    size, mtime = world.project()[at(LORA)][1:]
+    digest = bytes(range(32))
+    world.store.metadata.save([MetadataUpdate(at(LORA), size, mtime, {SHA256: digest})], 1)
+    return digest
+
+
+def damage(world: World, statement: str) -> None:
+    world.store.close()
+    with closing(sqlite3.connect(world.outputs.state)) as database, database:
+        database.execute(statement)
+
+
+def set_aside(world: World) -> list[str]:
+    return [name for name in os.listdir(world.folder) if "damaged" in name]
+
+
+def test_one_read_error_costs_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    digest = hashed(world)
+    load, calls = State.load_snapshot, []
+
+    def fail_once(self: State) -> Snapshot:
+        calls.append(self)
+        if len(calls) == 1:
+            raise damaged(self.path, "disk I/O error")
+        return load(self)
+
+    monkeypatch.setattr(State, "load_snapshot", fail_once)
+    world.restart()
+    assert len(calls) == 2
+    assert set_aside(world) == []
+    assert world.scan() == []
+    assert world.baselines() == []
+    size, mtime = world.project()[at(LORA)][1:]
+    assert world.store.metadata.digests_of(at(LORA), size, mtime) == {SHA256: digest}
+
+
+def test_a_damaged_state_gives_its_hashes_to_the_new_one(world: World) -> None:
+    digest = hashed(world)
+    damage(world, "UPDATE directory SET types = x'ff'")
+    world.open()
+    assert len(set_aside(world)) == 1
+    assert world.scan() == []
+    size, mtime = world.project()[at(LORA)][1:]
+    assert world.store.metadata.digests_of(at(LORA), size, mtime) == {SHA256: digest}
+    world.restart()
+    assert world.store.metadata.digests_of(at(LORA), size, mtime) == {SHA256: digest}
+    assert world.entry("a.safetensors")["sha256"] == digest.hex()
+
+
+def test_hashes_of_a_wrong_form_are_not_taken_over(world: World) -> None:
+    hashed(world)
+    damage(world, "UPDATE known SET sha256 = x'00'")
+    damage(world, "UPDATE directory SET types = x'ff'")
+    world.open()
+    size, mtime = world.project()[at(LORA)][1:]
+    assert world.store.metadata.digests_of(at(LORA), size, mtime) == {}
+
+
+def test_hashes_on_both_sides_of_a_damaged_page_are_taken_over(world: World) -> None:
+    size, mtime = world.project()[at(LORA)][1:]
+    updates = [
+        MetadataUpdate(at(f"{LORA}{number:05}"), size, mtime, {SHA256: bytes(32)})
+        for number in range(3000)
+    ]
+    world.store.metadata.save(updates, 1)
+    damage(world, "VACUUM")
+    with open(world.outputs.state, "r+b") as file:
+        content = file.read()
+        middle = content.rindex(b"a.safetensors01500") // 4096 * 4096
+        file.seek(middle)
+        file.write(b"\xff" * 4096)
+    world.open()
+    assert len(set_aside(world)) == 1
+    known = world.store.metadata.of_folder(os.path.dirname(at(LORA)))
+    assert 2900 < len(known) < 3000
+
+
+def test_a_newer_state_stays_where_it_is(world: World) -> None:
+    damage(world, "UPDATE meta SET value = '2' WHERE key = 'version'")
+    with pytest.raises(OutputError, match="newer version"):
+        world.open()
+    assert set_aside(world) == []

@@ -326,11 +326,14 @@ class FakeWorkers(LocalWorkers):
         super().__init__(files)
         self.hanging: set[str] = set()
         """Mount points."""
+        self.reasons: list[str] = []
+        """What the next attempts in vain end with, in order; then "no answer"."""
         self.lost: list[Mount] = []
         """Mounts that were asked in vain, in order."""
 
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         if mount.point in self.hanging:
             self.lost.append(mount)
-            raise LostWorkerError("no answer", is_stalled=True)
+            reason = self.reasons.pop(0) if self.reasons else "no answer"
+            raise LostWorkerError(reason, is_stalled=True)
         return super().of(mount, patience)

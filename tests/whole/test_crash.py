@@ -253,14 +253,14 @@ def write_some(body, *_):
     die()
 
 
-assert all(map(callable, (Store._deliver, State.save_memory, State.clear_outbox, Journal.append,
+assert all(map(callable, (Store.deliver, State.save_memory, State.clear_outbox, Journal.append,
     scanner.output.journal._write_all, scanner.output.journal._replace,
     scanner.output.journal.sync_file, scanner.output.inventory_writer._write_folders,
     scanner.output.inventory_writer.InventoryWriter.write,
     scanner.output.atomic.patiently)))
 points = {
     "in the transaction": lambda: setattr(State, "save_memory", die),
-    "between commit and change list": lambda: setattr(Store, "_deliver", die),
+    "between commit and change list": lambda: setattr(Store, "deliver", die),
     "in the middle of the append": lambda: setattr(scanner.output.journal, "_write_all", half),
     "before the change list is forced to the disk":
         lambda: setattr(scanner.output.journal, "sync_file", die),

@@ -12,6 +12,7 @@ import pytest
 
 from scanner.disk.filesystem import DiskFileSystem
 from scanner.disk.mounts import Mount
+from scanner.workers import remote
 from scanner.workers.pool import WorkersByMount
 from scanner.workers.remote import LostWorkerError, _Session
 from scanner.workers.requests import Failed, ListDirectory, Listed, SampleFile, StatPath
@@ -109,6 +110,43 @@ def test_silent_worker_is_abandoned_and_not_doubled(tmp_path: Path) -> None:
     worker.ask(StatPath(str(tmp_path)))
     assert len(answers(worker)) == 1
     workers.close()
+
+
+def test_start_of_a_worker_is_no_silence_of_its_mount(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a busy machine Python takes longer to start than this mount may be silent."""
+    monkeypatch.setattr(remote, "_SERVE", f"import time; time.sleep(1.5); {remote._SERVE}")
+    workers = by_mount(stall_after=0.3)
+    worker = workers.of(NAS)
+    worker.ask(StatPath(str(tmp_path)))
+    assert len(answers(worker)) == 1
+    workers.close()
+
+
+def test_worker_that_never_starts_is_abandoned(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote, "_SERVE", "import time; time.sleep(60)")
+    monkeypatch.setattr(remote, "START_AFTER", 0.3)
+    workers = by_mount()
+    worker = workers.of(NAS)
+    worker.ask(StatPath(str(tmp_path)))
+    with pytest.raises(LostWorkerError, match="does not start") as lost:
+        answers(worker)
+    assert lost.value.is_stalled
+    workers.close()
+
+
+def test_abandoned_requests_are_not_answered(workers: WorkersByMount, tmp_path: Path) -> None:
+    for worker in (LocalWorker(DiskFileSystem()), workers.of(NAS)):
+        for _ in range(100):
+            worker.ask(StatPath(str(tmp_path)))
+        assert worker.answer() is not None
+        worker.abandon()
+    left = workers.of(NAS)
+    left.ask(StatPath(str(tmp_path)))
+    assert len(answers(left)) == 1
 
 
 def test_stop_ends_the_wait_for_an_answer(tmp_path: Path) -> None:

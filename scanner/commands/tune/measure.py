@@ -99,6 +99,9 @@ class _CountedWorker:
             self._counted.note(answer)
         return answer
 
+    def abandon(self) -> None:
+        self._worker.abandon()
+
 
 def _asked(answer: Answer) -> Spent:
     """The requests to the file system behind this answer."""
