@@ -6,12 +6,14 @@ import logging
 import os
 from typing import Any
 
+from scanner.console.apart import end_with_parent, need_child
 from scanner.console.app import app, log
 from scanner.console.options import (
     _SCANNING,
     _TIMES,
     _find_roots,
     _load,
+    _outputs,
     _start_log,
     _taking,
 )
@@ -24,6 +26,8 @@ def run(
 ) -> None:
     """Scan on a schedule until stopped."""
     loaded = _load(options)
+    need_child(_outputs(loaded).may_hang)
+    end_with_parent()
     _start_log(loaded)
     found = _find_roots(loaded)
     from scanner.commands.run.page import greeting
