@@ -3,6 +3,7 @@ small scans feel instant."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 import typer
@@ -36,19 +37,19 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     open_missing()
     with guarded_stderr():
-        return _run(argv)
+        return _run(sys.argv[1:] if argv is None else list(argv))
 
 
-def _run(argv: Sequence[str] | None) -> int:
+def _run(argv: list[str]) -> int:
+    from scanner.console.apart import NeedsChildError, run_apart
     from scanner.console.streams import ReaderGoneError, guarded_stdout
 
     try:
         with guarded_stdout():
-            result = app(
-                None if argv is None else list(argv),
-                prog_name="comfy-inventory",
-                standalone_mode=False,
-            )
+            try:
+                result = app(argv, prog_name="comfy-inventory", standalone_mode=False)
+            except NeedsChildError:
+                return run_apart(argv)
     except ReaderGoneError as error:
         return error.exit_code
     except InventoryError as error:

@@ -24,14 +24,21 @@ def start_child(
     Ctrl-C does not reach it. Raises OSError.
     """
     return subprocess.Popen(
-        # Not with -m: there the classes of messages would be those of __main__.
-        [sys.executable, "-P", "-c", f"import sys; sys.path[:] = {_paths()}; {code}", *arguments],
+        child_command(code, *arguments),
         stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         cwd=_FOLDER,
         start_new_session=True,
     )
+
+
+def child_command(code: str, *arguments: str) -> list[str]:
+    """The command that runs `code` in a process with the same modules as this one."""
+    # Not with -m: there the classes of messages would be those of __main__.
+    return [
+        sys.executable, "-P", "-c", f"import sys; sys.path[:] = {_paths()}; {code}", *arguments
+    ]  # fmt: skip
 
 
 def _paths() -> str:

@@ -27,6 +27,8 @@ class Outputs:
     inventory: str
     state_folder: str
     log_file: str = ""
+    may_hang: bool = False
+    """True if the inventory or the log lies on a mount that may hang."""
 
     @cached_property
     def _stem(self) -> str:
@@ -128,11 +130,12 @@ def outputs_of(settings: Settings, files: FileSystem, cwd: str) -> Outputs:
     place = locate(outputs.folder, mounts, files.read_link)
     state = locate(outputs.state, mounts, files.read_link)  # it may be a link by itself
     if not place.mount.is_remote and not state.mount.is_remote:
-        return replace(outputs, log_file=log_file)
+        log = locate(log_file, mounts, files.read_link) if log_file else place
+        return replace(outputs, log_file=log_file, may_hang=log.mount.is_remote)
     import platformdirs
 
     # Under whatever path it is reached, one output has one state.
     real = os.path.join(place.path, os.path.basename(inventory))
     name = hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
     folder = os.path.join(platformdirs.user_state_dir("comfy-inventory"), name)
-    return Outputs(inventory, folder, log_file)
+    return Outputs(inventory, folder, log_file, may_hang=True)

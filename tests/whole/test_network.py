@@ -673,6 +673,28 @@ def test_end_with_a_mount_that_hangs_takes_two_seconds_and_leaves_no_lock(
     assert observed.changes_during == observed.changes_after == []
 
 
+def test_end_with_an_output_on_a_mount_that_hangs(make_nas: Callable[[str], Nas]) -> None:
+    nas = make_nas("sshfs")
+    machine = nas.machine
+    machine.output = nas.share.point / "out.json"
+    models = machine.work / "models"
+    models.mkdir(exist_ok=True)
+    options = ("--models", models, "--output", machine.output)
+    with machine.running("run", *options, "--every", f"{EVERY:g}s") as running:
+        running.wait_for(machine.output.exists, "the inventory")
+        nas.share.stop()
+        (models / "new.safetensors").write_bytes(b"new")
+        time.sleep(2 * EVERY)
+        started = time.monotonic()
+        running.process.send_signal(signal.SIGTERM)
+        assert running.process.wait(10) in (0, 5)
+        assert time.monotonic() - started < 3, "2 s, and a loaded machine"
+        nas.share.go_on()  # its child ends, which holds the streams that are read here
+    machine.run("scan", *options)
+    assert "new.safetensors" in machine.journal.read_text()
+    assert not list(nas.share.point.glob("*.sqlite*"))
+
+
 # A share inside a local folder
 
 

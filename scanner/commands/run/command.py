@@ -6,6 +6,7 @@ import logging
 import os
 from typing import Any
 
+from scanner.console.apart import end_with_parent, need_child
 from scanner.console.app import app, log
 from scanner.console.options import (
     _SCANNING,
@@ -13,6 +14,7 @@ from scanner.console.options import (
     _find_roots,
     _finder,
     _load,
+    _outputs,
     _start_log,
     _taking,
 )
@@ -25,6 +27,8 @@ def run(
 ) -> None:
     """Scan on a schedule until stopped."""
     loaded = _load(options)
+    need_child(_outputs(loaded).may_hang)
+    end_with_parent()
     _start_log(loaded)
     found = _find_roots(loaded)
     from scanner.commands.run.page import greeting

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from scanner.console.apart import end_with_parent, need_child
 from scanner.console.app import app
 from scanner.console.options import (
     _HOLD,
@@ -14,6 +15,7 @@ from scanner.console.options import (
     AsJson,
     _find_roots,
     _load,
+    _outputs,
     _start_log,
     _taking,
 )
@@ -31,6 +33,8 @@ def scan(
 ) -> None:
     """Scan once and end, for cron."""
     loaded = _load(options)
+    need_child(_outputs(loaded).may_hang)
+    end_with_parent()
     _start_log(loaded)
     found = _find_roots(loaded)
     from scanner.console.progress import display
