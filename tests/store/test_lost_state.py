@@ -99,6 +99,7 @@ def test_another_share_is_held_after_the_state_was_lost(tmp_path: Path) -> None:
     lose_state(world)
     assert world.scan() == []
     assert world.state(root) == "held"
+    assert "another file system" in world.store.memory.roots[root.id].reason
 
 
 def test_header_names_the_mount_of_each_root_and_of_each_mount_below(tmp_path: Path) -> None:
