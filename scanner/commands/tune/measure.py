@@ -45,6 +45,7 @@ from scanner.workers.requests import (
     Request,
     Stated,
     StatPath,
+    Took,
 )
 from scanner.workers.worker import Worker
 
@@ -101,6 +102,8 @@ class _CountedWorker:
 
 def _asked(answer: Answer) -> Spent:
     """The requests to the file system behind this answer."""
+    if isinstance(answer, Took):
+        return _asked(answer.answer)
     if isinstance(answer, Listed):
         listing = answer.directory.listing
         return Spent(listings=1, entries=len(listing.types) + len(listing.unstatted))
