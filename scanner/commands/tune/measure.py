@@ -46,6 +46,7 @@ from scanner.workers.requests import (
     Request,
     Stated,
     StatPath,
+    Took,
 )
 from scanner.workers.worker import Worker
 
@@ -105,6 +106,8 @@ class _CountedWorker:
 
 def _asked(answer: Answer) -> Spent:
     """The requests to the file system behind this answer."""
+    if isinstance(answer, Took):
+        return _asked(answer.answer)
     if isinstance(answer, Listed):
         listing = answer.directory.listing
         return Spent(listings=1, entries=len(listing.types) + len(listing.unstatted))
