@@ -109,7 +109,7 @@ def members(
         # One that is known stays as it is: it is not gone, and its changes are no news.
         unread |= others & seen
     listing = _without(listed.listing, others.union(left_out) if others else left_out)
-    listing = _with_known(listing, unread, previous)
+    listing = _with_known(listing, unread, previous, rules.on_the_way.get(path, NOTHING))
     listing = _without_facts_of_own_files(path, listing, rules)
     listing = _with_zone_links(path, listing, previous, rules)
     ignored = listed.ignored - rules.reserved(path)
@@ -210,11 +210,11 @@ def unread_names(path: str, listing: Listing, rules: MemberRules) -> frozenset[s
     """Names that `listing` says nothing of, and that are not proven gone (rule 1).
 
     These could not be stat-ed, or they lead to other mounts. Some systems remove the folder of a
-    mount with it: the mount is then offline.
+    mount with it, or something else stands there now: the mount is then offline.
     """
     names = rules.on_the_way.get(path, NOTHING)
     if names:
-        names = names.difference(listing.split_names())
+        names = names.difference(name for name, _ in listing.named_containers())
     return names.union(listing.unstatted) if listing.unstatted else names
 
 
@@ -227,7 +227,12 @@ def _links_that_are_gone(listing: Listing, previous: Listing) -> set[str]:
     return links.difference(listing.split_names(), listing.unstatted)
 
 
-def _with_known(listing: Listing, names: Collection[str], previous: Directory | None) -> Listing:
+def _with_known(
+    listing: Listing,
+    names: Collection[str],
+    previous: Directory | None,
+    on_the_way: Collection[str],
+) -> Listing:
     """`listing` with the last known rows of `names`."""
     if previous is None or not names:
         return listing
@@ -236,7 +241,8 @@ def _with_known(listing: Listing, names: Collection[str], previous: Directory | 
     kept = [
         row
         for row in previous.listing.rows()
-        if row.name in names and texts.get(row.name) in (None, old_texts.get(row.name))
+        if row.name in names
+        if row.name in on_the_way or texts.get(row.name) in (None, old_texts.get(row.name))
     ]
     if not kept:
         return listing

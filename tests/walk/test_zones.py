@@ -94,6 +94,33 @@ def test_files_below_an_unmounted_mount_point_are_not_taken_for_its_own(world: W
     assert at(lora("a")) in world.inventory()
 
 
+@pytest.mark.parametrize("is_link", [False, True])
+def test_what_stands_in_the_way_of_an_unmounted_mount_deletes_nothing(
+    tmp_path: Path, is_link: bool
+) -> None:
+    """`World.scan` replays the lines of each scan."""
+    world = World(tmp_path)
+    point, above = at("ComfyUI/models/sub/nas"), at("ComfyUI/models/sub")
+    world.files.write(at("ComfyUI/models/a"), b"1")
+    world.files.write(f"{point}/loras/x", b"1")
+    world.files.mount_table.append(NAS._replace(point=point))
+    world.settle()
+    before = world.project()
+    world.files.mount_table.pop()
+    world.files.remove(above)
+    if is_link:
+        world.files.symlink(at("ComfyUI/models/a"), above)
+    else:
+        world.files.write(above, b"a file now")
+    for _ in range(2):
+        assert world.scan() == []
+        assert world.project() == before
+    world.store.state.ask(0, "", point, frozenset())
+    world.scan()
+    world.scan()
+    assert world.project()[above][0] == ("symlink" if is_link else "file")
+
+
 def test_mount_is_remembered_over_a_restart(world: World) -> None:
     unmount(world)
     world.restart()
