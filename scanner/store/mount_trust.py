@@ -47,6 +47,9 @@ def trusts_from(text: str | None) -> dict[str, Trust]:
     """Inverse of `MountTrust.as_text`. Raises ValueError, TypeError or AttributeError if `text` is
     damaged."""
     trusts = json.loads(text or "{}")
+    for proofs, lost in trusts.values():
+        if not (isinstance(proofs, int) and isinstance(lost, int)):
+            raise ValueError("not a trust")
     return {identity: Trust(proofs, lost) for identity, (proofs, lost) in trusts.items()}
 
 
