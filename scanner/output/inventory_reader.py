@@ -70,15 +70,19 @@ def damage_reported(path: str | os.PathLike[str]) -> Iterator[None]:
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """The header of the inventory at `path` without `entries`; only the first line is read.
 
-    None if there is no file or it is no inventory. Raises OutputError if it cannot be read.
+    None if there is no file, or none that a state could be rebuilt from. Raises OutputError if it
+    cannot be read.
     """
     try:
         with open(path, "rb") as file:
-            return _parse_header(file.readline(LONGEST_HEADER))
+            header = _parse_header(file.readline(LONGEST_HEADER))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise cannot("read", os.fspath(path), error) from error
+    if header is None or header["schema"] > SCHEMA or _is_whole(header):
+        return header
+    return None
 
 
 def header_of(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -105,6 +109,8 @@ def snapshot_from(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Snapsho
     file. A directory without a listing stays without one. Raises as `read_entries` does.
     """
     with _opened(path) as (file, header):
+        if not _is_whole(header):
+            raise UnreadableInventoryError(f"{_name(path)} is not an inventory")
         return header, _rebuild(header, _parse_entries(file, path))
 
 
@@ -143,7 +149,7 @@ def _parse_header(line: bytes) -> dict[str, Any] | None:
     if not isinstance(header, dict) or type(header.get("schema")) is not int:
         return None
     del header["entries"]
-    return header if header["schema"] > SCHEMA or _is_whole(header) else None
+    return header
 
 
 def _is_whole(header: Mapping[str, Any]) -> bool:
