@@ -7,19 +7,19 @@ defines which folders count as packs. The id of a pack is the one that ComfyUI-M
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import Any
 
 from scanner.comfyui.folder_reader import FolderReader
 from scanner.comfyui.git_config import one_line, stored_url
 from scanner.comfyui.git_repository import GitRepository
 from scanner.comfyui.packs import is_enabled, name_and_version, pack_of_file
+from scanner.core import bounded_toml
 from scanner.core.packs import Pack, Source
 from scanner.core.snapshot import FILE, FILE_LINK
 from scanner.disk.filesystem import FileSystem
 
-PROJECT_LIMIT = 1 << 20
-"""Bytes of pyproject.toml. A larger file is not what its name says."""
+PROJECT_LIMIT = 1 << 16
+"""Bytes of pyproject.toml: real ones have up to 20 kB. A larger file is not what its name says."""
 
 
 def read_pack(files: FileSystem, path: str, is_directory: bool) -> Pack | None:
@@ -71,8 +71,8 @@ def _project(reader: FolderReader) -> tuple[dict[str, Any], dict[str, Any]]:
     """The tables `project` and `tool.comfy` of pyproject.toml; empty if missing or damaged."""
     content = reader.read(PROJECT_LIMIT, reader.top, "pyproject.toml") or b""
     try:
-        document = tomllib.loads(content.decode("utf-8-sig", "replace"))
-    except (ValueError, RecursionError, OverflowError):
+        document = bounded_toml.loads(content.decode("utf-8-sig", "replace"))
+    except ValueError:
         return {}, {}
     project, tool = document.get("project"), document.get("tool")
     comfy = tool.get("comfy") if isinstance(tool, dict) else None

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from scanner.core.digests import ALGORITHM
+from scanner.core.roots import KINDS
 from scanner.core.serialize import mtime_of, native, raw_text, readable
 from scanner.core.snapshot import (
     BROKEN_LINK,
@@ -35,6 +36,9 @@ SCHEMA = 1
 HEADER_END = b'"entries":[\n'
 
 END = b"]}\n"
+
+_MOST_SCANS = 1 << 53
+"""Above all numbers of scans. Larger numbers are not exact in JSON."""
 
 LONGEST_HEADER = 1 << 26
 """Most bytes of line 1. A file without line ends is not an inventory."""
@@ -67,15 +71,19 @@ def damage_reported(path: str | os.PathLike[str]) -> Iterator[None]:
 def read_header(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """The header of the inventory at `path` without `entries`; only the first line is read.
 
-    None if there is no file or it is no inventory. Raises OutputError if it cannot be read.
+    None if there is no file, or none that a state could be rebuilt from. Raises OutputError if it
+    cannot be read.
     """
     try:
         with open(path, "rb", opener=opening_regular) as file:
-            return _parse_header(file.readline(LONGEST_HEADER))
+            header = _parse_header(file.readline(LONGEST_HEADER))
     except FileNotFoundError:
         return None
     except OSError as error:
         raise cannot("read", os.fspath(path), error) from error
+    if header is None or header["schema"] > SCHEMA or _is_whole(header):
+        return header
+    return None
 
 
 def header_of(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -102,6 +110,8 @@ def snapshot_from(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Snapsho
     file. A directory without a listing stays without one. Raises as `read_entries` does.
     """
     with _opened(path) as (file, header):
+        if not _is_whole(header):
+            raise UnreadableInventoryError(f"{_name(path)} is not an inventory")
         return header, _rebuild(header, _parse_entries(file, path))
 
 
@@ -137,10 +147,30 @@ def _parse_header(line: bytes) -> dict[str, Any] | None:
         header = orjson.loads(line + END)
     except orjson.JSONDecodeError:
         return None
-    if not isinstance(header, dict) or not isinstance(header.get("schema"), int):
+    if not isinstance(header, dict) or type(header.get("schema")) is not int:
         return None
     del header["entries"]
     return header
+
+
+def _is_whole(header: Mapping[str, Any]) -> bool:
+    """True if the fields by which a state is rebuilt have the form in which they are written."""
+    scan, roots = header.get("scan"), header.get("roots")
+    if type(scan) is not int or not 0 <= scan < _MOST_SCANS or not isinstance(roots, list):
+        return False
+    try:
+        base = base_of(header)
+        return all(_is_root(root, base) for root in roots)
+    except ValueError:
+        return False
+
+
+def _is_root(root: object, base: str | None) -> bool:
+    """Raises ValueError if it has no path."""
+    if not isinstance(root, dict) or root.get("kind") not in KINDS:
+        return False
+    texts = (root.get("state"), root.get("category", ""))
+    return all(isinstance(text, str) for text in texts) and "\0" not in native(root, base)
 
 
 def _header_in(file: BinaryIO, path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -209,6 +239,7 @@ class _Columns:
 
 def _rebuild(header: Mapping[str, Any], entries: Iterable[dict[str, Any]]) -> Snapshot:
     columns: dict[str, _Columns] = {}
+    count = 0
     prefix, parent = "", _Columns()
     entry: Mapping[str, Any] = header
     try:
@@ -218,6 +249,7 @@ def _rebuild(header: Mapping[str, Any], entries: Iterable[dict[str, Any]]) -> Sn
                 root = columns.setdefault(native(entry, base), _Columns())
                 root.mtime = mtime_of(entry)
         for entry in entries:
+            count += 1
             text = entry["path"]
             before, _, name = text.rpartition("/")
             path = ""
@@ -230,6 +262,8 @@ def _rebuild(header: Mapping[str, Any], entries: Iterable[dict[str, Any]]) -> Sn
             if letter in CONTAINERS and "size" in entry:
                 child = columns.setdefault(path or native(entry, base), _Columns())
                 child.mtime = mtime_of(entry) if letter == DIRECTORY else 0
+        if count != header["totals"]["entries"]:
+            raise UnreadableInventoryError("the inventory is damaged: entries are missing")
     except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
         raise UnreadableInventoryError(
             f"the inventory is damaged at {readable(str(entry.get('path', 'its header')))!r}: "

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scanner.core import bounded_toml
 from scanner.errors import SettingsError
 from scanner.settings.types import Anchor, SettingType
 from scanner.settings.values import suggestion
@@ -120,7 +121,7 @@ def _file_layer(path: str, anchor: Anchor) -> Layer:
     try:
         with open(path, "rb") as file:
             # Windows editors put a byte order mark in front.
-            text = file.read().decode("utf-8-sig")
+            text = file.read(4 * bounded_toml.MOST_BYTES + 4).decode("utf-8-sig")
     except OSError as error:
         raise SettingsError(
             f"config ({origin}): expected a readable TOML file, but: {error.strerror}"
@@ -165,7 +166,7 @@ def _profiles() -> dict[str, Traversable]:
 
 def _parsed(text: str, origin: str) -> dict[str, object]:
     try:
-        return tomllib.loads(text)
+        return bounded_toml.loads(text)
     except tomllib.TOMLDecodeError as error:
         match = re.search(r"line (\d+)", str(error))
         line = int(match[1]) if match else text.count("\n") + 1
@@ -174,6 +175,8 @@ def _parsed(text: str, origin: str) -> dict[str, object]:
         hint = "; a path with backslashes goes into single quotes" if windows else ""
         reason = re.sub(r" \(at [^)]*\)$", "", str(error))
         raise SettingsError(f"{origin}, line {line}: expected TOML, but: {reason}{hint}") from None
+    except ValueError as error:
+        raise SettingsError(f"{origin}: expected a TOML file of settings, but {error}") from None
 
 
 def _line_of(text: str, keys: Sequence[str]) -> int:

@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS known (folder BLOB NOT NULL, name BLOB NOT NULL,
 CREATE INDEX IF NOT EXISTS known_version ON known (version);
 """
 
-_COLUMNS = "name, size, mtime, xxh3, sha256, facts, read, corrupt"
+_COLUMNS = "folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version"
 
 _SAVE = """
 INSERT INTO known (folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version)
@@ -125,6 +125,9 @@ class MetadataTable:
             " WHERE version > ? GROUP BY folder",
             (self._newest,),
         ).fetchall()
+        for folder, version in rows:
+            if type(folder) is not bytes or type(version) is not int or version >= _NO_VERSION:
+                raise ValueError("a version that never was")
         versions = {os.fsdecode(folder): version for folder, version in rows}
         return versions, max(versions.values(), default=self._newest)
 
@@ -139,7 +142,8 @@ class MetadataTable:
             rows = self._db.execute(
                 f"SELECT {_COLUMNS} FROM known WHERE folder = ?", (os.fsencode(folder),)
             ).fetchall()
-        return {os.fsdecode(row[0]): _metadata_from(row) for row in rows}
+        # A damaged row counts as not read yet: the file is read again.
+        return {os.fsdecode(row[1]): _metadata_from(row) for row in rows if _is_whole(row)}
 
     def of(self, path: str) -> FileMetadata | None:
         """Metadata of one file."""
@@ -149,7 +153,7 @@ class MetadataTable:
                 f"SELECT {_COLUMNS} FROM known WHERE folder = ? AND name = ?",
                 (os.fsencode(folder), os.fsencode(name)),
             ).fetchone()
-        return None if row is None else _metadata_from(row)
+        return None if row is None or not _is_whole(row) else _metadata_from(row)
 
     def digests_of(self, path: str, size: int, mtime: int) -> Mapping[str, bytes]:
         """Hashes of a file that has this size and mtime; empty if unknown, or if the file is known
@@ -199,7 +203,8 @@ class MetadataTable:
                 # By the clock, so that no number comes twice though rows are dropped.
                 yield max(row[0] + 1, time.time_ns())
             except BaseException:
-                self._db.execute("ROLLBACK")
+                with suppress(sqlite3.Error):  # the first error is the one to report
+                    self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
 
@@ -208,7 +213,7 @@ class MetadataTable:
         try:
             with self._lock:
                 yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, *VALUE_ERRORS) as error:
             raise OutputError(f"The state {self.path} cannot be used: {error}.") from None
 
 
@@ -221,8 +226,7 @@ def salvage(old: str, new: sqlite3.Connection) -> int:
         for order in ("", "DESC"):
             with suppress(sqlite3.Error):
                 for row in database.execute(
-                    f"SELECT folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version"
-                    f" FROM known ORDER BY folder {order}, name {order}"
+                    f"SELECT {_COLUMNS} FROM known ORDER BY folder {order}, name {order}"
                 ):
                     if _is_whole(row):
                         rows[row[:2]] = row
@@ -310,7 +314,7 @@ def forget_rows(database: sqlite3.Connection, paths: Iterable[str]) -> None:
 
 
 def _metadata_from(row: tuple[Any, ...]) -> FileMetadata:
-    _, size, mtime, xxh3, sha256, facts, read, corrupt = row
+    _, _, size, mtime, xxh3, sha256, facts, read, corrupt, _ = row
     digests = {name: value for name, value in ((XXH3, xxh3), (SHA256, sha256)) if value}
     return FileMetadata(size, mtime, digests, _facts_from(facts), read, corrupt)
 

@@ -52,6 +52,9 @@ def trusts_from(text: str | None) -> dict[MountIdentity, Trust]:
     """Inverse of `MountTrust.as_text`. Raises ValueError, TypeError or AttributeError if `text` is
     damaged. Older versions wrote true for one counter-example."""
     trusts = json.loads(text or "{}")
+    for proofs, failures in trusts.values():
+        if not (isinstance(proofs, int) and isinstance(failures, int)):
+            raise ValueError("not a trust")
     return {
         identity: Trust(int(proofs), int(failures))
         for text, (proofs, failures) in trusts.items()

@@ -22,6 +22,7 @@ from scanner.output.atomic import cannot, free_name_beside
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import base_of, snapshot_from
 from scanner.output.journal_reader import read
+from scanner.store.database import VALUE_ERRORS
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ def rebuild(outputs: Outputs) -> Rebuilt | None:
         if lines:
             tops = [record.path for record in records.values()]
             snapshot = replayed_snapshot(snapshot, tops, lines, base_of(header))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except VALUE_ERRORS as error:
         log.warning("The change list is damaged (%s): starting anew.", error)
         return None
     if not records:

@@ -1,7 +1,8 @@
 """Rows of the database, and the values that they hold: directories, memory, node packs.
 
 Paths and names are BLOBs, since they may hold bytes that are not UTF-8. The functions that decode
-raise ValueError, TypeError or AttributeError if a row contradicts itself.
+raise ValueError, TypeError or AttributeError if a row contradicts itself, or has a value of another
+type: SQLite keeps whatever it is given.
 """
 
 from __future__ import annotations
@@ -9,16 +10,19 @@ from __future__ import annotations
 import json  # escapes surrogates, which orjson refuses
 import os
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from scanner.core.memory import Gone, Hold, RootRecord, UnreachableFolder, Unsettled
 from scanner.core.mount_identity import identity_from
 from scanner.core.packs import Pack
+from scanner.core.roots import KINDS
 from scanner.core.serialize import readable
-from scanner.core.snapshot import FINGERPRINT_BYTES, Directory, Entry, Listing
+from scanner.core.snapshot import FINGERPRINT_BYTES, TYPE_NAMES, Directory, Entry, Listing
 
 Row = tuple[object, ...]
+
+_LETTERS = frozenset(TYPE_NAMES)
 
 
 def directory_row(path: str, directory: Directory) -> Row:
@@ -70,6 +74,8 @@ def directory_from(row: tuple[Any, ...]) -> Directory:
         tuple(unstatted),
     )
     count = len(listing.types)
+    if not _LETTERS.issuperset(listing.types):
+        raise ValueError("unknown types")
     named = names.count(b"\0") + 1 if names else 0
     lengths = (named, len(listing.sizes), len(listing.mtimes))
     if lengths != (count, count, count) or len(listing.inodes) not in (0, count):
@@ -104,7 +110,11 @@ def gone_row(path: str, gone: Gone) -> Row:
 
 def gone_from(row: tuple[Any, ...]) -> Gone:
     """Inverse of `gone_row`."""
-    path, time, letter, size, mtime, inode, device, fingerprint = row
+    path, time, letter, size, mtime, inode, device, fingerprint = typed(
+        row, bytes, int, str, int, int, int, int, bytes
+    )
+    if letter not in TYPE_NAMES or len(fingerprint) not in (0, FINGERPRINT_BYTES):
+        raise ValueError("not a row of a file")
     inode, device = _unsigned((inode, device))
     return Gone(time, Entry(os.fsdecode(path), letter, size, mtime, inode, device, fingerprint))
 
@@ -114,14 +124,30 @@ def arrived_row(path: str, time: int) -> Row:
     return os.fsencode(path), time
 
 
+def arrived_from(row: tuple[Any, ...]) -> int:
+    """Inverse of `arrived_row`, but for the path."""
+    _, time = typed(row, bytes, int)
+    return int(time)
+
+
 def unsettled_row(path: str, seen: Unsettled) -> Row:
     """The row of a file that still changes."""
     return (os.fsencode(path), *seen)
 
 
+def unsettled_from(row: tuple[Any, ...]) -> Unsettled:
+    """Inverse of `unsettled_row`, but for the path."""
+    return Unsettled(*typed(row, bytes, int, int, int)[1:])
+
+
 def unreachable_row(path: str, folder: UnreachableFolder) -> Row:
     """The row of a folder that answers with an error."""
     return os.fsencode(path), readable(folder.error), folder.since
+
+
+def unreachable_from(row: tuple[Any, ...]) -> UnreachableFolder:
+    """Inverse of `unreachable_row`, but for the path."""
+    return UnreachableFolder(*typed(row, bytes, str, int)[1:])
 
 
 def hold_row(root: str, hold: Hold) -> Row:
@@ -142,8 +168,10 @@ def hold_row(root: str, hold: Hold) -> Row:
 def hold_from(row: tuple[Any, ...]) -> Hold:
     """Inverse of `hold_row`. A row of an older version does not say when the hold began by the
     monotonic clock."""
-    root, kind, since, files, bytes_, needs_accept, paths, *clock = row
-    started, boot = clock or (None, None)
+    root, kind, since, files, bytes_, needs_accept, paths = typed(
+        row[:7], bytes, str, int, int, int, int, bytes
+    )
+    started, boot = (None, None) if None in row[7:] else typed(row[7:], float, str)
     return Hold(
         os.fsdecode(root),
         kind,
@@ -167,6 +195,9 @@ def root_row(id_: str, record: RootRecord) -> Row:
 def root_from(text: str) -> RootRecord:
     """The record in a row of `root_row`."""
     values: dict[str, Any] = json.loads(text)
+    _check_fields(values, RootRecord.__annotations__)
+    if values["kind"] not in KINDS:
+        raise ValueError("not a kind of roots")
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     record = RootRecord(**plain)
     record.mount_identity = identity_from(values.get("mount_identity", ""))
@@ -180,7 +211,33 @@ def pack_row(path: str, pack: Pack) -> Row:
 
 def pack_from(text: str) -> Pack:
     """The pack in a row of `pack_row`."""
-    return Pack(**json.loads(text))
+    values: dict[str, Any] = json.loads(text)
+    _check_fields(values, Pack.__annotations__)
+    return Pack(**values)
+
+
+_JSON_TYPES = {"bool": bool, "int": int}
+
+
+def _check_fields(values: dict[str, Any], annotations: Mapping[str, Any]) -> None:
+    """Raise ValueError or TypeError if a value is not of the type that its annotation names: a
+    number, a flag, a list of texts or a text."""
+    for name, value in values.items():
+        words = str(getattr(annotations[name], "__forward_arg__", annotations[name]))
+        if value is None and words.endswith("None"):
+            continue
+        if words.startswith("tuple"):
+            typed(value, *[str] * len(value))
+        elif type(value) is not _JSON_TYPES.get(words, str):
+            raise ValueError(f"{name} is not of the type {words}")
+
+
+def typed(row: Sequence[Any], *types: type) -> Sequence[Any]:
+    """`row`, whose values have exactly these types; ValueError if they have not."""
+    for value, expected in zip(row, types, strict=True):
+        if type(value) is not expected:
+            raise ValueError(f"expected {expected.__name__}, not {type(value).__name__}")
+    return row
 
 
 def paths_blob(paths: Iterable[str]) -> bytes:

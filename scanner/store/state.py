@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from typing import Any, TypeVar
 
-from scanner.core.memory import AcceptRequest, Memory, UnreachableFolder, Unsettled
+from scanner.core.memory import AcceptRequest, Memory
 from scanner.core.serialize import printable, readable
 from scanner.core.snapshot import Directory, Snapshot
 from scanner.errors import DamagedStateError, OutputError
@@ -23,6 +23,7 @@ from scanner.store.database import CLOSE_PATIENCE, VALUE_ERRORS, connect, damage
 from scanner.store.metadata import TABLE, forget_rows, move_rows, salvage
 from scanner.store.rows import (
     Row,
+    arrived_from,
     arrived_row,
     directory_from,
     directory_row,
@@ -36,11 +37,17 @@ from scanner.store.rows import (
     paths_from,
     root_from,
     root_row,
+    typed,
+    unreachable_from,
     unreachable_row,
+    unsettled_from,
     unsettled_row,
 )
 
 VERSION = 1
+
+MOST = 1 << 62
+"""Above every number that this program counts or measures."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -81,6 +88,13 @@ TRUST = "trust"
 """The kind of requests to trust directory times again."""
 
 T = TypeVar("T")
+
+
+def _path_in(row: tuple[Any, ...]) -> str:
+    """The text in the first column of a row. Raises TypeError if it holds something else."""
+    if type(row[0]) is not bytes:
+        raise TypeError("a path is not of bytes")
+    return os.fsdecode(row[0])
 
 
 def _other_version(path: str, version: str) -> DamagedStateError | OutputError:
@@ -170,7 +184,10 @@ class State:
     def number(self, key: str) -> int:
         """A single whole number by name; 0 where unset."""
         with self._reading():
-            return int(self.get(key) or 0)
+            number = int(self.get(key) or 0)
+            if not 0 <= number < MOST:
+                raise ValueError(f"{key} is out of range")
+            return number
 
     def put(self, key: str, value: object) -> None:
         """Set a single value; inside a transaction it is part of it."""
@@ -202,7 +219,7 @@ class State:
         """All directories."""
         # A cursor left open would keep the file open after `close`.
         with self._reading(), closing(self._db.execute("SELECT * FROM directory")) as rows:
-            return {os.fsdecode(row[0]): directory_from(row) for row in rows}
+            return {_path_in(row): directory_from(row) for row in rows}
 
     def save_directories(self, directories: Mapping[str, Directory]) -> None:
         """Insert or replace rows; call inside a transaction."""
@@ -223,21 +240,19 @@ class State:
         """Everything but the snapshot that a scan knows from earlier scans."""
         with self._reading():
             return Memory(
-                roots=self._load_table("id, record FROM root", lambda _, text: root_from(text)),
-                gone=self._load_table("* FROM gone", lambda *row: gone_from(row)),
-                arrived=self._load_table("path, time FROM arrived", lambda _, time: int(time)),
-                unsettled=self._load_table("* FROM unsettled", lambda _, *row: Unsettled(*row)),
-                holds=self._load_table("* FROM hold", lambda *row: hold_from(row)),
-                unreachable=self._load_table(
-                    "* FROM unreachable", lambda _, *row: UnreachableFolder(*row)
-                ),
-                packs=self._load_table("path, record FROM pack", lambda _, text: pack_from(text)),
+                roots=self._load_table("id, record FROM root", lambda row: root_from(row[1])),
+                gone=self._load_table("* FROM gone", gone_from),
+                arrived=self._load_table("path, time FROM arrived", arrived_from),
+                unsettled=self._load_table("* FROM unsettled", unsettled_from),
+                holds=self._load_table("* FROM hold", hold_from),
+                unreachable=self._load_table("* FROM unreachable", unreachable_from),
+                packs=self._load_table("path, record FROM pack", lambda row: pack_from(row[1])),
             )
 
-    def _load_table(self, what: str, value_from: Callable[..., T]) -> dict[str, T]:
+    def _load_table(self, what: str, value_from: Callable[[Any], T]) -> dict[str, T]:
         """The values of a table by the text in its first column."""
         with closing(self._db.execute(f"SELECT {what}")) as rows:
-            return {os.fsdecode(row[0]): value_from(*row) for row in rows}
+            return {_path_in(row): value_from(row) for row in rows}
 
     def save_memory(self, old: Memory, new: Memory) -> None:
         """Write what differs; call inside a transaction."""
@@ -295,8 +310,10 @@ class State:
     def outbox(self) -> list[tuple[int, list[bytes]]]:
         """Scans whose lines may not stand in the journal yet, oldest first."""
         scans: dict[int, list[bytes]] = {}
-        for scan, line in self._rows("SELECT scan, line FROM outbox ORDER BY scan, n"):
-            scans.setdefault(scan, []).append(line)
+        with self._reading():
+            for row in self._rows("SELECT scan, line FROM outbox ORDER BY scan, n"):
+                scan, line = typed(row, int, bytes)
+                scans.setdefault(scan, []).append(line)
         return list(scans.items())
 
     def oldest_in_outbox(self) -> int | None:
@@ -329,13 +346,17 @@ class State:
 
     def requests(self) -> list[AcceptRequest]:
         """Requests of `accept` without an answer yet."""
-        return [
-            AcceptRequest(number, os.fsdecode(root), os.fsdecode(path), paths_from(paths))
-            for number, root, path, paths in self._rows(
+        with self._reading():
+            rows = self._rows(
                 "SELECT id, root, path, paths FROM request"
                 " WHERE answer IS NULL AND kind IS NULL ORDER BY id"
             )
-        ]
+            return [
+                AcceptRequest(number, os.fsdecode(root), os.fsdecode(path), paths_from(paths))
+                for number, root, path, paths in (
+                    typed(row, int, bytes, bytes, bytes) for row in rows
+                )
+            ]
 
     def trust_requests(self) -> list[tuple[int, str]]:
         """Number and path of requests to trust directory times again, without an answer yet."""

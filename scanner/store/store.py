@@ -7,6 +7,7 @@ crash left out of them is made up for at the next start.
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -27,7 +28,7 @@ from scanner.output.file_names import Outputs
 from scanner.output.inventory_view import InventoryView
 from scanner.output.journal import Journal, encode
 from scanner.store.annotations import Annotations
-from scanner.store.database import damaged
+from scanner.store.database import VALUE_ERRORS, damaged
 from scanner.store.metadata import MetadataTable
 from scanner.store.mount_trust import MountTrust, trusts_from
 from scanner.store.published import PublishedInventory
@@ -334,9 +335,13 @@ def _load(path: str) -> _Loaded:
         try:
             trusts = trusts_from(state.get("trust"))
             inventory_seconds = float(state.get("inventory_seconds") or 0.0)
-        except (ValueError, TypeError, AttributeError) as error:
+            if not 0 <= inventory_seconds < math.inf:
+                raise ValueError("a time that no write takes")
+        except VALUE_ERRORS as error:
             raise damaged(path, error) from None
-        state.outbox()  # damage is met here, where the state is rebuilt
+        # Damage is met here, where the state is rebuilt.
+        state.outbox()
+        state.requests()
         metadata = MetadataTable(path)
         try:
             metadata.forget_folders(metadata.versions.keys() - snapshot.keys())

@@ -32,6 +32,7 @@ from scanner.core.snapshot import (
 )
 from scanner.errors import OutputError
 from scanner.output.inventory_reader import (
+    HEADER_END,
     UnreadableInventoryError,
     base_of,
     read_entries,
@@ -711,6 +712,55 @@ def test_a_cut_off_inventory_is_never_taken_for_a_smaller_one(tmp_path):
 
 
 @pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": True},
+        {"scan": None},
+        {"scan": [{}]},
+        {"scan": True},
+        {"scan": -1},
+        {"scan": 10**18},
+        {"scan": 1.5},
+        {"roots": "x"},
+        {"roots": [None]},
+        {"roots": [{}]},
+        {"roots": [{"kind": "x", "path": "/a", "state": "online"}]},
+        {"roots": [{"kind": "models", "path": "a\0", "state": "online"}]},
+        {"roots": [{"kind": "models", "path": 5, "state": "online"}]},
+        {"roots": [{"kind": "models", "path": "/a", "state": []}]},
+        {"roots": [{"kind": "models", "path": "/a", "state": "online", "category": {}}]},
+        {"base": 5},
+        {"base_b64": "x"},
+    ],
+)
+def test_a_header_of_another_form_is_no_inventory(tmp_path, change):
+    root = {"kind": "models", "path": "/a", "state": "online"}
+    header = {"schema": 1, "scan": 1, "base": "/b", "roots": [root]}
+    path = tmp_path / "i.json"
+
+    def write(fields):
+        path.write_bytes(orjson.dumps(fields)[:-1] + b"," + HEADER_END + b"]}\n")
+
+    write(header)
+    assert read_header(path) == header
+    write({**header, **change})
+    assert read_header(path) is None
+    with pytest.raises(UnreadableInventoryError):
+        snapshot_from(path)
+
+
+def test_a_lost_line_is_damage(tmp_path):
+    """A file that the inventory lacks would be told as created after the state was lost."""
+    models, extra, snapshot = alias_snapshot()
+    path = tmp_path / "i.json"
+    write_inventory(path, view([models, extra], snapshot))
+    lines = path.read_bytes().splitlines(keepends=True)
+    path.write_bytes(b"".join(lines[:2] + lines[3:]))
+    with pytest.raises(UnreadableInventoryError, match="entries are missing"):
+        snapshot_from(path)
+
+
+@pytest.mark.parametrize(
     ("old", "new"),
     [
         (b'"type":"file"', b'"type":"fole"'),
@@ -729,7 +779,7 @@ def test_damage_is_one_sentence(tmp_path, old, new):
     content = path.read_bytes()
     assert old in content
     path.write_bytes(content.replace(old, new))
-    with pytest.raises(UnreadableInventoryError, match="damaged at"):
+    with pytest.raises(UnreadableInventoryError, match=r"damaged|is not an inventory"):
         snapshot_from(path)
 
 

@@ -255,6 +255,9 @@ def test_other_threads_may_use_it(state: State) -> None:
         "UPDATE directory SET ctime = 'soon'",
         "UPDATE directory SET inode = 'none'",
         "UPDATE directory SET names = 1",
+        "UPDATE directory SET types = CAST('zz' AS BLOB)",
+        "UPDATE directory SET mtime = 9e999",
+        "UPDATE directory SET path = '/a'",
     ],
 )
 def test_damaged_row_of_the_snapshot_is_noticed(path: str, statement: str) -> None:
@@ -275,6 +278,23 @@ def test_damaged_row_of_the_snapshot_is_noticed(path: str, statement: str) -> No
         "INSERT INTO root VALUES (x'61', '{}')",
         "INSERT INTO gone VALUES (x'61', 1, 'f', 1, 1, 'x', 1, x'')",
         "INSERT INTO unreachable VALUES (1, 'x', 1)",
+        """INSERT INTO root VALUES
+            (x'61', '{"id": "a", "kind": "models", "path": "/a", "since": "x"}')""",
+        """INSERT INTO root VALUES
+            (x'61', '{"id": "a", "kind": "models", "path": "/a", "patterns": [1]}')""",
+        'INSERT INTO root VALUES (x\'61\', \'{"id": "a", "kind": "x", "path": "/a"}\')',
+        "INSERT INTO root VALUES (x'61', x'ff')",
+        "INSERT INTO root VALUES (x'61', '" + "[" * 100_000 + "')",
+        "INSERT INTO pack VALUES (x'61', '{\"id\": 1}')",
+        "INSERT INTO pack VALUES (x'61', 'null')",
+        "INSERT INTO gone VALUES (x'61', 1, 'z', 1, 1, 1, 1, x'')",
+        "INSERT INTO gone VALUES (x'61', 1, 'f', 1, 9e999, 1, 1, x'')",
+        "INSERT INTO gone VALUES (x'61', 1, 'f', 1, 1, 1, 1, x'00')",
+        "INSERT INTO arrived VALUES (x'61', '{}')",
+        "INSERT INTO arrived VALUES ('text', 1)",
+        "INSERT INTO unsettled VALUES (x'61', 1, 1.5, 1)",
+        "INSERT INTO unreachable VALUES (x'61', x'ff', 1)",
+        "INSERT INTO hold VALUES (x'61', 'loss', 1, 1, 1, 'x', x'61', NULL, NULL)",
         "DROP TABLE hold",
         "DROP TABLE unsettled",
     ],
@@ -287,11 +307,27 @@ def test_damaged_memory_is_noticed(path: str, statement: str) -> None:
     state.close()
 
 
+@pytest.mark.parametrize("value", ["abc", "-1", "1e5", "9" * 30, "9" * 5000, "", "[]"])
+def test_a_number_of_another_form_is_noticed(path: str, value: str) -> None:
+    State(path).close()
+    sql(path, "INSERT INTO meta VALUES ('scan', ?)", value)
+    state = State(path)
+    with closing(state):
+        if value == "":
+            assert state.number("scan") == 0
+        else:
+            with pytest.raises(DamagedStateError):
+                state.number("scan")
+
+
 @pytest.mark.parametrize(
     ("statement", "load"),
     [
         ("UPDATE directory SET types = 1", State.load_snapshot),
         ("INSERT INTO root VALUES (x'61', '[]')", State.load_memory),
+        ("INSERT INTO request VALUES (1, 1, 1, x'61', x'61', NULL, NULL)", State.requests),
+        ("INSERT INTO outbox VALUES (1, 1, 'text')", State.outbox),
+        ("INSERT INTO outbox VALUES ('x', 1, x'61')", State.outbox),
     ],
 )
 def test_values_of_another_kind_are_noticed(
