@@ -10,6 +10,7 @@ from functools import cached_property
 
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import mount_of
+from scanner.errors import OutputError
 from scanner.settings.schema import Settings
 
 
@@ -97,4 +98,9 @@ def outputs_of(settings: Settings, files: FileSystem, cwd: str) -> Outputs:
 
         name = hashlib.sha256(os.fsencode(inventory)).hexdigest()[:16]
         folder = os.path.join(platformdirs.user_state_dir("comfy-inventory"), name)
+        if not os.path.isabs(folder):
+            raise OutputError(
+                f"{inventory} lies on a network mount, so the state needs a folder on a local "
+                "disk, and no home folder is known here: set XDG_STATE_HOME to one."
+            )
     return Outputs(inventory, folder, log_file)

@@ -19,7 +19,7 @@ from scanner.core.snapshot import Directory, Snapshot
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
-from scanner.errors import DamagedStateError
+from scanner.errors import DamagedStateError, OutputError
 from scanner.output.atomic import remove_leftovers
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_view import InventoryView
@@ -112,7 +112,7 @@ class Store:
         Paths are shown relative to `base`; `files` gives the clocks. The lock of the output
         must be held. Raises OutputError.
         """
-        os.makedirs(outputs.state_folder, exist_ok=True)
+        _make_folder(outputs.state_folder)
         for path in (outputs.inventory, outputs.status):
             remove_leftovers(path)
         try:
@@ -283,6 +283,16 @@ class Store:
             self._shown_metadata = newest
             self.state.put("shown_knowledge", newest)
         return True
+
+
+def _make_folder(path: str) -> None:
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"The folder {path} for the state cannot be made ({error.strerror}): set "
+            "XDG_STATE_HOME to a folder that can be written."
+        ) from None
 
 
 def _load(path: str) -> _Loaded:

@@ -445,3 +445,14 @@ def test_links_are_followed_up_to_the_first_remote_mount() -> None:
     assert leads_to("/mnt/nas/loras", mounts, read_link) == "/mnt/nas/loras"
     assert leads_to("/circle/x", mounts, read_link) == "/circle/x"
     assert not [path for path in asked if path.startswith("/mnt/nas")]
+
+
+def test_no_mount_table_at_all_is_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where /proc is not mounted."""
+    import psutil
+
+    def fails(**_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "/proc/filesystems")
+
+    monkeypatch.setattr(psutil, "disk_partitions", fails)
+    assert mounts._read_with_psutil() == []

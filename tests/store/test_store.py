@@ -12,13 +12,16 @@ import pytest
 
 from scanner.disk.mounts import Mount
 from scanner.errors import OutputError
+from scanner.output.file_names import Outputs
 from scanner.output.inventory_view import InventoryView
 from scanner.output.inventory_writer import InventoryWriter, Written
 from scanner.output.journal import Journal
 from scanner.output.journal_reader import read
+from scanner.settings.schema import Settings
 from scanner.store import published
 from scanner.store.mount_trust import read_trust
-from scanner.store.store import Commit
+from scanner.store.store import Commit, Store
+from tests.support.fakes import FakeFileSystem
 from tests.support.world import World, at, content
 
 LORA = "ComfyUI/models/loras/a.safetensors"
@@ -151,3 +154,10 @@ def test_trust_in_a_mount_whose_name_is_not_utf8_is_kept(world: World) -> None:
     assert world.store.trust_of(share).proofs == 2
     assert not world.store.trust_of(share).is_lost
     assert world.store.trust_of(other).is_lost
+
+
+def test_folder_for_the_state_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    outputs = Outputs(str(tmp_path / "i.json"), str(tmp_path / "file" / "state"))
+    with pytest.raises(OutputError, match="XDG_STATE_HOME"):
+        Store.open(Settings(), outputs, None, FakeFileSystem())

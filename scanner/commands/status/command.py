@@ -25,7 +25,7 @@ def status(
     document = read_status(outputs.status)
     if document is None:
         raise InventoryError(f"No scan has written {outputs.status} yet.")
-    document["alive"] = is_alive(document)
+    document["alive"] = is_alive(document, outputs.lock)
     if as_json:
         _print_json(document)
     else:
