@@ -37,7 +37,7 @@ def wait_for_answers(
             answer = state.answer_of(number)
             if answer is not None:
                 answers[number] = answer
-        if len(answers) == len(asked) or not is_alive(read_status(outputs.status)):
+        if len(answers) == len(asked) or not is_alive(read_status(outputs.status), outputs.lock):
             break
         time.sleep(POLL)
     return [

@@ -135,11 +135,21 @@ def _taking(*groups: Mapping[str, Any]) -> Callable[[_Command], _Command]:
     return with_them
 
 
+def _cwd() -> str:
+    """The current folder. Raises SettingsError if it was removed."""
+    try:
+        return os.getcwd()
+    except OSError as error:
+        raise SettingsError(
+            f"The current folder cannot be used ({error.strerror}): change to another one."
+        ) from None
+
+
 def _load(options: Mapping[str, Any]) -> Loaded:
     """The settings, from these options and all other sources."""
     from scanner.settings.load import load
 
-    return load(options, environ=os.environ, cwd=os.getcwd())
+    return load(options, environ=os.environ, cwd=_cwd())
 
 
 def _checked(option: str, read: Callable[[Any], _Value], value: object) -> _Value:
@@ -181,7 +191,7 @@ def _finder(settings: Settings, comfy_root: str | None = None) -> Callable[[], F
 
     if comfy_root is not None:
         settings = replace(settings, comfy_root=Path(comfy_root))
-    cwd, home = os.getcwd(), os.path.expanduser("~")
+    cwd, home = _cwd(), os.path.expanduser("~")
     return lambda: find_roots(settings, cwd=cwd, home=home, environ=os.environ)
 
 
@@ -207,7 +217,7 @@ def _outputs(loaded: Loaded) -> Outputs:
     from scanner.disk.filesystem import DiskFileSystem
     from scanner.output.file_names import outputs_of
 
-    return outputs_of(loaded.settings, DiskFileSystem(), os.getcwd())
+    return outputs_of(loaded.settings, DiskFileSystem(), _cwd())
 
 
 def _start_log(loaded: Loaded) -> None:

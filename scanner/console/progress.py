@@ -90,7 +90,8 @@ class _Plain(Display):
     EVERY = 10.0
 
     def __init__(self) -> None:
-        self._last_line = time.monotonic()
+        self._last_line: float | None = None
+        """When the last line was written, or this work began; None while there is no work."""
 
     def walking(self, progress: core_progress.Progress) -> None:
         if self._is_due():
@@ -110,10 +111,12 @@ class _Plain(Display):
             )
 
     def idle(self) -> None:
-        self._last_line = time.monotonic()
+        self._last_line = None
 
     def _is_due(self) -> bool:
         now = time.monotonic()
+        if self._last_line is None:
+            self._last_line = now
         if now - self._last_line < self.EVERY:
             return False
         self._last_line = now

@@ -241,6 +241,10 @@ def _decoded(field: bytes) -> str:
 def _read_with_psutil() -> list[Mount]:
     import psutil
 
+    try:
+        parts = psutil.disk_partitions(all=True)
+    except (OSError, psutil.Error):
+        return []  # as where /proc is not mounted
     return [
         Mount(
             os.path.normpath(part.mountpoint),
@@ -248,7 +252,7 @@ def _read_with_psutil() -> list[Mount]:
             "smb" if "remote" in part.opts.split(",") else part.fstype.lower(),
             part.device,
         )
-        for part in psutil.disk_partitions(all=True)
+        for part in parts
     ]
 
 

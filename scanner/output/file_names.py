@@ -11,6 +11,7 @@ from functools import cached_property
 
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.location import locate
+from scanner.errors import OutputError
 from scanner.settings.schema import Settings
 
 _MARKS = (".state.sqlite", ".changes.jsonl", ".status.json")
@@ -138,4 +139,9 @@ def outputs_of(settings: Settings, files: FileSystem, cwd: str) -> Outputs:
     real = os.path.join(place.path, os.path.basename(inventory))
     name = hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
     folder = os.path.join(platformdirs.user_state_dir("comfy-inventory"), name)
+    if not os.path.isabs(folder):
+        raise OutputError(
+            f"{inventory} lies on a network mount, so the state needs a folder on a local "
+            "disk, and no home folder is known here: set XDG_STATE_HOME to one."
+        )
     return Outputs(inventory, folder, log_file, may_hang=True)

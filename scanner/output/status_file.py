@@ -7,12 +7,16 @@ readers see a whole file). `schemas/status.schema.json` documents each field.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from operator import index
 from typing import Any
 
 import orjson
+
+if sys.platform != "win32":
+    import fcntl
 
 from scanner.core.serialize import printable, readable, time_ns
 from scanner.errors import InventoryError
@@ -63,13 +67,18 @@ def damage_reported(path: str | os.PathLike[str]) -> Iterator[None]:
         ) from error
 
 
-def is_alive(status: Mapping[str, Any] | None) -> bool:
-    """True if the program that wrote `status` still runs on this machine.
+def is_alive(status: Mapping[str, Any] | None, lock: str = "") -> bool:
+    """True if the program that wrote `status` still runs.
 
-    A process that is younger than the status only has the same process id.
+    The lock file `lock` says so, also of a program in another container, where process ids are
+    others. Without it the process id must do. A process that is younger than the status only has
+    the same one.
     """
     if status is None or status.get("state") == "stopped":
         return False
+    is_held = _is_held(lock)
+    if is_held is not None:
+        return is_held
     import psutil
 
     try:
@@ -79,6 +88,27 @@ def is_alive(status: Mapping[str, Any] | None) -> bool:
         return True  # on Windows and macOS: a process of another user, without further details
     except (psutil.Error, KeyError, TypeError, ValueError, OverflowError):
         return False
+
+
+def _is_held(lock: str) -> bool | None:
+    """True if a process holds the lock file; None if that cannot be said."""
+    if sys.platform == "win32" or not lock:
+        return None
+    try:
+        handle = os.open(lock, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        # Shared and only for a moment: one who starts now waits longer than that for it.
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return None  # the mount of the lock has none
+    else:
+        return False
+    finally:
+        os.close(handle)
 
 
 def _dumps(status: Mapping[str, Any]) -> bytes:

@@ -31,6 +31,9 @@ from scanner.workers.pool import WorkersByMount
 
 log = logging.getLogger(__name__)
 
+LOCK_PATIENCE = 0.1
+"""Seconds to wait for the lock: `status` takes it for a moment to see whether it is held."""
+
 
 @contextmanager
 def open_service(
@@ -55,7 +58,7 @@ def open_service(
     # The lock is the operating system's and ends with the process, however that ends.
     lock = FileLock(outputs.lock)
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=LOCK_PATIENCE, poll_interval=0.01)
     except Timeout:
         raise BusyError(
             f"Another comfy-inventory is writing {outputs.inventory} (it holds {outputs.lock}); "

@@ -77,7 +77,7 @@ def read_layers(
 
     Raises SettingsError where a file or profile cannot be read.
     """
-    home = environ.get("HOME") or environ.get("USERPROFILE") or str(Path.home())
+    home = environ.get("HOME") or environ.get("USERPROFILE") or _home()
     anchor = Anchor(home, os.path.abspath(cwd))
     given = {name: value for name, value in options.items() if value not in (None, (), [])}
     variables: dict[str, object] = {
@@ -94,6 +94,14 @@ def read_layers(
     if naming:
         layers.append(_profile_layer(naming, anchor))
     return layers, config
+
+
+def _home() -> str:
+    """The user's home by the system; empty if it knows none, as in many containers."""
+    try:
+        return str(Path.home())
+    except RuntimeError:
+        return ""
 
 
 def _config_file(option: object, variable: object, anchor: Anchor) -> str | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from scanner.core.roots import KINDS
+from scanner.errors import SettingsError
 from scanner.settings.values import (
     format_algorithms,
     format_duration,
@@ -62,6 +63,8 @@ class Anchor(NamedTuple):
     def expanded(self, path: str) -> str:
         """`path` with a leading `~` replaced. The system knows the homes of other users."""
         if path == "~" or path.startswith(("~/", "~" + os.sep)):
+            if not self.home:
+                raise SettingsError(f"{path}: no home folder is known here; name the whole path.")
             return self.home + path[1:]
         return os.path.expanduser(path)
 

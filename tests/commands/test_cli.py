@@ -209,3 +209,23 @@ def test_reading_command_imports_nothing_of_the_engine(
     modules = imported(untouched, *arguments, environ=environ)
     heavy = {"pydantic", "apscheduler", "yaml", "scanner.service", "scanner.scan", "pathspec"}
     assert not modules & (heavy | EVENT_WATCHERS)
+
+
+@pytest.mark.parametrize("command", ["scan", "status", "find", "accept"])
+def test_current_folder_that_was_removed_is_a_sentence(machine: Machine, command: str) -> None:
+    gone = machine.work / "gone"
+    gone.mkdir()
+    code = (
+        f"import os, sys; os.chdir({str(gone)!r}); os.rmdir({str(gone)!r}); "
+        "from scanner.cli import main; sys.exit(main())"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code, command],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert ended.returncode == 2, ended.stderr
+    assert "The current folder cannot be used" in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -481,3 +481,14 @@ def test_a_real_mount_over_the_folder_above_another(tmp_path: Path) -> None:
         for point in reversed(mounted):
             subprocess.run(["umount", str(point)], check=True)
     assert not [m for m in read_mounts() if is_below(m.point, str(tmp_path))]
+
+
+def test_no_mount_table_at_all_is_an_empty_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where /proc is not mounted."""
+    import psutil
+
+    def fails(**_: object) -> None:
+        raise FileNotFoundError(2, "No such file or directory", "/proc/filesystems")
+
+    monkeypatch.setattr(psutil, "disk_partitions", fails)
+    assert mounts._read_with_psutil() == []

@@ -7,6 +7,7 @@ import threading
 import time
 
 import pytest
+from filelock import FileLock
 from jsonschema import Draft202012Validator, ValidationError
 
 from scanner.core.serialize import time_text
@@ -134,3 +135,20 @@ def test_a_process_that_ended_is_not_alive():
 def test_a_younger_process_with_the_same_number_is_not_the_writer():
     long_ago = time_text(time.time_ns() - 10**6 * 10**9)
     assert not is_alive(a_status(pid=os.getpid(), updated=long_ago))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no shared locks to ask for")
+def test_the_lock_tells_who_is_alive_where_process_ids_are_others(tmp_path):
+    """As in another container: the writer's id is unknown there, or belongs to somebody else."""
+    path = str(tmp_path / "i.lock")
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    assert is_alive(a_status(), path), "without a lock file the id must do"
+    lock = FileLock(path)
+    with lock:
+        assert is_alive(a_status(pid=ended.pid), path)
+        assert not is_alive(a_status(state="stopped"), path)
+    open(path, "a").close()
+    assert not is_alive(a_status(pid=os.getpid()), path)
+    with lock.acquire(timeout=0):
+        pass

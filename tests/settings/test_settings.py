@@ -466,3 +466,15 @@ def test_settings_are_described_as_a_file_would_have_them(nobody) -> None:
 def test_settings_cannot_be_changed() -> None:
     with pytest.raises(FrozenInstanceError):
         Settings().every = 5.0  # type: ignore[misc]
+
+
+def no_home(*_: object) -> Path:
+    raise RuntimeError("Could not determine home directory.")
+
+
+def test_settings_need_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in a container whose user has no entry in the system's table."""
+    monkeypatch.setattr(Path, "home", no_home)
+    assert load({"models": ["/m"]}, environ={}).settings.models == (Path("/m"),)
+    with pytest.raises(SettingsError, match="no home folder is known"):
+        load({"models": ["~/m"]}, environ={})

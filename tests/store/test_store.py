@@ -323,3 +323,10 @@ def test_a_newer_state_stays_where_it_is(world: World) -> None:
     with pytest.raises(OutputError, match="newer version"):
         world.open()
     assert set_aside(world) == []
+
+
+def test_folder_for_the_state_that_cannot_be_made_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    outputs = Outputs(str(tmp_path / "i.json"), str(tmp_path / "file" / "state"))
+    with pytest.raises(OutputError, match="XDG_STATE_HOME"):
+        Store.open(Settings(), outputs, None, FakeFileSystem())

@@ -135,6 +135,7 @@ def test_worker_that_never_starts_is_abandoned(
     with pytest.raises(LostWorkerError, match="does not start") as lost:
         answers(worker)
     assert lost.value.is_stalled
+    workers._processes["/"]._child.wait(30)
     workers.close()
 
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Any
 
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import _FILES, _OUTPUT, AsJson, _load, _outputs, _seconds, _taking
+from scanner.console.options import (
+    _FILES,
+    _OUTPUT,
+    AsJson,
+    _cwd,
+    _load,
+    _outputs,
+    _seconds,
+    _taking,
+)
 from scanner.console.terminal import _print_json
 
 
@@ -32,7 +40,7 @@ def accept(
     from scanner.commands.accept import page
     from scanner.commands.accept.ask import accept_places
 
-    answers = accept_places(outputs, places or (), os.getcwd(), _seconds("--timeout", timeout))
+    answers = accept_places(outputs, places or (), _cwd(), _seconds("--timeout", timeout))
     if as_json:
         _print_json(page.as_json(answers))
     else:

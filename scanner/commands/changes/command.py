@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import _FILES, _OUTPUT, AsJson, Roots, _load, _outputs, _taking
+from scanner.console.options import _FILES, _OUTPUT, AsJson, Roots, _cwd, _load, _outputs, _taking
 from scanner.console.terminal import _console
 from scanner.errors import InventoryError
 
@@ -44,7 +44,7 @@ def changes(
     from scanner.commands.changes import page, select
 
     start, kinds = select.parse_since(since), select.parse_kinds(kind or ())
-    roots = select.root_filter(root or (), outputs, os.getcwd())
+    roots = select.root_filter(root or (), outputs, _cwd())
     lines_of = select.follow_changes if follow else select.select_changes
     lines = lines_of(outputs.journal, start, kinds, roots)
     if as_json:

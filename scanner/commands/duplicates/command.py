@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Any
 
 import typer
@@ -16,6 +15,7 @@ from scanner.console.options import (
     Limit,
     Roots,
     _checked,
+    _cwd,
     _load,
     _one_of,
     _outputs,
@@ -58,7 +58,7 @@ def duplicates(
 
     found = search(
         outputs,
-        os.getcwd(),
+        _cwd(),
         paths=paths or (),
         roots=root or (),
         categories=category or (),

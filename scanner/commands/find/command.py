@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from typing import Annotated, Any
 
@@ -16,6 +15,7 @@ from scanner.console.options import (
     Categories,
     Limit,
     Roots,
+    _cwd,
     _load,
     _outputs,
     _taking,
@@ -102,7 +102,7 @@ def find(
     header = header_of(inventory)
     wanted = parse_wanted(
         header,
-        os.getcwd(),
+        _cwd(),
         globs=globs or (),
         roots=root or (),
         categories=category or (),

@@ -11,6 +11,7 @@ from scanner.console.app import app, log
 from scanner.console.options import (
     _SCANNING,
     _TIMES,
+    _cwd,
     _find_roots,
     _finder,
     _load,
@@ -39,7 +40,7 @@ def run(
     trigger = trigger_of(loaded.settings.first_every, loaded.settings.cron)
     find = _finder(loaded.settings, found.comfy_root)
     with (
-        open_service(loaded.settings, found, os.getcwd(), find) as service,
+        open_service(loaded.settings, found, _cwd(), find) as service,
         stopping_on_signals(service),
     ):
         log.info("%s", greeting(loaded.settings, len(found.roots), service.outputs.inventory))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +12,7 @@ from scanner.console.options import (
     _HOLD,
     _SCANNING,
     AsJson,
+    _cwd,
     _find_roots,
     _load,
     _outputs,
@@ -41,7 +41,7 @@ def scan(
     from scanner.service.opening import open_service, stopping_on_signals
 
     with (
-        open_service(loaded.settings, found, os.getcwd()) as service,
+        open_service(loaded.settings, found, _cwd()) as service,
         stopping_on_signals(service) as signals,
     ):
         result = service.scan_once(display())

@@ -28,7 +28,7 @@ def status(
         raise InventoryError(f"The status {outputs.status} is damaged; the next scan replaces it.")
     if document is None:
         raise InventoryError(f"No scan has written {outputs.status} yet.")
-    document["alive"] = is_alive(document)
+    document["alive"] = is_alive(document, outputs.lock)
     with damage_reported(outputs.status):
         is_online = all(root["state"] == "online" for root in document["roots"])
         if as_json:
