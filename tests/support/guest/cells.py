@@ -113,7 +113,7 @@ class Cell:
         folder = Path("/guest/cell")
         self.local = folder / "local"
         # A worker that starts slowly is not one that hangs.
-        self.stall_after = max(4.0, 4 * start)
+        self.stall_after = max(10.0, 8 * start)
         self.machine = Machine(
             folder / "machine",
             COMFY_INVENTORY_STALL_AFTER=f"{self.stall_after:.0f}s",
