@@ -145,14 +145,15 @@ class Cell:
         self._runs.close()
         return code, seconds
 
-    def scan(self) -> int:
+    def scan(self, backlog_time: str = "0") -> int:
         """A one-shot scan; its exit code."""
         command = [sys.executable, "-m", "scanner", "scan", *map(str, self.roots)]
         command += ["--hold-wait", "0"]
+        environ = {**self.machine.environ, "COMFY_INVENTORY_BACKLOG_TIME": backlog_time}
         # Not subprocess.run, which would wait for what cannot be killed.
         with Path("/guest/scan.log").open("wb") as log:
             process = subprocess.Popen(
-                command, cwd=self.machine.work, env=self.machine.environ, stdout=log, stderr=log
+                command, cwd=self.machine.work, env=environ, stdout=log, stderr=log
             )
         code = process.wait(300)
         text = Path("/guest/scan.log").read_text()
@@ -265,12 +266,13 @@ def mount_cell(client: Client, *chosen: str) -> Observations:
     client.start()
     cell = Cell(client.name, POINT, start)
     fill(cell.models)
+    # Moves are proven by fingerprints: it ends when all are known.
+    assert cell.scan(backlog_time="200s") == 0
     cell.begin()
+    cell.running.wait_for(cell.is_of_this_run, "a first scan of this run")
     cell.running.wait_for(lambda: cell.state() == "online", "the mount online")
     cell.running.wait_for(lambda: len(cell.entries()) == FOLDERS * (FILES + 1), "all entries")
-    # The first pass may end before its lane has counted what is left to read.
     cell.next_scans()
-    cell.running.wait_for(lambda: not cell.machine.status()["backlog"]["files"], "fingerprints")
     yield _edits(cell, client)
     for number, (name, fault) in enumerate(client.faults().items()):
         if name in chosen or not chosen:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import time
@@ -42,6 +43,18 @@ def mount_image(image: Path, point: Path, kind: str = "ext4", options: str = "")
         do(f"mkfs.{kind}", *(["-q", "-I", "256"] if kind == "ext4" else []), image)
     point.mkdir(parents=True, exist_ok=True)
     do("mount", "-t", kind, "-o", ",".join(filter(None, ["loop", options])), image, point)
+    _name_disk(do("findmnt", "-n", "-o", "SOURCE", point).strip())
+
+
+def _name_disk(device: str) -> None:
+    """Name it by its UUID, as udev does on other machines."""
+    folder = Path("/dev/disk/by-uuid")
+    folder.mkdir(parents=True, exist_ok=True)
+    for link in folder.iterdir():
+        if os.readlink(link) == device:
+            link.unlink()
+    uuid = do("blkid", "-o", "value", "-s", "UUID", device).strip()
+    (folder / uuid).symlink_to(device)
 
 
 class Server:
