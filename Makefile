@@ -7,7 +7,7 @@ SAMPLE := .sample
 SAMPLE_BUILT := $(SAMPLE)/.built
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint bench bench-full network netbench torture fuzz clean
+.PHONY: help install run test test-all lint bench bench-full network guest netbench torture fuzz clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -90,6 +90,9 @@ bench-full: $(BENCH_INSTALLED) ## The same up to a million files; writes benchma
 
 network: install ## Try every fault on every kind of network mount
 	COMFY_NETWORK=all $(VENV_PYTHON) -m pytest tests/whole/test_network.py $(ARGS)
+
+guest: install ## Try every fault on the kernel's own NFS, SMB, 9p, vfat and exFAT, in a guest under qemu
+	COMFY_GUEST=all $(VENV_PYTHON) -m pytest tests/whole/test_guest.py $(ARGS)
 
 netbench: install ## Measure scans of a slow mount against find
 	$(VENV_PYTHON) -m benchmarks.network $(ARGS)

@@ -1,9 +1,14 @@
-"""Makes the tables of `docs/network.md` from what `tests/whole/test_network.py` observed.
+"""Makes the tables of `docs/network.md` from what the tests on real mounts observed.
 
 All faults on all mounts are observed, and written down, by
 
     COMFY_NETWORK=all COMFY_NETWORK_REPORT=report.json python -m pytest tests/whole/test_network.py
     python -m tests.support.network_table report.json
+
+and those on the kernel's own clients by
+
+    COMFY_GUEST=all COMFY_GUEST_REPORT=guest.json python -m pytest tests/whole/test_guest.py
+    python -m tests.support.network_table guest.json
 """
 
 from __future__ import annotations
@@ -19,7 +24,9 @@ Columns = Mapping[str, Callable[[Observed], str]]
 
 
 def _inventory(one: Observed) -> str:
-    return f"{one['entries_during']} of {one['entries_before']} entries, `{one['header']}`"
+    held, before = one["entries_during"], one["entries_before"]
+    count = f"{held} of {before}" if held <= before else f"{held}"
+    return f"{count} entries, `{one['header']}`"
 
 
 def _status(one: Observed) -> str:
@@ -29,6 +36,16 @@ def _status(one: Observed) -> str:
 
 def _lines(changes: Sequence[str]) -> str:
     return "<br>".join(changes) if changes else "nothing"
+
+
+def _told_as_expected(one: Observed) -> str:
+    """The lines in a few words where they are those that the test expects."""
+    if one["failed"]:
+        return "**not yet as it should be**"
+    if one["changes_after"] != one["expected"]:
+        return f"**{len(one['changes_after'])} lines, {len(one['expected'])} expected**"
+    count = len(one["expected"])
+    return f"the {count} expected" if count else "nothing, as expected"
 
 
 def _seconds(seconds: float) -> str:
@@ -61,12 +78,29 @@ ENDS: Columns = {
     "Inventory of the new start": _inventory,
     "Change list": lambda one: _lines([*one["changes_during"], *one["changes_after"]]),
 }
+GUEST: Columns = {
+    "Mount": lambda one: str(one["share"]),
+    "What happens": lambda one: str(one["fault"]),
+    "Inventory": _inventory,
+    "Change list": lambda one: _lines(one["changes_during"]),
+    "Why": lambda one: str(one["reason"]) or "-",
+    "`scan` exits with": lambda one: "-" if one["exit_code"] is None else str(one["exit_code"]),
+    "Local change after": lambda one: _seconds(one["local_seconds"]),
+    "SIGTERM takes": lambda one: _seconds(one["stop_seconds"]),
+    "Told or online again after": lambda one: _seconds(one["recovery_seconds"]),
+    "Change list in the end": _told_as_expected,
+}
 APART = {"changed on the server": CHANGES, "SIGTERM while the server is stopped": ENDS}
 """Faults that are no faults of the mount: tables of their own."""
 
 
 def tables(observed: Sequence[Observed]) -> str:
-    """Markdown: all faults on all mounts, then the tables apart, each below its name."""
+    """Markdown: all faults on all mounts, then the tables apart, each below its name.
+
+    What was observed in the guest has one table.
+    """
+    if all("stop_seconds" in one for one in observed):
+        return table([one for one in observed if one["fault"]], GUEST)
     texts = [table([one for one in observed if one["fault"] not in APART], FAULTS)]
     for fault, columns in APART.items():
         own = [one for one in observed if one["fault"] == fault]
@@ -84,7 +118,9 @@ def table(observed: Sequence[Observed], columns: Columns) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("report", type=Path, help="as named by COMFY_NETWORK_REPORT")
+    parser.add_argument(
+        "report", type=Path, help="as named by COMFY_NETWORK_REPORT or COMFY_GUEST_REPORT"
+    )
     print(tables(json.loads(parser.parse_args().report.read_text(encoding="utf-8"))))
 
 
