@@ -1076,7 +1076,7 @@ def other_version(path: Path) -> None:
         (text_file, "cannot be read .*file is not a database"),
         (Path.touch, "cannot be read .*not a state of this program"),
         (foreign_database, "cannot be read .*not a state of this program"),
-        (other_version, "cannot be read .*another version"),
+        (other_version, "newer version"),
     ],
 )
 def test_a_state_that_cannot_be_read_is_one_sentence(
