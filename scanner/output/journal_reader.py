@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack
 from typing import Any, BinaryIO, NamedTuple, Protocol
@@ -139,9 +140,7 @@ class _Tail:
         # between can only show a file twice, never hide one.
         files = _open_all(self._path, stack)
         if not any(_same(file, newest) for file in files):
-            files.insert(0, newest)  # rotated out as the oldest in the meantime
-        for file in files:
-            file.seek(0)
+            files = sorted([newest, *files], key=_first_mark)  # rotated out in the meantime
         # Several rotations may have happened since: the last in order is the newest now.
         head = files[-1].read(_HEAD)
         files[-1].seek(0)
@@ -154,12 +153,11 @@ def _open_all(path: str | os.PathLike[str], stack: ExitStack) -> list[BinaryIO]:
     """The journal's files, oldest first. All are opened, newest first, before one is read.
 
     A rotation in the meantime can thus show a file under two names, which is noticed, but can hide
-    none.
+    none. Several of them can bring newer files in between, so the lines tell the order.
     """
     files: list[BinaryIO] = []
     number = 0
-    highest = max((number for number, _ in generations(os.fspath(path))), default=0)
-    while number <= highest + 1:
+    while number <= _highest(path) + 1:
         # None: a gap left by a crash during rotation, or the end.
         file = open_existing(generation_path(os.fspath(path), number))
         if file is not None:
@@ -167,7 +165,24 @@ def _open_all(path: str | os.PathLike[str], stack: ExitStack) -> list[BinaryIO]:
             if not any(_same(file, other) for other in files):
                 files.append(file)
         number += 1
-    return files[::-1]
+    files.reverse()
+    return sorted(files, key=_first_mark)
+
+
+def _highest(path: str | os.PathLike[str]) -> int:
+    return max((number for number, _ in generations(os.fspath(path))), default=0)
+
+
+def _first_mark(file: BinaryIO) -> _Mark:
+    """The mark of the first line that can be read; a file without one is the newest."""
+    file.seek(0)
+    for line in file:
+        fields = parse_line(line)
+        if fields is not None:
+            file.seek(0)
+            return _Mark(fields["scan"], fields["n"])
+    file.seek(0)
+    return _Mark(sys.maxsize, 0)
 
 
 def _same(one: BinaryIO, other: BinaryIO) -> bool:

@@ -12,7 +12,7 @@ NAS = Mount("/mnt/nas", "nfs4", "nas:/models")
 DEEP = Mount("/mnt/nas/deep", "ext4", "/dev/c1")
 DIRECT = Mount("/mnt/auto", "autofs", "/etc/auto.direct", options="rw,fd=7,direct")
 INDIRECT = Mount("/net", "autofs", "/etc/auto.net", options="rw,fd=8,indirect")
-HOME = Mount("/net/home", "ext4", "/dev/d1")
+HOME = Mount("/net/people", "ext4", "/dev/d1")
 
 
 @pytest.fixture
@@ -20,14 +20,14 @@ def files() -> FakeFileSystem:
     files = FakeFileSystem()
     files.makedirs("/mnt/nas/loras/sd")
     files.makedirs("/disk1/models")
-    files.makedirs("/net/home/models")
+    files.makedirs("/net/people/models")
     files.symlink("/mnt/nas", "/home/u/models")
     files.symlink("../../disk1/./models", "/home/u/vae")
     files.symlink("/home/u/vae", "/home/u/again")
     files.symlink("/mnt/nas/../../disk1", "/home/u/out")
     files.symlink("/circle", "/circle")
     files.symlink("/disk1", "/mnt/nas/never_asked")
-    files.symlink("/disk1/models", "/net/home/away")
+    files.symlink("/disk1/models", "/net/people/away")
     return files
 
 
@@ -44,7 +44,7 @@ def files() -> FakeFileSystem:
         ("/home/u/out/models", "/disk1/models", DISK),
         ("/circle/x", "/circle/x", ROOT),
         ("/not/there", "/not/there", ROOT),
-        ("/net/home/away/x", "/disk1/models/x", DISK),
+        ("/net/people/away/x", "/disk1/models/x", DISK),
     ],
 )
 def test_a_path_lives_where_its_links_lead(
