@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from scanner.core.memory import OFFLINE, STALLED, AcceptRequest, Memory
@@ -46,7 +46,7 @@ class Guard:
             known = self._known_mount(root, zones)
             if known is not None and root.id in accepted:
                 known = KnownMount()
-            location = self._locate(root, zones)
+            location = self._locate(root, zones, self._files.mounts())
             for _ in range(MOST_AUTOMOUNTS):
                 try:
                     answer = self._meet(root.path, location, known)
@@ -55,8 +55,9 @@ class Guard:
                     health[root.id] = Health(state, str(lost), location.mount)
                     break
                 # The table is read after the folder was touched: that may have mounted something.
-                asked, location = location, self._locate(root, zones)
-                health[root.id] = examine(location, answer, self._files.mounts(), known)
+                mounts = self._files.mounts()
+                asked, location = location, self._locate(root, zones, mounts)
+                health[root.id] = examine(location, answer, mounts, known)
                 if asked.mount == location.mount:
                     break
         return health
@@ -72,16 +73,16 @@ class Guard:
         has_entries = zone.path in snapshot and not is_empty(snapshot[zone.path])
         return KnownMount(record.mount_point, record.mount_identity, has_entries)
 
-    def _locate(self, zone: Root, zones: Zones) -> Location:
+    def _locate(self, zone: Root, zones: Zones, mounts: Sequence[Mount]) -> Location:
         path = zones.real.get(zone.path, zone.path)
-        return locate(path, self._files.mounts(), self._files.read_link)
+        return locate(path, mounts, self._files.read_link)
 
     def _meet(self, path: str, location: Location, known: KnownMount | None) -> Stat | Failed:
         """The stat of a zone's folder. Where a mount is missing that an automounter or a server
         may put there, the folder is opened first: a stat alone mounts nothing."""
         mount = location.mount
         is_away = known is not None and bool(known.identity)
-        if is_away and known is not None:
+        if is_away and mount.is_remote and known is not None:
             is_away = all(other.point != known.point for other in self._files.mounts())
         if location.waits_for_automount or (is_away and mount.is_remote):
             opened = self._ask(ListDirectory(path), mount)
