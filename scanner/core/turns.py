@@ -43,12 +43,15 @@ def turns_from(text: str | None, now: Clocks) -> dict[str, Turns]:
     everything is listed again.
 
     The clock that went further tells the time that has passed: the monotonic clock begins anew when
-    the system starts, and the wall clock may have been set back.
+    the system starts, and the wall clock may have been set back. Where both are behind, nobody
+    knows how much has passed, and everything is listed again too.
     """
     try:
         kept = json.loads(zlib.decompress(b64decode(text or "", validate=True)))
         saved = Clocks(*map(float, kept["now"]))
-        passed = max(now.wall - saved.wall, now.monotonic - saved.monotonic, 0.0)
+        passed = max(now.wall - saved.wall, now.monotonic - saved.monotonic)
+        if passed < 0:
+            return {}
         shift = now.monotonic - passed - saved.monotonic
         return {
             zone: Turns(

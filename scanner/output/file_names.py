@@ -14,7 +14,7 @@ from scanner.disk.location import locate
 from scanner.errors import OutputError
 from scanner.settings.schema import Settings
 
-_MARKS = (".state.sqlite", ".changes.jsonl", ".status.json")
+_STATE, _JOURNAL, _STATUS = ".state.sqlite", ".changes.jsonl", ".status.json"
 
 _SIGN = re.compile(
     r"(?:^|(?<=\0))([^\0]+)\.(?:lock|state\.sqlite|changes\.jsonl|status\.json)(?=\0|$)"
@@ -89,8 +89,8 @@ class Outputs:
         Two files of an instance identify it by the stem that they share. The inventory counts if
         its name ends in .json.
         """
-        # Nearly no folder goes beyond this line.
-        if not any(mark in names for mark in _MARKS):
+        # Nearly no folder goes beyond the first line. Every listing comes here, so it is plain.
+        if _STATE not in names and _JOURNAL not in names and _STATUS not in names:
             return frozenset()
         stems = Counter(match[1] for match in _SIGN.finditer(names))
         instances = [

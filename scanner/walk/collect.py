@@ -166,7 +166,7 @@ class Collector:
         mounts = self._files.mounts()
         started = self._files.monotonic()
         try:
-            walk = self._make_walk(scan, zones, moment, look_at, rematch)
+            walk = self._make_walk(scan, zones, moment, look_at, rematch, mounts)
             walked = walk.run(stopped, progress)
         except LostWorkerError as lost:
             log.debug("%s: %s", scan.zone.id, lost)
@@ -261,9 +261,8 @@ class Collector:
         moment: Moment,
         look_at: LookAt,
         rematch: bool,
+        mounts: Sequence[Mount],
     ) -> Walk:
-        mounts = self._files.mounts()
-
         def real_path(path: str) -> str:
             return locate(path, mounts, self._files.read_link).path
 

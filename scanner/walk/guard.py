@@ -41,25 +41,33 @@ class Guard:
     ) -> dict[str, Health]:
         """Health of each root, by id. A mount accepted by the user counts as the known one."""
         accepted = {request.root for request in requests if not request.paths}
+        known = {root: self._known_mount(root, zones) for root in roots}
+        for root, mount in known.items():
+            if mount is not None and root.id in accepted:
+                known[root] = KnownMount()
         health: dict[str, Health] = {}
-        for root in roots:
-            known = self._known_mount(root, zones)
-            if known is not None and root.id in accepted:
-                known = KnownMount()
-            location = self._locate(root, zones, self._files.mounts())
-            for _ in range(MOST_AUTOMOUNTS):
+        mounts, waiting = self._files.mounts(), list(known)
+        for _ in range(MOST_AUTOMOUNTS):
+            met: list[tuple[Root, Location, Stat | Failed]] = []
+            for root in waiting:
+                location = self._locate(root, zones, mounts)
                 try:
-                    answer = self._meet(root.path, location, known)
+                    met.append(
+                        (root, location, self._meet(root.path, location, known[root], mounts))
+                    )
                 except LostWorkerError as lost:
                     state = STALLED if lost.is_stalled else OFFLINE
                     health[root.id] = Health(state, str(lost), location.mount)
-                    break
-                # The table is read after the folder was touched: that may have mounted something.
-                mounts = self._files.mounts()
-                asked, location = location, self._locate(root, zones, mounts)
-                health[root.id] = examine(location, answer, mounts, known)
-                if asked.mount == location.mount:
-                    break
+            # The table is read after the folders were touched: that may have mounted something.
+            before, mounts, waiting = mounts, self._files.mounts(), []
+            for root, asked, answer in met:
+                is_same = mounts == before
+                location = asked if is_same else self._locate(root, zones, mounts)
+                health[root.id] = examine(location, answer, mounts, known[root])
+                if asked.mount != location.mount:
+                    waiting.append(root)
+            if not waiting:
+                break
         return health
 
     def _known_mount(self, zone: Root, zones: Zones) -> KnownMount | None:
@@ -77,13 +85,15 @@ class Guard:
         path = zones.real.get(zone.path, zone.path)
         return locate(path, mounts, self._files.read_link)
 
-    def _meet(self, path: str, location: Location, known: KnownMount | None) -> Stat | Failed:
+    def _meet(
+        self, path: str, location: Location, known: KnownMount | None, mounts: Sequence[Mount]
+    ) -> Stat | Failed:
         """The stat of a zone's folder. Where a mount is missing that an automounter or a server
         may put there, the folder is opened first: a stat alone mounts nothing."""
         mount = location.mount
         is_away = known is not None and bool(known.identity)
         if is_away and mount.is_remote and known is not None:
-            is_away = all(other.point != known.point for other in self._files.mounts())
+            is_away = all(other.point != known.point for other in mounts)
         if location.waits_for_automount or (is_away and mount.is_remote):
             opened = self._ask(ListDirectory(path), mount)
             if isinstance(opened, Failed):

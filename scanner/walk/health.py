@@ -80,7 +80,9 @@ def examine(
 
 def stayed_healthy(before: Health, after: Health) -> bool:
     """True if a walk between the two can be trusted: same folder, same mount, still there."""
-    if after.state != ONLINE or not before.mount.identity.is_same(after.mount.identity):
+    if after.state != ONLINE:
+        return False
+    if before.mount != after.mount and not before.mount.identity.is_same(after.mount.identity):
         return False
     # Elsewhere an inode number may be another one at each look.
     return before.identity == after.identity or not after.mount.has_stable_inodes

@@ -16,7 +16,6 @@ SAVED = Clocks(wall=5_000.0, monotonic=1_000.0)
         (Clocks(5_300.0, 1_300.0), 300.0),
         (Clocks(5_300.0, 20.0), 300.0),  # the system has started anew
         (Clocks(100.0, 1_300.0), 300.0),  # the wall clock was set back
-        (Clocks(100.0, 20.0), 0.0),  # both: nothing is known of the time between
         (Clocks(5_900.0, 1_300.0), 900.0),  # asleep, or set ahead
     ],
 )
@@ -28,6 +27,11 @@ def test_ages_are_kept(now: Clocks, passed: float) -> None:
         {"/m/\udce9": 600.0 + passed, "/m/a": 600.0 + passed, "/m/b": 10.0 + passed}
     )
     assert list(turns.listed) == ["/m/\udce9", "/m/a", "/m/b"]
+
+
+def test_turns_are_not_believed_after_both_clocks_went_back() -> None:
+    """Nothing is known of the time between: it may be days."""
+    assert turns_from(turns_text(TURNS, SAVED), Clocks(100.0, 20.0)) == {}
 
 
 @pytest.mark.parametrize("text", [None, "", "x", "eJw=", "é", turns_text({}, SAVED)[:-4]])
