@@ -65,7 +65,7 @@ for each path that moved (4 s for 2,000 files of 20,000, 5 min for 10,000 of 150
 POLL = 0.002
 """Seconds between looks into the change list."""
 
-PATIENCE = 600.0
+PATIENCE = 120.0
 """Seconds after which changes that `run` has not told are given up."""
 
 
@@ -297,9 +297,11 @@ class Comparison:
             self._prepare_again()
 
     def _prepare_again(self) -> None:
-        """Have the program see that the edits were taken back."""
+        """Have the program see that the edits were taken back, and that the files rest: one that
+        changed in the last scan and changes again waits for the next one."""
         command = self._command("scan", self._inventory)
-        run(command, self._environ(backlog_time="600s"), self._work)
+        for _ in range(2):
+            run(command, self._environ(backlog_time="600s"), self._work)
 
     @contextmanager
     def _offline_edits(self) -> Iterator[None]:
