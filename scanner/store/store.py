@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from scanner.comfyui.downloads import Downloads
 from scanner.core.changes import MOVED, Change
-from scanner.core.memory import Memory
+from scanner.core.memory import Memory, roots_of
 from scanner.core.serialize import printable
 from scanner.core.snapshot import Directory, Snapshot
 from scanner.disk.filesystem import FileSystem
@@ -284,6 +284,8 @@ class Store:
         if newest != self._shown_metadata:
             self._has_annotations = True
         inventory = self._inventory
+        if not inventory.tells_origins(roots_of(self.memory.roots.values())):
+            self._has_annotations = True
         is_stale = inventory.scan < self._visible_scan or not inventory.is_as_written()
         if not is_stale and not self._has_annotations:
             return False
