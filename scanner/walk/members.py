@@ -289,7 +289,7 @@ class ForeignLink(NamedTuple):
 
     @property
     def is_known_folder(self) -> bool:
-        """True if it need not be looked at: it led to a folder, which is a zone of its own."""
+        """True if it led to a folder, which is a zone of its own."""
         return self.before is not None and self.before.type == DIRECTORY_LINK
 
 
@@ -315,7 +315,7 @@ def foreign_links(
 def linked_row(link: ForeignLink, answer: Stat | Failed | None) -> Row | None:
     """The row of a link by what its mount answered (None: nothing); as before if that does not
     tell, and None if nothing is known."""
-    if link.is_known_folder:
+    if link.is_known_folder and answer is None:
         return link.row._replace(type=DIRECTORY_LINK)
     if isinstance(answer, Stat):
         if answer.is_directory:

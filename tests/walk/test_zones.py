@@ -184,11 +184,10 @@ def test_move_from_a_local_folder_to_the_mount_is_one_move(world: World) -> None
 SHARE = Mount("/mnt/nas", "cifs", "//nas/models")
 
 
-@pytest.fixture
-def linked(tmp_path: Path) -> World:
-    """A models folder with a link to a folder, and one to a file, on a network share."""
+def linked_to(mount: Mount, tmp_path: Path) -> World:
+    """A models folder with a link to a folder, and one to a file, on `mount`."""
     world = World(tmp_path)
-    world.files.mount_table.append(SHARE)
+    world.files.mount_table.append(mount)
     world.files.write("/mnt/nas/loras/a.safetensors", content("a"))
     world.files.write("/mnt/nas/loras/b.safetensors", content("b"))
     world.files.write("/mnt/nas/vae.safetensors", content("vae"))
@@ -198,6 +197,11 @@ def linked(tmp_path: Path) -> World:
     world.scan()
     world.scan()
     return world
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> World:
+    return linked_to(SHARE, tmp_path)
 
 
 def test_link_to_a_share_is_walked_by_itself(linked: World) -> None:
@@ -236,6 +240,68 @@ def test_removed_link_takes_what_it_led_to(linked: World) -> None:
         ("deleted", lora("b")),
     ]
     assert linked.scan() == []
+
+
+def test_link_whose_target_becomes_a_file_is_a_link_to_a_file(linked: World) -> None:
+    linked.files.remove("/mnt/nas/loras")
+    linked.files.write("/mnt/nas/loras", b"now a file")
+    assert linked.scan() == [
+        ("created", "ComfyUI/models/loras"),
+        ("deleted", "ComfyUI/models/loras"),
+        ("deleted", lora("a")),
+        ("deleted", lora("b")),
+    ]
+    assert linked.project()[at("ComfyUI/models/loras")][:2] == ("symlink", 10)
+    assert set(linked.states().values()) == {"online"}
+    linked.files.remove("/mnt/nas/loras")
+    linked.files.write("/mnt/nas/loras/new", b"a folder again")
+    assert linked.scan()[:2] == [
+        ("created", "ComfyUI/models/loras"),
+        ("deleted", "ComfyUI/models/loras"),
+    ]
+    linked.scan()
+    assert at("ComfyUI/models/loras/new") in linked.project()
+
+
+def test_link_whose_target_is_gone_on_a_healthy_disk_is_broken(tmp_path: Path) -> None:
+    linked = linked_to(Mount("/mnt/nas", "ext4", "/dev/fake2"), tmp_path)
+    linked.files.remove("/mnt/nas/vae.safetensors")  # so that the disk is empty then
+    linked.scan()
+    linked.files.remove("/mnt/nas/loras")
+    assert linked.scan() == [
+        ("created", "ComfyUI/models/loras"),
+        ("deleted", "ComfyUI/models/loras"),
+        ("deleted", lora("a")),
+        ("deleted", lora("b")),
+    ]
+    assert linked.project()[at("ComfyUI/models/loras")][:2] == ("symlink", 0)
+    assert set(linked.states().values()) == {"online"}
+    assert reached(linked) == []
+
+
+def test_link_whose_target_a_share_lost_stays_until_a_person_says_so(linked: World) -> None:
+    """The server may have lost a disk."""
+    before = linked.project()
+    linked.files.remove("/mnt/nas/loras")
+    for _ in range(3):
+        assert linked.scan() == []
+    assert linked.project() == before
+    assert reached(linked) == ["ComfyUI/models/loras"]
+    linked.store.state.ask(0, "", at("ComfyUI/models/loras"), frozenset())
+    assert linked.scan() == [("deleted", lora("a")), ("deleted", lora("b"))]
+    linked.scan()
+    assert linked.project()[at("ComfyUI/models/loras")][:2] == ("symlink", 0)
+    assert at(lora("a")) not in linked.project()
+    assert reached(linked) == []
+
+
+def test_target_that_its_folder_still_lists_is_not_gone(linked: World) -> None:
+    before = linked.project()
+    for path in ("/mnt/nas/loras", at("ComfyUI/models/loras")):
+        linked.files.faults["stat", path] = errno.ENOENT
+    for _ in range(3):
+        assert linked.scan() == []
+    assert linked.project() == before
 
 
 def test_repointed_link_is_compared(linked: World) -> None:
