@@ -29,6 +29,7 @@ from scanner.disk.mounts import Mount
 from scanner.walk.members import (
     NOTHING,
     ForeignLink,
+    dead_links,
     foreign_links,
     is_own_file,
     linked_row,
@@ -70,8 +71,9 @@ class Walk:
 
     `rematch` forgets earlier decisions of the ignore rules (rule 9). `spared` are the known
     directories that are not listed while their times stay. `look_at` stats a path on any mount.
-    `look_again` does so for each of `lost_links`: known links to folders on other mounts, whose
-    mounts say that there is no folder any more. It says nothing (None) without proof.
+    `look_again` does so for known links to folders: for `lost_links`, where another mount says
+    that there is no folder any more, and for those of this mount that lead to nothing. It says
+    nothing (None) without proof.
     `real_path` follows links on local disks; `mounts` are those that can be seen.
     """
 
@@ -280,6 +282,11 @@ class Walk:
             is_folder = row is not None and row.type == DIRECTORY_LINK
             if is_folder and self._rules.follow_links:
                 self._walked.foreign[link.path] = link.target
+        for link in dead_links(path, new.listing, old, self._real_path):
+            if link.path not in self._rules.inner_links:
+                answer = self._look_again(link.path, link.target)
+                if isinstance(answer, Failed):
+                    rows[link.row.name] = linked_row(link, answer)
         for row in self._file_points(path, new.listing):
             child = join(path, row.name)
             # A point below a link is a file of this folder and no zone.

@@ -325,6 +325,35 @@ def test_share_that_links_back_is_no_endless_tree(linked: World) -> None:
     assert not [path for path in linked.inventory() if "/back/" in path or "/up/loras/up/" in path]
 
 
+def test_link_is_dead_when_its_target_left_an_empty_folder(tmp_path: Path) -> None:
+    """It was on this mount in the last scan, so that the folder is no unmounted one."""
+    world = World(tmp_path)
+    world.files.write("/data/a/sd/f", b"f")
+    world.files.symlink("/data/a/sd", at("ComfyUI/models/sd"))
+    world.settle()
+    world.files.remove("/data/a/sd")
+    assert world.scan() == [
+        ("created", "ComfyUI/models/sd"),
+        ("deleted", "ComfyUI/models/sd"),
+        ("deleted", "ComfyUI/models/sd/f"),
+    ]
+    for _ in range(3):
+        assert reached(world) == []
+        assert world.scan() == []
+    assert set(world.states().values()) == {"online"}
+    world.files.write("/data/a/sd/g", b"g")
+    world.scan()
+    assert at("ComfyUI/models/sd/g") in world.project()
+
+
+def test_link_that_never_led_anywhere_may_lead_to_an_unmounted_folder(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.files.makedirs("/data/a")
+    world.files.symlink("/data/a/sd", at("ComfyUI/models/sd"))
+    world.settle()
+    assert reached(world) == ["ComfyUI/models/sd"]
+
+
 def test_link_to_a_local_disk_is_guarded_like_a_share(tmp_path: Path) -> None:
     """An external drive: once unmounted its mount point is an empty folder, or none."""
     world = World(tmp_path)
