@@ -16,6 +16,7 @@ from scanner.comfyui.installation import Found
 from scanner.comfyui.known_roots import sure_roots
 from scanner.core.memory import roots_of
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
+from scanner.disk.location import locate
 from scanner.errors import BusyError, InventoryError, OutputError
 from scanner.output.file_names import Outputs, outputs_of
 from scanner.output.journal_files import generations
@@ -59,6 +60,11 @@ def open_service(
         log.warning(
             "The inventory lies on a network mount: the state is kept in %s.", outputs.state_folder
         )
+        if locate(outputs.state_folder, files.mounts(), files.read_link).mount.is_remote:
+            log.warning(
+                "That lies on a network mount, too, and stops with it: set XDG_STATE_HOME to a "
+                "folder on a local disk."
+            )
     # The lock is the operating system's and ends with the process, however that ends.
     lock = FileLock(outputs.lock)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from scanner.comfyui.installation import Found
 from scanner.core.progress import Display
 from scanner.core.roots import Root
+from scanner.disk.filesystem import DiskFileSystem
 from scanner.disk.mounts import Mount
 from scanner.errors import OutputError
 from scanner.output import status_file
@@ -20,6 +22,7 @@ from scanner.output.inventory_reader import read_entries
 from scanner.output.inventory_writer import InventoryWriter
 from scanner.output.journal import Journal
 from scanner.output.journal_reader import read
+from scanner.service import opening
 from scanner.service import service as service_module
 from scanner.service.lanes import LOCAL
 from scanner.service.opening import assembled
@@ -138,3 +141,36 @@ def test_end_says_that_nothing_was_written(running: Running, disk: Disk) -> None
     wait_for(lambda: not running.service.is_late, "the end of the writes")
     running.service.finish()
     assert running.created() == ["/models/new"]
+
+
+class DiskWithShare(DiskFileSystem):
+    """A disk on which the folder of a test is a network mount."""
+
+    point = ""
+
+    def mounts(self) -> list[Mount]:
+        return [Mount("/", "ext4", "/dev/sda1"), Mount(self.point, "nfs4", "nas:/home")]
+
+
+@pytest.mark.parametrize("is_home_remote", [False, True])
+def test_state_in_a_home_on_a_network_mount_is_warned_of(
+    tmp_path: Path,
+    is_home_remote: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    share, local = tmp_path / "share", tmp_path / "local"
+    share.mkdir()
+    monkeypatch.setattr(DiskWithShare, "point", str(share))
+    monkeypatch.setattr(opening, "DiskFileSystem", DiskWithShare)
+    monkeypatch.setenv("XDG_STATE_HOME", str((share if is_home_remote else local) / "state"))
+    found = Found(None, None, (Root("models", str(tmp_path)),))
+    settings = Settings(output=share / "i.json")
+    with (
+        caplog.at_level(logging.WARNING, "scanner"),
+        opening.open_service(settings, found, str(tmp_path)),
+    ):
+        pass
+    warnings = [record.getMessage() for record in caplog.records]
+    assert any("the state is kept in" in warning for warning in warnings)
+    assert any("set XDG_STATE_HOME" in warning for warning in warnings) == is_home_remote
