@@ -7,6 +7,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from scanner.core.changes import Change
 from scanner.core.memory import Hold
@@ -19,6 +20,7 @@ from scanner.diff.reconcile import AbsenceWantedError, Decision, FingerprintsWan
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.trust import trust_state
 from scanner.settings.schema import Settings
+from scanner.store.errands import Errand
 from scanner.store.projection import root_states, unfinished_files, view_of
 from scanner.store.store import Commit, Store
 from scanner.walk.absence import Absence, look_for
@@ -77,7 +79,8 @@ class ScanResult:
 class Scanner:
     """Scans the roots of one output. Scans of different zones may run in several threads.
 
-    `commit_lock` guards the store while a scan decides and commits, or the inventory is written.
+    `commit_lock` guards the store while a scan decides and commits. It is not held while journal
+    and inventory are written, which follow the store.
     """
 
     def __init__(
@@ -96,6 +99,8 @@ class Scanner:
         """The roots of the last commit."""
         self._locations = RootLocations(files)
         self.commit_lock = threading.RLock()
+        self._journal = Errand("change list", settings.stall_after)
+        self._inventory = Errand("inventory", settings.stall_after)
         self._pending: list[PendingFolders] = []
         self.unfinished = 0
         """Files that are not whole yet, as of the last `publish`."""
@@ -201,13 +206,21 @@ class Scanner:
                 except AbsenceWantedError as wanted_names:
                     names = wanted_names.paths
                 else:
-                    return self._commit(decision, collected.moment), decision
+                    number = self._commit(decision, collected.moment)
+                    break
             mounts = self.files.mounts()
             absences.update(look_for(names, collected.zones, mounts, self.workers, stopped, own))
             taken = take_fingerprints(entries, collected.zones, mounts, self.workers, stopped, own)
             if stopped():
                 return None
             fingerprints.update({entry.path: taken.get(entry.path, b"") for entry in entries})
+        # It may fail, or hang: the scan is committed all the same.
+        self._journal.run(self._deliver)
+        return number, decision
+
+    def _deliver(self) -> bool:
+        self.store.deliver(self.commit_lock)
+        return True
 
     def take_fingerprints(
         self, entries: Iterable[Entry], stopped: Callable[[], bool]
@@ -269,8 +282,6 @@ class Scanner:
             pending.changed(directories, now)
             pending.gone(gone)
         self._collector.forget(gone)
-        # Last, because it may fail: the scan is committed all the same.
-        self.store.deliver()
         return scan
 
     def _trust_again(self, collected: Collected) -> Iterator[tuple[int, str]]:
@@ -291,10 +302,23 @@ class Scanner:
         with self.commit_lock:
             if not self._counted:
                 self.unfinished, self._counted = len(unfinished_files(self.store)), True
-            return self.store.publish(
-                lambda: view_of(self.store, self._shown_roots, self.files.now()),
-                is_last=is_last,
-            )
+        return self._inventory.run(partial(self._publish, is_last))
+
+    def _publish(self, is_last: bool) -> bool:
+        return self.store.publish(
+            lambda: view_of(self.store, self._shown_roots, self.files.now()),
+            is_last=is_last,
+            lock=self.commit_lock,
+        )
+
+    def set_patience(self, seconds: float | None) -> None:
+        """Wait at most so long for writes of journal and inventory; None: until they are done."""
+        self._journal.patience = self._inventory.patience = seconds
+
+    @property
+    def is_late(self) -> bool:
+        """True if journal or inventory could not be written in that time."""
+        return self._journal.is_late or self._inventory.is_late
 
 
 def _listing_rules(settings: Settings, roots: tuple[Root, ...]) -> ListingRules:

@@ -50,12 +50,14 @@ class ExtraPaths(NamedTuple):
     """The folders that a file names, in its order, and warnings that name file and line.
 
     `problem` says why the file is not whole; empty if it is. A file that is half written or was
-    emptied says nothing about the folders that it named before.
+    emptied says nothing about the folders that it named before. `is_cut` is True if that cannot be
+    told: its last line has no end.
     """
 
     paths: list[ExtraPath]
     warnings: list[str]
     problem: str
+    is_cut: bool = False
 
 
 def read_extra_paths(
@@ -86,7 +88,22 @@ def read_extra_paths(
     documents = YamlText(warnings).trees(seen.content)
     for document in documents:
         collector.read(document)
-    return ExtraPaths(collector.paths, warnings.about(file), _problem_of(documents))
+    return ExtraPaths(
+        collector.paths,
+        warnings.about(file),
+        _problem_of(documents),
+        _may_be_cut(seen.content, documents),
+    )
+
+
+def _may_be_cut(content: bytes, documents: list[Node | None]) -> bool:
+    """True if more of the last line may follow. A mapping in braces is whole with its brace."""
+    from yaml import MappingNode
+
+    if content.rstrip(b"\0").endswith((b"\n", b"\r")):
+        return False
+    last = documents[-1] if documents else None
+    return not (isinstance(last, MappingNode) and last.flow_style)
 
 
 def _problem_of(documents: list[Node | None]) -> str:

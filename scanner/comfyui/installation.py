@@ -14,14 +14,18 @@ from scanner.disk.read_with_timeout import ABSENT, FILE, FOLDER, read_with_timeo
 from scanner.errors import SettingsError
 from scanner.settings.schema import Settings
 
+_CUT = "its last line has no end, so it may be half written"
+
 
 class UnreadFile(NamedTuple):
-    """A file that may name roots, but is not whole or not there."""
+    """A file that may name roots, but is not whole or not there, or may not be whole."""
 
     path: str
     problem: str
     is_absent: bool = False
     """True if ComfyUI's folder answers and holds no such file, as in most installations."""
+    is_cut: bool = False
+    """True if it was read and is whole, unless it is half written: its last line has no end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +139,8 @@ class _ExtraFiles:
         self._warnings += found.warnings
         if found.problem:
             self.unread.append(UnreadFile(path, found.problem))
+        elif found.is_cut:
+            self.unread.append(UnreadFile(path, _CUT, is_cut=True))
 
 
 def _detected(default: str, home: str, notices: list[str]) -> str | None:

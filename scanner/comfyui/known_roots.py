@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from scanner.comfyui.installation import Found, UnreadFile
 from scanner.core.roots import Root
 from scanner.core.serialize import readable
 from scanner.core.wording import count_text
+
+_MOST_LOOKS = 5
+"""Looks at a file that drops roots, until two in succession agree."""
 
 
 class KnownRoots(NamedTuple):
@@ -32,10 +35,41 @@ def with_known_roots(found: Found, known: Iterable[Root]) -> KnownRoots:
     return KnownRoots((*found.roots, *kept.values()), tuple(warnings))
 
 
+def sure_roots(
+    found: Found, known: Sequence[Root], look_again: Callable[[], Found | None]
+) -> KnownRoots:
+    """As `with_known_roots`, for a start. Roots that a file named are dropped only if two looks in
+    succession agree: a file that is being written may be whole YAML by chance.
+
+    `look_again` waits and then finds the roots anew; None if it was stopped.
+    """
+    for _ in range(_MOST_LOOKS):
+        roots = with_known_roots(found, known)
+        if not _dropped(known, roots.roots):
+            return roots
+        again = look_again()
+        if again is None:
+            break
+        if (again.roots, again.unread) == (found.roots, found.unread):
+            return roots
+        found = again
+    roots = with_known_roots(found, known)
+    return roots._replace(roots=(*roots.roots, *_dropped(known, roots.roots)))
+
+
+def _dropped(known: Iterable[Root], roots: Iterable[Root]) -> list[Root]:
+    """Those of `known` that a file named and that are not among `roots`."""
+    paths = {root.path for root in roots}
+    return [root for root in known if root.named_by and root.path not in paths]
+
+
 def _may_name(file: UnreadFile, root: Root) -> bool:
-    if root.named_by is None:
-        return not file.is_absent and root.kind in ("models", "custom_nodes")
-    return root.named_by == file.path
+    if root.named_by is not None:
+        return root.named_by == file.path
+    # The settings name no folders of a category.
+    is_named_by_file = bool(root.category)
+    is_likely = root.kind in ("models", "custom_nodes") and not file.is_absent
+    return is_named_by_file or (is_likely and not file.is_cut)
 
 
 def _message(file: UnreadFile, count: int) -> str:
@@ -46,4 +80,6 @@ def _message(file: UnreadFile, count: int) -> str:
     )
     if file.is_absent:
         text += " To remove them, write {} into it."
+    if file.is_cut:
+        text += " To remove them, end its last line."
     return text

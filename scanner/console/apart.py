@@ -15,6 +15,7 @@ import threading
 from collections.abc import Sequence
 from types import FrameType
 
+from scanner.core.wording import NOT_WRITTEN
 from scanner.errors import OutputError
 
 PATIENCE = 1.4
@@ -85,10 +86,7 @@ def run_apart(argv: Sequence[str]) -> int:
     except _TooLateError:
         child.kill()
         child.returncode = -signal.SIGKILL  # nobody waits for it any more
-        raise OutputError(
-            "The mount that the output lies on does not answer: ended without writing there. "
-            "The next start makes up for it."
-        ) from None
+        raise OutputError(NOT_WRITTEN) from None
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         for number, handler in old.items():

@@ -8,6 +8,11 @@ import subprocess
 
 from scanner.core.memory import HELD, OFFLINE
 
+NOT_WRITTEN = (
+    "The mount that the output lies on does not answer: ended without writing there. "
+    "The next start makes up for it."
+)
+
 
 def size_text(size: int) -> str:
     """Bytes for people, in powers of 1000: `6.9 GB`."""

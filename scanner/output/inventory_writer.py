@@ -426,6 +426,8 @@ def _root_fields(
     }
     if root.category:
         fields["category"] = readable(root.category)
+    if root.named_by:
+        fields.update(text_fields(root.named_by, "named_by"))
     fields["state"] = view_of_root.state
     fields["since"] = time_text(view_of_root.since)
     if view_of_root.filesystem:

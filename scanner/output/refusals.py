@@ -18,6 +18,9 @@ from scanner.output.regular_files import followed, opening_regular
 _HEAD = 256
 """Bytes from the start of a file that show who wrote it."""
 
+_MOST_ZEROS = 1 << 30
+"""No file of ours of zeros is larger, in bytes."""
+
 _TOOL = b'"comfy-inventory"'
 
 _DOCUMENT = (b'{"schema":', b'{\n  "schema":')
@@ -126,7 +129,7 @@ def is_ours(outputs: Outputs, path: str) -> bool:
     if path == outputs.lock:
         return not head
     if not head.strip(b"\0"):
-        return True  # after a power cut, blocks that were not written read as zeros
+        return _holds_zeros(path)  # after a power cut, blocks that were not written read so
     if path in (outputs.inventory, outputs.status):
         return _begins(head, _DOCUMENT) and (_TOOL in head or len(head) < _HEAD)
     return _begins(head, _CHANGE)
@@ -154,6 +157,19 @@ def _head(path: str) -> bytes:
             return file.read(_HEAD)
     except FileNotFoundError:
         return b""
+    except OSError as error:
+        raise OutputError(f"cannot read {printable(path)}: {error.strerror or error}") from error
+
+
+def _holds_zeros(path: str) -> bool:
+    """True if the file at `path` is missing, or nothing but zeros is in it."""
+    try:
+        with open(path, "rb", opener=opening_regular) as file:
+            if os.fstat(file.fileno()).st_size > _MOST_ZEROS:
+                return False
+            return all(not part.strip(b"\0") for part in iter(lambda: file.read(1 << 20), b""))
+    except FileNotFoundError:
+        return True
     except OSError as error:
         raise OutputError(f"cannot read {printable(path)}: {error.strerror or error}") from error
 

@@ -13,9 +13,10 @@ from functools import partial
 from typing import Protocol
 
 from scanner.comfyui.installation import Found
-from scanner.comfyui.known_roots import with_known_roots
+from scanner.comfyui.known_roots import sure_roots
 from scanner.core.memory import roots_of
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
+from scanner.disk.location import locate
 from scanner.errors import BusyError, InventoryError, OutputError
 from scanner.output.file_names import Outputs, outputs_of
 from scanner.output.journal_files import generations
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 LOCK_PATIENCE = 0.1
 """Seconds to wait for the lock: `status` takes it for a moment to see whether it is held."""
 
+SECOND_LOOK = 2.0
+"""Seconds after which a file that drops roots is read once more: it may be half written."""
+
 
 @contextmanager
 def open_service(
@@ -41,7 +45,8 @@ def open_service(
 ) -> Iterator[Service]:
     """Open a service that holds the lock of its output. Raises BusyError and OutputError.
 
-    `find` finds the roots again while the service runs; without it they stay as `found`.
+    `find` finds the roots again: while the service runs, and at once where roots would be dropped;
+    without it they stay as `found`.
     """
     from filelock import FileLock, Timeout
 
@@ -55,6 +60,11 @@ def open_service(
         log.warning(
             "The inventory lies on a network mount: the state is kept in %s.", outputs.state_folder
         )
+        if locate(outputs.state_folder, files.mounts(), files.read_link).mount.is_remote:
+            log.warning(
+                "That lies on a network mount, too, and stops with it: set XDG_STATE_HOME to a "
+                "folder on a local disk."
+            )
     # The lock is the operating system's and ends with the process, however that ends.
     lock = FileLock(outputs.lock)
     try:
@@ -105,7 +115,13 @@ def assembled(
     store = Store.open(settings, outputs, found.base, files)
     workers = WorkersByMount.from_settings(settings, files, stop.is_set)
     with closing(store), closing(workers):
-        roots, warnings = with_known_roots(found, roots_of(store.memory.roots.values()))
+
+        def look_again() -> Found | None:
+            if find is None:
+                return found
+            return None if stop.wait(SECOND_LOOK) else find()
+
+        roots, warnings = sure_roots(found, roots_of(store.memory.roots.values()), look_again)
         for warning in warnings:
             log.warning("%s", warning)
         scanner = Scanner(files, store, _paced(settings), roots, workers)

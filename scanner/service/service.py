@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from scanner.core.progress import Display
 from scanner.core.roots import Root
+from scanner.core.wording import NOT_WRITTEN
 from scanner.errors import InventoryError, OutputError
 from scanner.output.file_names import Outputs
 from scanner.output.status_file import write_status
@@ -21,6 +22,7 @@ from scanner.service.one_scan import scan_once
 from scanner.service.root_watch import RootWatch
 from scanner.service.status_report import ServiceStatus, scan_summary, status_report
 from scanner.settings.schema import Settings
+from scanner.store.errands import PATIENCE, Errand
 
 log = logging.getLogger(__name__)
 
@@ -52,7 +54,7 @@ class Service:
     """Scans one output. Each lane has its turns in a thread of its own.
 
     `_assigning` guards the lanes and their roots; the table of lanes is replaced and never
-    changed, so that it can be read without the lock. `_status_lock` guards the status file.
+    changed, so that it can be read without the lock.
     """
 
     def __init__(
@@ -72,7 +74,7 @@ class Service:
         self._lanes: dict[str, Lane] = {}
         self._schedule: LaneSchedule | None = None
         self._assigning = threading.Lock()
-        self._status_lock = threading.Lock()
+        self._status = Errand("status", settings.stall_after)
 
     @property
     def outputs(self) -> Outputs:
@@ -107,6 +109,8 @@ class Service:
     def run(self, schedule: LaneSchedule, display: Display) -> bool:
         """Scan on schedule until `stop`. False if a scan is stuck and must be left behind."""
         self._schedule = schedule
+        if self.outputs.may_hang:
+            self._wait_for_writes(PATIENCE)
         self._add_lanes(schedule, display)
         self.write_status("running")
         return schedule.run(self._stop, EXIT_PATIENCE)
@@ -166,25 +170,36 @@ class Service:
 
     def finish(self) -> None:
         """Publish the last results, and write to the status that we stopped. Raises OutputError."""
+        if self.outputs.may_hang and self._schedule is not None:
+            self._wait_for_writes(EXIT_PATIENCE)
+        # Never wait without limit: a stuck turn may hold the lock while we have to exit.
         lock = self._scanner.commit_lock
         if lock.acquire(timeout=EXIT_PATIENCE):
-            try:
-                if self._scanner.store.scan:
-                    self._scanner.publish(is_last=True)
-            finally:
-                lock.release()
+            lock.release()
+            if self._scanner.store.scan:
+                self._scanner.publish(is_last=True)
         self.write_status("stopped")
+        if self.is_late:
+            raise OutputError(NOT_WRITTEN)
+
+    @property
+    def is_late(self) -> bool:
+        """True if a file could not be written in time, as on a mount that hangs."""
+        return self._scanner.is_late or self._status.is_late
+
+    def _wait_for_writes(self, seconds: float) -> None:
+        self._scanner.set_patience(seconds)
+        self._status.patience = seconds
 
     def write_status(self, state: str) -> None:
         """Replace the heartbeat file. Raises OutputError."""
-        # Never wait without limit: a stuck turn may hold the lock while we have to exit.
-        if self._status_lock.acquire(timeout=EXIT_PATIENCE):
-            try:
-                write_status(self.outputs.status, self._status(state))
-            finally:
-                self._status_lock.release()
+        self._status.run(partial(self._write_status, state))
 
-    def _status(self, state: str) -> dict[str, Any]:
+    def _write_status(self, state: str) -> bool:
+        write_status(self.outputs.status, self._report(state))
+        return True
+
+    def _report(self, state: str) -> dict[str, Any]:
         scanner, schedule = self._scanner, self._schedule
         lanes = [
             lane.status(schedule.next_due(lane.id) if schedule else None)

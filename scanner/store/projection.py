@@ -70,7 +70,7 @@ def _offline_mounts(store: Store) -> list[RootRecord]:
 
 
 def view_of(store: Store, roots: Sequence[Root], now: int) -> InventoryView:
-    """The values that an inventory written now displays."""
+    """The values that an inventory written now displays. Later commits do not change them."""
     return InventoryView(
         scan=store.scan,
         generated=now,
@@ -81,7 +81,7 @@ def view_of(store: Store, roots: Sequence[Root], now: int) -> InventoryView:
         ],
         unreachable=unreachable(store),
         mounts=_mounts(store, roots),
-        snapshot=store.snapshot,
+        snapshot=dict(store.snapshot),
         annotations=store.annotations(),
         status=unfinished_files(store)
         | {path: AWAY for path in store.memory.unreachable if is_away(path, store.snapshot)},

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
-from scanner.core.serialize import time_ns
+from scanner.core.roots import Root
+from scanner.core.serialize import readable, time_ns
 from scanner.disk.filesystem import FileSystem
 from scanner.output.atomic import cannot
 from scanner.output.file_names import Outputs
@@ -50,6 +52,11 @@ class PublishedInventory:
         """Number of the scan that the file shows; 0 if there is no inventory."""
         self.lacks_mounts = bool(header) and "mounts" not in header
         """True if an older version wrote it, which did not say on which mounts the roots live."""
+        self._named = frozenset(
+            (root["id"], root["named_by"])
+            for root in header.get("roots", ())
+            if isinstance(root.get("id"), str) and isinstance(root.get("named_by"), str)
+        )
         self.written = _time(header.get("generated"))
         """When it was written, nanoseconds since 1970; 0 if there is no inventory."""
         self.bytes = _size(outputs.inventory) if header else 0
@@ -65,6 +72,10 @@ class PublishedInventory:
     def is_as_written(self) -> bool:
         """True if nobody has changed, replaced or removed the file since it was last written."""
         return is_same_file(self.mark, _mark(self._path), is_local=self._is_local)
+
+    def tells_origins(self, roots: Iterable[Root]) -> bool:
+        """True if it says of each of `roots` which file names it."""
+        return _named(roots) <= self._named
 
     @property
     def is_large(self) -> bool:
@@ -90,6 +101,7 @@ class PublishedInventory:
         self.bytes = written.bytes
         self.last_seconds = written.seconds
         self.mark = _mark(self._path)
+        self._named = _named(root.root for root in view.roots)
         self._last_write = started
 
 
@@ -122,6 +134,12 @@ def _mark(path: str) -> str:
         return mark_of(os.stat(path))
     except OSError:
         return ""
+
+
+def _named(roots: Iterable[Root]) -> frozenset[tuple[str, str]]:
+    return frozenset(
+        (readable(root.id), readable(root.named_by)) for root in roots if root.named_by
+    )
 
 
 def _number(value: object) -> int:

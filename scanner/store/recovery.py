@@ -111,6 +111,8 @@ def _records(header: Mapping[str, Any], snapshot: Snapshot) -> dict[str, RootRec
             record = RootRecord(
                 root.id, root.kind, root.path, root.category, fields["state"], walked=True
             )
+            # Without the field, the settings or an inventory of an older version.
+            record.named_by = _text(fields, "named_by") or None
             if record.state in (ONLINE, PARTIAL) and "filesystem" in fields:
                 # All that an inventory of an older version says of the mount.
                 record.mount_identity = MountIdentity(raw_text(fields, "filesystem"))

@@ -11,12 +11,13 @@ import math
 import os
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from scanner.comfyui.downloads import Downloads
 from scanner.core.changes import MOVED, Change
-from scanner.core.memory import Memory
+from scanner.core.memory import Memory, roots_of
 from scanner.core.serialize import printable
 from scanner.core.snapshot import Directory, Snapshot
 from scanner.disk.filesystem import FileSystem
@@ -37,6 +38,8 @@ from scanner.store.state import State
 
 if TYPE_CHECKING:
     from scanner.settings.schema import Settings
+
+_UNLOCKED = nullcontext()
 
 _RETRY_AFTER = 0.2
 """Seconds after which a state that seems damaged is read again."""
@@ -208,20 +211,24 @@ class Store:
         self._undelivered = lines
         return scan
 
-    def deliver(self) -> None:
+    def deliver(self, lock: AbstractContextManager[object] = _UNLOCKED) -> None:
         """Append the outbox to the journal: the lines of the last commit, and those of earlier ones
         that could not be appended.
 
-        Raises OutputError. The lines stay in the outbox then, for the next call.
+        `lock` is that of commits: it is held to read the outbox, and not to write. Only one thread
+        may deliver at a time. Raises OutputError. The lines stay in the outbox then, for the next
+        call.
         """
-        oldest = self.state.oldest_in_outbox()
-        if oldest is None:
-            return
-        if oldest < self.scan:
-            self._journal.recover(self.state.outbox(), self.scan)
+        with lock:
+            oldest, scan, lines = self.state.oldest_in_outbox(), self.scan, self._undelivered
+            if oldest is None:
+                return
+            outbox = self.state.outbox() if oldest < scan else None
+        if outbox is None:
+            self._journal.append(lines)
         else:
-            self._journal.append(self._undelivered)
-        self.state.clear_outbox(self.scan)
+            self._journal.recover(outbox, scan)
+        self.state.clear_outbox(scan)
 
     def note_annotations(self) -> None:
         """Remember that the inventory could say more, though nothing changed (rule 10)."""
@@ -272,28 +279,45 @@ class Store:
         """Size of the inventory."""
         return self._inventory.bytes
 
-    def publish(self, view: Callable[[], InventoryView], *, is_last: bool) -> bool:
+    def publish(
+        self,
+        view: Callable[[], InventoryView],
+        *,
+        is_last: bool,
+        lock: AbstractContextManager[object] = _UNLOCKED,
+    ) -> bool:
         """Replace the inventory if readers lack something and the time has come (rule 10). True if
         it was written.
 
-        `is_last`: the program ends, so nothing is put off. Raises OutputError.
+        `is_last`: the program ends, so nothing is put off. `lock` is that of commits: it is held to
+        make the view, which no later commit may change, and not to write. Only one thread may
+        publish at a time. Raises OutputError.
         """
         self.metadata.refresh()
-        # Another lane may add metadata while this one writes: the next write shows it.
-        newest = self.metadata.newest
-        if newest != self._shown_metadata:
-            self._has_annotations = True
         inventory = self._inventory
-        is_stale = inventory.scan < self._visible_scan or not inventory.is_as_written()
-        if not is_stale and not self._has_annotations:
-            return False
-        if not inventory.may_be_written(is_stale=is_stale, is_last=is_last):
-            return False
-        # Before the write: a file that is damaged in it is still known as ours.
-        self.state.note_inventory(self.outputs.inventory)
-        inventory.write(view())
+        is_as_written = inventory.is_as_written()
+        with lock:
+            # Another lane may add metadata while this one writes: the next write shows it.
+            newest = self.metadata.newest
+            if newest != self._shown_metadata:
+                self._has_annotations = True
+            if not inventory.tells_origins(roots_of(self.memory.roots.values())):
+                self._has_annotations = True
+            is_stale = inventory.scan < self._visible_scan or not is_as_written
+            if not is_stale and not self._has_annotations:
+                return False
+            if not inventory.may_be_written(is_stale=is_stale, is_last=is_last):
+                return False
+            had_annotations, self._has_annotations = self._has_annotations, False
+            now = view()
+        try:
+            # Before the write: a file that is damaged in it is still known as ours.
+            self.state.note_inventory(self.outputs.inventory)
+            inventory.write(now)
+        except BaseException:
+            self._has_annotations |= had_annotations
+            raise
         self.state.note("inventory_file", inventory.mark)
-        self._has_annotations = False
         if inventory.is_large:
             self.state.put("inventory_seconds", inventory.last_seconds)
         if newest != self._shown_metadata:

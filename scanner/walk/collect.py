@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from scanner.comfyui.packs import KIND, is_believable, pack_around, pack_places
@@ -106,6 +107,7 @@ class Collector:
         zones = zones.with_files(_file_points(zones, snapshot))
         roots = [root for root in roots if root.path not in zones.files]
         before = self._guard.examine(roots, zones, requests)
+        lost_links = self._guard.lost_links(zones, before)
         scans: dict[Root, ZoneScan] = {}
         for zone in roots:
             if stopped():
@@ -114,7 +116,7 @@ class Collector:
             scan = ZoneScan(zone, root, before[zone.id])
             if scan.health.state == ONLINE:
                 rematch = has_new_rules(zone, root, self._rules, records, snapshot)
-                walked = self.walk(scan, zones, moment, rematch, stopped, progress)
+                walked = self.walk(scan, zones, moment, rematch, lost_links, stopped, progress)
                 scan = replace(scan, walked=walked, has_new_rules=rematch)
             scans[zone] = scan
         for zone, scan in scans.items():
@@ -143,30 +145,42 @@ class Collector:
         zones: Zones,
         moment: Moment,
         rematch: bool,
+        lost_links: AbstractSet[str],
         stopped: Callable[[], bool],
         progress: Callable[[Progress], None] | None,
     ) -> Walked | None:
         """Walk the zone of `scan`; None if its worker was lost on the way.
 
-        `rematch` is True if the ignore rules have changed since the last walk.
+        `rematch` is True if the ignore rules have changed since the last walk. `lost_links` are
+        those of `Guard.lost_links`.
         """
 
-        def look_at(path: str, where: str) -> Stat | Failed | None:
+        def look(
+            where: str, ask: Callable[[Mount, float | None], Stat | Failed | None]
+        ) -> Stat | Failed | None:
             mount = zones.mount_at(where, mounts)
             is_own = mount == scan.health.mount
             if mount in silent:
                 return None
             try:
-                return self._guard.stat(path, mount, None if is_own else PATIENCE)
+                return ask(mount, None if is_own else PATIENCE)
             except LostWorkerError:
                 silent.add(mount)
                 return None
+
+        def look_at(path: str, where: str) -> Stat | Failed | None:
+            return look(where, partial(self._guard.stat, path))
+
+        def look_again(path: str, target: str) -> Stat | Failed | None:
+            return look(target, partial(self._guard.target_of_link, path, target))
 
         silent: set[Mount] = set()
         mounts = self._files.mounts()
         started = self._files.monotonic()
         try:
-            walk = self._make_walk(scan, zones, moment, look_at, rematch, mounts)
+            walk = self._make_walk(
+                scan, zones, moment, rematch, mounts, lost_links, look_at, look_again
+            )
             walked = walk.run(stopped, progress)
         except LostWorkerError as lost:
             log.debug("%s: %s", scan.zone.id, lost)
@@ -259,9 +273,11 @@ class Collector:
         scan: ZoneScan,
         zones: Zones,
         moment: Moment,
-        look_at: LookAt,
         rematch: bool,
         mounts: Sequence[Mount],
+        lost_links: AbstractSet[str],
+        look_at: LookAt,
+        look_again: LookAt,
     ) -> Walk:
         def real_path(path: str) -> str:
             return locate(path, mounts, self._files.read_link).path
@@ -277,6 +293,8 @@ class Collector:
             spared=self._spared(scan, moment),
             real_path=real_path,
             mounts=mounts,
+            lost_links=lost_links,
+            look_again=look_again,
         )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import errno
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol
 
-from scanner.core.memory import OFFLINE, STALLED, AcceptRequest, Memory
+from scanner.core.memory import MISSING, OFFLINE, STALLED, AcceptRequest, Memory
 from scanner.core.roots import Root
 from scanner.core.snapshot import Snapshot, is_empty
 from scanner.disk.filesystem import FileSystem, Stat
@@ -15,7 +17,15 @@ from scanner.walk.health import Health, KnownMount, examine
 from scanner.walk.zones import Zones
 from scanner.workers.pool import Workers
 from scanner.workers.remote import LostWorkerError
-from scanner.workers.requests import Answer, Failed, ListDirectory, Request, Stated, StatPath
+from scanner.workers.requests import (
+    Answer,
+    Failed,
+    ListDirectory,
+    Listed,
+    Request,
+    Stated,
+    StatPath,
+)
 
 MOST_AUTOMOUNTS = 4
 """Mounts on the way to one folder that appear one after the other, as each is opened."""
@@ -69,6 +79,50 @@ class Guard:
             if not waiting:
                 break
         return health
+
+    def lost_links(self, zones: Zones, now: Mapping[str, Health]) -> frozenset[str]:
+        """Links to folders on other mounts that are there and answer, and hold no such folder any
+        more. `now` is what is known from this scan; for other zones, what the last one found."""
+        mounts, records = self._files.mounts(), self._store.memory.roots
+        lost: set[str] = set()
+        for zone in zones.inner:
+            record = records.get(zone.id)
+            if record is None or not zones.is_link(zone.path):
+                continue
+            state = now[zone.id].state if zone.id in now else record.state
+            known = KnownMount(record.mount_point, record.mount_identity)
+            if state in (OFFLINE, MISSING) and known.is_same(zones.mount_of(zone, mounts)):
+                lost.add(zone.path)
+        return frozenset(lost)
+
+    def target_of_link(
+        self, path: str, target: str, mount: Mount, patience: float | None
+    ) -> Stat | Failed | None:
+        """The stat of what the link at `path` leads to, by the worker of `mount`. None if it fails
+        and the folder that should hold the target does not prove that it is gone (rule 1).
+
+        A server that lost a folder with entries may have lost a disk: then a person says whether
+        it is gone (rule 2). Raises LostWorkerError.
+        """
+        answer = self.stat(path, mount, patience)
+        if isinstance(answer, Stat):
+            return answer
+        known = self._store.snapshot.get(path)
+        if mount.is_remote and known is not None and not is_empty(known):
+            return None
+        folder, name = os.path.split(target)
+        holder = self._locate_path(folder)
+        if holder.mount != mount or answer.errno not in (errno.ENOENT, errno.ENOTDIR):
+            return None
+        listed = self._ask(ListDirectory(holder.path), mount, patience)
+        if not isinstance(listed, Listed):
+            return None
+        listing = listed.directory.listing
+        is_there = name in listing.split_names() or name in listing.unstatted
+        return None if is_there else Failed(path, errno.ENOENT, answer.error)
+
+    def _locate_path(self, path: str) -> Location:
+        return locate(path, self._files.mounts(), self._files.read_link)
 
     def _known_mount(self, zone: Root, zones: Zones) -> KnownMount | None:
         """The mount that `zone` was last walked on; None if it never was."""

@@ -289,7 +289,7 @@ class ForeignLink(NamedTuple):
 
     @property
     def is_known_folder(self) -> bool:
-        """True if it need not be looked at: it led to a folder, which is a zone of its own."""
+        """True if it led to a folder, which is a zone of its own."""
         return self.before is not None and self.before.type == DIRECTORY_LINK
 
 
@@ -312,10 +312,29 @@ def foreign_links(
     return links
 
 
+def dead_links(
+    path: str, listing: Listing, previous: Directory | None, real_path: Callable[[str], str]
+) -> list[ForeignLink]:
+    """The links of a directory that led to folders of its own mount, or to nothing, and whose
+    targets cannot be reached now. Nobody has said where: an empty folder that should hold the
+    target may be that of an unmounted mount."""
+    if previous is None or not listing.unstatted:
+        return []
+    doubted = set(previous.listing.unstatted)
+    targets, old_targets = dict(listing.targets), dict(previous.listing.targets)
+    return [
+        ForeignLink(join(path, row.name), real_path(os.path.join(path, text)), row, row)
+        for row in listing.rows()
+        if row.name in listing.unstatted
+        if row.type == DIRECTORY_LINK or (row.type == BROKEN_LINK and row.name not in doubted)
+        if (text := targets.get(row.name)) is not None and text == old_targets.get(row.name)
+    ]
+
+
 def linked_row(link: ForeignLink, answer: Stat | Failed | None) -> Row | None:
     """The row of a link by what its mount answered (None: nothing); as before if that does not
     tell, and None if nothing is known."""
-    if link.is_known_folder:
+    if link.is_known_folder and answer is None:
         return link.row._replace(type=DIRECTORY_LINK)
     if isinstance(answer, Stat):
         if answer.is_directory:
@@ -349,7 +368,7 @@ def with_links(listing: Listing, rows: Mapping[str, Row | None]) -> Listing:
     return listing_of(
         (row for row in seen if row is not None),
         targets=listing.targets,
-        unstatted=(*listing.unstatted, *unread),
+        unstatted=(*(name for name in listing.unstatted if name not in rows), *unread),
     )
 
 

@@ -28,6 +28,8 @@ from scanner.disk.location import points_below
 from scanner.disk.mounts import Mount
 from scanner.walk.members import (
     NOTHING,
+    ForeignLink,
+    dead_links,
     foreign_links,
     is_own_file,
     linked_row,
@@ -69,6 +71,9 @@ class Walk:
 
     `rematch` forgets earlier decisions of the ignore rules (rule 9). `spared` are the known
     directories that are not listed while their times stay. `look_at` stats a path on any mount.
+    `look_again` does so for known links to folders: for `lost_links`, where another mount says
+    that there is no folder any more, and for those of this mount that lead to nothing. It says
+    nothing (None) without proof.
     `real_path` follows links on local disks; `mounts` are those that can be seen.
     """
 
@@ -85,6 +90,8 @@ class Walk:
         spared: AbstractSet[str] = frozenset(),
         real_path: Callable[[str], str] = lambda path: path,
         mounts: Sequence[Mount] = (),
+        lost_links: AbstractSet[str] = frozenset(),
+        look_again: LookAt | None = None,
     ) -> None:
         self._worker = worker
         self._top = top
@@ -95,6 +102,9 @@ class Walk:
         self._spared = frozenset() if rematch else spared
         self._real_path = real_path
         self._mounts = mounts
+        self._lost_links = lost_links
+        self._look_again = look_again or look_at
+        self._holds_lost_links = frozenset(map(os.path.dirname, lost_links))
         self._identities: dict[str, tuple[int, int] | None] = {}
         self._asked: set[str] = set()
         self._doubtful: set[str] = set()
@@ -152,6 +162,7 @@ class Walk:
             known is not None
             and not known.listing.unstatted
             and path not in self._linked
+            and path not in self._holds_lost_links
             and not self._file_points(path, known.listing)
         ):
             self._put(StatPath(path))
@@ -262,7 +273,7 @@ class Walk:
         mounted, as far as they answer."""
         rows: dict[str, Row | None] = {}
         for link in foreign_links(path, new.listing, old, self._real_path):
-            answer = None if link.is_known_folder else self._look_at(link.path, link.target)
+            answer = self._look_at_link(link)
             row = linked_row(link, answer)
             # Only where its mount has just answered: the question may touch it.
             if isinstance(answer, Stat) and is_own_file(link.target, self._member_rules):
@@ -271,12 +282,25 @@ class Walk:
             is_folder = row is not None and row.type == DIRECTORY_LINK
             if is_folder and self._rules.follow_links:
                 self._walked.foreign[link.path] = link.target
+        for link in dead_links(path, new.listing, old, self._real_path):
+            if link.path not in self._rules.inner_links:
+                answer = self._look_again(link.path, link.target)
+                if isinstance(answer, Failed):
+                    rows[link.row.name] = linked_row(link, answer)
         for row in self._file_points(path, new.listing):
             child = join(path, row.name)
             # A point below a link is a file of this folder and no zone.
             answer = self._look_at(child, self._walked.points.pop(child, child))
             rows[row.name] = mounted_file_row(row, answer, old)
         return replace(new, listing=with_links(new.listing, rows)) if rows else new
+
+    def _look_at_link(self, link: ForeignLink) -> Stat | Failed | None:
+        """A known folder behind a link is looked at by its own zone, unless that lost it."""
+        if not link.is_known_folder:
+            return self._look_at(link.path, link.target)
+        if link.path not in self._lost_links:
+            return None
+        return self._look_again(link.path, link.target)
 
     def _ask_parents_again(self) -> None:
         """The parent has the last word on whether a directory that did not answer is gone.

@@ -17,7 +17,7 @@ posix = pytest.mark.skipif(os.name == "nt", reason="about Windows paths seen fro
 def read(folder: Path, text: str | bytes, **environ: str) -> tuple[list[ExtraPath], list[str]]:
     file = folder / "extra.yaml"
     file.write_bytes(text if isinstance(text, bytes) else text.encode())
-    found, warnings, _ = read_extra_paths(file, home=HOME, environ=environ)
+    found, warnings, *_ = read_extra_paths(file, home=HOME, environ=environ)
     for warning in warnings:
         assert warning.startswith(f"{file}, line ")
         assert "\n" not in warning

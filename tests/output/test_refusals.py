@@ -61,7 +61,15 @@ def test_weights_named_as_output_are_refused(tmp_path: Path) -> None:
     "name", ["i.json", "i.changes.jsonl", "i.changes.7.jsonl", "i.status.json"]
 )
 @pytest.mark.parametrize(
-    "content", [b"some notes\n", b"{}", b'{"schemas": []}', b"[1, 2]", b"\0\0\0\x18ftyp"]
+    "content",
+    [
+        b"some notes\n",
+        b"{}",
+        b'{"schemas": []}',
+        b"[1, 2]",
+        b"\0\0\0\x18ftyp",
+        bytes(5000) + b"notes",
+    ],
 )
 def test_a_file_of_another_program_is_refused(tmp_path: Path, name: str, content: bytes) -> None:
     (tmp_path / name).write_bytes(content)

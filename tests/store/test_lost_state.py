@@ -8,8 +8,12 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from scanner.comfyui.installation import Found, UnreadFile
+from scanner.comfyui.known_roots import with_known_roots
+from scanner.core.memory import roots_of
 from scanner.core.mount_identity import MountIdentity
 from scanner.core.roots import Root
+from scanner.core.serialize import raw_text
 from scanner.disk.mounts import Mount
 from scanner.output.inventory_reader import read_header
 from scanner.schemas import load_schema
@@ -27,12 +31,14 @@ def lose_state(world: World) -> None:
     world.open()
 
 
-def forget_mounts(world: World) -> None:
+def make_older(world: World) -> None:
     """Make the inventory one of an older version."""
     path = Path(world.outputs.inventory)
     lines = path.read_bytes().split(b"\n")
     header = json.loads(lines[0] + b"]}")
     del header["mounts"], header["entries"]
+    for root in header["roots"]:
+        root.pop("named_by", None)
     lines[0] = json.dumps(header).encode()[:-1] + b',"entries":['
     path.write_bytes(b"\n".join(lines))
 
@@ -60,7 +66,7 @@ def test_root_whose_mount_is_away_is_offline(tmp_path: Path, is_old: bool) -> No
     world = world_with(tmp_path, NAS, (root,))
     known = world.project()
     if is_old:
-        forget_mounts(world)
+        make_older(world)
     children = unmounted(world, NAS)
     lose_state(world)
     for _ in range(3):
@@ -118,7 +124,7 @@ def test_header_names_the_mount_of_each_root_and_of_each_mount_below(tmp_path: P
 
 def test_inventory_of_an_older_version_learns_the_mounts_without_a_change(tmp_path: Path) -> None:
     world = world_with(tmp_path, NAS, (Root("models", NAS.point),))
-    forget_mounts(world)
+    make_older(world)
     world.restart()
     assert world.scan(advance=700) == []
     header = read_header(world.outputs.inventory)
@@ -127,3 +133,49 @@ def test_inventory_of_an_older_version_learns_the_mounts_without_a_change(tmp_pa
         MountIdentity(fields["type"], fields["source"], fields["within"])
         for fields in header["mounts"]
     ]
+
+
+YAML = "/caf\udce9/extra_model_paths.yaml"
+NAMED = Root("models", NAS.point, named_by=YAML)
+
+
+@pytest.mark.parametrize("problem", ["it is missing", "it is empty"])
+def test_root_stays_if_the_file_that_named_it_is_not_whole(tmp_path: Path, problem: str) -> None:
+    models = Root("models", "/models")
+    world = world_with(tmp_path, NAS, (models, NAMED))
+    header = read_header(world.outputs.inventory)
+    assert header is not None
+    Draft202012Validator(load_schema("inventory")).validate({**header, "entries": []})
+    known = world.project()
+    lose_state(world)
+    unread = UnreadFile(YAML, problem, is_absent=problem == "it is missing")
+    found = Found("/c", "/", (models,), unread=(unread,))
+    world.roots = with_known_roots(found, roots_of(world.store.memory.roots.values())).roots
+    world.restart()
+    assert world.scan() == []
+    assert world.project() == known
+    assert set(world.baselines()) == {("/models", "state lost"), ("/mnt/nas", "state lost")}
+
+
+def test_header_names_the_file_that_names_a_root(tmp_path: Path) -> None:
+    """A file that takes a root over from the settings changes nothing else."""
+    models = Root("models", "/models")
+    plain = Root("models", NAS.point)
+    world = world_with(tmp_path, NAS, (models, plain))
+    world.roots = (models, NAMED)
+    world.restart()
+    assert world.scan(advance=700) == []
+    assert origins(world) == {"/models": None, "/mnt/nas": YAML}
+    make_older(world)
+    world.restart()
+    assert world.scan(advance=700) == []
+    assert origins(world) == {"/models": None, "/mnt/nas": YAML}
+
+
+def origins(world: World) -> dict[str, str | None]:
+    header = read_header(world.outputs.inventory)
+    assert header is not None
+    return {
+        root["path"]: raw_text(root, "named_by") if "named_by" in root else None
+        for root in header["roots"]
+    }

@@ -184,11 +184,10 @@ def test_move_from_a_local_folder_to_the_mount_is_one_move(world: World) -> None
 SHARE = Mount("/mnt/nas", "cifs", "//nas/models")
 
 
-@pytest.fixture
-def linked(tmp_path: Path) -> World:
-    """A models folder with a link to a folder, and one to a file, on a network share."""
+def linked_to(mount: Mount, tmp_path: Path) -> World:
+    """A models folder with a link to a folder, and one to a file, on `mount`."""
     world = World(tmp_path)
-    world.files.mount_table.append(SHARE)
+    world.files.mount_table.append(mount)
     world.files.write("/mnt/nas/loras/a.safetensors", content("a"))
     world.files.write("/mnt/nas/loras/b.safetensors", content("b"))
     world.files.write("/mnt/nas/vae.safetensors", content("vae"))
@@ -198,6 +197,11 @@ def linked(tmp_path: Path) -> World:
     world.scan()
     world.scan()
     return world
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> World:
+    return linked_to(SHARE, tmp_path)
 
 
 def test_link_to_a_share_is_walked_by_itself(linked: World) -> None:
@@ -238,6 +242,68 @@ def test_removed_link_takes_what_it_led_to(linked: World) -> None:
     assert linked.scan() == []
 
 
+def test_link_whose_target_becomes_a_file_is_a_link_to_a_file(linked: World) -> None:
+    linked.files.remove("/mnt/nas/loras")
+    linked.files.write("/mnt/nas/loras", b"now a file")
+    assert linked.scan() == [
+        ("created", "ComfyUI/models/loras"),
+        ("deleted", "ComfyUI/models/loras"),
+        ("deleted", lora("a")),
+        ("deleted", lora("b")),
+    ]
+    assert linked.project()[at("ComfyUI/models/loras")][:2] == ("symlink", 10)
+    assert set(linked.states().values()) == {"online"}
+    linked.files.remove("/mnt/nas/loras")
+    linked.files.write("/mnt/nas/loras/new", b"a folder again")
+    assert linked.scan()[:2] == [
+        ("created", "ComfyUI/models/loras"),
+        ("deleted", "ComfyUI/models/loras"),
+    ]
+    linked.scan()
+    assert at("ComfyUI/models/loras/new") in linked.project()
+
+
+def test_link_whose_target_is_gone_on_a_healthy_disk_is_broken(tmp_path: Path) -> None:
+    linked = linked_to(Mount("/mnt/nas", "ext4", "/dev/fake2"), tmp_path)
+    linked.files.remove("/mnt/nas/vae.safetensors")  # so that the disk is empty then
+    linked.scan()
+    linked.files.remove("/mnt/nas/loras")
+    assert linked.scan() == [
+        ("created", "ComfyUI/models/loras"),
+        ("deleted", "ComfyUI/models/loras"),
+        ("deleted", lora("a")),
+        ("deleted", lora("b")),
+    ]
+    assert linked.project()[at("ComfyUI/models/loras")][:2] == ("symlink", 0)
+    assert set(linked.states().values()) == {"online"}
+    assert reached(linked) == []
+
+
+def test_link_whose_target_a_share_lost_stays_until_a_person_says_so(linked: World) -> None:
+    """The server may have lost a disk."""
+    before = linked.project()
+    linked.files.remove("/mnt/nas/loras")
+    for _ in range(3):
+        assert linked.scan() == []
+    assert linked.project() == before
+    assert reached(linked) == ["ComfyUI/models/loras"]
+    linked.store.state.ask(0, "", at("ComfyUI/models/loras"), frozenset())
+    assert linked.scan() == [("deleted", lora("a")), ("deleted", lora("b"))]
+    linked.scan()
+    assert linked.project()[at("ComfyUI/models/loras")][:2] == ("symlink", 0)
+    assert at(lora("a")) not in linked.project()
+    assert reached(linked) == []
+
+
+def test_target_that_its_folder_still_lists_is_not_gone(linked: World) -> None:
+    before = linked.project()
+    for path in ("/mnt/nas/loras", at("ComfyUI/models/loras")):
+        linked.files.faults["stat", path] = errno.ENOENT
+    for _ in range(3):
+        assert linked.scan() == []
+    assert linked.project() == before
+
+
 def test_repointed_link_is_compared(linked: World) -> None:
     linked.files.write("/mnt/nas/other/a.safetensors", content("other"))
     linked.files.advance(1)
@@ -257,6 +323,35 @@ def test_share_that_links_back_is_no_endless_tree(linked: World) -> None:
         linked.scan()
     assert at("ComfyUI/models/loras/back") in linked.inventory()
     assert not [path for path in linked.inventory() if "/back/" in path or "/up/loras/up/" in path]
+
+
+def test_link_is_dead_when_its_target_left_an_empty_folder(tmp_path: Path) -> None:
+    """It was on this mount in the last scan, so that the folder is no unmounted one."""
+    world = World(tmp_path)
+    world.files.write("/data/a/sd/f", b"f")
+    world.files.symlink("/data/a/sd", at("ComfyUI/models/sd"))
+    world.settle()
+    world.files.remove("/data/a/sd")
+    assert world.scan() == [
+        ("created", "ComfyUI/models/sd"),
+        ("deleted", "ComfyUI/models/sd"),
+        ("deleted", "ComfyUI/models/sd/f"),
+    ]
+    for _ in range(3):
+        assert reached(world) == []
+        assert world.scan() == []
+    assert set(world.states().values()) == {"online"}
+    world.files.write("/data/a/sd/g", b"g")
+    world.scan()
+    assert at("ComfyUI/models/sd/g") in world.project()
+
+
+def test_link_that_never_led_anywhere_may_lead_to_an_unmounted_folder(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.files.makedirs("/data/a")
+    world.files.symlink("/data/a/sd", at("ComfyUI/models/sd"))
+    world.settle()
+    assert reached(world) == ["ComfyUI/models/sd"]
 
 
 def test_link_to_a_local_disk_is_guarded_like_a_share(tmp_path: Path) -> None:

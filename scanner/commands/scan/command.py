@@ -14,6 +14,7 @@ from scanner.console.options import (
     AsJson,
     _cwd,
     _find_roots,
+    _finder,
     _load,
     _outputs,
     _start_log,
@@ -40,8 +41,9 @@ def scan(
     from scanner.console.progress import display
     from scanner.service.opening import open_service, stopping_on_signals
 
+    find = _finder(loaded.settings, found.comfy_root)
     with (
-        open_service(loaded.settings, found, _cwd()) as service,
+        open_service(loaded.settings, found, _cwd(), find) as service,
         stopping_on_signals(service) as signals,
     ):
         result = service.scan_once(display())
