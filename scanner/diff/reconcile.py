@@ -21,11 +21,12 @@ from scanner.diff.changelist import annotate_packs, carry_fingerprints, compose
 from scanner.diff.compare import Delta, keep_entries
 from scanner.diff.compare_zones import MOUNTED, compare_zones, trust_walks
 from scanner.diff.drop import drop_accepted, drop_removed_roots
+from scanner.diff.find_moves import find_moves
 from scanner.diff.follow_packs import follow_packs
 from scanner.diff.growth import settle_growth
 from scanner.diff.hold_losses import hold_losses
 from scanner.diff.losses import Limits
-from scanner.diff.moves import AskFingerprints, find_moves
+from scanner.diff.moves import AskFingerprints
 from scanner.diff.other_files import other_files
 from scanner.diff.unread import names_to_look_for, with_unread
 from scanner.diff.window import open_window, without_expired
