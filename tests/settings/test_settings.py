@@ -14,7 +14,8 @@ from scanner.core.roots import Root
 from scanner.errors import SettingsError
 from scanner.settings.describe import default_toml, describe
 from scanner.settings.load import load
-from scanner.settings.schema import TYPES, RootSettings, Settings
+from scanner.settings.root_settings import RootSettings
+from scanner.settings.schema import TYPES, Settings
 from scanner.settings.values import format_duration, format_size, parse_duration, parse_size
 
 CONFIG = Path(__file__).parents[2] / "config"
