@@ -26,6 +26,7 @@ from scanner.disk.mount_types import (
     STALE_DIRECTORY_TYPES,
     UNION_TYPES,
 )
+from scanner.errors import InventoryError, exhausted
 
 Locality = Literal["disk", "network", "host", "unknown"]
 """The location of files: on a disk of this computer, on the network, on the computer that this
@@ -156,12 +157,19 @@ def read_mounts() -> list[Mount]:
     """The mounts that can be seen, and automounters below them; empty if the platform has no table.
 
     A mount that a later one hides, on its own point or on a folder above it, is left out.
+
+    Raises InventoryError where the table cannot be read now.
     """
     try:
         with open("/proc/self/mountinfo", "rb") as table:
             text = table.read()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return _read_with_psutil()
+    except OSError as error:
+        # Without the table all paths would seem to live on mounts that nobody knows.
+        raise exhausted(error) or InventoryError(
+            f"The mount table cannot be read: {error.strerror or error}."
+        ) from error
     return list(_parse_table(text))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import errno
 import io
 import os
 import subprocess
@@ -29,6 +30,7 @@ from scanner.disk.mount_types import (
     STALE_DIRECTORY_TYPES,
 )
 from scanner.disk.mounts import UNKNOWN, Mount, mount_of, read_mounts
+from scanner.errors import InventoryError
 
 pytestmark = pytest.mark.skipif(os.sep != "/", reason="POSIX paths")
 
@@ -492,3 +494,11 @@ def test_no_mount_table_at_all_is_an_empty_one(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(psutil, "disk_partitions", fails)
     assert mounts._read_with_psutil() == []
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO])
+def test_a_mount_table_that_cannot_be_read_now_is_not_an_empty_one(table: Any, number: int) -> None:
+    """With an empty one every folder would seem to live on another mount than before."""
+    table(OSError(number, os.strerror(number)))
+    with pytest.raises(InventoryError, match=os.strerror(number)):
+        read_mounts()
