@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
+import platformdirs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -222,7 +223,7 @@ def test_named_file_is_read_instead_of_the_usual_one(how, nobody, tmp_path) -> N
 
 
 def test_file_of_the_user_is_read_where_the_working_directory_has_none(nobody, monkeypatch) -> None:
-    monkeypatch.setattr("platformdirs.user_config_path", lambda *_, **__: nobody / "user")
+    monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(nobody / "user"))
     (nobody / "user").mkdir()
     (nobody / "user" / "config.toml").write_text('every = "9s"')
     assert load({}, environ={}).settings.every == 9
@@ -469,7 +470,7 @@ def test_settings_cannot_be_changed() -> None:
         Settings().every = 5.0  # type: ignore[misc]
 
 
-def no_home(*_: object) -> Path:
+def no_home(*_: object, **__: object) -> Path:
     raise RuntimeError("Could not determine home directory.")
 
 
@@ -479,3 +480,13 @@ def test_settings_need_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load({"models": ["/m"]}, environ={}).settings.models == (Path("/m"),)
     with pytest.raises(SettingsError, match="no home folder is known"):
         load({"models": ["~/m"]}, environ={})
+
+
+def test_settings_need_no_folder_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """platformdirs raises, or leaves the ~, where the system knows no home."""
+    monkeypatch.setattr(platformdirs, "user_config_dir", no_home)
+    assert load({"models": ["/m"]}).config is None
+    monkeypatch.setattr(platformdirs, "user_config_dir", lambda *_, **__: "~/.config/it")
+    os.makedirs("~/.config/it")
+    Path("~/.config/it/config.toml").write_text("profile = 1")
+    assert load({"models": ["/m"]}).config is None
