@@ -502,3 +502,34 @@ def test_a_mount_table_that_cannot_be_read_now_is_not_an_empty_one(table: Any, n
     table(OSError(number, os.strerror(number)))
     with pytest.raises(InventoryError, match=os.strerror(number)):
         read_mounts()
+
+
+@pytest.mark.parametrize(
+    ("told", "format_", "is_never_trusted", "granularity"),
+    [
+        ("E:ID_FS_UUID=FB7F\nE:ID_FS_TYPE=exfat\nE:ID_FS_USAGE=filesystem\n", "exfat", True, 2.0),
+        ("E:ID_FS_TYPE=ntfs\n", "ntfs", False, 1e-7),
+        ("E:ID_FS_UUID=FB7F\n", "fuseblk", False, None),
+        (None, "fuseblk", False, None),
+    ],
+)
+def test_a_fuseblk_mount_is_what_udev_found_on_its_device(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told: str | None,
+    format_: str,
+    is_never_trusted: bool,
+    granularity: float | None,
+) -> None:
+    """exFAT is never trusted (rule 5), also where a process serves it."""
+    device = os.stat(os.devnull).st_rdev
+    monkeypatch.setattr(mounts, "_UDEV", str(tmp_path))
+    if told is not None:
+        (tmp_path / f"b{os.major(device)}:{os.minor(device)}").write_text(told)
+    mount = Mount("/media/usb", "fuseblk", os.devnull)
+    assert mount.format == format_
+    assert mount.never_moves_directory_mtimes is is_never_trusted
+    assert mount.known_granularity == granularity
+    assert mount.is_remote, "a process serves it, and may hang"
+    assert mount.identity.type == "fuseblk", "the mount itself is the same as before"
+    assert Mount("/", "ext4", os.devnull).format == "ext4"
