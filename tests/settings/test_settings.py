@@ -440,6 +440,15 @@ def test_ignore_and_per_root_add_to_those_of_the_profile(nobody) -> None:
     assert both["downloads"].ignore == (*(alone.ignore or ()), "*.log")
     assert both["downloads"].loss_files == alone.loss_files
     assert both["input"].ignore == ("x",)
+    other = load({"profile": "local", "per_root": {"input": {"ignore": ["x"]}}}, environ={})
+    assert other.settings.per_root["downloads"] == alone, "that of the profile stays"
+
+
+def test_without_a_profile_an_option_replaces_what_the_file_says(nobody) -> None:
+    (nobody / "comfy_inventory.toml").write_text('ignore = ["*.tmp"]\n', encoding="utf-8")
+    loaded = load({"ignore": ["*.bak"]}, environ={})
+    assert loaded.settings.ignore == ("*.bak",)
+    assert loaded.origins["ignore"] == "option"
 
 
 @pytest.mark.parametrize("name", PROFILES)
