@@ -633,6 +633,18 @@ def test_trust_is_given_back_by_the_next_scan(machine: Machine) -> None:
         assert "trust in directory mtimes" in str(state.answer_of(1))
 
 
+def test_without_a_path_trust_is_given_back_to_all_roots_by_the_running_scanner(
+    machine: Machine,
+) -> None:
+    with machine.running("run", "--every", "1s") as running:
+        running.scans()
+        done = machine.run("doctor", "--trust", "--json")
+    trusted = json.loads(done.stdout)["trusted"]
+    assert {each["place"] for each in trusted} == set(machine.states())
+    assert all(each["applied"] for each in trusted)
+    assert all("trust in directory mtimes on" in each["told"] for each in trusted)
+
+
 def test_missing_folder_is_3_and_wrong_use_2(machine: Machine) -> None:
     done = machine.run("doctor", "nowhere", "ComfyUI/models", "--json", expect=3)
     states = [page["state"] for page in json.loads(done.stdout)["paths"]]

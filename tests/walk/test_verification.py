@@ -324,6 +324,7 @@ def test_a_folder_with_names_that_could_not_be_looked_at_is_listed_again(tmp_pat
 def test_person_gives_the_trust_back(tmp_path: Path, mount: Mount) -> None:
     world = big_world(tmp_path, mount)
     world.store.trust_of(mount).failures = 3
+    world.store.trust_of(mount).proofs = 3
     world.scan()
     number = world.store.state.ask(0, "", at(folder(3)), kind=TRUST)
     elsewhere = world.store.state.ask(0, "", "/elsewhere", kind=TRUST)
