@@ -26,7 +26,7 @@ import scanner.commands.config.command  # noqa: F401
 
 # isort: on
 from scanner.console.app import app, config_app
-from scanner.errors import InventoryError
+from scanner.errors import InventoryError, exhausted
 
 app.add_typer(config_app, name="config", no_args_is_help=True)
 
@@ -53,10 +53,7 @@ def _run(argv: list[str]) -> int:
     except ReaderGoneError as error:
         return error.exit_code
     except InventoryError as error:
-        from scanner.console.terminal import echo_error
-
-        echo_error(f"comfy-inventory: {error}")
-        return error.exit_code
+        return _tell(error)
     except (KeyboardInterrupt, EOFError):
         return 130
     except Exception as error:
@@ -65,12 +62,21 @@ def _run(argv: list[str]) -> int:
             return 2
         if type(error).__name__ == "Abort":
             return 130
+        if scarce := exhausted(error):
+            return _tell(scarce)
         import traceback
 
         traceback.print_exc()
         typer.echo("comfy-inventory: this is a bug; please report the lines above.", err=True)
         return 70
     return result if isinstance(result, int) else 0
+
+
+def _tell(error: InventoryError) -> int:
+    from scanner.console.terminal import echo_error
+
+    echo_error(f"comfy-inventory: {error}")
+    return error.exit_code
 
 
 def _is_usage_error(error: Exception) -> bool:

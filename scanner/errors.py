@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 
 class InventoryError(Exception):
     """Base of all errors of this program: its text is one clear sentence for the user."""
@@ -25,6 +27,18 @@ class OutputError(InventoryError):
     exit_code = 5
 
 
+class ExhaustedError(InventoryError):
+    """The system gives this program no more open files, threads or memory."""
+
+    exit_code = 5
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            f"The system gives this program no more of what it needs ({reason}): raise its limits "
+            "(ulimit -n for open files, ulimit -u for threads), or scan fewer folders at once."
+        )
+
+
 class RootsIncompleteError(InventoryError):
     """The work was done, but a root is partial, offline, stalled, held or missing."""
 
@@ -41,3 +55,18 @@ class DamagedStateError(InventoryError):
             "where it is damaged, the next start of run or scan rebuilds it."
         )
         self.reason = reason
+
+
+_SCARCE = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN))
+
+
+def exhausted(error: BaseException) -> ExhaustedError | None:
+    """`error` as an error of ours, if it says that open files, threads or memory ran out."""
+    if isinstance(error, OSError) and error.errno in _SCARCE:
+        return ExhaustedError(error.strerror or str(error))
+    if isinstance(error, MemoryError):
+        return ExhaustedError("Cannot allocate memory")
+    # What Python says where a thread cannot be started has no class of its own.
+    if isinstance(error, RuntimeError) and "start new thread" in str(error):
+        return ExhaustedError("Cannot start a thread")
+    return None

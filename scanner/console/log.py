@@ -6,11 +6,13 @@ import io
 import logging
 import os
 import sys
+from collections.abc import Callable
 from typing import TextIO
 
 from scanner.console.relay import Relay
 from scanner.console.terminal import _terminal
 from scanner.core.serialize import printable
+from scanner.errors import InventoryError
 from scanner.settings.schema import Settings
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
@@ -24,8 +26,11 @@ class _Printable(logging.Formatter):
         return super().formatMessage(record)
 
 
-def start_log(settings: Settings) -> None:
-    """Log to stderr, plainly unless it is a terminal, and to `log_file`. Raises OSError."""
+def start_log(settings: Settings, check: Callable[[], None] = lambda: None) -> None:
+    """Log to stderr, plainly unless it is a terminal, and to `log_file`. Raises OSError.
+
+    `check` raises OutputError if the file at the path of `log_file` must not be written.
+    """
     handlers: list[logging.Handler] = []
     plain = _Printable("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
     if sys.stderr.isatty():
@@ -45,7 +50,7 @@ def start_log(settings: Settings) -> None:
         handlers.append(logging.StreamHandler(sys.stderr))
         handlers[-1].setFormatter(plain)
     if settings.log_file is not None:
-        handlers.append(logging.StreamHandler(_opened(str(settings.log_file))))
+        handlers.append(logging.StreamHandler(_opened(str(settings.log_file), check)))
         handlers[-1].setFormatter(plain)
     logger = logging.getLogger("scanner")
     logger.setLevel(LEVELS.get(settings.log_level, logging.ERROR))
@@ -53,14 +58,39 @@ def start_log(settings: Settings) -> None:
     logger.propagate = False
 
 
-def _opened(path: str) -> TextIO:
-    """The log file at `path`, open to append. A mount that hangs or is full stops nothing."""
+def _opened(path: str, check: Callable[[], None]) -> TextIO:
+    """The log file at `path`, open to append. A mount that hangs or is full stops nothing.
+
+    A file that was renamed or removed, as by logrotate, is followed by a new one at `path`. Where
+    `check` refuses what stands there, the old one is written on.
+    """
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 
     def on_failure(error: OSError) -> None:
         print(f"log_file: {path} cannot be written: {error.strerror}.", file=sys.stderr)
 
-    relay = Relay(os.open(path, flags, 0o666), on_failure)
+    def follow(descriptor: int) -> int:
+        if _is_at(path, descriptor):
+            return descriptor
+        try:
+            check()
+            new = os.open(path, flags, 0o666)
+        except (OSError, InventoryError):
+            return descriptor
+        os.close(descriptor)
+        return new
+
+    relay = Relay(os.open(path, flags, 0o666), on_failure, follow)
     return io.TextIOWrapper(
         io.BufferedWriter(relay), encoding="utf-8", errors="backslashreplace", line_buffering=True
     )
+
+
+def _is_at(path: str, descriptor: int) -> bool:
+    """True if `path` leads to the open file, or cannot be looked at."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True

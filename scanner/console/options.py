@@ -223,16 +223,22 @@ def _outputs(loaded: Loaded) -> Outputs:
 def _start_log(loaded: Loaded) -> None:
     from scanner.console.log import start_log
 
-    if loaded.settings.log_file is not None:
-        from scanner.output.refusals import refuse_log_file
-
-        try:
-            refuse_log_file(_outputs(loaded))
-        except OutputError as error:
-            raise SettingsError(f"log_file: {error}") from None
     try:
-        start_log(loaded.settings)
+        start_log(loaded.settings, _log_check(loaded))
+    except OutputError as error:
+        raise SettingsError(f"log_file: {error}") from None
     except OSError as error:
         raise SettingsError(
             f"log_file: {error.filename} cannot be written: {error.strerror}."
         ) from None
+
+
+def _log_check(loaded: Loaded) -> Callable[[], None]:
+    """Make a function that refuses a log file that is not ours; it was called once."""
+    if loaded.settings.log_file is None:
+        return lambda: None
+    from scanner.output.refusals import refuse_log_file
+
+    outputs = _outputs(loaded)
+    refuse_log_file(outputs)
+    return lambda: refuse_log_file(outputs)

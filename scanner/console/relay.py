@@ -27,14 +27,19 @@ class Relay(io.RawIOBase):
     """Hands what is written to a thread, which alone may be stuck in the write to `descriptor`.
 
     `on_failure` is called with the first error of a row. Without it errors are silent, since there
-    is no place left to report them.
+    is no place left to report them. `follow` is called before each write, by that thread, and
+    returns the descriptor to write to from then on.
     """
 
     def __init__(
-        self, descriptor: int, on_failure: Callable[[OSError], None] = lambda error: None
+        self,
+        descriptor: int,
+        on_failure: Callable[[OSError], None] = lambda error: None,
+        follow: Callable[[int], int] = lambda descriptor: descriptor,
     ) -> None:
         self._descriptor = descriptor
         self._on_failure = on_failure
+        self._follow = follow
         self._has_failed = False
         self._changed = threading.Condition()
         self._waiting: list[bytes] = []
@@ -90,6 +95,7 @@ class Relay(io.RawIOBase):
                 self._changed.notify_all()
 
     def _deliver(self, data: bytes) -> None:
+        self._descriptor = self._follow(self._descriptor)
         view = memoryview(data)
         while view:
             try:

@@ -24,7 +24,7 @@ class Followed(NamedTuple):
 
 
 def follow_packs(
-    previous: dict[str, Pack],
+    previous: Mapping[str, Pack],
     read: Mapping[str, Pack],
     delta: Delta,
     moves: Moves,

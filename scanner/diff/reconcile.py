@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from scanner.core.changes import DELETED, Change
 from scanner.core.memory import Hold, Memory
+from scanner.core.packs import Pack
 from scanner.core.paths import nearest_above
 from scanner.core.roots import Root
 from scanner.core.snapshot import Directory, Entry, Snapshot
@@ -20,12 +21,13 @@ from scanner.diff.carry_over import carry_holds, carry_recent, carry_records, ca
 from scanner.diff.changelist import annotate_packs, carry_fingerprints, compose
 from scanner.diff.compare import Delta, keep_entries
 from scanner.diff.compare_zones import MOUNTED, compare_zones, trust_walks
-from scanner.diff.drop import drop_accepted, drop_removed_roots
+from scanner.diff.drop import Dropped, Removed, drop_accepted, drop_removed_roots
+from scanner.diff.find_moves import find_moves
 from scanner.diff.follow_packs import follow_packs
 from scanner.diff.growth import settle_growth
 from scanner.diff.hold_losses import hold_losses
 from scanner.diff.losses import Limits
-from scanner.diff.moves import AskFingerprints, find_moves
+from scanner.diff.moves import AskFingerprints, Moves
 from scanner.diff.other_files import other_files
 from scanner.diff.unread import names_to_look_for, with_unread
 from scanner.diff.window import open_window, without_expired
@@ -106,22 +108,9 @@ def reconcile(
     AbsenceWantedError if deletions turn on names that are not among `absences`.
     """
     snapshot, old = known.snapshot, known.memory
-    now = collected.moment.wall
-
-    removed = drop_removed_roots(old, snapshot, rules.roots)
-    dropped = drop_accepted(snapshot, collected)
-    collected = trust_walks(collected, old, dropped.missing)
-
-    delta = Delta(deleted=dict(dropped.deleted), gone={*removed.gone, *dropped.gone})
-    baselines = compare_zones(collected, snapshot, old, rules, delta)
-
-    missing = missing_names(delta, snapshot, dropped.deleted)
-    _want(absences, (*missing, *names_to_look_for(collected)))
-    collected = with_unread(absences, collected, snapshot)
-    collected = keep_present({path: absences[path] for path in missing}, delta, snapshot, collected)
-
-    memory = without_expired(removed.memory, now, settings.move_window)
-    moves = find_moves(delta, open_window(memory, delta, snapshot, collected), _asker(fingerprints))
+    found = _find_differences(known, collected, rules, settings, fingerprints, absences)
+    collected, delta, moves = found.collected, found.delta, found.moves
+    removed, dropped, baselines = found.removed, found.dropped, found.baselines
     changes = compose(delta, moves, snapshot, rules.root_id)
 
     limits = {zone: _limits(zone, settings) for zone in collected.scans}
@@ -130,32 +119,28 @@ def reconcile(
     changes = [c for c in changes if c.kind != DELETED or c.path not in held.paths]
 
     every = int(settings.unsettled_every * 1e9)
-    growth = settle_growth(delta, moves, memory.unsettled, snapshot, collected, every)
+    growth = settle_growth(delta, moves, found.memory.unsettled, snapshot, collected, every)
     keep_entries(delta, snapshot, growth.growing)
     changes = [change for change in changes if change.path not in growth.growing]
 
-    # A mount that is new hides packs: those that it has are no news of them.
-    mounted = {line.path for line in baselines if line.reason == MOUNTED}
-    packs = old.packs
-    if mounted:
-        packs = {p: pack for p, pack in packs.items() if nearest_above(p, mounted) is None}
+    packs = _without_hidden(old.packs, baselines)
     followed = follow_packs(packs, collected.packs, delta, moves, snapshot, rules.roots)
     view = ChainMap(delta.directories, snapshot)
     changes = annotate_packs(changes, followed.news, view, rules.root_id)
 
     carry_fingerprints(delta, moves, snapshot)
     others = other_files(delta, moves, snapshot)
-    gone, arrived = carry_recent(memory, old.arrived, delta, moves, now)
+    gone, arrived = carry_recent(found.memory, old.arrived, delta, moves, collected.moment.wall)
     # A new mount replaces the folder that it hides: that one is no loss.
     lost = delta.gone - delta.directories.keys()
-    records = carry_records(memory.roots, collected, lost, held.holds, dropped.missing, rules)
+    records = carry_records(found.memory.roots, collected, lost, held.holds, dropped.missing, rules)
     new = Memory(
         roots=records,
         gone=gone,
         arrived=arrived,
         unsettled=growth.unsettled,
-        holds=carry_holds(memory.holds, held.holds, collected, records.keys()),
-        unreachable=carry_unreachable(memory.unreachable, collected),
+        holds=carry_holds(found.memory.holds, held.holds, collected, records.keys()),
+        unreachable=carry_unreachable(found.memory.unreachable, collected),
         packs=old.packs if followed.packs == old.packs else followed.packs,
     )
     lines = [*removed.baselines, *baselines, *changes]
@@ -171,6 +156,56 @@ def reconcile(
         is_visible=bool(lines) or _looks_different(new, old),
         has_annotations=bool(growth.growing or others) or new.packs != old.packs,
     )
+
+
+class _Differences(NamedTuple):
+    """What differs between the snapshot and the walks, before any of it is kept back."""
+
+    collected: Collected
+    """With the walks that were compared."""
+    removed: Removed
+    dropped: Dropped
+    delta: Delta
+    baselines: Sequence[Change]
+    memory: Memory
+    """What earlier scans left, without removed roots and what is past `move_window`."""
+    moves: Moves
+
+
+def _find_differences(
+    known: Known,
+    collected: Collected,
+    rules: ListingRules,
+    settings: Settings,
+    fingerprints: Mapping[str, bytes],
+    absences: Mapping[str, Absence],
+) -> _Differences:
+    """Raises what `reconcile` raises."""
+    snapshot, old = known.snapshot, known.memory
+    removed = drop_removed_roots(old, snapshot, rules.roots)
+    dropped = drop_accepted(snapshot, collected)
+    collected = trust_walks(collected, old, dropped.missing)
+
+    delta = Delta(deleted=dict(dropped.deleted), gone={*removed.gone, *dropped.gone})
+    baselines = compare_zones(collected, snapshot, old, rules, delta)
+
+    missing = missing_names(delta, snapshot, dropped.deleted)
+    _want(absences, (*missing, *names_to_look_for(collected)))
+    collected = with_unread(absences, collected, snapshot)
+    collected = keep_present({path: absences[path] for path in missing}, delta, snapshot, collected)
+
+    memory = without_expired(removed.memory, collected.moment.wall, settings.move_window)
+    window = open_window(memory, delta, snapshot, collected)
+    moves = find_moves(delta, window, _asker(fingerprints))
+    return _Differences(collected, removed, dropped, delta, baselines, memory, moves)
+
+
+def _without_hidden(packs: Mapping[str, Pack], baselines: Iterable[Change]) -> Mapping[str, Pack]:
+    """`packs` without those that a new mount hides: those that it has are no news of them."""
+    mounted = {line.path for line in baselines if line.reason == MOUNTED}
+    if not mounted:
+        return packs
+    return {path: pack for path, pack in packs.items() if nearest_above(path, mounted) is None}
 
 
 def _want(absences: Mapping[str, Absence], paths: Sequence[str]) -> None:

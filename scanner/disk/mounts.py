@@ -26,6 +26,7 @@ from scanner.disk.mount_types import (
     STALE_DIRECTORY_TYPES,
     UNION_TYPES,
 )
+from scanner.errors import InventoryError, exhausted
 
 Locality = Literal["disk", "network", "host", "unknown"]
 """The location of files: on a disk of this computer, on the network, on the computer that this
@@ -80,6 +81,12 @@ class Mount(NamedTuple):
         return self.type.lower() in UNION_TYPES or is_bindfs
 
     @property
+    def format(self) -> str:
+        """The type of the file system itself. `fuseblk` says only how it is mounted: udev knows if
+        it is NTFS or exFAT."""
+        return self.type.lower() if self.type != "fuseblk" else _format_of(self.source) or self.type
+
+    @property
     def events(self) -> Events:
         """The changes that file events would report, if this program waited for them.
 
@@ -98,12 +105,12 @@ class Mount(NamedTuple):
     @property
     def never_moves_directory_mtimes(self) -> bool:
         """True if a directory's mtime is known to stay behind (FAT, unions, object stores)."""
-        return self.type.lower() in STALE_DIRECTORY_TYPES
+        return self.format in STALE_DIRECTORY_TYPES
 
     @property
     def known_granularity(self) -> float | None:
         """Its mtime granularity in seconds; None if the type does not say."""
-        return GRANULARITIES.get(self.type.lower())
+        return GRANULARITIES.get(self.format)
 
     @property
     def granularity(self) -> float:
@@ -156,12 +163,19 @@ def read_mounts() -> list[Mount]:
     """The mounts that can be seen, and automounters below them; empty if the platform has no table.
 
     A mount that a later one hides, on its own point or on a folder above it, is left out.
+
+    Raises InventoryError where the table cannot be read now.
     """
     try:
         with open("/proc/self/mountinfo", "rb") as table:
             text = table.read()
-    except OSError:
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return _read_with_psutil()
+    except OSError as error:
+        # Without the table all paths would seem to live on mounts that nobody knows.
+        raise exhausted(error) or InventoryError(
+            f"The mount table cannot be read: {error.strerror or error}."
+        ) from error
     return list(_parse_table(text))
 
 
@@ -302,4 +316,20 @@ def _fsid_of(mount: Mount) -> str:
     with suppress(OSError, AttributeError):  # no such device here; no statvfs on Windows
         if os.stat(mount.source).st_rdev == os.stat(mount.point).st_dev:
             return f"{os.statvfs(mount.point).f_fsid:x}"
+    return ""
+
+
+_UDEV = "/run/udev/data"
+"""What udev knows of devices, one file for each. To ask the device itself might hang."""
+
+
+def _format_of(device: str) -> str:
+    """The type of the file system on a block device, as udev found it; empty if it is not known."""
+    with suppress(OSError, AttributeError):  # no such device here, no udev; no os.major on Windows
+        number = os.stat(device).st_rdev
+        name = f"{_UDEV}/b{os.major(number)}:{os.minor(number)}"
+        with open(name, encoding="utf-8", errors="replace") as file:
+            for line in file:
+                if line.startswith("E:ID_FS_TYPE="):
+                    return line.partition("=")[2].strip()
     return ""

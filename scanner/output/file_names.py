@@ -9,8 +9,10 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from scanner.core.user_folders import state_folder
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.location import locate
+from scanner.disk.mounts import UNKNOWN, Mount
 from scanner.errors import OutputError
 from scanner.settings.schema import Settings
 
@@ -30,6 +32,8 @@ class Outputs:
     log_file: str = ""
     may_hang: bool = False
     """True if the inventory or the log lies on a mount that may hang."""
+    apart: str = ""
+    """Why the state does not lie beside the inventory; empty if it does."""
 
     @cached_property
     def _stem(self) -> str:
@@ -133,15 +137,23 @@ def outputs_of(settings: Settings, files: FileSystem, cwd: str) -> Outputs:
     if not place.mount.is_remote and not state.mount.is_remote:
         log = locate(log_file, mounts, files.read_link) if log_file else place
         return replace(outputs, log_file=log_file, may_hang=log.mount.is_remote)
-    import platformdirs
-
+    reason = _reason(place.mount if place.mount.is_remote else state.mount)
     # Under whatever path it is reached, one output has one state.
     real = os.path.join(place.path, os.path.basename(inventory))
     name = hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
-    folder = os.path.join(platformdirs.user_state_dir("comfy-inventory"), name)
-    if not os.path.isabs(folder):
+    folder = state_folder()
+    if not folder:
         raise OutputError(
-            f"{inventory} lies on a network mount, so the state needs a folder on a local "
-            "disk, and no home folder is known here: set XDG_STATE_HOME to one."
+            f"{inventory}: {reason}, so the state needs a folder on a local disk, and no home "
+            "folder is known here: set XDG_STATE_HOME to one."
         )
-    return Outputs(inventory, folder, log_file, may_hang=True)
+    return Outputs(inventory, os.path.join(folder, name), log_file, may_hang=True, apart=reason)
+
+
+def _reason(mount: Mount) -> str:
+    """Why the state cannot lie on `mount`, beside its inventory."""
+    if mount == UNKNOWN:
+        return "no mount table can be read here (is /proc there?), so that the disk is not known"
+    if mount.locality == "network":
+        return f"the inventory lies on a network mount ({mount.type})"
+    return f"the inventory lies on a mount that may hang ({mount.type})"

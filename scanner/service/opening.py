@@ -56,9 +56,9 @@ def open_service(
     if not os.path.isdir(outputs.folder):
         raise OutputError(f"The folder {outputs.folder} for the inventory does not exist.")
     refuse_outputs(outputs, partial(_written_before, outputs))
-    if outputs.state_folder != outputs.folder:
+    if outputs.apart:
         log.warning(
-            "The inventory lies on a network mount: the state is kept in %s.", outputs.state_folder
+            "The state of the inventory is kept in %s: %s.", outputs.state_folder, outputs.apart
         )
         if locate(outputs.state_folder, files.mounts(), files.read_link).mount.is_remote:
             log.warning(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from scanner.comfyui.installation import Found
 from scanner.comfyui.known_roots import with_known_roots
 from scanner.core.roots import Root
-from scanner.errors import SettingsError
+from scanner.errors import InventoryError, exhausted
 from scanner.scan import Scanner
 
 log = logging.getLogger(__name__)
@@ -57,8 +57,8 @@ class RootWatch:
         started = time.monotonic()
         try:
             found = self._find()
-        except SettingsError as error:
-            self._log((str(error),))
+        except (InventoryError, OSError) as error:
+            self._log((str(exhausted(error) or error),))
         else:
             if found.comfy_root == self._comfy_root:  # another one moves the base of all paths
                 self._take(found)

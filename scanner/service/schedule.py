@@ -20,7 +20,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.base import BaseTrigger as Trigger
 from apscheduler.triggers.cron import CronTrigger
 
-from scanner.errors import SettingsError
+from scanner.errors import SettingsError, exhausted
 from scanner.service.local_time import LocalTime, zone_warning
 
 __all__ = ("Schedule", "Trigger", "trigger_of")
@@ -268,7 +268,9 @@ class Schedule:
 
     def _on_error(self, event: JobExecutionEvent) -> None:
         """Log a failing turn; the loop goes on."""
-        log.error("The scan of %s failed: %s", event.job_id, event.exception)
+        log.error(
+            "The scan of %s failed: %s", event.job_id, exhausted(event.exception) or event.exception
+        )
         log.debug("%s", event.traceback)
 
 

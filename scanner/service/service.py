@@ -147,10 +147,10 @@ class Service:
         """Scan `lane`, then read files until its next scan is due."""
         if self._watch is not None:
             self._watch.look()
-        self._add_lanes(schedule, display)
-        if self._stop.is_set() or not lane.roots:
-            return
         try:
+            self._add_lanes(schedule, display)
+            if self._stop.is_set() or not lane.roots:
+                return
             result = lane.scan(lane.interval(seconds_left), display)
             if lane.keep_pace(result) and lane.every is not None:
                 schedule.set_every(lane.id, lane.every)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import textwrap
 
+from scanner.settings.fields import About
 from scanner.settings.load import Loaded
-from scanner.settings.schema import ROOT_TEXTS, TEXTS, TYPES, About, Settings
+from scanner.settings.root_settings import ROOT_TEXTS
+from scanner.settings.schema import TEXTS, TYPES, Settings
 from scanner.settings.sources import CONFIG_NAME
 from scanner.settings.types import PathType
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from scanner.errors import SettingsError
-from scanner.settings.schema import TYPES, Settings, WrongValueError
+from scanner.settings.fields import WrongValueError
+from scanner.settings.schema import TYPES, Settings
 from scanner.settings.sources import Layer, read_layers
 from scanner.settings.values import suggestion
 

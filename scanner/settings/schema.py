@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
+from typing import Annotated, Any, Literal
 
-from scanner.core.roots import KINDS, Root
+from scanner.core.roots import Root
+from scanner.settings.fields import About, declared, parse_all
+from scanner.settings.root_settings import ROOT_TABLE, RootRules, RootSettings
 from scanner.settings.types import (
     ALGORITHMS,
     COUNT,
@@ -24,141 +25,17 @@ from scanner.settings.types import (
     PROFILE,
     RATE,
     SIZE,
-    RootTableType,
     SettingType,
-    is_path,
-    kind_prefix,
 )
-from scanner.settings.values import AUTO, LogLevel, suggestion
+from scanner.settings.values import AUTO, LogLevel
 
 FIRST_EVERY = 30.0
 """Seconds between scans where none are given, or none are measured yet."""
 
 
-class WrongValueError(ValueError):
-    """A setting has a value that it cannot have; the text says what was expected."""
-
-    def __init__(self, keys: Sequence[str], expected: str) -> None:
-        super().__init__(expected)
-        self.keys = tuple(keys)
-        """The names that lead to the value, outermost first: a setting, then keys of tables."""
-
-
-class About(NamedTuple):
-    """The texts about a setting for `config/default.toml`."""
-
-    description: str
-    example: object = None
-
-
-def _annotations(settings: type[Settings | RootSettings]) -> dict[str, tuple[Any, About]]:
-    """The type of each field and the texts about it, which stand in its annotation."""
-    hints = get_type_hints(settings, include_extras=True)
-    return {name: hint.__metadata__ for name, hint in hints.items()}
-
-
-def _parse_all(settings: Settings | RootSettings, types: Mapping[str, SettingType[Any]]) -> None:
-    """Replace the value of each field by the parsed one. Raises WrongValueError."""
-    for name, kind in types.items():
-        try:
-            # The class is frozen for all others.
-            object.__setattr__(settings, name, kind.parse(getattr(settings, name)))
-        except WrongValueError as error:
-            raise WrongValueError((name, *error.keys), str(error)) from None
-        except ValueError as error:
-            raise WrongValueError((name,), str(error)) from None
-
-
 @dataclass(frozen=True)
-class RootSettings:
-    """Settings of one root, or of all roots of a kind; None takes the general setting.
-
-    Raises WrongValueError.
-    """
-
-    ignore: Annotated[
-        tuple[str, ...] | None,
-        PATTERNS.optional(),
-        About(
-            "Gitignore patterns of names to leave out there, added to the general ones.", ["*.bak"]
-        ),
-    ] = None
-    loss_fraction: Annotated[
-        float | None, FRACTION.optional(), About("As the general setting of this name.", 0.9)
-    ] = None
-    loss_files: Annotated[
-        int | None, COUNT.optional(), About("As the general setting of this name.", 100)
-    ] = None
-
-    def __post_init__(self) -> None:
-        _parse_all(self, ROOT_TYPES)
-
-
-ROOT_TYPES: dict[str, SettingType[Any]] = {
-    name: kind for name, (kind, _) in _annotations(RootSettings).items()
-}
-"""The type of each setting in a table of `per_root`."""
-
-ROOT_TEXTS = {name: about for name, (_, about) in _annotations(RootSettings).items()}
-
-
-def _parse_table(table: object) -> dict[str, RootSettings]:
-    """Settings by kind, path or id of a root. Raises WrongValueError."""
-    if not isinstance(table, Mapping):
-        raise WrongValueError((), f"expected a table of settings, not {table!r}")
-    parsed = {key: _parse_root(key, item) for key, item in table.items()}
-    for key in parsed:
-        if key not in KINDS and not is_path(key.removeprefix(kind_prefix(key))):
-            raise WrongValueError(
-                (),
-                f"expected a kind of root ({', '.join(KINDS)}), a root's id or its path, "
-                f"not {key!r}{suggestion(key, KINDS)}",
-            )
-    return parsed
-
-
-def _parse_root(key: str, table: object) -> RootSettings:
-    if isinstance(table, RootSettings):
-        return table
-    if not isinstance(table, Mapping):
-        raise WrongValueError((key,), f"expected a table of settings, not {table!r}")
-    for name in table:
-        if name not in ROOT_TYPES:
-            raise WrongValueError(
-                (key, name),
-                f"expected one of {', '.join(ROOT_TYPES)}{suggestion(name, ROOT_TYPES)}",
-            )
-    try:
-        return RootSettings(**table)
-    except WrongValueError as error:
-        raise WrongValueError((key, *error.keys), str(error)) from None
-
-
-def _format_table(table: Mapping[str, RootSettings]) -> dict[str, dict[str, object]]:
-    return {
-        key: {name: kind.format(getattr(root, name)) for name, kind in ROOT_TYPES.items()}
-        for key, root in table.items()
-    }
-
-
-ROOT_TABLE = RootTableType(_parse_table, _format_table)
-
-
-class RootRules(NamedTuple):
-    """The rules of one root, after general and per-root settings are put together."""
-
-    ignore: tuple[str, ...]
-    """The user's gitignore patterns, general ones first; the default ones are not among them."""
-    loss_fraction: float
-    loss_files: int
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All settings, checked. Durations are in seconds, sizes in bytes; `load` reads them.
-
-    Raises WrongValueError.
-    """
+class FolderSettings:
+    """Which folders are scanned, and where the inventory is written."""
 
     comfy_root: Annotated[
         Path | None,
@@ -219,6 +96,12 @@ class Settings:
         PROFILE.optional(),
         About("Ready-made settings to start from: local, nas or wsl.", "nas"),
     ] = None
+
+
+@dataclass(frozen=True)
+class ScanSettings(FolderSettings):
+    """When a scan runs, which names belong to it, and what counts as a move or as a loss."""
+
     every: Annotated[
         float | Literal["auto"],
         EVERY,
@@ -287,6 +170,15 @@ class Settings:
     unsettled_every: Annotated[
         float, DURATION, About("How often a file that keeps growing is reported as modified.")
     ] = 600.0
+
+
+@dataclass(frozen=True)
+class Settings(ScanSettings):
+    """All settings, checked. Durations are in seconds, sizes in bytes; `load` reads them.
+
+    Raises WrongValueError.
+    """
+
     annotations_every: Annotated[
         float,
         DURATION,
@@ -382,7 +274,7 @@ class Settings:
     ] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _parse_all(self, TYPES)
+        parse_all(self, TYPES)
 
     @property
     def is_paced(self) -> bool:
@@ -408,9 +300,7 @@ class Settings:
         return rules
 
 
-TYPES: dict[str, SettingType[Any]] = {
-    name: kind for name, (kind, _) in _annotations(Settings).items()
-}
+TYPES: dict[str, SettingType[Any]] = {name: kind for name, (kind, _) in declared(Settings).items()}
 """The type of each setting."""
 
-TEXTS = {name: about for name, (_, about) in _annotations(Settings).items()}
+TEXTS = {name: about for name, (_, about) in declared(Settings).items()}

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scanner.core import bounded_toml
+from scanner.core.user_folders import config_folder
 from scanner.errors import SettingsError
 from scanner.settings.types import Anchor, SettingType
 from scanner.settings.values import suggestion
@@ -118,10 +119,9 @@ def _config_file(option: object, variable: object, anchor: Anchor) -> str | None
     here = os.path.join(anchor.cwd, CONFIG_NAME)
     if os.path.isfile(here):
         return here
-    from platformdirs import user_config_path
-
-    usual = user_config_path("comfy-inventory", appauthor=False) / "config.toml"
-    return str(usual) if usual.is_file() else None
+    folder = config_folder()
+    usual = os.path.join(folder, "config.toml")
+    return usual if folder and os.path.isfile(usual) else None
 
 
 def _file_layer(path: str, anchor: Anchor) -> Layer:

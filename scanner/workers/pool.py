@@ -125,9 +125,19 @@ class WorkersByMount:
             if process is None:
                 if time.monotonic() < self._not_before.get(mount.point, 0.0):
                     raise LostWorkerError("it keeps hanging; asked again later", is_stalled=True)
-                process = _Process(self._most_workers, self._most_per_second)
+                process = self._start()
                 self._processes[mount.point] = process
         return _Session(process, self._stall_after, self._stopped, patience)
+
+    def _start(self) -> _Process:
+        """A new process. Raises LostWorkerError where the system has no more to give."""
+        try:
+            return _Process(self._most_workers, self._most_per_second)
+        except (OSError, RuntimeError) as error:
+            reason = getattr(error, "strerror", None) or error
+            raise LostWorkerError(
+                f"its worker cannot be started: {reason}", is_stalled=False
+            ) from error
 
     def _back_off(self, point: str) -> None:
         """Ask a mount that stalls again and again ever less: at once after the first time, then

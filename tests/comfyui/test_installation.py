@@ -10,7 +10,8 @@ import pytest
 from scanner.comfyui.installation import Found, find_roots
 from scanner.core.roots import KINDS, Root, category_of, owner_of
 from scanner.errors import SettingsError
-from scanner.settings.schema import RootSettings, Settings
+from scanner.settings.root_settings import RootSettings
+from scanner.settings.schema import Settings
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import sys
 
 import pytest
 
+import scanner.cli
 from tests.support.installation import EVENT_WATCHERS, LORAS, imported, parsed, sentence
 from tests.support.machine import PATIENCE, Machine, write
 
@@ -229,3 +231,57 @@ def test_current_folder_that_was_removed_is_a_sentence(machine: Machine, command
     assert ended.returncode == 2, ended.stderr
     assert "The current folder cannot be used" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [
+        (OSError(errno.EMFILE, "Too many open files"), "Too many open files"),
+        (BlockingIOError(errno.EAGAIN, "Resource temporarily unavailable"), "unavailable"),
+        (MemoryError(), "memory"),
+        (RuntimeError("can't start new thread"), "thread"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_system_without_files_threads_or_memory_is_a_sentence(
+    error: Exception,
+    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(scanner.cli, "app", fails)
+    assert scanner.cli.main(["scan"]) == 5
+    told = capsys.readouterr().err
+    assert reason in told
+    assert "Traceback" not in told
+
+
+def test_few_open_files_are_a_sentence_and_delete_nothing(machine: Machine) -> None:
+    for folder in "abc":
+        for number in range(3):
+            write(machine.work / "m" / folder / f"{number}.safetensors", b"x" * number)
+    command = ("scan", "--extra", "m", "--hold-wait", "0")
+    machine.run(*command)
+    codes = []
+    for limit in (6, 8, 9, 10, 11, 12, 13, 14, 16, 20):
+        few = ("sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh")
+        ended = subprocess.run(
+            [*few, sys.executable, "-m", "scanner", *command],
+            cwd=machine.work,
+            env=machine.environ,
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE,
+            check=False,
+        )
+        told = ended.stderr
+        codes.append(ended.returncode)
+        assert "Traceback" not in told, (limit, told)
+        assert ended.returncode == 0 or "open files" in told or "unable to open" in told
+    assert set(codes) <= {0, 3, 5}
+    assert codes[-1] == 0
+    machine.run(*command)
+    assert machine.changes() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import signal
@@ -15,16 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from scanner.commands.doctor.examine import BURST, Doctor
-from scanner.commands.doctor.finding import Finding, combined, exit_code
+from scanner.commands.doctor.finding import Finding, combined, exit_code, notes_of
+from scanner.commands.doctor.page import print_finding
 from scanner.commands.doctor.sample import SAMPLE, Sample, Size, cost_of, estimate, granularity_of
 from scanner.core.mount_identity import MountIdentity
 from scanner.core.roots import Root
-from scanner.disk import probe
+from scanner.disk import mounts, probe
 from scanner.disk.filesystem import DiskFileSystem, Stat
 from scanner.disk.mounts import Mount
-from scanner.disk.probe import NAME_PREFIX, observe
+from scanner.disk.probe import NAME_PREFIX, Observed, observe
 from scanner.disk.trust import NEVER, PROOFS_WANTED, Trust
 from scanner.settings.load import load
 from scanner.settings.schema import Settings
@@ -564,6 +567,39 @@ def test_command_takes_what_would_be_scanned(machine: Machine) -> None:
     assert names == ["models", "custom_nodes", "input", "output"]
 
 
+@pytest.mark.parametrize(
+    ("mount", "words"),
+    [
+        (Mount("/mnt/nas", "fuse", "/srv/files"), "on a view of other folders: fuse (bindfs),"),
+        (Mount("/mnt/nas", "fuse.fuse-overlayfs", "fuse-overlayfs"), "on a view of other folders"),
+        (Mount("/mnt/nas", "fuse", "made-up"), "on a mount of an unknown type: fuse,"),
+        (Mount("/mnt/nas", "fuseblk", "/dev/sdz1"), "on a disk of this computer: fuseblk (exfat)"),
+        (Mount("/mnt/nas", "NTFS", "D:"), "on a disk of this computer: NTFS, mounted"),
+    ],
+    ids=lambda value: value.type if isinstance(value, Mount) else "",
+)
+def test_page_names_what_is_mounted(
+    mount: Mount, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mounts, "_format_of", lambda device: "exfat")
+    files = disk()
+    files.mount_table[1] = mount
+    console = Console(file=io.StringIO(), width=300)
+    print_finding(console, examine(files).as_json())
+    assert words in console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(("proofs", "is_trusted"), [(9, True), (0, False)])
+def test_a_probe_that_contradicts_the_trust_says_so(proofs: int, is_trusted: bool) -> None:
+    """Not two sentences of which only one can be true."""
+    files = disk("cifs")
+    known = {files.mount_table[1].identity: Trust(proofs)}
+    finding = examine(files, known=known)
+    finding.probe = Observed((1, 2, 3), 0.0, True, creation_moved=False, removal_moved=False)
+    (note,) = [note for note in notes_of(finding, Settings()) if note.code == "probe_unmoved"]
+    assert ("counts against the trust" in note.text) is is_trusted
+
+
 def test_page_is_for_people(machine: Machine) -> None:
     (machine.work / "link").symlink_to("ComfyUI/models")
     text = machine.run("doctor", "link").stdout
@@ -595,6 +631,18 @@ def test_trust_is_given_back_by_the_next_scan(machine: Machine) -> None:
     with closing(State(str(machine.output.with_suffix(".state.sqlite")))) as state:
         assert state.trust_requests() == []
         assert "trust in directory mtimes" in str(state.answer_of(1))
+
+
+def test_without_a_path_trust_is_given_back_to_all_roots_by_the_running_scanner(
+    machine: Machine,
+) -> None:
+    with machine.running("run", "--every", "1s") as running:
+        running.scans()
+        done = machine.run("doctor", "--trust", "--json")
+    trusted = json.loads(done.stdout)["trusted"]
+    assert {each["place"] for each in trusted} == set(machine.states())
+    assert all(each["applied"] for each in trusted)
+    assert all("trust in directory mtimes on" in each["told"] for each in trusted)
 
 
 def test_missing_folder_is_3_and_wrong_use_2(machine: Machine) -> None:

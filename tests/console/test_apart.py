@@ -38,6 +38,7 @@ from scanner.console.apart import end_with_parent, need_child
 need_child(True)
 end_with_parent()
 signal.signal(signal.SIGTERM, lambda *_: sys.exit(7))
+signal.signal(signal.SIGINT, lambda *_: sys.exit(8))
 print(os.getpid(), flush=True)
 """
 
@@ -79,10 +80,11 @@ def test_the_exit_code_is_that_of_the_child(child: str, code: int) -> None:
         assert parent.wait(10) == code
 
 
-def test_a_signal_is_passed_on_and_the_child_ends_in_order() -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 7), (signal.SIGINT, 8)])
+def test_a_signal_is_passed_on_and_the_child_ends_in_order(number: int, code: int) -> None:
     with running("time.sleep(60)") as (parent, _):
-        parent.send_signal(signal.SIGTERM)
-        assert parent.wait(5) == 7
+        parent.send_signal(number)
+        assert parent.wait(5) == code
 
 
 def test_a_child_that_hangs_is_left_behind_in_time() -> None:
@@ -94,6 +96,14 @@ def test_a_child_that_hangs_is_left_behind_in_time() -> None:
         assert time.monotonic() - started < 2.5
         assert parent.stdout is not None
         assert "does not answer" in parent.stdout.read()
+        # It was told to end as soon as the mount lets it.
+        wait_for(lambda: not is_alive(child), "the end of the child", 10)
+
+
+def test_what_the_child_starts_is_no_child_of_this_kind() -> None:
+    """It would hold the pipe for its own, and take itself for the one that writes."""
+    with running("sys.exit(5 if '_COMFY_INVENTORY_PARENT' in os.environ else 0)") as (parent, _):
+        assert parent.wait(10) == 0
 
 
 def test_no_child_outlives_a_parent_that_was_killed() -> None:

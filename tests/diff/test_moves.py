@@ -17,7 +17,9 @@ from scanner.core.snapshot import (
     Entry,
 )
 from scanner.diff.compare import Delta
-from scanner.diff.moves import FINGERPRINT, INODE, PROOFS, Moves, Window, find_moves
+from scanner.diff.find_moves import find_moves
+from scanner.diff.moved_directories import PROOFS
+from scanner.diff.moves import FINGERPRINT, INODE, Moves, Window
 from scanner.disk.mounts import Mount
 from tests.support.build import by_path
 from tests.support.build import file_entry as file

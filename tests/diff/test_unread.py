@@ -110,3 +110,42 @@ def test_a_mount_that_could_never_be_entered_is_told(world: World) -> None:
     world.files.faults["list", f"{FOLDER}/nas"] = errno.EACCES
     world.scan()
     assert "nas" in told(world)
+
+
+def test_a_file_that_cannot_be_looked_at_is_no_link_that_is_away(world: World) -> None:
+    fails(world, f"{FOLDER}/a")
+    assert world.scan() == []
+    assert told(world) == {"a": os.strerror(errno.EIO)}
+    assert "status" not in world.entry("a")
+
+
+def test_of_a_folder_that_was_listed_twice_the_last_listing_counts(world: World) -> None:
+    """A folder below it vanished meanwhile, so that it is listed again."""
+    world.files.write(f"{FOLDER}/sub/x", b"1")
+    world.scan()
+    world.files.faults["stat", f"{FOLDER}/a"] = errno.EIO
+
+    def vanish() -> None:
+        world.files.faults.clear()
+        world.files.remove(f"{FOLDER}/sub/x")
+        world.files.remove(f"{FOLDER}/sub")
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), f"{FOLDER}/sub")
+
+    world.files.faults["list", f"{FOLDER}/sub"] = vanish
+    world.scan()
+    assert told(world) == {}
+
+
+def test_what_a_mount_hides_that_came_meanwhile_is_not_told(world: World) -> None:
+    world.files.write(f"{FOLDER}/sub/x", b"1")
+    world.scan()
+    fails(world, f"{FOLDER}/sub/x")
+
+    def come(path: str) -> None:
+        if path == f"{FOLDER}/sub":
+            world.files.on_list = None
+            world.files.mount_table.append(Mount(path, "nfs4", "nas:/x"))
+
+    world.files.on_list = come
+    assert world.scan() == []
+    assert "x" not in told(world)

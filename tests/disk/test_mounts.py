@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import builtins
+import errno
 import io
 import os
 import subprocess
@@ -29,6 +30,7 @@ from scanner.disk.mount_types import (
     STALE_DIRECTORY_TYPES,
 )
 from scanner.disk.mounts import UNKNOWN, Mount, mount_of, read_mounts
+from scanner.errors import InventoryError
 
 pytestmark = pytest.mark.skipif(os.sep != "/", reason="POSIX paths")
 
@@ -492,3 +494,42 @@ def test_no_mount_table_at_all_is_an_empty_one(monkeypatch: pytest.MonkeyPatch) 
 
     monkeypatch.setattr(psutil, "disk_partitions", fails)
     assert mounts._read_with_psutil() == []
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EIO])
+def test_a_mount_table_that_cannot_be_read_now_is_not_an_empty_one(table: Any, number: int) -> None:
+    """With an empty one every folder would seem to live on another mount than before."""
+    table(OSError(number, os.strerror(number)))
+    with pytest.raises(InventoryError, match=os.strerror(number)):
+        read_mounts()
+
+
+@pytest.mark.parametrize(
+    ("told", "format_", "is_never_trusted", "granularity"),
+    [
+        ("E:ID_FS_UUID=FB7F\nE:ID_FS_TYPE=exfat\nE:ID_FS_USAGE=filesystem\n", "exfat", True, 2.0),
+        ("E:ID_FS_TYPE=ntfs\n", "ntfs", False, 1e-7),
+        ("E:ID_FS_UUID=FB7F\n", "fuseblk", False, None),
+        (None, "fuseblk", False, None),
+    ],
+)
+def test_a_fuseblk_mount_is_what_udev_found_on_its_device(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    told: str | None,
+    format_: str,
+    is_never_trusted: bool,
+    granularity: float | None,
+) -> None:
+    """exFAT is never trusted (rule 5), also where a process serves it."""
+    device = os.stat(os.devnull).st_rdev
+    monkeypatch.setattr(mounts, "_UDEV", str(tmp_path))
+    if told is not None:
+        (tmp_path / f"b{os.major(device)}:{os.minor(device)}").write_text(told)
+    mount = Mount("/media/usb", "fuseblk", os.devnull)
+    assert mount.format == format_
+    assert mount.never_moves_directory_mtimes is is_never_trusted
+    assert mount.known_granularity == granularity
+    assert mount.is_remote, "a process serves it, and may hang"
+    assert mount.identity.type == "fuseblk", "the mount itself is the same as before"
+    assert Mount("/", "ext4", os.devnull).format == "ext4"

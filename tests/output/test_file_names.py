@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
+import platformdirs
 import pytest
 
 from scanner.disk.filesystem import DiskFileSystem
 from scanner.disk.mounts import Mount
+from scanner.errors import OutputError
 from scanner.output.file_names import Outputs, outputs_of
 from scanner.settings.schema import Settings
 from scanner.store.recovery import take_from_remote
@@ -56,12 +59,37 @@ def test_a_state_that_is_a_link_to_a_remote_mount_is_not_used(share: Path) -> No
     assert outputs(share, "i.json").state.startswith(f"{share.parent}/xdg/")
 
 
+@pytest.mark.parametrize(
+    ("mounts", "reason"),
+    [
+        ([], "no mount table"),
+        ([Mount("/", "nfs4", "nas:/x")], "a network mount (nfs4)"),
+        ([Mount("/", "fuse.gocryptfs", "secret")], "a mount that may hang (fuse.gocryptfs)"),
+    ],
+)
+def test_why_the_state_lies_elsewhere_is_what_was_found(
+    share: Path, monkeypatch: pytest.MonkeyPatch, mounts: list[Mount], reason: str
+) -> None:
+    disk = Disk(share)
+    monkeypatch.setattr(disk, "_mounts", mounts)
+    settings = Settings(output=Path("i.json"))
+    assert reason in outputs_of(settings, disk, str(share)).apart
+
+    def no_home(*_: object) -> str:
+        raise RuntimeError("could not determine the home directory")
+
+    monkeypatch.setattr(platformdirs, "user_state_dir", no_home)
+    with pytest.raises(OutputError, match=f"{re.escape(reason)}.*XDG_STATE_HOME"):
+        outputs_of(settings, disk, str(share))
+
+
 def test_on_local_disks_the_state_lies_beside_the_inventory(share: Path) -> None:
     (share.parent / "local").mkdir()
     (share / "back").symlink_to(share.parent / "local")
     (share.parent / "link").symlink_to("local")
     for output in ("i.json", "local/i.json", "link/i.json"):
         found = outputs(share, output)
+        assert not found.apart
         assert found.state == f"{os.path.dirname(found.inventory)}/i.state.sqlite"
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from scanner.errors import OutputError
+from scanner.output import regular_files
 from scanner.output.atomic import AtomicFile
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import read_header
@@ -257,6 +258,38 @@ def test_own_links_are_followed(tmp_path: Path, shared: Path) -> None:
     shared.chmod(0o777)
     link_of_another(shared / "other.json", target)
     assert followed(str(shared / "other.json")) == str(target), "this folder is not sticky"
+
+
+def test_a_user_follows_own_links_and_those_of_root(
+    tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "target.json"
+    for name, owner in (("own", 12345), ("root", 0), ("other", 777)):
+        (shared / name).symlink_to("../target.json")
+        os.lchown(shared / name, owner, owner)
+    monkeypatch.setattr(os, "geteuid", lambda: 12345)
+    assert followed(str(shared / "own")) == followed(str(shared / "root")) == str(target)
+    with pytest.raises(OutputError, match="a link of another user"):
+        followed(str(shared / "other"))
+
+
+def test_links_in_a_circle_are_an_error_and_no_end(tmp_path: Path) -> None:
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    with pytest.raises(OSError, match="symbolic links"):
+        followed(str(tmp_path / "a"))
+
+
+def test_a_link_that_comes_after_the_look_is_not_followed(
+    tmp_path: Path, shared: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Put between the look at the path and the opening."""
+    path = str(shared / "i.changes.jsonl")
+    link_of_another(Path(path), tmp_path / "victim")
+    monkeypatch.setattr(regular_files, "followed", lambda seen: seen)
+    with pytest.raises(OSError):
+        regular_files.opening_own(path, os.O_WRONLY | os.O_CREAT)
+    assert not (tmp_path / "victim").exists()
 
 
 def test_root_leaves_a_file_to_its_owner(tmp_path: Path, shared: Path) -> None:

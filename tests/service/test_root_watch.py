@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import threading
 from collections.abc import Callable, Iterator
@@ -149,6 +150,24 @@ def test_file_that_cannot_be_read_changes_nothing(running: Running, finder: Find
     running.turn()
     running.turn()
     assert running.roots() == ["models", "nas"]
+
+
+def test_look_without_open_files_is_a_warning_and_changes_nothing(
+    running: Running, finder: Finder, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails() -> Found:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    finder.now = found(MODELS, NAS)
+    running.turn()
+    finder.now = fails
+    with caplog.at_level(logging.WARNING, "scanner.service.root_watch"):
+        running.turn()
+        running.turn()
+    assert running.roots() == ["models", "nas"]
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 1
+    assert "Too many open files" in told[0]
 
 
 def test_look_that_hangs_delays_no_later_turn(

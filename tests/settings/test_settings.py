@@ -6,6 +6,7 @@ import tomllib
 from dataclasses import FrozenInstanceError
 from pathlib import Path
 
+import platformdirs
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,7 +15,8 @@ from scanner.core.roots import Root
 from scanner.errors import SettingsError
 from scanner.settings.describe import default_toml, describe
 from scanner.settings.load import load
-from scanner.settings.schema import TYPES, RootSettings, Settings
+from scanner.settings.root_settings import RootSettings
+from scanner.settings.schema import TYPES, Settings
 from scanner.settings.values import format_duration, format_size, parse_duration, parse_size
 
 CONFIG = Path(__file__).parents[2] / "config"
@@ -221,7 +223,7 @@ def test_named_file_is_read_instead_of_the_usual_one(how, nobody, tmp_path) -> N
 
 
 def test_file_of_the_user_is_read_where_the_working_directory_has_none(nobody, monkeypatch) -> None:
-    monkeypatch.setattr("platformdirs.user_config_path", lambda *_, **__: nobody / "user")
+    monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(nobody / "user"))
     (nobody / "user").mkdir()
     (nobody / "user" / "config.toml").write_text('every = "9s"')
     assert load({}, environ={}).settings.every == 9
@@ -438,6 +440,15 @@ def test_ignore_and_per_root_add_to_those_of_the_profile(nobody) -> None:
     assert both["downloads"].ignore == (*(alone.ignore or ()), "*.log")
     assert both["downloads"].loss_files == alone.loss_files
     assert both["input"].ignore == ("x",)
+    other = load({"profile": "local", "per_root": {"input": {"ignore": ["x"]}}}, environ={})
+    assert other.settings.per_root["downloads"] == alone, "that of the profile stays"
+
+
+def test_without_a_profile_an_option_replaces_what_the_file_says(nobody) -> None:
+    (nobody / "comfy_inventory.toml").write_text('ignore = ["*.tmp"]\n', encoding="utf-8")
+    loaded = load({"ignore": ["*.bak"]}, environ={})
+    assert loaded.settings.ignore == ("*.bak",)
+    assert loaded.origins["ignore"] == "option"
 
 
 @pytest.mark.parametrize("name", PROFILES)
@@ -468,7 +479,7 @@ def test_settings_cannot_be_changed() -> None:
         Settings().every = 5.0  # type: ignore[misc]
 
 
-def no_home(*_: object) -> Path:
+def no_home(*_: object, **__: object) -> Path:
     raise RuntimeError("Could not determine home directory.")
 
 
@@ -478,3 +489,13 @@ def test_settings_need_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load({"models": ["/m"]}, environ={}).settings.models == (Path("/m"),)
     with pytest.raises(SettingsError, match="no home folder is known"):
         load({"models": ["~/m"]}, environ={})
+
+
+def test_settings_need_no_folder_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """platformdirs raises, or leaves the ~, where the system knows no home."""
+    monkeypatch.setattr(platformdirs, "user_config_dir", no_home)
+    assert load({"models": ["/m"]}).config is None
+    monkeypatch.setattr(platformdirs, "user_config_dir", lambda *_, **__: "~/.config/it")
+    os.makedirs("~/.config/it")
+    Path("~/.config/it/config.toml").write_text("profile = 1")
+    assert load({"models": ["/m"]}).config is None

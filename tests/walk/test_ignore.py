@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from scanner.core.roots import Root
 from scanner.errors import SettingsError
-from scanner.settings.schema import RootSettings, Settings
+from scanner.settings.root_settings import RootSettings
+from scanner.settings.schema import Settings
 from scanner.walk.ignore import DEFAULT_PATTERNS, IgnoreRules, rules_for
 from tests.support.names import names
 

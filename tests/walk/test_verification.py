@@ -307,10 +307,24 @@ def test_third_counter_example_ends_the_trust_in_a_type_known_to_work(
     assert world.store.trust_of(EXT4).is_lost(EXT4)
 
 
+def test_a_folder_with_names_that_could_not_be_looked_at_is_listed_again(tmp_path: Path) -> None:
+    """No time of it says that they can be looked at now."""
+    world = big_world(tmp_path)
+    new = at(f"{folder(3)}/new")
+    world.files.write(new, b"1")
+    for operation in ("stat", "lstat"):
+        world.files.faults[operation, new] = errno.EIO
+    for _ in range(4):
+        assert world.scan() == []
+    world.files.faults.clear()
+    assert world.scan() == [("created", f"{folder(3)}/new")]
+
+
 @pytest.mark.parametrize("mount", [EXT4, SSHFS])
 def test_person_gives_the_trust_back(tmp_path: Path, mount: Mount) -> None:
     world = big_world(tmp_path, mount)
     world.store.trust_of(mount).failures = 3
+    world.store.trust_of(mount).proofs = 3
     world.scan()
     number = world.store.state.ask(0, "", at(folder(3)), kind=TRUST)
     elsewhere = world.store.state.ask(0, "", "/elsewhere", kind=TRUST)

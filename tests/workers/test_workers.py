@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import time
@@ -212,3 +213,20 @@ def test_mount_that_answers_again_starts_from_no_pause(tmp_path: Path) -> None:
     workers.of(NAS)
     assert workers._stalls == {}
     workers.close()
+
+
+@pytest.mark.parametrize("error", [OSError(errno.EMFILE, "Too many open files"), RuntimeError("?")])
+def test_worker_that_cannot_be_started_is_lost_and_tried_again(
+    workers: WorkersByMount, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(remote, "start_child", fails)
+        with pytest.raises(LostWorkerError, match="cannot be started") as lost:
+            workers.of(NAS)
+    assert not lost.value.is_stalled, "the mount has done nothing wrong"
+    worker = workers.of(NAS)
+    worker.ask(StatPath(str(tmp_path)))
+    assert len(answers(worker)) == 1

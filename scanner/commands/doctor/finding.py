@@ -94,6 +94,8 @@ class Finding:
             "mount": {
                 "point": readable(self.mount.point),
                 "type": self.mount.type,
+                "format": self.mount.format,
+                "is_view": self.mount.is_view,
                 "source": readable(self.mount.shown_source),
                 "within": readable(self.mount.within),
                 "place": self.mount.locality,
@@ -170,7 +172,7 @@ def notes_of(finding: Finding, settings: Settings) -> list[Note]:
     unread = finding.sample.unread if finding.sample else 0
     if unread:
         notes.append(Note("unreadable_folders", f"{unread} folders below it cannot be read."))
-    return notes + _probe_notes(finding.probe)
+    return notes + _probe_notes(finding.probe, finding.is_trusted)
 
 
 def _trust_notes(finding: Finding) -> Iterator[Note]:
@@ -229,13 +231,18 @@ def _cost_notes(finding: Finding, settings: Settings) -> Iterator[Note]:
         )
 
 
-def _probe_notes(probe: Observed | None) -> list[Note]:
+def _probe_notes(probe: Observed | None, is_trusted: bool) -> list[Note]:
     notes = []
     if probe is not None and not probe.is_listed:
         text = "A new file was not in the next listing: changes are seen late on this mount."
         notes.append(Note("probe_unlisted", text))
     if probe is not None and (probe.creation_moved is False or not probe.removal_moved):
         text = "The probe file came and went, and the mtime of its directory did not move."
+        if is_trusted:
+            text += (
+                " In scans it moved so far, or is known to for this type: if a scan sees that it "
+                "did not, that counts against the trust in it."
+            )
         notes.append(Note("probe_unmoved", text))
     return notes
 

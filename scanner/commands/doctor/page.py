@@ -95,7 +95,12 @@ def _sentences(finding: Mapping[str, Any]) -> Iterator[str]:
 
 def _place_sentence(verb: str, target: str | None, mount: Mapping[str, Any]) -> str:
     kind = mount["type"] + (", a drive of Windows" if mount["windows_drive"] else "")
-    where = f"It {verb} {PLACES[mount['place']]}: {kind}"
+    if mount["format"] != mount["type"].lower():
+        kind += f" ({mount['format']})"
+    if mount["is_view"] and mount["type"] == "fuse":
+        kind += " (bindfs)"
+    place = "on a view of other folders" if mount["is_view"] else PLACES[mount["place"]]
+    where = f"It {verb} {place}: {kind}"
     if mount["point"]:
         where += f", mounted at {mount['point']}"
     if mount["source"] not in ("", mount["type"]):

@@ -23,8 +23,51 @@ from scanner.console.options import (
 from scanner.console.terminal import _console
 
 
+def _texts(help_: str, name: str) -> Any:
+    option = typer.Option(name, help=f"{help_} Repeatable.")
+    return Annotated[list[str] | None, option]
+
+
+def _text(help_: str, name: str) -> Any:
+    return Annotated[str | None, typer.Option(name, help=help_)]
+
+
+# What is looked for, by the names that `parse_wanted` has for them.
+_CRITERIA = {
+    "roots": Roots,
+    "categories": Categories,
+    "kinds": _texts("Kind of model: lora, checkpoint, vae; or pack.", "--kind"),
+    "base_models": _texts(
+        "Part of a base model's name, or a pattern: sdxl, 'wan*'.", "--base-model"
+    ),
+    "formats": _texts("Format: safetensors, gguf, ckpt.", "--format"),
+    "size": _text("Size: '>1GB', '<=100MB', 1GB..2GB or =0.", "--size"),
+    "age": _text("Time since it was modified: '>30d', '<2h' or 7d..30d.", "--age"),
+    "statuses": _texts(
+        "Status: unsettled, partial, truncated, damaged, pointer, page or corrupt; or a group of "
+        "them: broken, unfinished, any.",
+        "--status",
+    ),
+    "types": Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            help="Type: file, directory, symlink or other. Repeatable. Default: files and links "
+            "to files.",
+        ),
+    ],
+    "hashes": _texts("First digits of a fingerprint, xxh3, SHA-256, AutoV2 or AutoV3.", "--hash"),
+    "text": _text("Text in the title, trigger words, description or path.", "--text"),
+    "sort": _text("Order: path, size (largest first) or age (youngest first).", "--sort"),
+    "is_reversed": Annotated[bool | None, typer.Option("--reverse", help="Reverse the order.")],
+    "limit": Limit,
+}
+
+_SHOW = {"as_json": AsJson}
+
+
 @app.command()
-@_taking(_OUTPUT, _FILES)
+@_taking(_CRITERIA, _SHOW, _OUTPUT, _FILES)
 def find(
     globs: Annotated[
         list[str] | None,
@@ -34,63 +77,14 @@ def find(
             "('loras/**'). Capitals do not matter. Default: everything.",
         ),
     ] = None,
-    root: Roots = None,
-    category: Categories = None,
-    kind: Annotated[
-        list[str] | None,
-        typer.Option(help="Kind of model: lora, checkpoint, vae; or pack. Repeatable."),
-    ] = None,
-    base_model: Annotated[
-        list[str] | None,
-        typer.Option(help="Part of a base model's name, or a pattern: sdxl, 'wan*'. Repeatable."),
-    ] = None,
-    format_: Annotated[
-        list[str] | None,
-        typer.Option("--format", help="Format: safetensors, gguf, ckpt. Repeatable."),
-    ] = None,
-    size: Annotated[
-        str | None, typer.Option(help="Size: '>1GB', '<=100MB', 1GB..2GB or =0.")
-    ] = None,
-    age: Annotated[
-        str | None, typer.Option(help="Time since it was modified: '>30d', '<2h' or 7d..30d.")
-    ] = None,
-    status: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Status: unsettled, partial, truncated, damaged, pointer, page or corrupt; or a "
-            "group of them: broken, unfinished, any. Repeatable."
-        ),
-    ] = None,
-    type_: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--type",
-            help="Type: file, directory, symlink or other. Repeatable. Default: files and links "
-            "to files.",
-        ),
-    ] = None,
-    hash_prefix: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--hash",
-            help="First digits of a fingerprint, xxh3, SHA-256, AutoV2 or AutoV3. Repeatable.",
-        ),
-    ] = None,
-    text: Annotated[
-        str | None, typer.Option(help="Text in the title, trigger words, description or path.")
-    ] = None,
-    sort: Annotated[
-        str | None, typer.Option(help="Order: path, size (largest first) or age (youngest first).")
-    ] = None,
-    is_reversed: Annotated[bool, typer.Option("--reverse", help="Reverse the order.")] = False,
-    limit: Limit = None,
-    as_json: AsJson = False,
     **options: Any,
 ) -> None:
     """Search the inventory.
 
     Exits with 1 if nothing is found.
     """
+    as_json = options.pop("as_json")
+    given = {"globs": globs, **{name: options.pop(name) for name in _CRITERIA}}
     inventory = _outputs(_load(options)).inventory
     import time
 
@@ -100,29 +94,12 @@ def find(
     from scanner.output.inventory_reader import header_of
 
     header = header_of(inventory)
-    wanted = parse_wanted(
-        header,
-        _cwd(),
-        globs=globs or (),
-        roots=root or (),
-        categories=category or (),
-        kinds=kind or (),
-        base_models=base_model or (),
-        formats=format_ or (),
-        size=size,
-        age=age,
-        statuses=status or (),
-        types=type_ or (),
-        hashes=hash_prefix or (),
-        text=text,
-        sort=sort,
-        is_reversed=is_reversed,
-        limit=limit,
-    )
+    criteria = {name: value for name, value in given.items() if value is not None}
+    wanted = parse_wanted(header, _cwd(), **criteria)
     entries = find_entries(inventory, wanted, time.time_ns())
     if as_json:
         found = write_found(sys.stdout.buffer, header, entries)
     else:
-        found = print_found(_console(), entries, limit)
+        found = print_found(_console(), entries, given["limit"])
     if not found.count:
         raise typer.Exit(1)
