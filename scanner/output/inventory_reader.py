@@ -57,6 +57,12 @@ def is_file(entry: Mapping[str, Any]) -> bool:
     return entry["type"] == "file" or entry.get("leads_to") == "file"
 
 
+def size_in(entry: Mapping[str, Any]) -> int | None:
+    """The bytes of a file, or of the files below a directory, each once; None if not known."""
+    size: int | None = entry.get("size", entry.get("total_size"))
+    return size
+
+
 @contextmanager
 def damage_reported(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn errors from a malformed entry into UnreadableInventoryError."""
