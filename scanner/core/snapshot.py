@@ -109,6 +109,9 @@ class Listing:
     """Names that the directory listed but whose stat failed: they prove neither presence of
     anything new nor absence of anything known (design rule 1). They stand in no column, but for
     links that could be read and whose target could not."""
+    hard_links: tuple[str, ...] = ()
+    """Sorted names of the files that further names lead to, in this directory or another one: empty
+    where inodes of this mount are not stable."""
     _bytes: int = field(default=-1, init=False, compare=False, repr=False)
 
     def __len__(self) -> int:
@@ -129,6 +132,20 @@ class Listing:
         if self._bytes < 0:
             object.__setattr__(self, "_bytes", sum(self.sizes))
         return self._bytes
+
+    def with_rows(
+        self, rows: Iterable[Row], targets: Iterable[tuple[str, str]] | None = None
+    ) -> Listing:
+        """A listing of `rows` with what this one says besides: of links, unless `targets` are
+        given, of names without a stat, and of hard links."""
+        rows = list(rows)
+        names = {row.name for row in rows}
+        return listing_of(
+            rows,
+            targets=self.targets if targets is None else targets,
+            unstatted=self.unstatted,
+            hard_links=names.intersection(self.hard_links),
+        )
 
     @property
     def has_containers(self) -> bool:
@@ -152,6 +169,7 @@ def listing_of(
     *,
     targets: Iterable[tuple[str, str]] = (),
     unstatted: Iterable[str] = (),
+    hard_links: Iterable[str] = (),
 ) -> Listing:
     """Columns of `rows`, sorted by name."""
     ordered = sorted(rows)
@@ -166,6 +184,7 @@ def listing_of(
         array("Q", inodes) if any(inodes) else array("Q"),
         tuple(sorted(targets)),
         tuple(sorted(unstatted)),
+        tuple(sorted(hard_links)),
     )
 
 

@@ -21,7 +21,6 @@ from scanner.core.snapshot import (
     carried_fingerprints,
     directories_below,
     entries_of,
-    listing_of,
 )
 from scanner.walk.rules import Scope
 from scanner.walk.walked import Walked
@@ -174,7 +173,7 @@ def _keep_folder(path: str, old: Directory, kept: AbstractSet[str]) -> Directory
     rows = [row for row in old.listing.rows() if join(path, row.name) in kept]
     names = {row.name for row in rows}
     targets = [pair for pair in old.listing.targets if pair[0] in names]
-    new = replace(old, listing=listing_of(rows, targets=targets))
+    new = replace(old, listing=replace(old.listing.with_rows(rows, targets), unstatted=()))
     return replace(new, fingerprints=carried_fingerprints(old, new))
 
 
@@ -187,7 +186,7 @@ def _with_old_rows(parent: str, old: Directory, new: Directory, kept: set[str]) 
             rows[row.name] = row
             if row.name in old_targets:
                 targets[row.name] = old_targets[row.name]
-    listing = listing_of(rows.values(), targets=targets.items(), unstatted=new.listing.unstatted)
+    listing = new.listing.with_rows(rows.values(), targets.items())
     # With the mtime of before, the next walk lists this directory again (rule 5).
     merged = replace(new, listing=listing, mtime=old.mtime)
     fingerprints = carried_fingerprints(old, merged)

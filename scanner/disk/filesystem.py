@@ -17,7 +17,7 @@ from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeVar
 
 from scanner.core.snapshot import (
     BROKEN_LINK,
@@ -248,6 +248,8 @@ _KIND = 0o170000
 
 _REGULAR = stat.S_IFREG
 
+_T = TypeVar("_T", str, tuple[str, str])
+
 _RowFields = tuple[str, str, int, int, int]
 
 _LINK_LIKE = getattr(stat, "IO_REPARSE_TAG_MOUNT_POINT", None)
@@ -266,6 +268,7 @@ def _list(
     met: list[str] = []
     targets: list[tuple[str, str]] = []
     unstatted: list[str] = []
+    hard_links: list[str] = []
     with os.scandir(target) as scanned:
         entries: Iterable[os.DirEntry[str]] = scanned
         if skip or mount_points:
@@ -285,12 +288,14 @@ def _list(
                 # 2.9 s, this loop 3.5 s, and 4.0 s with a few calls more per entry.
                 if found.st_mode & _KIND == _REGULAR:
                     rows.append((entry.name, FILE, found.st_size, found.st_mtime_ns, found.st_ino))
+                    if found.st_nlink > 1:
+                        hard_links.append(entry.name)
                 else:
                     row = _special_row(path, entry.name, found, targets, unstatted, leads_away)
                     if row is not None:
                         rows.append(row)
     return Directory(
-        _columns(rows, tuple(sorted(set(targets))), tuple(sorted(set(unstatted)))),
+        _columns(rows, _sorted(targets), _sorted(unstatted), _sorted(hard_links)),
         _within(own.st_mtime_ns),
         own.st_dev,
         own.st_ino & _INODE_MASK,
@@ -348,8 +353,15 @@ def _special_row(
     return (name, DIRECTORY if kind == stat.S_IFDIR else OTHER, 0, 0, found.st_ino & _INODE_MASK)
 
 
+def _sorted(found: list[_T]) -> tuple[_T, ...]:
+    return tuple(sorted(set(found))) if found else ()
+
+
 def _columns(
-    rows: list[_RowFields], targets: tuple[tuple[str, str], ...], unstatted: tuple[str, ...]
+    rows: list[_RowFields],
+    targets: tuple[tuple[str, str], ...],
+    unstatted: tuple[str, ...],
+    hard_links: tuple[str, ...],
 ) -> Listing:
     if not rows:
         return Listing(targets=targets, unstatted=unstatted)
@@ -357,7 +369,8 @@ def _columns(
     names, types, sizes, mtimes, inodes = zip(*rows, strict=True)
     if any(map(operator.eq, names, islice(names, 1, None))):
         # POSIX lets readdir give a name twice while names change, and some servers do.
-        return _columns(list({row[0]: row for row in rows}.values()), targets, unstatted)
+        once = list({row[0]: row for row in rows}.values())
+        return _columns(once, targets, unstatted, hard_links)
     return Listing(
         "\0".join(names),
         "".join(types),
@@ -366,6 +379,7 @@ def _columns(
         _inodes(inodes),
         targets,
         unstatted,
+        hard_links,
     )
 
 

@@ -20,10 +20,18 @@ from scanner.core.roots import KINDS, Root, category_in
 from scanner.core.serialize import is_utf8, readable, shown
 from scanner.core.snapshot import CONTAINERS, DIRECTORY, DIRECTORY_LINK, FILE, FILE_LINK, Directory
 from scanner.output.inventory_view import InventoryView
+from scanner.output.same_files import (
+    SameFiles,
+    doubled_bytes,
+    find_same_files,
+    lists_other_names,
+)
 
 UNWRITTEN = -1
 
 _NO_ANNOTATIONS: Mapping[str, object] = {}
+
+_NO_OWNERS: Mapping[str, str] = {}
 
 
 @dataclass(slots=True, eq=False)
@@ -43,8 +51,10 @@ class Folder:
     category: str
     children: list[Folder] = field(default_factory=list)
     """Subfolders in the order of writing."""
-    size: int = 0
-    """Sum of the sizes of the files and links to files below it, bytes."""
+    apparent_bytes: int = 0
+    """Sum of the sizes of all files and links to files that are listed below it."""
+    total_size: int = 0
+    """The same, with each file once however many of its names are below this folder."""
     alias_of: str = ""
     """Path of the directory that owns these entries (rule 11, links as ComfyUI follows them)."""
     start: int = 0
@@ -57,13 +67,15 @@ class Folder:
 
 @dataclass(slots=True)
 class Count:
-    """Counts of entries without `alias_of`, and of those with one (`aliases`)."""
+    """Counts of entries without `alias_of`, and of those with one (`aliases`). `apparent_bytes`
+    has the sizes of both."""
 
     files: int = 0
     directories: int = 0
     others: int = 0
     bytes: int = 0
     aliases: int = 0
+    apparent_bytes: int = 0
 
     def add(self, letters: str, size: int, sign: int = 1) -> None:
         """Count rows of a listing with `size` bytes in total; `sign` -1 subtracts them."""
@@ -73,6 +85,13 @@ class Count:
         self.directories += sign * directories
         self.others += sign * (len(letters) - files - directories)
         self.bytes += sign * size
+        self.apparent_bytes += sign * size
+
+    def add_alias(self, letter: str, size: int) -> None:
+        """Count a row that was counted by `add` as an alias."""
+        self.add(letter, size, -1)
+        self.apparent_bytes += size
+        self.aliases += 1
 
 
 class Layout:
@@ -92,8 +111,12 @@ class Layout:
         if not is_plain:
             _mark_aliases(self.folders, view)
         self._is_plain = is_plain and not self._inner
-        _add_up(self.folders.values())
-        self.counts = _count(self.folders, view)
+        self._same = find_same_files(list(self.folders.values()))
+        self.owners = _owners_of_names(self._same, list(self.folders.values()), view)
+        """Paths of the owners of files that have several names, by folder and name."""
+        self._doubled = doubled_bytes(self._same, self.folders)
+        _add_up(self.folders.values(), self._doubled)
+        self.counts = _count(self, view)
 
     def _set_status(self, status: Mapping[str, str]) -> None:
         self._status = status
@@ -119,7 +142,7 @@ class Layout:
         for folder in old:
             self._forget(folder)
         added = self._add(view, renewed)
-        if added is None:
+        if added is None or self._may_change_names(renewed, added):
             return False
         kept = {id(child) for folder in added for child in folder.children}
         for folder in old:
@@ -132,8 +155,14 @@ class Layout:
         for folder in added:
             listing = folder.directory.listing
             self.counts[folder.root].add(listing.types, listing.bytes)
-        _add_up(added)
+        _add_up(added, self._doubled)
         return True
+
+    def _may_change_names(self, renewed: Set[str], added: Iterable[Folder]) -> bool:
+        """True if other files may have several names now."""
+        return not self._same.folders.isdisjoint(renewed) or any(
+            lists_other_names(folder.directory.listing) for folder in added
+        )
 
     def _renewed(self, view: InventoryView) -> set[str]:
         """Folders whose own lines differ: an entry, or the size of a subfolder."""
@@ -253,11 +282,13 @@ def _inner(owners: Mapping[str, int]) -> set[str]:
     return {path for path in owners if any(p != path and is_below(path, p) for p in owners)}
 
 
-def _add_up(folders: Iterable[Folder]) -> None:
+def _add_up(folders: Iterable[Folder], doubled: Mapping[str, int]) -> None:
     """Set the sizes of `folders`, which are in the order of the file."""
     for folder in reversed(list(folders)):
-        below = sum(child.size for child in folder.children)
-        folder.size = folder.directory.listing.bytes + below
+        own = folder.directory.listing.bytes
+        folder.apparent_bytes = own + sum(child.apparent_bytes for child in folder.children)
+        below = sum(child.total_size for child in folder.children)
+        folder.total_size = own + below - doubled.get(folder.path, 0)
 
 
 class _Step(NamedTuple):
@@ -306,12 +337,38 @@ def _steps_below(folder: Folder, inner: tuple[str, ...], view: InventoryView) ->
     return steps
 
 
+def _order_of_owners(
+    folder: Folder, view: InventoryView, name: str = "", *, is_link: bool = False
+) -> tuple[int, int, bool, list[str]]:
+    """The sort key by which the first of several paths owns what they lead to (rule 11)."""
+    path = join(folder.path, name) if name else folder.path
+    rank, links = _rank(view.roots[folder.root].root), folder.linked + is_link
+    return rank, links, is_link, shown(path, view.base).split("/")
+
+
+def _owners_of_names(
+    same: SameFiles, folders: Sequence[Folder], view: InventoryView
+) -> dict[str, dict[str, str]]:
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for group in same.groups:
+        owner = min(
+            group,
+            key=lambda name: _order_of_owners(
+                folders[name.folder], view, name.name, is_link=name.is_link
+            ),
+        )
+        path = join(folders[owner.folder].path, owner.name)
+        for name in group:
+            if name is not owner:
+                found[folders[name.folder].path][name.name] = path
+    return dict(found)
+
+
 def _mark_aliases(folders: Mapping[str, Folder], view: InventoryView) -> None:
     """Set `alias_of` of every folder that another path owns (rule 11)."""
 
-    def rank(folder: Folder) -> tuple[int, bool, list[str]]:
-        parts = shown(folder.path, view.base).split("/")
-        return _rank(view.roots[folder.root].root), folder.linked, parts
+    def rank(folder: Folder) -> tuple[int, int, bool, list[str]]:
+        return _order_of_owners(folder, view)
 
     first: dict[tuple[int, int], Folder] = {}
     several: defaultdict[tuple[int, int], list[Folder]] = defaultdict(list)
@@ -342,37 +399,38 @@ def shared_names(folder: Folder, folders: Mapping[str, Folder]) -> frozenset[str
     return frozenset(folders[folder.alias_of].directory.listing.split_names())
 
 
-def _count(folders: Mapping[str, Folder], view: InventoryView) -> list[Count]:
+def _count(layout: Layout, view: InventoryView) -> list[Count]:
     """The entries that each root of the view lists and owns."""
     counts = [Count() for _ in view.roots]
-    for folder in folders.values():
+    for folder in layout.folders.values():
         count = counts[folder.root]
         listing = folder.directory.listing
         count.add(listing.types, listing.bytes)
-        shared = shared_names(folder, folders)
-        names = listing.split_names() if shared or listing.has_containers else []
-        # An entry that the owner does not list is an alias only if it is a folder listed elsewhere.
-        for index in range(len(names)) if shared else listing.containers():
+        shared = shared_names(folder, layout.folders)
+        has_owners = shared or folder.path in layout.owners
+        names = listing.split_names() if has_owners or listing.has_containers else []
+        # An entry that the owner does not list is an alias only if it is listed elsewhere.
+        for index in range(len(names)) if has_owners else listing.containers():
             letter = listing.types[index]
-            if alias_of(folder, names[index], letter, shared, folders):
-                count.add(letter, listing.sizes[index], -1)
-                count.aliases += 1
+            if alias_of(folder, names[index], letter, shared, layout):
+                count.add_alias(letter, listing.sizes[index])
     return counts
 
 
-def alias_of(
-    folder: Folder,
-    name: str,
-    letter: str,
-    shared: frozenset[str],
-    folders: Mapping[str, Folder],
-) -> str:
+def alias_of(folder: Folder, name: str, letter: str, shared: frozenset[str], layout: Layout) -> str:
     """Path of the entry that owns the row `name` of `folder`; empty if it owns itself."""
     if letter in CONTAINERS:
-        child = folders.get(join(folder.path, name))
+        child = layout.folders.get(join(folder.path, name))
         if child is not None:
             return child.alias_of
-    return join(folder.alias_of, name) if name in shared else ""
+    owner = layout.owners.get(folder.path, _NO_OWNERS).get(name)
+    if owner is not None:
+        return owner
+    if name not in shared:
+        return ""
+    twin_path = join(folder.alias_of, name)
+    twin = layout.folders.get(twin_path)  # a folder that is listed there, and closed a loop here
+    return twin_path if twin is None else twin.alias_of or twin_path
 
 
 def _rank(root: Root) -> int:

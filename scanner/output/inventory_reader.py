@@ -31,7 +31,7 @@ from scanner.errors import InventoryError
 from scanner.output.atomic import cannot
 from scanner.output.regular_files import opening_regular
 
-SCHEMA = 1
+SCHEMA = 2
 
 HEADER_END = b'"entries":[\n'
 
@@ -55,6 +55,12 @@ class UnreadableInventoryError(InventoryError):
 def is_file(entry: Mapping[str, Any]) -> bool:
     """True if `entry` is a file or a link to one."""
     return entry["type"] == "file" or entry.get("leads_to") == "file"
+
+
+def size_in(entry: Mapping[str, Any]) -> int | None:
+    """The bytes of a file, or of the files below a directory, each once; None if not known."""
+    size: int | None = entry.get("size", entry.get("total_size"))
+    return size
 
 
 @contextmanager
@@ -259,7 +265,8 @@ def _rebuild(header: Mapping[str, Any], entries: Iterable[dict[str, Any]]) -> Sn
                 parent = columns.setdefault(folder, _Columns())
                 prefix = "" if "path_b64" in entry else before
             letter = parent.add(name, entry)
-            if letter in CONTAINERS and "size" in entry:
+            # In schema 1 it was `size`.
+            if letter in CONTAINERS and ("total_size" in entry or "size" in entry):
                 child = columns.setdefault(path or native(entry, base), _Columns())
                 child.mtime = mtime_of(entry) if letter == DIRECTORY else 0
         if count != header["totals"]["entries"]:

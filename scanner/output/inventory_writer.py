@@ -254,13 +254,13 @@ def _lines(folder: Folder, view: InventoryView, layout: Layout) -> Iterator[str]
 def _batches(folder: Folder, view: InventoryView, layout: Layout) -> Iterator[list[str]]:
     listing = folder.directory.listing
     names = listing.split_names()
-    entry = _Entries(folder, view, layout.folders)
+    entry = _Entries(folder, view, layout)
     proofs = _proofs(folder)
     if view.annotations is not None and folder.path in view.annotations.folders:
         proofs = _with_annotations(proofs, names, folder, view)
     is_plain = (
         entry.is_clean
-        and not entry.shared
+        and not entry.has_owners
         and folder.path not in layout.with_status
         and listing.names.replace("\0", "").isprintable()
         and '"' not in listing.names
@@ -303,10 +303,10 @@ _Row = tuple[str, str, int, int, str]
 class _Entries:
     """The entries of one folder, of any type and with any name."""
 
-    def __init__(self, folder: Folder, view: InventoryView, folders: Mapping[str, Folder]) -> None:
+    def __init__(self, folder: Folder, view: InventoryView, layout: Layout) -> None:
         self._folder = folder
         self._view = view
-        self._folders = folders
+        self._layout = layout
         self._root = view.roots[folder.root].root
         self.common = {"root": readable(self._root.id), "category": folder.category}
         if not folder.category:
@@ -314,12 +314,14 @@ class _Entries:
         self.prefix = _prefix(folder.path, view.base)
         self.is_clean = is_utf8(folder.path) and is_utf8(folder.directory.listing.names)
         self._targets = dict(folder.directory.listing.targets)
-        self.shared = shared_names(folder, folders)
+        self._shared = shared_names(folder, layout.folders)
+        self.has_owners = bool(self._shared) or folder.path in layout.owners
+        """True if some of them may belong to other entries."""
 
     def line(self, row: _Row) -> str:
         """The line of a row."""
         name, letter, size, mtime, proof = row
-        view, folders = self._view, self._folders
+        view, layout = self._view, self._layout
         path = join(self._folder.path, name)
         entry: dict[str, Any]
         if self.is_clean:
@@ -327,11 +329,12 @@ class _Entries:
         else:
             entry = dict[str, Any](path_fields(path, view.base))
         entry["type"] = TYPE_NAMES[letter]
-        child = folders.get(path) if letter in CONTAINERS else None
+        child = layout.folders.get(path) if letter in CONTAINERS else None
         if letter in (FILE, FILE_LINK):
             entry["size"] = size
         elif child is not None:
-            entry["size"] = child.size
+            entry["total_size"] = child.total_size
+            entry["apparent_bytes"] = child.apparent_bytes
         if letter == FILE or (mtime and TYPE_NAMES[letter] == "symlink"):
             entry.update(mtime_fields(mtime))
         elif child is not None and letter == DIRECTORY:
@@ -347,7 +350,7 @@ class _Entries:
             entry.update(text_fields(self._targets[name], "target"))
         if path in view.status:
             entry["status"] = view.status[path]
-        alias = alias_of(self._folder, name, letter, self.shared, folders)
+        alias = alias_of(self._folder, name, letter, self._shared, layout)
         if alias:
             entry.update(path_fields(alias, view.base, "alias_of"))
         return f"{orjson.dumps(entry).decode()[:-1]}{proof}}}"
@@ -411,6 +414,7 @@ def _header(view: InventoryView, layout: Layout) -> dict[str, Any]:
             "others": sum(count.others for count in counts),
             "aliases": sum(count.aliases for count in counts),
             "bytes": sum(count.bytes for count in counts),
+            "apparent_bytes": sum(count.apparent_bytes for count in counts),
         },
     }
 
@@ -436,7 +440,8 @@ def _root_fields(
         fields["reason"] = readable(view_of_root.reason)
     if root.path in folders:
         fields.update(mtime_fields(folders[root.path].directory.mtime))
-    return {**fields, "files": count.files, "bytes": count.bytes}
+    sizes = {"bytes": count.bytes, "apparent_bytes": count.apparent_bytes}
+    return {**fields, "files": count.files, **sizes}
 
 
 def _mount_fields(mount: MountView, base: str | None) -> dict[str, Any]:

@@ -29,14 +29,15 @@ def directory_row(path: str, directory: Directory) -> Row:
     """The row of one directory."""
     listing = directory.listing
     extra = b""
-    if listing.targets or listing.unstatted or directory.ignored:
-        # NUL cannot be part of a name, so it separates; an empty part separates the three lists.
+    if listing.targets or listing.unstatted or directory.ignored or listing.hard_links:
+        # NUL cannot be part of a name, so it separates; an empty part separates the four lists.
         extra = b"\0\0".join(
             os.fsencode("\0".join(items))
             for items in (
                 [text for pair in listing.targets for text in pair],
                 listing.unstatted,
                 sorted(directory.ignored),
+                listing.hard_links,
             )
         )
     return (
@@ -60,10 +61,12 @@ def directory_from(row: tuple[Any, ...]) -> Directory:
     targets: list[str] = []
     unstatted: list[str] = []
     ignored: list[str] = []
+    hard_links: list[str] = []
     if extra:
-        targets, unstatted, ignored = (
-            os.fsdecode(part).split("\0") if part else [] for part in extra.split(b"\0\0")
-        )
+        lists = [os.fsdecode(part).split("\0") if part else [] for part in extra.split(b"\0\0")]
+        if len(lists) == 3:
+            lists.append([])  # earlier versions did not look for hard links
+        targets, unstatted, ignored, hard_links = lists
     listing = Listing(
         os.fsdecode(names),
         types.decode("ascii"),
@@ -72,6 +75,7 @@ def directory_from(row: tuple[Any, ...]) -> Directory:
         array("Q", inodes),
         tuple(zip(targets[::2], targets[1::2], strict=True)),
         tuple(unstatted),
+        tuple(hard_links),
     )
     count = len(listing.types)
     if not _LETTERS.issuperset(listing.types):

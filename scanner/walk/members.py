@@ -23,7 +23,6 @@ from scanner.core.snapshot import (
     Directory,
     Listing,
     Row,
-    listing_of,
 )
 from scanner.disk.filesystem import Stat
 from scanner.walk.rules import OwnFiles, Rules, WalkRules
@@ -118,7 +117,7 @@ def members(
     if not rules.has_inodes:
         # Numbers that are made up anew would make every directory look changed every time.
         if len(listing.inodes):
-            listing = replace(listing, inodes=Listing().inodes)
+            listing = replace(listing, inodes=Listing().inodes, hard_links=())
         return replace(listed, listing=listing, ignored=ignored, device=0, inode=0)
     if listing is listed.listing and ignored == listed.ignored:
         return listed
@@ -157,7 +156,7 @@ def _without_facts_of_own_files(path: str, listing: Listing, rules: MemberRules)
         row._replace(size=0, mtime=0) if row.name in own and row.type == FILE_LINK else row
         for row in listing.rows()
     )
-    return listing_of(rows, targets=listing.targets, unstatted=listing.unstatted)
+    return listing.with_rows(rows)
 
 
 def is_own_file(path: str, rules: MemberRules) -> bool:
@@ -203,7 +202,7 @@ def _without(listing: Listing, names: Collection[str]) -> Listing:
         return listing
     rows = (row for row in listing.rows() if row.name not in names)
     targets = (pair for pair in listing.targets if pair[0] not in names)
-    return listing_of(rows, targets=targets, unstatted=listing.unstatted)
+    return listing.with_rows(rows, targets)
 
 
 def unread_names(path: str, listing: Listing, rules: MemberRules) -> frozenset[str]:
@@ -248,11 +247,13 @@ def _with_known(
         return listing
     kept_names = {row.name for row in kept}
     targets = [pair for pair in previous.listing.targets if pair[0] in kept_names]
-    return listing_of(
-        (*(row for row in listing.rows() if row.name not in kept_names), *kept),
-        targets=(*(pair for pair in listing.targets if pair[0] not in kept_names), *targets),
-        unstatted=listing.unstatted,
-    )
+    fresh = (row for row in listing.rows() if row.name not in kept_names)
+    fresh_targets = (pair for pair in listing.targets if pair[0] not in kept_names)
+    merged = listing.with_rows((*fresh, *kept), (*fresh_targets, *targets))
+    known_links = kept_names.intersection(previous.listing.hard_links)
+    if not known_links:
+        return merged
+    return replace(merged, hard_links=tuple(sorted(known_links.union(merged.hard_links))))
 
 
 def unread_of(listing: Listing) -> Unread:
@@ -275,7 +276,7 @@ def _with_zone_links(
     targets, old_targets = dict(listing.targets), dict(previous.listing.targets)
     same = {name for name in names if targets.get(name) == old_targets.get(name)}
     rows = (row._replace(type=FOREIGN_LINK) if row.name in same else row for row in listing.rows())
-    return listing_of(rows, targets=listing.targets, unstatted=listing.unstatted)
+    return listing.with_rows(rows)
 
 
 class ForeignLink(NamedTuple):
@@ -365,11 +366,9 @@ def with_links(listing: Listing, rows: Mapping[str, Row | None]) -> Listing:
         or (row._replace(type=BROKEN_LINK, size=0) if row.type == FOREIGN_LINK else None)
         for row in listing.rows()
     )
-    return listing_of(
-        (row for row in seen if row is not None),
-        targets=listing.targets,
-        unstatted=(*(name for name in listing.unstatted if name not in rows), *unread),
-    )
+    known = listing.with_rows(row for row in seen if row is not None)
+    unstatted = (*(name for name in listing.unstatted if name not in rows), *unread)
+    return replace(known, unstatted=tuple(sorted(unstatted)))
 
 
 def with_old_columns(new: Directory, previous: Directory | None) -> Directory:

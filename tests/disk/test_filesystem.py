@@ -195,7 +195,13 @@ def test_inode_numbers_of_any_width_fit(
 ) -> None:
     """NFS and CIFS use all 64 bits, ReFS has 128."""
     found = SimpleNamespace(
-        st_mode=stat.S_IFREG, st_size=1, st_mtime_ns=2, st_ctime_ns=4, st_ino=inode, st_dev=3
+        st_mode=stat.S_IFREG,
+        st_size=1,
+        st_mtime_ns=2,
+        st_ctime_ns=4,
+        st_ino=inode,
+        st_dev=3,
+        st_nlink=1,
     )
     entry = SimpleNamespace(
         name="x", stat=lambda follow_symlinks: found, is_dir=lambda follow_symlinks: False

@@ -84,7 +84,8 @@ def written(path: Path, view: InventoryView) -> list[dict]:
     keys = [[(readable(n), n) for n in raw_text(e, "path").split("/")] for e in entries]
     assert keys == sorted(keys)
     counted = [entry for entry in entries if "alias_of" not in entry]
-    files = [e for e in counted if "size" in e and (e["type"] == "file" or _leads(e) == "file")]
+    all_files = [entry for entry in entries if "size" in entry]
+    files = [entry for entry in counted if "size" in entry]
     directories = [e for e in counted if e["type"] == "directory" or _leads(e) == "directory"]
     assert document["totals"] == {
         "entries": len(entries),
@@ -93,6 +94,7 @@ def written(path: Path, view: InventoryView) -> list[dict]:
         "others": len(counted) - len(files) - len(directories),
         "aliases": len(entries) - len(counted),
         "bytes": sum(entry["size"] for entry in files),
+        "apparent_bytes": sum(entry["size"] for entry in all_files),
     }
     ids = [root["id"] for root in document["roots"]]
     for root in document["roots"]:
@@ -101,6 +103,8 @@ def written(path: Path, view: InventoryView) -> list[dict]:
         own = [entry for entry in files if entry["root"] == root["id"]]
         assert root["files"] == len(own)
         assert root["bytes"] == sum(entry["size"] for entry in own)
+        listed = [entry for entry in all_files if entry["root"] == root["id"]]
+        assert root["apparent_bytes"] == sum(entry["size"] for entry in listed)
     return entries
 
 
@@ -147,7 +151,8 @@ def test_every_kind_of_entry(tmp_path):
     assert entries == [
         {"path": top + "a_link", "type": "symlink", "size": 50, "mtime": now, "root": root}
         | {"leads_to": "file", "target": "/mnt/x"},
-        {"path": top + "b_link", "type": "symlink", "size": 11, "mtime": now, "root": root}
+        {"path": top + "b_link", "type": "symlink", "mtime": now, "root": root}
+        | {"total_size": 11, "apparent_bytes": 11}
         | {"category": "b_link", "leads_to": "directory", "target": "/mnt/y"},
         {"path": top + "b_link/y", "type": "file", "size": 11, "mtime": now, "root": root}
         | {"category": "b_link"},
@@ -155,7 +160,8 @@ def test_every_kind_of_entry(tmp_path):
         {"path": top + "locked", "type": "directory", "root": root, "category": "locked"},
         {"path": top + "loop", "type": "symlink", "root": root, "category": "loop"}
         | {"leads_to": "directory", "target": "."},
-        {"path": top + "loras", "type": "directory", "size": 12, "mtime": later, "root": root}
+        {"path": top + "loras", "type": "directory", "mtime": later, "root": root}
+        | {"total_size": 12, "apparent_bytes": 12}
         | {"category": "loras"},
         {"path": top + "loras/old", "type": "file", "size": 5, "root": root}
         | {"mtime": "1677-09-21T00:12:43.145224192Z", "category": "loras"},
@@ -181,7 +187,7 @@ def test_header(tmp_path):
     assert header is not None
     assert header["tool"].pop("version")
     assert header == {
-        "schema": 1,
+        "schema": 2,
         "tool": {"name": "comfy-inventory"},
         "generated": now,
         "scan": 7,
@@ -189,19 +195,19 @@ def test_header(tmp_path):
         "roots": [
             {"id": roots[0].root.id, "kind": "models", "path": "ComfyUI/models"}
             | {"state": "online", "since": now, "filesystem": "ext4", "mtime": now}
-            | {"files": 1, "bytes": 3},
+            | {"files": 1, "bytes": 3, "apparent_bytes": 3},
             {"id": roots[1].root.id, "kind": "extra", "path": "nas", "category": "loras"}
             | {"state": "offline", "since": before, "filesystem": "cifs"}
-            | {"reason": "host is down", "files": 0, "bytes": 0},
+            | {"reason": "host is down", "files": 0, "bytes": 0, "apparent_bytes": 0},
             {"id": roots[2].root.id, "kind": "input", "path": "ComfyUI/input"}
-            | {"state": "missing", "since": now, "files": 0, "bytes": 0},
+            | {"state": "missing", "since": now, "files": 0, "bytes": 0, "apparent_bytes": 0},
         ],
         "unreachable": [
             {"path": "ComfyUI/models/x", "error": "Permission denied", "since": now},
         ],
         "mounts": [],
         "totals": {"entries": 1, "files": 1, "directories": 0, "others": 0}
-        | {"aliases": 0, "bytes": 3},
+        | {"aliases": 0, "bytes": 3, "apparent_bytes": 3},
     }
     assert base_of(header) == TOP
 
@@ -298,8 +304,9 @@ def test_the_first_kind_owns_even_through_a_link(tmp_path):
     assert header is not None
     assert header["totals"]["bytes"] == 1103
     assert [root["bytes"] for root in header["roots"]] == [2, 1101]
-    sizes = {entry["path"]: entry.get("size") for entry in entries}
+    sizes = {entry["path"]: entry.get("total_size") for entry in entries}
     assert sizes["e/real"] == sizes["m/link"] == 1100
+    assert header["totals"]["apparent_bytes"] == 2203
 
 
 def test_within_a_kind_the_path_without_links_owns(tmp_path):
@@ -443,7 +450,9 @@ def snapshots(draw) -> tuple[list[Root], Snapshot]:
                 targets.append((name, draw(names)))
             if letter in CONTAINERS and draw(st.booleans()):
                 grow(child, depth - 1)
-        columns = listing_of(rows, targets=targets)
+        files = [row.name for row in rows if row.type == FILE]
+        linked = draw(st.lists(st.sampled_from(files), unique=True)) if files else []
+        columns = listing_of(rows, targets=targets, hard_links=linked)
         found = {row.name: draw(prints) for row in rows if row.type == FILE and draw(st.booleans())}
         listed = Directory(columns, draw(mtimes), draw(st.integers(1, 2)), draw(st.integers(0, 4)))
         snapshot[path] = listed.with_fingerprints(found) if found else listed
@@ -694,8 +703,8 @@ def test_a_missing_inventory(tmp_path):
 
 
 def test_an_inventory_of_a_newer_version_is_not_guessed_at(tmp_path):
-    (tmp_path / "i.json").write_bytes(b'{"schema":2,"roots":[],"entries":[\n]}\n')
-    assert read_header(tmp_path / "i.json") == {"schema": 2, "roots": []}
+    (tmp_path / "i.json").write_bytes(b'{"schema":3,"roots":[],"entries":[\n]}\n')
+    assert read_header(tmp_path / "i.json") == {"schema": 3, "roots": []}
     with pytest.raises(UnreadableInventoryError, match="newer version"):
         snapshot_from(tmp_path / "i.json")
 
@@ -735,7 +744,7 @@ def test_a_cut_off_inventory_is_never_taken_for_a_smaller_one(tmp_path):
 )
 def test_a_header_of_another_form_is_no_inventory(tmp_path, change):
     root = {"kind": "models", "path": "/a", "state": "online"}
-    header = {"schema": 1, "scan": 1, "base": "/b", "roots": [root]}
+    header = {"schema": 2, "scan": 1, "base": "/b", "roots": [root]}
     path = tmp_path / "i.json"
 
     def write(fields):

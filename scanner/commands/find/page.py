@@ -16,7 +16,7 @@ from scanner.commands.packs.page import _version
 from scanner.console.tables import _Cell, _Column, _print_table, _write_document
 from scanner.core.serialize import raw_text
 from scanner.core.wording import count_text, size_text
-from scanner.output.inventory_reader import is_file
+from scanner.output.inventory_reader import is_file, size_in
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,7 +40,7 @@ class Tally:
     def add(self, entry: Mapping[str, Any]) -> None:
         """Count an entry of an inventory."""
         self.count += 1
-        size = entry.get("size", 0)
+        size = size_in(entry) or 0
         if is_file(entry):
             self.files += 1
             self.bytes += size
@@ -119,7 +119,7 @@ def _entry_cells(entry: Mapping[str, Any]) -> Sequence[_Cell]:
     status = entry.get("status", "")
     text = f"{status}: {entry['problem']}" if status and "problem" in entry else status
     return (
-        _Cell(size_text(entry["size"]) if "size" in entry else ""),
+        _Cell("" if (size := size_in(entry)) is None else size_text(size)),
         _Cell(entry.get("mtime", "")[:16].replace("T", " ")),
         _Cell(entry.get("category", "")),
         _Cell(_model_text(entry)),

@@ -22,7 +22,7 @@ from scanner.commands.find.criteria import (
 )
 from scanner.console.filters import folded
 from scanner.core.serialize import mtime_of
-from scanner.output.inventory_reader import damage_reported, is_file, read_entries
+from scanner.output.inventory_reader import damage_reported, is_file, read_entries, size_in
 
 _COMPANIONS = (
     *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".mp4", ".webm"),
@@ -42,7 +42,10 @@ def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
         _has_type(entry, wanted)
         and (wanted.roots is None or entry["root"] in wanted.roots)
         and (wanted.statuses is None or _has_status(entry, wanted.statuses))
-        and (wanted.sizes is None or ("size" in entry and wanted.sizes.holds(entry["size"])))
+        and (
+            wanted.sizes is None
+            or ((size := size_in(entry)) is not None and wanted.sizes.holds(size))
+        )
         and (wanted.categories is None or wanted.categories.selects(entry.get("category", "")))
         and (not wanted.digests or _has_digest(entry, wanted.digests))
         and (not wanted.base_models or _has_base_model(entry, wanted.base_models))
@@ -207,8 +210,8 @@ def _sort_key(wanted: Wanted) -> Callable[[dict[str, Any]], Any]:
         return folded(entry["path"]).split("/")
 
     def by_size(entry: dict[str, Any]) -> tuple[bool, int]:
-        is_known = "size" in entry
-        return is_known == wanted.is_reversed, -entry["size"] if is_known else 0
+        size = size_in(entry)
+        return (size is not None) == wanted.is_reversed, -(size or 0)
 
     def by_age(entry: dict[str, Any]) -> tuple[bool, int]:
         is_known = "mtime" in entry or "mtime_ns" in entry
