@@ -299,4 +299,4 @@ class Scanner:
 
 def _listing_rules(settings: Settings, roots: tuple[Root, ...]) -> ListingRules:
     rules = {root.id: rules_for(settings, root) for root in roots}
-    return ListingRules(roots, rules, settings.follow_links)
+    return ListingRules(roots, rules, settings.follow_links, settings.max_paths)

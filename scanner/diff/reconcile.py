@@ -27,6 +27,7 @@ from scanner.diff.hold_losses import hold_losses
 from scanner.diff.losses import Limits
 from scanner.diff.moves import AskFingerprints, find_moves
 from scanner.diff.other_files import other_files
+from scanner.diff.surplus_links import without_surplus_links
 from scanner.diff.unread import names_to_look_for, with_unread
 from scanner.diff.window import open_window, without_expired
 from scanner.settings.schema import Settings
@@ -111,6 +112,7 @@ def reconcile(
     removed = drop_removed_roots(old, snapshot, rules.roots)
     dropped = drop_accepted(snapshot, collected)
     collected = trust_walks(collected, old, dropped.missing)
+    collected = without_surplus_links(collected, settings.max_paths)
 
     delta = Delta(deleted=dict(dropped.deleted), gone={*removed.gone, *dropped.gone})
     baselines = compare_zones(collected, snapshot, old, rules, delta)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_type_hints
 
-from scanner.core.roots import KINDS, Root
+from scanner.core.roots import KINDS, MAX_PATHS, Root
 from scanner.settings.types import (
     ALGORITHMS,
     COUNT,
@@ -257,6 +257,14 @@ class Settings:
         ),
     ] = True
     follow_links: Annotated[bool, FLAG, About("Enter linked folders, as ComfyUI does.")] = True
+    max_paths: Annotated[
+        int,
+        COUNT.at_least(1),
+        About(
+            "The most paths to one folder that are entered, links and all. Further links to it "
+            "are listed as links, and named under `unreachable`."
+        ),
+    ] = MAX_PATHS
     move_window: Annotated[
         float,
         DURATION,

@@ -26,9 +26,10 @@ from scanner.walk.fingerprints import PATIENCE
 from scanner.walk.guard import Guard
 from scanner.walk.health import NOT_A_FOLDER, Moment, stayed_healthy
 from scanner.walk.history import History
+from scanner.walk.linked import LookAt
 from scanner.walk.rules import ListingRules, OwnFiles, has_new_rules
 from scanner.walk.verification import Terms
-from scanner.walk.walk import LookAt, Walk
+from scanner.walk.walk import Walk
 from scanner.walk.walked import Walked
 from scanner.walk.zone_scan import Collected, ZoneScan
 from scanner.walk.zones import Zones
@@ -165,9 +166,13 @@ class Collector:
         silent: set[Mount] = set()
         mounts = self._files.mounts()
         started = self._files.monotonic()
+        spared, in_order = self._spared(scan, moment), self.history.is_crowded(scan.zone.id)
         try:
-            walk = self._make_walk(scan, zones, moment, look_at, rematch)
+            walk = self._make_walk(scan, zones, spared, look_at, rematch, in_order)
             walked = walk.run(stopped, progress)
+            if walked.is_crowded and not in_order:
+                walk = self._make_walk(scan, zones, spared, look_at, rematch, True)
+                walked = walk.run(stopped, progress)
         except LostWorkerError as lost:
             log.debug("%s: %s", scan.zone.id, lost)
             return None
@@ -258,9 +263,10 @@ class Collector:
         self,
         scan: ZoneScan,
         zones: Zones,
-        moment: Moment,
+        spared: AbstractSet[str],
         look_at: LookAt,
         rematch: bool,
+        in_order: bool,
     ) -> Walk:
         mounts = self._files.mounts()
 
@@ -275,9 +281,10 @@ class Collector:
             has_inodes=scan.health.mount.has_stable_inodes,
             rematch=rematch,
             look_at=look_at,
-            spared=self._spared(scan, moment),
+            spared=spared,
             real_path=real_path,
             mounts=mounts,
+            in_order=in_order,
         )
 
 
