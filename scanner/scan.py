@@ -257,6 +257,7 @@ class Scanner:
                 decision.memory,
                 [*decision.answers.items(), *self._trust_again(decision.collected)],
                 decision.other_files,
+                decision.shifted,
                 is_visible=decision.is_visible,
             ),
             moment.wall,

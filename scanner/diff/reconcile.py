@@ -18,6 +18,7 @@ from scanner.core.snapshot import Directory, Entry, Snapshot
 from scanner.diff.absence import keep_present, missing_names
 from scanner.diff.carry_over import carry_holds, carry_recent, carry_records, carry_unreachable
 from scanner.diff.changelist import annotate_packs, carry_fingerprints, compose
+from scanner.diff.clock_shift import take_shifts
 from scanner.diff.compare import Delta, keep_entries
 from scanner.diff.compare_zones import MOUNTED, compare_zones, trust_walks
 from scanner.diff.drop import drop_accepted, drop_removed_roots
@@ -84,6 +85,8 @@ class Decision:
     new_holds: Sequence[Hold]
     other_files: frozenset[str]
     """Files whose metadata, if there is any, was read of other files."""
+    shifted: Mapping[str, tuple[int, int]]
+    """The mtimes before and after of files whose mount's clock moved by an hour, by path."""
     is_visible: bool
     """True if readers of the inventory must see it: project, a root's state or `unreachable`."""
     has_annotations: bool
@@ -116,6 +119,8 @@ def reconcile(
 
     delta = Delta(deleted=dict(dropped.deleted), gone={*removed.gone, *dropped.gone})
     baselines = compare_zones(collected, snapshot, old, rules, delta)
+    shift_lines, shifted = take_shifts(collected, snapshot, delta)
+    baselines += shift_lines
 
     missing = missing_names(delta, snapshot, dropped.deleted)
     _want(absences, (*missing, *names_to_look_for(collected)))
@@ -170,6 +175,7 @@ def reconcile(
         {**dropped.answers, **held.answers},
         [hold for id_, hold in new.holds.items() if id_ not in old.holds],
         others,
+        shifted,
         is_visible=bool(lines) or _looks_different(new, old),
         has_annotations=bool(growth.growing or others) or new.packs != old.packs,
     )
