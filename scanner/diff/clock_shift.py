@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Hashable, Iterable
 
 from scanner.core.changes import Change, baseline
 from scanner.core.snapshot import FILE, Directory, Snapshot
 from scanner.diff.compare import Delta
-from scanner.disk.mount_types import FAT_TYPES
-from scanner.disk.mounts import Mount
 from scanner.walk.walked import Walked
 from scanner.walk.zone_scan import Collected, ZoneScan
 
@@ -36,9 +34,9 @@ def take_shifts(
     Returns a baseline for each of their zones, since the times that readers know do change, and
     the mtimes of these files before and after, by path. Their fingerprints stay.
     """
-    by_mount: defaultdict[Mount, list[tuple[ZoneScan, Walked]]] = defaultdict(list)
+    by_mount: defaultdict[Hashable, list[tuple[ZoneScan, Walked]]] = defaultdict(list)
     for scan, walked in collected.walks:
-        if scan.health.mount.type.lower() in FAT_TYPES:
+        if scan.health.mount.keeps_local_time:
             by_mount[scan.health.mount].append((scan, walked))
     lines: list[Change] = []
     mtimes: Mtimes = {}

@@ -12,6 +12,7 @@ from scanner.settings.types import (
     ALGORITHMS,
     COUNT,
     CRON,
+    DIGITS,
     DURATION,
     EVERY,
     FLAG,
@@ -29,7 +30,7 @@ from scanner.settings.types import (
     is_path,
     kind_prefix,
 )
-from scanner.settings.values import AUTO, LogLevel, suggestion
+from scanner.settings.values import AUTO, LogLevel, MtimeDigits, suggestion
 
 FIRST_EVERY = 30.0
 """Seconds between scans where none are given, or none are measured yet."""
@@ -265,6 +266,14 @@ class Settings:
             "are listed as links, and named under `unreachable`."
         ),
     ] = MAX_PATHS
+    mtime_digits: Annotated[
+        MtimeDigits,
+        DIGITS,
+        About(
+            "Which digits of mtimes count: all, whole seconds, or auto: those below a second where "
+            "two stats of a file show the same ones. Some servers make them up at each stat."
+        ),
+    ] = "auto"
     move_window: Annotated[
         float,
         DURATION,

@@ -22,6 +22,7 @@ from scanner.disk.location import locate
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
 from scanner.settings.schema import Settings
+from scanner.walk.digits import settle_digits
 from scanner.walk.fingerprints import PATIENCE
 from scanner.walk.guard import Guard
 from scanner.walk.health import NOT_A_FOLDER, Moment, stayed_healthy
@@ -39,6 +40,8 @@ from scanner.workers.requests import (
     Failed,
     PackRead,
     ReadPack,
+    Stated,
+    StatPath,
 )
 
 log = logging.getLogger(__name__)
@@ -177,6 +180,12 @@ class Collector:
             log.debug("%s: %s", scan.zone.id, lost)
             return None
         if not stopped():
+            walked = settle_digits(
+                walked,
+                self._store.snapshot,
+                self._settings.mtime_digits,
+                lambda paths: self._stat(scan.health.mount, paths),
+            )
             self._learn(scan, walked, started)
         return walked
 
@@ -224,6 +233,20 @@ class Collector:
         except LostWorkerError as lost:
             log.debug("packs of %s: %s", zone.id, lost)
         return read
+
+    def _stat(self, mount: Mount, paths: Iterable[str]) -> dict[str, Stat]:
+        """Stats of files on `mount`, as far as they answer."""
+        found: dict[str, Stat] = {}
+        try:
+            worker = self._workers.of(mount)
+            for path in paths:
+                worker.ask(StatPath(path))
+            while (answer := worker.answer()) is not None:
+                if isinstance(answer, Stated):
+                    found[answer.path] = answer.stat
+        except LostWorkerError as lost:
+            log.debug("stats on %s: %s", mount.point, lost)
+        return found
 
     def _learn(self, scan: ZoneScan, walked: Walked, started: float) -> None:
         """Note what a walk says of the mount's directory times, and of its own cost (rule 5)."""
