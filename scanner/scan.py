@@ -270,6 +270,7 @@ class Scanner:
                 decision.memory,
                 [*decision.answers.items(), *self._trust_again(decision.collected)],
                 decision.other_files,
+                decision.shifted,
                 is_visible=decision.is_visible,
             ),
             moment.wall,
@@ -323,4 +324,4 @@ class Scanner:
 
 def _listing_rules(settings: Settings, roots: tuple[Root, ...]) -> ListingRules:
     rules = {root.id: rules_for(settings, root) for root in roots}
-    return ListingRules(roots, rules, settings.follow_links)
+    return ListingRules(roots, rules, settings.follow_links, settings.max_paths)

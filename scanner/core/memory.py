@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from scanner.core.mount_identity import MountIdentity
 from scanner.core.packs import Pack
-from scanner.core.roots import Root
+from scanner.core.roots import MAX_PATHS, Root
 from scanner.core.snapshot import Entry
 
 ONLINE = "online"
@@ -108,6 +108,7 @@ class RootRecord:
     patterns: tuple[str, ...] | None = None
     """Ignore patterns of the last walk; None if they are not known."""
     follow_links: bool = True
+    max_paths: int = MAX_PATHS
     inner_roots: tuple[str, ...] = ()
     named_by: str | None = None
     """As `Root.named_by`."""

@@ -19,6 +19,9 @@ def category_in(root: Root, path: str) -> str:
     return readable(category_of(root, below.split(os.sep) if below else []))
 
 
+MAX_PATHS = 64
+"""Paths to one folder that are entered, if the settings say nothing (rule 11)."""
+
 KINDS = ("models", "custom_nodes", "input", "output", "downloads", "extra")
 """Kinds of roots, in the order in which they own a directory that several of them reach."""
 

@@ -7,6 +7,7 @@ where a dictionary of tuples takes 280.
 
 from __future__ import annotations
 
+import os
 import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
@@ -272,6 +273,13 @@ def directories_below(
         yield path, directory
         below = [join(path, name) for name, _ in directory.listing.named_containers()]
         stack.extend(reversed(below))
+
+
+def is_link(snapshot: Mapping[str, Directory], path: str) -> bool:
+    """True if the folder above lists `path` as a link to a folder."""
+    above, name = os.path.split(path)
+    holder = snapshot.get(above)
+    return holder is not None and (name, DIRECTORY_LINK) in holder.listing.named_containers()
 
 
 def is_empty(directory: Directory) -> bool:

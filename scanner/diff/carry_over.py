@@ -20,7 +20,7 @@ from scanner.core.memory import (
     UnreachableFolder,
 )
 from scanner.core.mount_identity import AUTOMOUNTER
-from scanner.core.paths import is_below
+from scanner.core.paths import is_below, nearest_above
 from scanner.core.roots import Root
 from scanner.core.snapshot import CONTAINERS
 from scanner.diff.compare import Delta
@@ -83,10 +83,20 @@ def _state(scan: ZoneScan, hold: Hold | None) -> tuple[str, str]:
     if scan.walked is not None and hold is not None:
         return HELD, f"{hold.files} files are gone; waiting to be sure"
     if scan.walked is not None and scan.walked.failed:
-        return PARTIAL, f"{len(scan.walked.failed)} of its paths cannot be read"
+        return PARTIAL, _unread_text(len(scan.walked.failed), len(scan.walked.surplus))
     if scan.walked is None and state == ONLINE:
         return OFFLINE, "it went away while it was walked"
     return state, scan.health.reason
+
+
+def _unread_text(failed: int, surplus: int) -> str:
+    texts = []
+    if failed > surplus:
+        texts.append(f"{failed - surplus} of its paths cannot be read")
+    if surplus:
+        folders = "1 folder" if surplus == 1 else f"{surplus} folders"
+        texts.append(f"more paths than max_paths lead to {folders}")
+    return "; ".join(texts)
 
 
 def _follow_links(
@@ -101,9 +111,10 @@ def _follow_links(
     }
     holders = {os.path.dirname(path) for path in links}
     listed = {p for _, walked in collected.walks for p in walked.listed if p in holders}
+    closed = {path for _, walked in collected.walks for path in walked.closed}
     for path, id_ in links.items():
         was_listed = os.path.dirname(path) in listed and not records[id_].is_point
-        if was_listed or path in gone:
+        if was_listed or path in gone or nearest_above(path, closed) is not None:
             del records[id_]
     for scan, walked in collected.walks:
         for path, target in (*walked.foreign.items(), *walked.points.items()):

@@ -112,7 +112,7 @@ def _rules_before(scan: ZoneScan, record: RootRecord | None, old: ListingRules) 
     if record is None or not record.walked or not scan.is_inner:
         return old
     rules = {**old.rules, scan.root.id: IgnoreRules(record.patterns or ())}
-    return replace(old, rules=rules, follow_links=record.follow_links)
+    return replace(old, rules=rules, follow_links=record.follow_links, max_paths=record.max_paths)
 
 
 def _baseline_reason(scan: ZoneScan, record: RootRecord | None) -> str:

@@ -19,6 +19,7 @@ from scanner.core.snapshot import Directory, Entry, Snapshot
 from scanner.diff.absence import keep_present, missing_names
 from scanner.diff.carry_over import carry_holds, carry_recent, carry_records, carry_unreachable
 from scanner.diff.changelist import annotate_packs, carry_fingerprints, compose
+from scanner.diff.clock_shift import take_shifts
 from scanner.diff.compare import Delta, keep_entries
 from scanner.diff.compare_zones import MOUNTED, compare_zones, trust_walks
 from scanner.diff.drop import Dropped, Removed, drop_accepted, drop_removed_roots
@@ -29,6 +30,7 @@ from scanner.diff.hold_losses import hold_losses
 from scanner.diff.losses import Limits
 from scanner.diff.moves import AskFingerprints, Moves
 from scanner.diff.other_files import other_files
+from scanner.diff.surplus_links import without_surplus_links
 from scanner.diff.unread import names_to_look_for, with_unread
 from scanner.diff.window import open_window, without_expired
 from scanner.settings.schema import Settings
@@ -85,6 +87,8 @@ class Decision:
     new_holds: Sequence[Hold]
     other_files: frozenset[str]
     """Files whose metadata, if there is any, was read of other files."""
+    shifted: Mapping[str, tuple[int, int]]
+    """The mtimes before and after of files whose mount's clock moved by an hour, by path."""
     is_visible: bool
     """True if readers of the inventory must see it: project, a root's state or `unreachable`."""
     has_annotations: bool
@@ -153,6 +157,7 @@ def reconcile(
         {**dropped.answers, **held.answers},
         [hold for id_, hold in new.holds.items() if id_ not in old.holds],
         others,
+        found.shifted,
         is_visible=bool(lines) or _looks_different(new, old),
         has_annotations=bool(growth.growing or others) or new.packs != old.packs,
     )
@@ -167,6 +172,8 @@ class _Differences(NamedTuple):
     dropped: Dropped
     delta: Delta
     baselines: Sequence[Change]
+    shifted: Mapping[str, tuple[int, int]]
+    """As in `Decision`."""
     memory: Memory
     """What earlier scans left, without removed roots and what is past `move_window`."""
     moves: Moves
@@ -185,9 +192,12 @@ def _find_differences(
     removed = drop_removed_roots(old, snapshot, rules.roots)
     dropped = drop_accepted(snapshot, collected)
     collected = trust_walks(collected, old, dropped.missing)
+    collected = without_surplus_links(collected, settings.max_paths)
 
     delta = Delta(deleted=dict(dropped.deleted), gone={*removed.gone, *dropped.gone})
     baselines = compare_zones(collected, snapshot, old, rules, delta)
+    shift_lines, shifted = take_shifts(collected, snapshot, delta)
+    baselines += shift_lines
 
     missing = missing_names(delta, snapshot, dropped.deleted)
     _want(absences, (*missing, *names_to_look_for(collected)))
@@ -197,7 +207,7 @@ def _find_differences(
     memory = without_expired(removed.memory, collected.moment.wall, settings.move_window)
     window = open_window(memory, delta, snapshot, collected)
     moves = find_moves(delta, window, _asker(fingerprints))
-    return _Differences(collected, removed, dropped, delta, baselines, memory, moves)
+    return _Differences(collected, removed, dropped, delta, baselines, shifted, memory, moves)
 
 
 def _without_hidden(packs: Mapping[str, Pack], baselines: Iterable[Change]) -> Mapping[str, Pack]:

@@ -36,7 +36,8 @@ def names_to_look_for(collected: Collected) -> list[str]:
 def with_unread(
     absences: Mapping[str, Absence], collected: Collected, snapshot: Snapshot
 ) -> Collected:
-    """`collected`, with the names that cannot be looked at among what failed.
+    """`collected`, with the names that cannot be looked at, and the links that are not followed
+    because too many lead to the same folder, among what failed.
 
     A name that vanished between listing and stat is none of them, unless that happens again.
     """
@@ -57,6 +58,7 @@ def with_unread(
                 failed[folder] = f"{count} names in it: {next(iter(errors))}"
             else:
                 failed.update((join(folder, n), e) for e, found in errors.items() for n in found)
+        failed |= walked.surplus
         new = {path: error for path, error in failed.items() if path not in walked.failed}
         scans[scan.zone] = replace(scan, walked=walked.with_failures(new))
     return replace(collected, scans=scans)

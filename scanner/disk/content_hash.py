@@ -17,7 +17,7 @@ from typing import NamedTuple, Protocol
 import xxhash
 
 from scanner.core.digests import SHA256
-from scanner.disk.filesystem import FileSystem
+from scanner.disk.filesystem import FileSystem, Stat
 
 BLOCK = 1 << 20
 """Bytes read at a time. The interpreter is free for others while a block is read or hashed; blocks
@@ -54,9 +54,10 @@ class Piece(NamedTuple):
 class _Job:
     """A file under way."""
 
-    def __init__(self, size: int, mtime: int, algorithms: tuple[str, ...]) -> None:
-        self.size = size
-        self.mtime = mtime
+    def __init__(self, first: Stat, algorithms: tuple[str, ...]) -> None:
+        self.first = first
+        self.size = first.size
+        self.mtime = first.mtime
         self.done = 0
         self.digests: dict[str, Digest] = {name: _new(name) for name in algorithms}
 
@@ -67,19 +68,26 @@ _LOCK = threading.Lock()
 
 
 def hash_piece(
-    files: FileSystem, path: str, job: int, algorithms: tuple[str, ...], most: int, seconds: float
+    files: FileSystem,
+    path: str,
+    job: int,
+    algorithms: tuple[str, ...],
+    most: int,
+    seconds: float,
+    has_inodes: bool = False,
 ) -> Piece:
     """Hash the next piece of a file: up to `most` bytes and `seconds`, at least one block.
 
     `job` distinguishes readings of the same `path`. The file is stat-ed before its first byte and
-    after each piece; if size or mtime differ, the piece says `has_changed`. Raises OSError.
+    after each piece; if size or mtime differ, the piece says `has_changed`. If its mount
+    `has_inodes` that are stable, so do device, inode and ctime: another file may have been renamed
+    to its path, with the same size and mtime. Raises OSError.
     """
     key = (path, job)
     with _LOCK:
         known = _JOBS.pop(key, None)
     if known is None:
-        before = files.stat(path)
-        known = _Job(before.size, before.mtime, algorithms)
+        known = _Job(files.stat(path), algorithms)
     started, begun_at = files.monotonic(), known.done
     buffer = memoryview(bytearray(BLOCK))
     is_over = False
@@ -97,6 +105,7 @@ def hash_piece(
     after = files.stat(path)
     read = known.done - begun_at
     is_same = (after.size, after.mtime) == (known.size, known.mtime)
+    is_same = is_same and (after == known.first or not has_inodes)
     # A file that ends early by itself, with its old size, is read again like one that changed.
     if not is_same or known.done > known.size or (is_over and known.done < known.size):
         return Piece(read, known.done, known.size, known.mtime, None, has_changed=True)

@@ -16,6 +16,7 @@ from scanner.disk.mount_types import (
     ATTRIBUTE_CACHES,
     DIRECTORY_MTIME_TYPES,
     DISK_TYPES,
+    FAT_TYPES,
     GRANULARITIES,
     HOST_TYPES,
     LOCAL_TYPES,
@@ -106,6 +107,11 @@ class Mount(NamedTuple):
     def never_moves_directory_mtimes(self) -> bool:
         """True if a directory's mtime is known to stay behind (FAT, unions, object stores)."""
         return self.format in STALE_DIRECTORY_TYPES
+
+    @property
+    def keeps_local_time(self) -> bool:
+        """True if its mtimes are in local time, and move with the clock's changes (FAT)."""
+        return self.type.lower() in FAT_TYPES
 
     @property
     def known_granularity(self) -> float | None:

@@ -133,7 +133,9 @@ class FileHasher:
         it was listed. Raises LostWorkerError."""
         started = self._source.files.monotonic()
         most = max(1, int(self._rate * PIECE_SECONDS)) if self._rate else 1 << 62
-        request = HashPiece(task.path, job, task.algorithms, most, PIECE_SECONDS)
+        request = HashPiece(
+            task.path, job, task.algorithms, most, PIECE_SECONDS, mount.has_stable_inodes
+        )
         worker = self._source.workers.of(mount)
         worker.ask(request)
         answer = worker.answer()

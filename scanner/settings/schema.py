@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from scanner.core.roots import Root
+from scanner.core.roots import MAX_PATHS, Root
 from scanner.settings.fields import About, declared, parse_all
 from scanner.settings.root_settings import ROOT_TABLE, RootRules, RootSettings
 from scanner.settings.types import (
     ALGORITHMS,
     COUNT,
     CRON,
+    DIGITS,
     DURATION,
     EVERY,
     FLAG,
@@ -27,7 +28,7 @@ from scanner.settings.types import (
     SIZE,
     SettingType,
 )
-from scanner.settings.values import AUTO, LogLevel
+from scanner.settings.values import AUTO, LogLevel, MtimeDigits
 
 FIRST_EVERY = 30.0
 """Seconds between scans where none are given, or none are measured yet."""
@@ -140,6 +141,22 @@ class ScanSettings(FolderSettings):
         ),
     ] = True
     follow_links: Annotated[bool, FLAG, About("Enter linked folders, as ComfyUI does.")] = True
+    max_paths: Annotated[
+        int,
+        COUNT.at_least(1),
+        About(
+            "The most paths to one folder that are entered, links and all. Further links to it "
+            "are listed as links, and named under `unreachable`."
+        ),
+    ] = MAX_PATHS
+    mtime_digits: Annotated[
+        MtimeDigits,
+        DIGITS,
+        About(
+            "Which digits of mtimes count: all, whole seconds, or auto: those below a second where "
+            "two stats of a file show the same ones. Some servers make them up at each stat."
+        ),
+    ] = "auto"
     move_window: Annotated[
         float,
         DURATION,

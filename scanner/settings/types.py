@@ -26,6 +26,7 @@ from scanner.settings.values import (
     parse_algorithms,
     parse_count,
     parse_cron,
+    parse_digits,
     parse_duration,
     parse_every,
     parse_flag,
@@ -206,6 +207,8 @@ EVERY = SettingType(parse_every, format_every)
 CRON = SettingType(parse_cron)
 
 LEVEL = SettingType(parse_level)
+
+DIGITS = SettingType(parse_digits)
 
 PROFILE = SettingType(parse_profile)
 

@@ -29,6 +29,14 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 
 LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
 
+MtimeDigits = Literal["auto", "all", "seconds"]
+
+ALL_DIGITS: MtimeDigits = "all"
+
+SECONDS: MtimeDigits = "seconds"
+
+DIGITS: tuple[MtimeDigits, ...] = get_args(MtimeDigits)
+
 _SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0, "ms": 0.001}
 
 _LONGEST = 3650 * 86400.0
@@ -223,6 +231,14 @@ def parse_level(value: object) -> LogLevel:
         if isinstance(value, str) and value.strip().lower() == level:
             return level
     raise ValueError(f"expected one of {', '.join(LEVELS)}, not {value!r}")
+
+
+def parse_digits(value: object) -> MtimeDigits:
+    """Which digits of mtimes count. Raises ValueError."""
+    for digits in DIGITS:
+        if isinstance(value, str) and value.strip().lower() == digits:
+            return digits
+    raise ValueError(f"expected one of {', '.join(DIGITS)}, not {value!r}")
 
 
 _CRON_NAMES = {

@@ -297,6 +297,22 @@ def move_rows(
             )
 
 
+def shift_rows(database: sqlite3.Connection, files: Mapping[str, tuple[int, int]]) -> None:
+    """Give the metadata of unchanged files, by path, their new mtimes: (before, after). Call inside
+    a transaction of `database`."""
+    if not files:
+        return
+    (newest,) = database.execute("SELECT coalesce(max(version), 0) FROM known").fetchone()
+    version = max(newest + 1, time.time_ns())
+    database.executemany(
+        "UPDATE known SET mtime = ?, version = ? WHERE folder = ? AND name = ? AND mtime = ?",
+        (
+            (after, version, *map(os.fsencode, os.path.split(path)), before)
+            for path, (before, after) in files.items()
+        ),
+    )
+
+
 def forget_rows(database: sqlite3.Connection, paths: Iterable[str]) -> None:
     """Drop the metadata of files that are others than those that were read. Call inside a
     transaction of `database`."""

@@ -15,7 +15,7 @@ from scanner.core.memory import ONLINE, PARTIAL, Memory, RootRecord
 from scanner.core.mount_identity import MountIdentity
 from scanner.core.roots import Root, owner_of
 from scanner.core.serialize import native, printable, raw_text
-from scanner.core.snapshot import Snapshot
+from scanner.core.snapshot import Snapshot, is_link
 from scanner.diff.replay import replayed_snapshot
 from scanner.errors import DamagedStateError, InventoryError
 from scanner.output.atomic import cannot, free_name_beside
@@ -129,6 +129,7 @@ def _records(header: Mapping[str, Any], snapshot: Snapshot) -> dict[str, RootRec
             RootRecord(zone.id, zone.kind, path, zone.category, walked=True, is_inner=True),
         )
         record.target = _text(fields, "target")
+        record.is_point = record.is_inner and bool(record.target) and not is_link(snapshot, path)
         record.mount_point = _text(fields, "point")
         record.mount_identity = MountIdentity(
             *(_text(fields, key) for key in MountIdentity._fields)

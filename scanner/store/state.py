@@ -20,7 +20,7 @@ from scanner.core.serialize import printable, readable
 from scanner.core.snapshot import Directory, Snapshot
 from scanner.errors import DamagedStateError, OutputError
 from scanner.store.database import CLOSE_PATIENCE, VALUE_ERRORS, connect, damaged, unreadable
-from scanner.store.metadata import TABLE, forget_rows, move_rows, salvage
+from scanner.store.metadata import TABLE, forget_rows, move_rows, salvage, shift_rows
 from scanner.store.rows import (
     Row,
     arrived_from,
@@ -287,6 +287,11 @@ class State:
     ) -> None:
         """Have metadata follow moved files (`metadata.move_rows`); call inside a transaction."""
         move_rows(self._db, files, directories)
+
+    def shift_known(self, files: Mapping[str, tuple[int, int]]) -> None:
+        """Give metadata the new mtimes of files (`metadata.shift_rows`); call inside a
+        transaction."""
+        shift_rows(self._db, files)
 
     def forget_known(self, paths: Iterable[str]) -> None:
         """Drop the metadata of files (`metadata.forget_rows`); call inside a transaction."""

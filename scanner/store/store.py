@@ -57,6 +57,8 @@ class Commit:
     """Answers to requests of people, by request number."""
     other_files: Collection[str] = ()
     """Files whose metadata, if there is any, was read of other files."""
+    shifted: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    """The mtimes before and after of files whose mount's clock moved by an hour, by path."""
     is_visible: bool = False
     """True if readers of the inventory must see it: project, a root's state or `unreachable`
     changed."""
@@ -199,6 +201,7 @@ class Store:
                 },
                 {change.source: change.path for change in moves if change.type == "directory"},
             )
+            self.state.shift_known(commit.shifted)
             self.state.forget_known(commit.other_files)
         for path in gone:
             self.snapshot.pop(path, None)

@@ -23,13 +23,15 @@ from scanner.disk.location import locate
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
 from scanner.settings.schema import Settings
+from scanner.walk.digits import settle_digits
 from scanner.walk.fingerprints import PATIENCE
 from scanner.walk.guard import Guard
 from scanner.walk.health import NOT_A_FOLDER, Moment, stayed_healthy
 from scanner.walk.history import History
+from scanner.walk.linked import LookAt
 from scanner.walk.rules import ListingRules, OwnFiles, has_new_rules
 from scanner.walk.verification import Terms
-from scanner.walk.walk import LookAt, Walk
+from scanner.walk.walk import Walk
 from scanner.walk.walked import Walked
 from scanner.walk.zone_scan import Collected, ZoneScan
 from scanner.walk.zones import Zones
@@ -39,6 +41,8 @@ from scanner.workers.requests import (
     Failed,
     PackRead,
     ReadPack,
+    Stated,
+    StatPath,
 )
 
 log = logging.getLogger(__name__)
@@ -177,15 +181,25 @@ class Collector:
         silent: set[Mount] = set()
         mounts = self._files.mounts()
         started = self._files.monotonic()
+        spared, in_order = self._spared(scan, moment), self.history.is_crowded(scan.zone.id)
         try:
-            walk = self._make_walk(
-                scan, zones, moment, rematch, mounts, lost_links, look_at, look_again
+            walk_with = partial(
+                self._make_walk,
+                *(scan, zones, spared, rematch, mounts, lost_links, look_at, look_again),
             )
-            walked = walk.run(stopped, progress)
+            walked = walk_with(in_order).run(stopped, progress)
+            if walked.is_crowded and not in_order:
+                walked = walk_with(True).run(stopped, progress)
         except LostWorkerError as lost:
             log.debug("%s: %s", scan.zone.id, lost)
             return None
         if not stopped():
+            walked = settle_digits(
+                walked,
+                self._store.snapshot,
+                self._settings.mtime_digits,
+                lambda paths: self._stat(scan.health.mount, paths),
+            )
             self._learn(scan, walked, started)
         return walked
 
@@ -234,6 +248,20 @@ class Collector:
             log.debug("packs of %s: %s", zone.id, lost)
         return read
 
+    def _stat(self, mount: Mount, paths: Iterable[str]) -> dict[str, Stat]:
+        """Stats of files on `mount`, as far as they answer."""
+        found: dict[str, Stat] = {}
+        try:
+            worker = self._workers.of(mount)
+            for path in paths:
+                worker.ask(StatPath(path))
+            while (answer := worker.answer()) is not None:
+                if isinstance(answer, Stated):
+                    found[answer.path] = answer.stat
+        except LostWorkerError as lost:
+            log.debug("stats on %s: %s", mount.point, lost)
+        return found
+
     def _learn(self, scan: ZoneScan, walked: Walked, started: float) -> None:
         """Note what a walk says of the mount's directory times, and of its own cost (rule 5)."""
         mount = scan.health.mount
@@ -272,12 +300,13 @@ class Collector:
         self,
         scan: ZoneScan,
         zones: Zones,
-        moment: Moment,
+        spared: AbstractSet[str],
         rematch: bool,
         mounts: Sequence[Mount],
         lost_links: AbstractSet[str],
         look_at: LookAt,
         look_again: LookAt,
+        in_order: bool,
     ) -> Walk:
         def real_path(path: str) -> str:
             return locate(path, mounts, self._files.read_link).path
@@ -290,11 +319,12 @@ class Collector:
             has_inodes=scan.health.mount.has_stable_inodes,
             rematch=rematch,
             look_at=look_at,
-            spared=self._spared(scan, moment),
+            spared=spared,
             real_path=real_path,
             mounts=mounts,
             lost_links=lost_links,
             look_again=look_again,
+            in_order=in_order,
         )
 
 

@@ -26,6 +26,8 @@ class History:
         self._lock = threading.Lock()
         self._verifications: defaultdict[str, Verification] = defaultdict(Verification)
         self._attentions: defaultdict[str, Attention] = defaultdict(Attention)
+        self._crowded: set[str] = set()
+        """Ids of zones whose last walk had to choose among the paths to a folder."""
         self._doubts: dict[str, float] = {}
         """Directories whose names changed while their times stood still, and when that was seen: a
         name that comes during a listing moves the times after they were taken."""
@@ -44,6 +46,11 @@ class History:
             verification = self._verifications[zone_id]
             return verification.plan(terms, started, is_trusted=is_trusted, hot=hot)
 
+    def is_crowded(self, zone_id: str) -> bool:
+        """True if the zone is to be walked in order: see `scanner.walk.linked`."""
+        with self._lock:
+            return zone_id in self._crowded
+
     def learn(
         self,
         zone_id: str,
@@ -61,6 +68,7 @@ class History:
         that stood still are looked at once more after `settle` seconds before they count.
         """
         with self._lock:
+            (self._crowded.add if walked.is_crowded else self._crowded.discard)(zone_id)
             verification = self._verifications[zone_id]
             seen: list[tuple[str, bool]] = []
             for path in walked.listed:

@@ -10,7 +10,7 @@ from typing import NamedTuple, Protocol
 
 from scanner.core.memory import RootRecord
 from scanner.core.paths import is_below
-from scanner.core.roots import Root, owner_of
+from scanner.core.roots import MAX_PATHS, Root, owner_of
 from scanner.core.snapshot import Snapshot
 from scanner.walk.ignore import Edges, IgnoreRules
 from scanner.walk.walked import Walked
@@ -74,6 +74,7 @@ class ListingRules:
     rules: Mapping[str, IgnoreRules]
     """By root id."""
     follow_links: bool
+    max_paths: int = MAX_PATHS
 
     def inner_roots(self, root: Root) -> tuple[str, ...]:
         """Paths of the roots that lie below `root` and own their paths, sorted."""
@@ -116,12 +117,13 @@ class ListingRules:
             frozenset(path for path in below if not zones.is_link(path)),
             frozenset(path for path in below if zones.is_link(path)),
             own,
+            self.max_paths,
         )
 
     def sign(self, root: Root, record: RootRecord) -> None:
         """Keep in `record` what the next scan needs to see that rules have changed."""
         record.patterns = self.rules[root.id].patterns
-        record.follow_links = self.follow_links
+        record.follow_links, record.max_paths = self.follow_links, self.max_paths
         record.inner_roots = self.inner_roots(root)
 
     def differs_from(self, root: Root, record: RootRecord) -> bool:
@@ -132,6 +134,7 @@ class ListingRules:
         return record.patterns is not None and (
             record.patterns != self.rules[root.id].patterns
             or record.follow_links != self.follow_links
+            or record.max_paths != self.max_paths
             or record.inner_roots != self.inner_roots(root)
         )
 
@@ -166,6 +169,7 @@ def rules_of(records: Iterable[RootRecord]) -> ListingRules:
         tuple(record.root for record in walked),
         {record.id: IgnoreRules(record.patterns or ()) for record in walked},
         all(record.follow_links for record in walked),
+        min((record.max_paths for record in walked), default=MAX_PATHS),
     )
 
 
@@ -181,7 +185,8 @@ def scope_of(
     if old is None:
         is_alone = not zones.below(zone) and not new.inner_roots(zone)
         return Scope() if is_alone else Scope(owns=owns)
-    links_changed = old.follow_links != new.follow_links
+    followed = (old.follow_links, old.max_paths), (new.follow_links, new.max_paths)
+    links_changed = followed[0] != followed[1]
 
     def agrees(path: str, is_directory: bool) -> bool:
         if links_changed and any(path != link and is_below(path, link) for link in walked.links):
@@ -241,3 +246,5 @@ class WalkRules(NamedTuple):
     inner_links: frozenset[str] = frozenset()
     """Links below to folders on other mounts: likewise."""
     own: OwnFiles = NoOwnFiles()
+    max_paths: int = MAX_PATHS
+    """How many paths to one folder are entered."""

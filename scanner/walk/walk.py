@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections import ChainMap
 from collections.abc import Callable, Container, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
@@ -26,6 +27,7 @@ from scanner.core.snapshot import (
 from scanner.disk.filesystem import Stat
 from scanner.disk.location import points_below
 from scanner.disk.mounts import Mount
+from scanner.walk.linked import Identities, LinkedFolders, LookAt
 from scanner.walk.members import (
     NOTHING,
     ForeignLink,
@@ -61,10 +63,6 @@ VANISHED = frozenset((errno.ENOENT, errno.ENOTDIR))
 SAMPLES = 50
 """Listings and stats of one walk that are timed, where stats spare listings."""
 
-LookAt = Callable[[str, str], Stat | Failed | None]
-"""Stats the first path, which lives on the mount of the second. None if that mount does not
-answer."""
-
 
 class Walk:
     """A walk of one zone.
@@ -74,7 +72,8 @@ class Walk:
     `look_again` does so for known links to folders: for `lost_links`, where another mount says
     that there is no folder any more, and for those of this mount that lead to nothing. It says
     nothing (None) without proof.
-    `real_path` follows links on local disks; `mounts` are those that can be seen.
+    `real_path` follows links on local disks; `mounts` are those that can be seen. `in_order`:
+    see `scanner.walk.linked`.
     """
 
     def __init__(
@@ -92,6 +91,7 @@ class Walk:
         mounts: Sequence[Mount] = (),
         lost_links: AbstractSet[str] = frozenset(),
         look_again: LookAt | None = None,
+        in_order: bool = False,
     ) -> None:
         self._worker = worker
         self._top = top
@@ -105,14 +105,15 @@ class Walk:
         self._lost_links = lost_links
         self._look_again = look_again or look_at
         self._holds_lost_links = frozenset(map(os.path.dirname, lost_links))
-        self._identities: dict[str, tuple[int, int] | None] = {}
         self._asked: set[str] = set()
         self._doubtful: set[str] = set()
-        self._linked: set[str] = set()
+        self._linked = LinkedFolders(rules.max_paths, in_order=in_order)
         self._untimed = {ListDirectory: SAMPLES, StatPath: SAMPLES} if self._spared else {}
         self._failed_in: dict[str, set[str]] = {}
         """Directories that have failed, by the one that holds them."""
         self._walked = Walked(top)
+        known = ChainMap(self._walked.observed, snapshot)
+        self._identities = Identities(known, self._linked.paths, look_at)
         self._member_rules = member_rules(rules, top, has_inodes=has_inodes, rematch=rematch)
         self._mount_points = dict(names_by_folder(rules.inner))
 
@@ -120,17 +121,22 @@ class Walk:
         self, stopped: Callable[[], bool], progress: Callable[[Progress], None] | None = None
     ) -> Walked:
         """Walk to the end, or until `stopped`."""
-        walked = self._walked
+        walked, linked = self._walked, self._linked
         self._ask(self._top)
         while True:
             answer = self._worker.answer()
             if answer is None:
-                if not self._doubtful:
+                if self._doubtful:
+                    self._ask_parents_again()
+                elif waiting := linked.begin():
+                    for path in waiting:
+                        self._ask_listing(path)
+                else:
+                    walked.surplus, walked.is_crowded = linked.told(), linked.is_crowded
                     return walked
-                self._ask_parents_again()
-            elif stopped():
+            elif stopped() or (linked.is_crowded and not linked.in_order):
                 self._worker.abandon()
-                walked.complete = False
+                walked.complete, walked.is_crowded = False, linked.is_crowded
                 return walked
             else:
                 self._handle(answer)
@@ -138,6 +144,13 @@ class Walk:
                     progress(Progress(walked.directories, walked.files, walked.bytes))
 
     def _handle(self, answer: Answer) -> None:
+        if not self._linked.in_order:
+            self._handle_due(answer)
+            return
+        for due in self._linked.due(answer):
+            self._handle_due(due)
+
+    def _handle_due(self, answer: Answer) -> None:
         if isinstance(answer, Listed):
             self._take(answer.path, answer.directory)
         elif isinstance(answer, Stated):
@@ -156,12 +169,16 @@ class Walk:
 
     def _ask(self, path: str) -> None:
         self._asked.add(path)
+        if self._linked.in_order and path in self._linked.paths:
+            if self._linked.wait(path):
+                self._ask_listing(path)
+            return
         known = self._snapshot.get(path) if path in self._spared else None
         # Entries that could not be read may be readable now, and no time says so.
         if (
             known is not None
             and not known.listing.unstatted
-            and path not in self._linked
+            and path not in self._linked.paths
             and path not in self._holds_lost_links
             and not self._file_points(path, known.listing)
         ):
@@ -182,6 +199,8 @@ class Walk:
         if stat.is_directory and old.has_same_times(
             stat.mtime, stat.ctime, stat.device, stat.inode
         ):
+            if self._linked.in_order:
+                self._linked.is_surplus(path, (stat.device, stat.inode))
             self._count(old.listing)
             self._ask_below(path, old.listing, self._rules.inner_links)
         else:
@@ -210,8 +229,12 @@ class Walk:
     def _take(self, path: str, listed: Directory) -> None:
         walked = self._walked
         old = self._snapshot.get(path)
-        if path in self._linked and self._is_own_ancestor(path, listed):
+        if (path in self._linked.paths or self._linked.in_order) and (
+            self._identities.is_own_ancestor(path, listed)
+            or self._linked.is_surplus(path, self._identities.of(path, listed))
+        ):
             walked.closed.add(path)
+            walked.points = {p: at for p, at in walked.points.items() if not is_below(p, path)}
             return
         belonging = members(path, listed, old, self._member_rules)
         new = with_old_columns(self._with_looked_at(path, belonging, old), old)
@@ -232,14 +255,14 @@ class Walk:
             self._settle_failures(path, listing)
         if not listing.has_containers:
             return
-        rules, asked, is_linked = self._rules, self._asked, path in self._linked
+        rules, asked, is_linked = self._rules, self._asked, path in self._linked.paths
         prefix = join(path, "")
         for name, letter in listing.named_containers():
             child = prefix + name
             if letter == DIRECTORY_LINK:
                 self._walked.links.add(child)
             if letter == DIRECTORY_LINK or is_linked:
-                self._linked.add(child)
+                self._linked.paths.add(child)
             if letter == DIRECTORY_LINK and not rules.follow_links:
                 self._walked.closed.add(child)
             elif not (child in asked or child in foreign or child in rules.inner):
@@ -312,29 +335,3 @@ class Walk:
         self._doubtful.clear()
         for parent in sorted(parents):
             self._ask_listing(parent)
-
-    def _is_own_ancestor(self, path: str, listed: Directory) -> bool:
-        """True if `listed` is one of the directories that `path` was reached through (rule 11)."""
-        if not listed.inode:
-            return False
-        identity = (listed.device, listed.inode)
-        above = os.path.dirname(path)
-        while True:
-            if self._identity(above) == identity:
-                return True
-            parent = os.path.dirname(above)
-            if parent == above:
-                return False
-            above = parent
-
-    def _identity(self, path: str) -> tuple[int, int] | None:
-        if path not in self._identities:
-            known = self._walked.observed.get(path) or self._snapshot.get(path)
-            if known and known.inode:
-                self._identities[path] = (known.device, known.inode)
-            else:
-                stat = self._look_at(path, path)
-                self._identities[path] = (
-                    (stat.device, stat.inode) if isinstance(stat, Stat) else None
-                )
-        return self._identities[path]

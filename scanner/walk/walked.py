@@ -39,6 +39,11 @@ class Walked:
     closed: set[str] = field(default_factory=set)
     """Links to directories that are entries but are not entered: loops, and all of them where
     links are not followed."""
+    surplus: dict[str, str] = field(default_factory=dict)
+    """Those of `closed` that are told: the first surplus path to each folder that more than
+    `max_paths` lead to, with a sentence."""
+    is_crowded: bool = False
+    """True if so many paths lead to one folder that the walk must choose in order."""
     links: set[str] = field(default_factory=set)
     """All links to directories that were met."""
     listed: list[str] = field(default_factory=list)
@@ -51,7 +56,7 @@ class Walked:
     files: int = 0
     bytes: int = 0
     complete: bool = True
-    """False where the walk was abandoned (SIGTERM)."""
+    """False where the walk was abandoned (SIGTERM, or it must be made anew in order)."""
 
     def without(self, points: Iterable[str]) -> Walked:
         """The walk without what it met at or below `points`."""
@@ -68,6 +73,7 @@ class Walked:
             foreign={path: target for path, target in self.foreign.items() if is_kept(path)},
             points={path: real for path, real in self.points.items() if is_kept(path)},
             closed=set(filter(is_kept, self.closed)),
+            surplus={path: text for path, text in self.surplus.items() if is_kept(path)},
             links=set(filter(is_kept, self.links)),
             listed=list(filter(is_kept, self.listed)),
         )

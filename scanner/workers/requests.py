@@ -73,6 +73,7 @@ class HashPiece(NamedTuple):
     algorithms: tuple[str, ...]
     most: int
     seconds: float
+    has_inodes: bool
 
 
 class ReadPack(NamedTuple):

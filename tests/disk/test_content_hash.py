@@ -51,6 +51,21 @@ def test_a_file_that_changes_between_pieces_has_no_hash(change: str) -> None:
     assert piece.digests is None
 
 
+def replaced_while_hashed(*, has_inodes: bool) -> bool:
+    """True if the second piece says so: another file of equal size and mtime has its path."""
+    files = FakeFileSystem()
+    files.write("/f", bytes(2 * BLOCK), mtime=1)
+    assert hash_piece(files, "/f", 5, BOTH, 1, 0.0, has_inodes).digests is None
+    files.write("/g", b"x" * 2 * BLOCK, mtime=1)
+    files.rename("/g", "/f")
+    return hash_piece(files, "/f", 5, BOTH, 1 << 60, 1e9, has_inodes).has_changed
+
+
+def test_a_file_renamed_over_one_that_is_hashed_is_another_file() -> None:
+    assert replaced_while_hashed(has_inodes=True)
+    assert not replaced_while_hashed(has_inodes=False)  # numbers there say nothing
+
+
 def test_no_more_files_are_remembered_than_may_be_under_way() -> None:
     files = FakeFileSystem()
     for number in range(3 * content_hash.MOST_JOBS):

@@ -179,3 +179,27 @@ def origins(world: World) -> dict[str, str | None]:
         root["path"]: raw_text(root, "named_by") if "named_by" in root else None
         for root in header["roots"]
     }
+
+
+def test_mount_below_the_target_of_a_link_that_is_away_keeps_its_entries(tmp_path: Path) -> None:
+    """models/up -> /srv, and /srv/nas is a mount: the link does not lead to it, but above it."""
+    root, nas = Root("models", "/models"), Mount("/srv/nas", "fuse.sshfs", "nas:/models")
+    files = FakeFileSystem()
+    files.symlink("/srv", "/models/up")
+    files.mount_table.append(nas)
+    for number in range(25):
+        files.write(f"/srv/nas/l{number}", b"%d" % number)
+    files.write("/srv/x", b"1")
+    world = World(tmp_path, files, (root,)).settle().settle()
+    known = world.project()
+    assert "/models/up/nas/l1" in known
+    children = unmounted(world, nas)
+    lose_state(world)
+    for _ in range(3):
+        assert world.scan() == []
+        assert world.project() == known
+    files._resolve(nas.point).children.update(children)
+    files.mount_table.append(nas)
+    world.scan()
+    assert world.project() == known
+    assert world.scan() == []
