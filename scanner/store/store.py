@@ -7,6 +7,7 @@ crash left out of them is made up for at the next start.
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import time
@@ -37,6 +38,8 @@ from scanner.store.state import State
 
 if TYPE_CHECKING:
     from scanner.settings.schema import Settings
+
+log = logging.getLogger(__name__)
 
 _RETRY_AFTER = 0.2
 """Seconds after which a state that seems damaged is read again."""
@@ -154,6 +157,61 @@ class Store:
             loaded.metadata.close()
             loaded.state.close()
             raise
+
+    def mend(self) -> bool:
+        """Open the state anew if its files were removed, replaced or cut, or are damaged, and write
+        what is known here to it. True if it was.
+
+        Metadata that stood in no other place is lost. Raises OutputError; the next call tries it
+        again.
+        """
+        if self.state.is_sound() and not self.metadata.has_failed:
+            return False
+        log.warning(
+            "The state %s was changed by something else, or is damaged: it is opened anew.",
+            printable(self.outputs.state),
+        )
+        # All connections: SQLite looks at a log anew only when nobody has it open.
+        self.metadata.close()
+        self.state.close()
+        loaded, damaged_state = _load_or_set_aside(self.outputs.state)
+        try:
+            self._write_all(loaded)
+            if damaged_state:
+                loaded.state.salvage_known(damaged_state)
+                loaded.metadata.refresh()
+        except BaseException:
+            loaded.metadata.close()
+            loaded.state.close()
+            raise
+        self.state, self.metadata = loaded.state, loaded.metadata
+        self._has_annotations = True
+        return True
+
+    def _write_all(self, loaded: _Loaded) -> None:
+        """Bring `loaded`, which may be of any earlier scan, up to the last commit."""
+        state, trust = loaded.state, self._trust.as_text()
+        waiting = {number for number, _ in state.outbox()}
+        with state.transaction():
+            state.remove_directories(loaded.snapshot.keys() - self.snapshot.keys())
+            state.save_directories(
+                {
+                    path: directory
+                    for path, directory in self.snapshot.items()
+                    if loaded.snapshot.get(path) != directory
+                }
+            )
+            state.save_memory(loaded.memory, self.memory)
+            # The journal leaves out what it has already.
+            if self.scan not in waiting:
+                state.put_outbox(self.scan, self._undelivered)
+            state.put("scan", self.scan)
+            state.put("visible_scan", self._visible_scan)
+            state.put("trust", trust)
+        if self._inventory.bytes:
+            state.note_inventory(self.outputs.inventory)
+            state.note("inventory_file", self._inventory.mark)
+        self._saved_trust = trust
 
     def close(self) -> None:
         """Close the database; safe to call twice."""
