@@ -11,7 +11,8 @@ import logging
 import math
 import os
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -254,7 +255,7 @@ class Store:
                 },
                 {change.source: change.path for change in moves if change.type == "directory"},
             )
-            self.state.forget_known(commit.other_files)
+            self.state.forget_known([*commit.other_files, *self._expired(commit, gone)])
         for path in gone:
             self.snapshot.pop(path, None)
         self.snapshot.update(commit.directories)
@@ -265,6 +266,17 @@ class Store:
             self._visible_scan = scan
         self._undelivered = lines
         return scan
+
+    def _expired(self, commit: Commit, gone: Collection[str]) -> Iterator[str]:
+        """Files that are gone for good: no move can need their metadata any more."""
+        folders: defaultdict[str, list[str]] = defaultdict(list)
+        for path in self.memory.gone.keys() - commit.memory.gone.keys():
+            folders[os.path.dirname(path)].append(path)
+        for folder, paths in folders.items():
+            before = None if folder in gone else self.snapshot.get(folder)
+            now = commit.directories.get(folder, before)
+            listed = set() if now is None else now.all_names()
+            yield from (path for path in paths if os.path.basename(path) not in listed)
 
     def deliver(self) -> None:
         """Append the outbox to the journal: the lines of the last commit, and those of earlier ones
@@ -400,14 +412,17 @@ def _load(path: str) -> _Loaded:
         # Damage is met here, where the state is rebuilt.
         state.outbox()
         state.requests()
+        memory = state.load_memory()
         metadata = MetadataTable(path)
         try:
-            metadata.forget_folders(metadata.versions.keys() - snapshot.keys())
+            # Files that went a moment ago may turn up elsewhere.
+            awaited = {os.path.dirname(file) for file in memory.gone}
+            metadata.forget_folders(metadata.versions.keys() - snapshot.keys() - awaited)
             return _Loaded(
                 state,
                 metadata,
                 snapshot,
-                state.load_memory(),
+                memory,
                 state.number("scan"),
                 state.number("visible_scan"),
                 state.number("shown_knowledge"),
