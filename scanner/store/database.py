@@ -58,6 +58,8 @@ def connect(
             else:
                 _refuse_foreign_tables(database, schema, path)
                 database.execute("PRAGMA journal_mode=WAL")
+                # A log that never shrinks tells one that something else has cut.
+                database.execute("PRAGMA journal_size_limit=-1")
                 # FULL: a power cut must not lose a commit whose lines already stand in the journal.
                 database.execute("PRAGMA synchronous=FULL")
                 database.executescript(schema)

@@ -128,7 +128,7 @@ def test_a_state_that_stays_broken_is_tried_again_by_every_scan(
 ) -> None:
     cut_log_to(0)(world.outputs.state)
     with monkeypatch.context() as patch:
-        patch.setattr("scanner.store.store._load", _fail)
+        patch.setattr("scanner.store.loading._load", _fail)
         for _ in range(2):
             with pytest.raises(OutputError):
                 world.scan()
