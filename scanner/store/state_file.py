@@ -71,12 +71,15 @@ class StateFile:
         """True if a statement failed as it does on a damaged file, or the file is another one."""
         added = ADDED_COLUMNS if readonly else (*ADDED_COLUMNS, *metadata.ADDED_COLUMNS)
         self._db = connect(path, TABLES + metadata.TABLE, readonly=readonly, added=added)
+        self._files = _files_of(path)
         try:
             version = self.get("version")
             if version is None and readonly:
                 raise damaged(path, "it is not a state of this program")
             if version is None:
-                self.put("version", VERSION)
+                with self.transaction():
+                    self.put("version", VERSION)
+                    self.put("checksums", 1)
             elif version != str(VERSION):
                 raise _other_version(path, version)
             if not readonly:
