@@ -11,8 +11,17 @@ class InventoryError(Exception):
     exit_code = 2
 
 
+LONGEST = 1000
+"""Most characters of a sentence about a wrong value, which may be of any length."""
+
+
 class SettingsError(InventoryError):
     """Wrong use or wrong settings: names the setting, where it stands, and what was expected."""
+
+    def __init__(self, text: str) -> None:
+        if len(text) > LONGEST:
+            text = f"{text[: LONGEST // 2]} ... {text[-LONGEST // 4 :]}"
+        super().__init__(text)
 
 
 class BusyError(InventoryError):

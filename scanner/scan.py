@@ -149,6 +149,9 @@ class Scanner:
         """
         moment = Moment(self.files.now(), self.files.monotonic(), interval, self.files.boot())
         with self.commit_lock:
+            if self.store.mend():
+                for pending in self._pending:
+                    pending.changed(self.store.snapshot, moment.monotonic)
             rules, collector, zones = self._rules, self._collector, self.zones()
         collected = collector.collect(
             [root for root in roots if root in zones.all],

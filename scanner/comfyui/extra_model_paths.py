@@ -9,22 +9,34 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from scanner.comfyui.lenient_yaml import Warnings, YamlText
 from scanner.core.roots import LEGACY_CATEGORIES
-from scanner.disk.read_with_timeout import ABSENT, FOLDER, SILENT, read_with_timeout
+from scanner.disk.read_with_timeout import (
+    ABSENT,
+    FOLDER,
+    MOST_BYTES,
+    SILENT,
+    read_with_timeout,
+)
 from scanner.errors import SettingsError
 
 if TYPE_CHECKING:
     from yaml import MappingNode, Node
+
+MOST_PATHS = 1000
+"""Most folders that one file names: each is a root that every scan looks at."""
 
 _TEXT = "tag:yaml.org,2002:str"
 
 _NULL = "tag:yaml.org,2002:null"
 
 _MERGE = "tag:yaml.org,2002:merge"
+
+_ERRORS = sys.getfilesystemencodeerrors()
 
 _DRIVE = re.compile(r"([A-Za-z]):[\\/]")
 
@@ -69,8 +81,9 @@ def read_extra_paths(
     """Read the folders that the file at `path` names.
 
     `~` and variables are expanded in `base_path` only, with `home` and `environ`. Relative paths
-    start at the folder of the file. No named path is accessed. A file that is not YAML gives no
-    folders and a warning.
+    start at the folder of the file. No named path is accessed. A file that is not YAML, or is
+    larger than any real one, gives no folders and a warning. Folders beyond `MOST_PATHS` are left
+    out.
 
     Raises SettingsError if the file cannot be read.
     """
@@ -85,6 +98,10 @@ def read_extra_paths(
     collector = _Collector(
         os.path.dirname(file), home or os.path.expanduser("~"), environ, warnings
     )
+    if len(seen.content) > MOST_BYTES:
+        problem = f"it is larger than {MOST_BYTES // 1024} KiB"
+        warnings.add(1, f"expected a file such as ComfyUI's extra_model_paths.yaml, but {problem}")
+        return ExtraPaths([], warnings.about(file), problem)
     documents = YamlText(warnings).trees(seen.content)
     for document in documents:
         collector.read(document)
@@ -173,13 +190,21 @@ class _Collector:
             for text, line in self._texts("base_path", pairs["base_path"][1]):
                 local = self._local(self._expanded(text), line)
                 base = local and os.path.abspath(os.path.join(self._folder, local))
-        for name, (_, value) in pairs.items():
+        for name, (key, value) in pairs.items():
             if name in ("base_path", "is_default"):  # is_default is about order only
+                continue
+            if not _is_encodable(name, "utf-8", "strict"):
+                self._warnings.add(_line(key), "a category that is no text; left out")
                 continue
             category = LEGACY_CATEGORIES.get(name, name)
             for text, line in self._texts(name, value):
                 local = self._local(text, line)
                 if local is not None and (base is not None or os.path.isabs(local)):
+                    if len(self.paths) == MOST_PATHS:
+                        self._warnings.add(
+                            line, f"the {MOST_PATHS:,} folders named above are all that are read"
+                        )
+                        return
                     path = os.path.normpath(os.path.join(base or "", local))
                     self.paths.append(ExtraPath(category, path, line))
 
@@ -218,6 +243,8 @@ class _Collector:
                 )
             if "\0" in stripped:
                 self._warnings.add(line, f"{name}: a zero byte, which no path can have; left out")
+            elif not _is_encodable(stripped, sys.getfilesystemencoding(), _ERRORS):
+                self._warnings.add(line, f"{name}: half a character, which no path can have")
             elif stripped:
                 yield stripped, line
 
@@ -288,6 +315,14 @@ class _Collector:
             line, f"{path}: backslashes, which only Windows understands; read as slashes"
         )
         return slashed
+
+
+def _is_encodable(text: str, encoding: str, errors: str) -> bool:
+    try:
+        text.encode(encoding, errors)
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _line(node: Node) -> int:

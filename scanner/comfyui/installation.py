@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from scanner.comfyui.extra_model_paths import ExtraPath, read_extra_paths
 from scanner.core.roots import KINDS, Root, category_of, owner_of
-from scanner.disk.read_with_timeout import ABSENT, FILE, FOLDER, read_with_timeout
+from scanner.disk.read_with_timeout import ABSENT, FILE, FOLDER, MOST_BYTES, read_with_timeout
 from scanner.errors import SettingsError
 from scanner.settings.schema import Settings
 
@@ -181,9 +181,12 @@ def _workspaces(home: str) -> list[str]:
     import configparser
 
     parser = configparser.ConfigParser(interpolation=None, strict=False)
+    content = read_with_timeout(_workspace_file(home)).content
+    if len(content) > MOST_BYTES:
+        return []
     try:
-        parser.read(_workspace_file(home), encoding="utf-8")
-    except (configparser.Error, OSError, UnicodeDecodeError):
+        parser.read_string(content.decode())
+    except (configparser.Error, UnicodeDecodeError):
         return []  # a file of another program, and only a hint: its errors are not reported
     keys = ("default_workspace", "recent_workspace")
     values = (parser.defaults().get(key, "").strip() for key in keys)

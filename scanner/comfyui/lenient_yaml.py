@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from yaml import Node
 
+MOST_WARNINGS = 100
+"""Most warnings about one file: nobody reads more."""
+
 _QUOTED = re.compile(r'"([^"]*)"')
 
 
@@ -27,7 +30,13 @@ class Warnings:
 
     def about(self, path: str) -> list[str]:
         """The warnings about the file at `path` as sentences, sorted by line."""
-        return [f"{path}, line {line}: {text}" for line, text in sorted(self._texts)]
+        first = sorted(self._texts)[:MOST_WARNINGS]
+        lines = [f"{path}, line {line}: {text}" for line, text in first]
+        if len(self._texts) > len(first):
+            line, _ = first[-1]
+            more = len(self._texts) - len(first)
+            lines.append(f"{path}, line {line}: {more:,} more warnings are not shown")
+        return lines
 
 
 class _NotYamlError(Exception):

@@ -27,6 +27,8 @@ ABSENT = "absent"
 
 SILENT = "silent"
 
+MOST_BYTES = 1 << 18
+"""No more bytes of a file are read, but for one that tells that there are more."""
 
 _left_behind: dict[str, subprocess.Popen[bytes]] = {}
 """Processes that got no answer, by mount point: no second one starts there until it has ended."""
@@ -86,7 +88,7 @@ def read_now(path: str) -> ReadResult:
         return ReadResult(ABSENT)
     try:
         with open(path, "rb") as file:
-            return ReadResult(FILE, file.read())
+            return ReadResult(FILE, file.read(MOST_BYTES + 1))
     except OSError as error:
         return ReadResult(FILE, error=error.strerror or str(error))
 

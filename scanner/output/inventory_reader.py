@@ -12,6 +12,7 @@ from typing import Any, BinaryIO
 import orjson
 
 from scanner.core.digests import ALGORITHM
+from scanner.core.paths import nearest_above
 from scanner.core.roots import KINDS
 from scanner.core.serialize import mtime_of, native, raw_text, readable
 from scanner.core.snapshot import (
@@ -204,7 +205,7 @@ def _parse_entries(file: BinaryIO, path: str | os.PathLike[str]) -> Iterator[dic
             entry = orjson.loads(line[:-2] if line.endswith(b",\n") else line)
         except orjson.JSONDecodeError:
             break
-        if not isinstance(entry, dict):
+        if not isinstance(entry, dict) or type(entry.get("size", 0)) is not int:
             break
         yield entry
     raise UnreadableInventoryError(f"{_name(path)} is damaged at line {number}")
@@ -245,12 +246,14 @@ class _Columns:
 
 def _rebuild(header: Mapping[str, Any], entries: Iterable[dict[str, Any]]) -> Snapshot:
     columns: dict[str, _Columns] = {}
+    tops: set[str] = set()
     count = 0
     prefix, parent = "", _Columns()
     entry: Mapping[str, Any] = header
     try:
         base = base_of(header)
         for entry in header["roots"]:
+            tops.add(native(entry, base))
             if "mtime" in entry or "mtime_ns" in entry:
                 root = columns.setdefault(native(entry, base), _Columns())
                 root.mtime = mtime_of(entry)
@@ -276,6 +279,11 @@ def _rebuild(header: Mapping[str, Any], entries: Iterable[dict[str, Any]]) -> Sn
             f"the inventory is damaged at {readable(str(entry.get('path', 'its header')))!r}: "
             f"{type(error).__name__}"
         ) from error
+    outside = next((path for path in columns if nearest_above(path, tops) is None), None)
+    if outside is not None:
+        raise UnreadableInventoryError(
+            f"the inventory is damaged: {readable(outside)!r} lies in none of its roots"
+        )
     snapshot: Snapshot = {}
     while columns:
         path = next(iter(columns))

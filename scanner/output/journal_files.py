@@ -9,6 +9,7 @@ from typing import Any, BinaryIO, cast
 
 import orjson
 
+from scanner.output.atomic import cannot
 from scanner.output.regular_files import opening_regular
 
 
@@ -19,7 +20,10 @@ def generation_path(path: str, number: int) -> str:
 
 
 def generations(path: str) -> list[tuple[int, str]]:
-    """(number, path) of the existing files of the journal at `path`, newest first."""
+    """(number, path) of the existing files of the journal at `path`, newest first.
+
+    Raises OutputError if its folder cannot be listed.
+    """
     folder, name = os.path.split(path)
     stem, extension = os.path.splitext(name)
     pattern = re.compile(rf"{re.escape(stem)}(?:\.([1-9]\d*))?{re.escape(extension)}")
@@ -27,6 +31,8 @@ def generations(path: str) -> list[tuple[int, str]]:
         names = os.listdir(folder or os.curdir)
     except FileNotFoundError:
         return []
+    except OSError as error:
+        raise cannot("read", folder or os.curdir, error) from error
     matches = (pattern.fullmatch(name) for name in names)
     return sorted(
         (int(match[1] or 0), os.path.join(folder, match[0])) for match in matches if match

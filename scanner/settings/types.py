@@ -140,7 +140,7 @@ class PatternsType(SettingType[Value]):
     def split(self, text: str) -> object:
         if text.lstrip().startswith(("[", "{")):
             try:
-                return json.loads(text)
+                return _json(text)
             except ValueError:
                 pass  # a gitignore pattern may start with a bracket as well
         return [part.strip() for part in re.split(r"[,\n]", text) if part.strip()]
@@ -171,6 +171,8 @@ def _json(text: str) -> object:
         return json.loads(text)
     except ValueError as error:
         raise ValueError(f"expected JSON, but {error}") from None
+    except RecursionError:
+        raise ValueError("expected JSON, but it is nested too deeply") from None
 
 
 def kind_prefix(key: str) -> str:

@@ -25,6 +25,12 @@ OFF: Final = "off"
 SHORTEST_EVERY = 1.0
 """The shortest interval between scans, in seconds."""
 
+MOST_PATTERNS = 1000
+"""Most ignore patterns of one setting. To check 10,000 takes 5 s."""
+
+LONGEST_PATTERN = 1000
+"""Most characters of an ignore pattern."""
+
 LogLevel = Literal["debug", "info", "warning", "error"]
 
 LEVELS: tuple[LogLevel, ...] = get_args(LogLevel)
@@ -294,9 +300,17 @@ def format_paths(paths: Iterable[Path]) -> list[str]:
 def parse_patterns(value: object) -> tuple[str, ...]:
     """A list of patterns, or one pattern; empty ones are left out. Raises ValueError."""
     patterns: list[str] = []
-    for pattern in _items(value, "patterns"):
+    items = _items(value, "patterns")
+    if len(items) > MOST_PATTERNS:
+        raise ValueError(f"expected at most {MOST_PATTERNS:,} patterns, not {len(items):,}")
+    for pattern in items:
         if not isinstance(pattern, str):
             raise ValueError(f"expected patterns such as '*.tmp', not {pattern!r}")
+        if len(pattern) > LONGEST_PATTERN:
+            raise ValueError(
+                f"expected patterns of at most {LONGEST_PATTERN:,} characters, not one of "
+                f"{len(pattern):,}"
+            )
         if pattern.strip():
             patterns.append(pattern)
     return tuple(patterns)

@@ -10,6 +10,7 @@ from pathlib import Path
 from scanner.core.serialize import printable
 from scanner.errors import DamagedStateError, OutputError
 from scanner.output.refusals import refuse_kind
+from scanner.store.checksums import checksum_of
 
 BUSY_TIMEOUT = 10
 """Seconds that a statement waits for the transaction of another process."""
@@ -36,7 +37,7 @@ def connect(
 
     Several threads may use the connection, one at a time: its owner keeps a lock. Raises
     DamagedStateError if the file is not a database, or cannot be read; OutputError if it cannot be
-    opened for writing.
+    opened for writing. Statements may call `checksum_of`.
     """
     if not readonly:
         refuse_kind(path)
@@ -49,6 +50,7 @@ def connect(
             check_same_thread=False,
         )
         try:
+            database.create_function("checksum_of", -1, _checksum_of, deterministic=True)
             if readonly:
                 database.execute("BEGIN")
                 _add_missing_tables(database, schema)
@@ -56,6 +58,8 @@ def connect(
             else:
                 _refuse_foreign_tables(database, schema, path)
                 database.execute("PRAGMA journal_mode=WAL")
+                # A log that never shrinks tells one that something else has cut.
+                database.execute("PRAGMA journal_size_limit=-1")
                 # FULL: a power cut must not lose a commit whose lines already stand in the journal.
                 database.execute("PRAGMA synchronous=FULL")
                 database.executescript(schema)
@@ -71,6 +75,10 @@ def connect(
             ) from None
         raise damaged(path, error) from None
     return database
+
+
+def _checksum_of(*values: object) -> int:
+    return checksum_of(values)
 
 
 def damaged(path: str, reason: object) -> DamagedStateError:

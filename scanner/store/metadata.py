@@ -21,17 +21,31 @@ import orjson
 from scanner.core.digests import DIGEST_BYTES, SHA256, XXH3
 from scanner.core.paths import nearest_above
 from scanner.errors import DamagedStateError, OutputError
-from scanner.store.database import CLOSE_PATIENCE, VALUE_ERRORS, connect, unreadable
+from scanner.store.checksums import CHECKSUM, checksum_of, with_checksum
+from scanner.store.database import CLOSE_PATIENCE, VALUE_ERRORS, connect, is_damage, unreadable
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS known (folder BLOB NOT NULL, name BLOB NOT NULL,
     size INTEGER NOT NULL, mtime INTEGER NOT NULL, xxh3 BLOB, sha256 BLOB,
     facts TEXT, read INTEGER NOT NULL, corrupt INTEGER NOT NULL, version INTEGER NOT NULL,
-    PRIMARY KEY (folder, name)) WITHOUT ROWID;
+    checksum INTEGER, PRIMARY KEY (folder, name)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS known_version ON known (version);
 """
 
 _COLUMNS = "folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version"
+
+COLUMNS = tuple(_COLUMNS.split(", "))
+"""The columns of a row, without the checksum."""
+
+ADDED_COLUMNS = (("known", CHECKSUM, "INTEGER"),)
+"""As `tables.ADDED_COLUMNS`."""
+
+_SUM = f"UPDATE known SET checksum = checksum_of({_COLUMNS})"
+
+_KEY = "WHERE folder = :folder AND name = :name"
+
+_DROP_DAMAGED = f"DELETE FROM known {_KEY} AND checksum != checksum_of({_COLUMNS})"
+"""A damaged row must go before it is changed: its new checksum would be right."""
 
 _SAVE = """
 INSERT INTO known (folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version)
@@ -89,10 +103,13 @@ class MetadataTable:
         self.versions: dict[str, int] = {}
         """Folders that have metadata, each with a number that rises with every change. The table
         is replaced and never changed, so that its holder may compare."""
+        self.has_failed = False
+        """True if reading or writing failed as it does on a damaged file."""
         self._newest = 0
         self._lock = threading.Lock()
-        self._db = connect(path, TABLE, readonly=readonly)
+        self._db = connect(path, TABLE, readonly=readonly, added=() if readonly else ADDED_COLUMNS)
         try:
+            self._columns = _columns_in(self._db)
             # Damage is to be met now, where the state is rebuilt, and not in the middle of work.
             self._db.execute("SELECT count(size) FROM known NOT INDEXED").fetchone()
             self.versions, self._newest = self._news()
@@ -140,7 +157,7 @@ class MetadataTable:
         """Metadata of the files in `folder` by name, also if size or mtime have changed since."""
         with self._guarded():
             rows = self._db.execute(
-                f"SELECT {_COLUMNS} FROM known WHERE folder = ?", (os.fsencode(folder),)
+                f"SELECT {self._columns} FROM known WHERE folder = ?", (os.fsencode(folder),)
             ).fetchall()
         # A damaged row counts as not read yet: the file is read again.
         return {os.fsdecode(row[1]): _metadata_from(row) for row in rows if _is_whole(row)}
@@ -150,7 +167,7 @@ class MetadataTable:
         folder, name = os.path.split(path)
         with self._guarded():
             row = self._db.execute(
-                f"SELECT {_COLUMNS} FROM known WHERE folder = ? AND name = ?",
+                f"SELECT {self._columns} FROM known WHERE folder = ? AND name = ?",
                 (os.fsencode(folder), os.fsencode(name)),
             ).fetchone()
         return None if row is None or not _is_whole(row) else _metadata_from(row)
@@ -166,20 +183,27 @@ class MetadataTable:
     def save(self, learned: Iterable[MetadataUpdate], now: int) -> None:
         """Store new metadata; `now` in nanoseconds."""
         with self._writing() as version:
-            self._db.executemany(_SAVE, (_row(item, now, version) for item in learned))
+            rows = [_row(item, now, version) for item in learned]
+            keys = [{"folder": row["folder"], "name": row["name"]} for row in rows]
+            self._db.executemany(_DROP_DAMAGED, keys)
+            self._db.executemany(_SAVE, rows)
+            self._db.executemany(f"{_SUM} {_KEY}", keys)
         self.refresh()
 
     def mark(self, path: str, *, corrupt: int, now: int) -> None:
         """Store that a file was read again at `now`, and when its content was seen to be wrong (0
         for never), both in nanoseconds."""
         folder, name = os.path.split(path)
+        key = {"folder": os.fsencode(folder), "name": os.fsencode(name)}
         with self._writing() as version:
+            self._db.execute(_DROP_DAMAGED, key)
             self._db.execute(
                 # If the file is as sound as before, readers of the inventory see no difference.
                 "UPDATE known SET version = CASE WHEN corrupt = ? THEN version ELSE ? END,"
                 " corrupt = ?, read = ? WHERE folder = ? AND name = ?",
                 (corrupt, version, corrupt, now, os.fsencode(folder), os.fsencode(name)),
             )
+            self._db.execute(f"{_SUM} {_KEY}", key)
         self.refresh()
 
     def forget_folders(self, folders: Iterable[str]) -> None:
@@ -214,6 +238,7 @@ class MetadataTable:
             with self._lock:
                 yield
         except (sqlite3.Error, *VALUE_ERRORS) as error:
+            self.has_failed |= is_damage(error)
             raise OutputError(f"The state {self.path} cannot be used: {error}.") from None
 
 
@@ -225,22 +250,31 @@ def salvage(old: str, new: sqlite3.Connection) -> int:
         # A damaged page ends a reading: what lies behind it is read from the other end.
         for order in ("", "DESC"):
             with suppress(sqlite3.Error):
+                columns = _columns_in(database)
                 for row in database.execute(
-                    f"SELECT {_COLUMNS} FROM known ORDER BY folder {order}, name {order}"
+                    f"SELECT {columns} FROM known ORDER BY folder {order}, name {order}"
                 ):
                     if _is_whole(row):
                         rows[row[:2]] = row
     new.executemany(
-        "INSERT OR REPLACE INTO known VALUES (?,?,?,?,?,?,?,?,?,?)", sorted(rows.values())
+        f"INSERT OR REPLACE INTO known ({_COLUMNS}, {CHECKSUM}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+        (with_checksum(row[:-1]) for row in sorted(rows.values())),
     )
     return len(rows)
 
 
+def _columns_in(database: sqlite3.Connection) -> str:
+    """The columns to read: those of an older version have no checksum."""
+    names = [row[1] for row in database.execute("PRAGMA table_info(known)")]
+    return f"{_COLUMNS}, {CHECKSUM if CHECKSUM in names else 'NULL'}"
+
+
 def _is_whole(row: tuple[Any, ...]) -> bool:
-    """True if a row has values as this program writes them."""
-    folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version = row
+    """True if a row has values as this program writes them, and those that it wrote."""
+    folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version, checksum = row
     return (
-        all(type(value) is bytes for value in (folder, name))
+        (checksum is None or checksum == checksum_of(row[:-1]))
+        and all(type(value) is bytes for value in (folder, name))
         and all(type(value) is int for value in (size, mtime, read, corrupt, version))
         and (facts is None or type(facts) is str)
         and all(
@@ -263,24 +297,25 @@ def move_rows(
     lies below one of `directories` (old path to new path) moves with it.
     """
     rows: list[tuple[Any, ...]] = []
+    columns = f"{_COLUMNS}, {CHECKSUM}"
     for source in directories:
         top = os.fsencode(source)
         below = os.fsencode(os.path.join(source, ""))
         where = "WHERE folder = ? OR (folder >= ? AND folder < ?)"
         bounds = (top, below, below[:-1] + bytes([below[-1] + 1]))
-        rows += database.execute(f"SELECT * FROM known {where}", bounds).fetchall()
+        rows += database.execute(f"SELECT {columns} FROM known {where}", bounds).fetchall()
         database.execute(f"DELETE FROM known {where}", bounds)
     for source in files:
         key = tuple(map(os.fsencode, os.path.split(source)))
         rows += database.execute(
-            "SELECT * FROM known WHERE folder = ? AND name = ?", key
+            f"SELECT {columns} FROM known WHERE folder = ? AND name = ?", key
         ).fetchall()
         database.execute("DELETE FROM known WHERE folder = ? AND name = ?", key)
     if not rows:
         return
     (newest,) = database.execute("SELECT coalesce(max(version), 0) FROM known").fetchone()
     version = max(newest + 1, time.time_ns())
-    for folder, name, size, mtime, *columns in rows:
+    for folder, name, size, mtime, *others, _ in filter(_is_whole, rows):
         path = os.path.join(os.fsdecode(folder), os.fsdecode(name))
         target, *marks = files.get(path, ("",))
         above = nearest_above(path, directories)
@@ -292,8 +327,8 @@ def move_rows(
             new_key = map(os.fsencode, os.path.split(target))
             database.execute(
                 f"INSERT OR {'REPLACE' if marks else 'IGNORE'} INTO known "
-                "VALUES (?,?,?,?,?,?,?,?,?,?)",
-                (*new_key, size, mtime, *columns[:-1], version),
+                f"({columns}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
+                with_checksum((*new_key, size, mtime, *others[:-1], version)),
             )
 
 
@@ -304,13 +339,16 @@ def shift_rows(database: sqlite3.Connection, files: Mapping[str, tuple[int, int]
         return
     (newest,) = database.execute("SELECT coalesce(max(version), 0) FROM known").fetchone()
     version = max(newest + 1, time.time_ns())
+    keys = []
+    for path, (before, after) in files.items():
+        folder, name = map(os.fsencode, os.path.split(path))
+        times = {"before": before, "after": after, "version": version}
+        keys.append({"folder": folder, "name": name, **times})
+    database.executemany(_DROP_DAMAGED, keys)
     database.executemany(
-        "UPDATE known SET mtime = ?, version = ? WHERE folder = ? AND name = ? AND mtime = ?",
-        (
-            (after, version, *map(os.fsencode, os.path.split(path)), before)
-            for path, (before, after) in files.items()
-        ),
+        f"UPDATE known SET mtime = :after, version = :version {_KEY} AND mtime = :before", keys
     )
+    database.executemany(f"{_SUM} {_KEY}", keys)
 
 
 def forget_rows(database: sqlite3.Connection, paths: Iterable[str]) -> None:
@@ -330,7 +368,7 @@ def forget_rows(database: sqlite3.Connection, paths: Iterable[str]) -> None:
 
 
 def _metadata_from(row: tuple[Any, ...]) -> FileMetadata:
-    _, _, size, mtime, xxh3, sha256, facts, read, corrupt, _ = row
+    _, _, size, mtime, xxh3, sha256, facts, read, corrupt, *_ = row
     digests = {name: value for name, value in ((XXH3, xxh3), (SHA256, sha256)) if value}
     return FileMetadata(size, mtime, digests, _facts_from(facts), read, corrupt)
 

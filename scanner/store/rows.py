@@ -55,7 +55,7 @@ def directory_row(path: str, directory: Directory) -> Row:
     )
 
 
-def directory_from(row: tuple[Any, ...]) -> Directory:
+def directory_from(row: Sequence[Any]) -> Directory:
     """Inverse of `directory_row`, but for the path."""
     _, names, types, sizes, mtimes, inodes, fingerprints, mtime, device, inode, extra, ctime = row
     targets: list[str] = []
@@ -112,7 +112,7 @@ def gone_row(path: str, gone: Gone) -> Row:
     )
 
 
-def gone_from(row: tuple[Any, ...]) -> Gone:
+def gone_from(row: Sequence[Any]) -> Gone:
     """Inverse of `gone_row`."""
     path, time, letter, size, mtime, inode, device, fingerprint = typed(
         row, bytes, int, str, int, int, int, int, bytes
@@ -128,7 +128,7 @@ def arrived_row(path: str, time: int) -> Row:
     return os.fsencode(path), time
 
 
-def arrived_from(row: tuple[Any, ...]) -> int:
+def arrived_from(row: Sequence[Any]) -> int:
     """Inverse of `arrived_row`, but for the path."""
     _, time = typed(row, bytes, int)
     return int(time)
@@ -139,7 +139,7 @@ def unsettled_row(path: str, seen: Unsettled) -> Row:
     return (os.fsencode(path), *seen)
 
 
-def unsettled_from(row: tuple[Any, ...]) -> Unsettled:
+def unsettled_from(row: Sequence[Any]) -> Unsettled:
     """Inverse of `unsettled_row`, but for the path."""
     return Unsettled(*typed(row, bytes, int, int, int)[1:])
 
@@ -149,7 +149,7 @@ def unreachable_row(path: str, folder: UnreachableFolder) -> Row:
     return os.fsencode(path), readable(folder.error), folder.since
 
 
-def unreachable_from(row: tuple[Any, ...]) -> UnreachableFolder:
+def unreachable_from(row: Sequence[Any]) -> UnreachableFolder:
     """Inverse of `unreachable_row`, but for the path."""
     return UnreachableFolder(*typed(row, bytes, str, int)[1:])
 
@@ -164,12 +164,12 @@ def hold_row(root: str, hold: Hold) -> Row:
         hold.bytes,
         int(hold.needs_accept),
         paths_blob(hold.paths),
-        hold.started,
+        None if hold.started is None else float(hold.started),
         hold.boot,
     )
 
 
-def hold_from(row: tuple[Any, ...]) -> Hold:
+def hold_from(row: Sequence[Any]) -> Hold:
     """Inverse of `hold_row`. A row of an older version does not say when the hold began by the
     monotonic clock."""
     root, kind, since, files, bytes_, needs_accept, paths = typed(

@@ -8,19 +8,15 @@ all.
 from __future__ import annotations
 
 import os
-import re
-import sqlite3
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from typing import Any, TypeVar
 
 from scanner.core.memory import AcceptRequest, Memory
-from scanner.core.serialize import printable, readable
+from scanner.core.serialize import readable
 from scanner.core.snapshot import Directory, Snapshot
-from scanner.errors import DamagedStateError, OutputError
-from scanner.store.database import CLOSE_PATIENCE, VALUE_ERRORS, connect, damaged, unreadable
-from scanner.store.metadata import TABLE, forget_rows, move_rows, salvage, shift_rows
+from scanner.store.checksums import checked, with_checksum
+from scanner.store.metadata import forget_rows, move_rows, salvage, shift_rows
 from scanner.store.rows import (
     Row,
     arrived_from,
@@ -43,46 +39,8 @@ from scanner.store.rows import (
     unsettled_from,
     unsettled_row,
 )
-
-VERSION = 1
-
-MOST = 1 << 62
-"""Above every number that this program counts or measures."""
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS directory (
-    path BLOB PRIMARY KEY, names BLOB NOT NULL, types BLOB NOT NULL, sizes BLOB NOT NULL,
-    mtimes BLOB NOT NULL, inodes BLOB NOT NULL, fingerprints BLOB NOT NULL,
-    mtime INTEGER NOT NULL, device INTEGER NOT NULL, inode INTEGER NOT NULL, extra BLOB,
-    ctime INTEGER);
-CREATE TABLE IF NOT EXISTS root (id BLOB PRIMARY KEY, record TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS outbox (scan INTEGER, n INTEGER, line BLOB NOT NULL,
-    PRIMARY KEY (scan, n)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS gone (path BLOB PRIMARY KEY, time INTEGER NOT NULL,
-    type TEXT NOT NULL, size INTEGER NOT NULL, mtime INTEGER NOT NULL, inode INTEGER NOT NULL,
-    device INTEGER NOT NULL, fingerprint BLOB NOT NULL);
-CREATE TABLE IF NOT EXISTS arrived (path BLOB PRIMARY KEY, time INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS unsettled (path BLOB PRIMARY KEY, size INTEGER NOT NULL,
-    mtime INTEGER NOT NULL, reported INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS hold (root BLOB PRIMARY KEY, kind TEXT NOT NULL,
-    since INTEGER NOT NULL, files INTEGER NOT NULL, bytes INTEGER NOT NULL,
-    needs_accept INTEGER NOT NULL, paths BLOB NOT NULL, started REAL, boot TEXT);
-CREATE TABLE IF NOT EXISTS unreachable (path BLOB PRIMARY KEY, error TEXT NOT NULL,
-    since INTEGER NOT NULL);
-CREATE TABLE IF NOT EXISTS pack (path BLOB PRIMARY KEY, record TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS request (id INTEGER PRIMARY KEY, asked INTEGER NOT NULL,
-    root BLOB NOT NULL, path BLOB NOT NULL, paths BLOB NOT NULL, answer TEXT, kind TEXT);
-"""
-
-_ADDED_COLUMNS = (
-    ("directory", "ctime", "INTEGER"),
-    ("request", "kind", "TEXT"),
-    ("hold", "started", "REAL"),
-    ("hold", "boot", "TEXT"),
-)
-"""Table, name and type of the columns that older versions of this program did not write. They stand
-last in their tables, and are NULL in older rows."""
+from scanner.store.state_file import StateFile
+from scanner.store.tables import INSERT, SELECT
 
 TRUST = "trust"
 """The kind of requests to trust directory times again."""
@@ -97,135 +55,22 @@ def _path_in(row: tuple[Any, ...]) -> str:
     return os.fsdecode(row[0])
 
 
-def _other_version(path: str, version: str) -> DamagedStateError | OutputError:
-    """The error for a state with this `version`. A newer one is whole and must not be replaced."""
-    if not re.fullmatch("[0-9]{1,9}", version) or int(version) < VERSION:
-        return damaged(path, "its version is not known")
-    return OutputError(
-        f"The state {printable(path)} was written by a newer version of this program: update "
-        "comfy-inventory, or choose another --output."
-    )
-
-
-class State:
-    """The database of one output. Every method raises DamagedStateError if it reads damaged values,
-    and OutputError if it cannot write.
-
-    `_lock` guards the connection, which all lanes share: a lane waits while another one is inside
-    a transaction, and neither sees nor ends half of it.
-    """
-
-    def __init__(self, path: str, *, readonly: bool = False) -> None:
-        """With `readonly` all reads see this moment, while another process may write."""
-        self.path = path
-        self._lock = threading.RLock()
-        self._db = connect(path, _TABLES + TABLE, readonly=readonly, added=_ADDED_COLUMNS)
-        try:
-            version = self.get("version")
-            if version is None and readonly:
-                raise damaged(path, "it is not a state of this program")
-            if version is None:
-                self.put("version", VERSION)
-            elif version != str(VERSION):
-                raise _other_version(path, version)
-        except BaseException:
-            self._db.close()
-            raise
-
-    def close(self) -> None:
-        """Close the database; safe to call twice. If another thread is stuck in it, it stays
-        open."""
-        if self._lock.acquire(timeout=CLOSE_PATIENCE):
-            with suppress(sqlite3.Error):
-                self._db.execute("PRAGMA optimize")
-            self._db.close()
-            self._lock.release()
-
-    @contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All writes inside go in together; on an error none does."""
-        with self._writing():
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                yield
-                self._db.execute("COMMIT")
-            except BaseException:
-                with suppress(sqlite3.Error):
-                    self._db.execute("ROLLBACK")
-                raise
-
-    @contextmanager
-    def _writing(self) -> Iterator[None]:
-        with self._lock:
-            try:
-                yield
-            except sqlite3.Error as error:
-                raise OutputError(f"The state {self.path} cannot be written: {error}.") from None
-
-    @contextmanager
-    def _reading(self) -> Iterator[None]:
-        with self._lock:
-            try:
-                yield
-            except (sqlite3.Error, *VALUE_ERRORS) as error:
-                raise unreadable(self.path, error) from None
-
-    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        with self._reading():
-            return self._db.execute(query, values).fetchall()
-
-    # Single values
-
-    def get(self, key: str) -> str | None:
-        """A single value by name."""
-        rows = self._rows("SELECT value FROM meta WHERE key = ?", key)
-        return str(rows[0][0]) if rows else None
-
-    def number(self, key: str) -> int:
-        """A single whole number by name; 0 where unset."""
-        with self._reading():
-            number = int(self.get(key) or 0)
-            if not 0 <= number < MOST:
-                raise ValueError(f"{key} is out of range")
-            return number
-
-    def put(self, key: str, value: object) -> None:
-        """Set a single value; inside a transaction it is part of it."""
-        with self._writing():
-            self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (key, str(value)))
-
-    def has_written(self, inventory: str) -> bool:
-        """True if this program wrote the inventory at this path, however damaged it is now."""
-        return self.get("inventory") == ascii(os.path.basename(inventory))
-
-    def note_inventory(self, inventory: str) -> None:
-        """Remember that this program writes the inventory at this path. Inventories whose names
-        differ only in their extension share this state."""
-        if not self.has_written(inventory):
-            self.put("inventory", ascii(os.path.basename(inventory)))
-
-    def note(self, key: str, value: object) -> None:
-        """Set a single value that may be lost in a power cut: nothing waits for the disk."""
-        with self._writing():
-            self._db.execute("PRAGMA synchronous=NORMAL")
-            try:
-                self.put(key, value)
-            finally:
-                self._db.execute("PRAGMA synchronous=FULL")
+class State(StateFile):
+    """The database of one output: what scans learn, by what it is about."""
 
     # The snapshot
 
     def load_snapshot(self) -> Snapshot:
         """All directories."""
         # A cursor left open would keep the file open after `close`.
-        with self._reading(), closing(self._db.execute("SELECT * FROM directory")) as rows:
-            return {_path_in(row): directory_from(row) for row in rows}
+        with self._reading(), closing(self._db.execute(SELECT["directory"])) as rows:
+            return {_path_in(row): directory_from(checked(row)) for row in rows}
 
     def save_directories(self, directories: Mapping[str, Directory]) -> None:
         """Insert or replace rows; call inside a transaction."""
         self._db.executemany(
-            "INSERT OR REPLACE INTO directory VALUES (?,?,?,?,?,?,?,?,?,?,?,?)",
-            (directory_row(path, directory) for path, directory in directories.items()),
+            INSERT["directory"],
+            (with_checksum(directory_row(*item)) for item in directories.items()),
         )
 
     def remove_directories(self, paths: Iterable[str]) -> None:
@@ -240,19 +85,19 @@ class State:
         """Everything but the snapshot that a scan knows from earlier scans."""
         with self._reading():
             return Memory(
-                roots=self._load_table("id, record FROM root", lambda row: root_from(row[1])),
-                gone=self._load_table("* FROM gone", gone_from),
-                arrived=self._load_table("path, time FROM arrived", arrived_from),
-                unsettled=self._load_table("* FROM unsettled", unsettled_from),
-                holds=self._load_table("* FROM hold", hold_from),
-                unreachable=self._load_table("* FROM unreachable", unreachable_from),
-                packs=self._load_table("path, record FROM pack", lambda row: pack_from(row[1])),
+                roots=self._load_table("root", lambda row: root_from(row[1])),
+                gone=self._load_table("gone", gone_from),
+                arrived=self._load_table("arrived", arrived_from),
+                unsettled=self._load_table("unsettled", unsettled_from),
+                holds=self._load_table("hold", hold_from),
+                unreachable=self._load_table("unreachable", unreachable_from),
+                packs=self._load_table("pack", lambda row: pack_from(row[1])),
             )
 
-    def _load_table(self, what: str, value_from: Callable[[Any], T]) -> dict[str, T]:
+    def _load_table(self, table: str, value_from: Callable[[Any], T]) -> dict[str, T]:
         """The values of a table by the text in its first column."""
-        with closing(self._db.execute(f"SELECT {what}")) as rows:
-            return {_path_in(row): value_from(row) for row in rows}
+        with closing(self._db.execute(SELECT[table])) as rows:
+            return {_path_in(row): value_from(checked(row)) for row in rows}
 
     def save_memory(self, old: Memory, new: Memory) -> None:
         """Write what differs; call inside a transaction."""
@@ -277,10 +122,8 @@ class State:
             f"DELETE FROM {table} WHERE {key} = ?",
             [(os.fsencode(item),) for item in old if item not in new],
         )
-        rows = [row_of(item, value) for item, value in new.items() if old.get(item) != value]
-        if rows:
-            marks = ",".join("?" * len(rows[0]))
-            self._db.executemany(f"INSERT OR REPLACE INTO {table} VALUES ({marks})", rows)
+        changed = [(item, value) for item, value in new.items() if old.get(item) != value]
+        self._db.executemany(INSERT[table], [with_checksum(row_of(*item)) for item in changed])
 
     def move_known(
         self, files: Mapping[str, tuple[str, int, int]], directories: Mapping[str, str]

@@ -7,13 +7,12 @@ crash left out of them is made up for at the next start.
 
 from __future__ import annotations
 
-import math
 import os
-import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from scanner.comfyui.downloads import Downloads
 from scanner.core.changes import MOVED, Change
@@ -23,26 +22,20 @@ from scanner.core.snapshot import Directory, Snapshot
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
-from scanner.errors import DamagedStateError, OutputError
+from scanner.errors import OutputError
 from scanner.output.atomic import remove_leftovers
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_view import InventoryView
 from scanner.output.journal import Journal, encode
 from scanner.store.annotations import Annotations
-from scanner.store.database import VALUE_ERRORS, damaged
-from scanner.store.metadata import MetadataTable
-from scanner.store.mount_trust import MountTrust, trusts_from
+from scanner.store.loading import Loaded, load_again, load_or_set_aside, rebuilt
 from scanner.store.published import PublishedInventory
-from scanner.store.recovery import rebuild, set_aside, take_from_remote
-from scanner.store.state import State
+from scanner.store.recovery import take_from_remote
 
 if TYPE_CHECKING:
     from scanner.settings.schema import Settings
 
 _UNLOCKED = nullcontext()
-
-_RETRY_AFTER = 0.2
-"""Seconds after which a state that seems damaged is read again."""
 
 
 @dataclass
@@ -64,22 +57,6 @@ class Commit:
     changed."""
 
 
-class _Loaded(NamedTuple):
-    """An open state and everything that is read from it once."""
-
-    state: State
-    metadata: MetadataTable
-    snapshot: Snapshot
-    memory: Memory
-    scan: int
-    visible_scan: int
-    shown_metadata: int
-    trust: MountTrust
-    inventory_seconds: float
-    inventory_mark: str
-    """The inventory as it was last written: see `published.mark_of`."""
-
-
 class Store:
     """State, snapshot and memory of one output, and its projections.
 
@@ -90,7 +67,7 @@ class Store:
 
     def __init__(
         self,
-        loaded: _Loaded,
+        loaded: Loaded,
         journal: Journal,
         inventory: PublishedInventory,
         outputs: Outputs,
@@ -131,7 +108,7 @@ class Store:
         for path in (outputs.inventory, outputs.status):
             remove_leftovers(path)
         take_from_remote(outputs)
-        loaded, damaged_state = _load_or_set_aside(outputs.state)
+        loaded = load_or_set_aside(outputs.state)
         try:
             inventory = PublishedInventory(
                 outputs,
@@ -149,16 +126,36 @@ class Store:
             journal.recover(loaded.state.outbox(), max(loaded.scan, inventory.scan))
             loaded.state.clear_outbox(loaded.scan)
             if not loaded.scan and not loaded.memory.roots and inventory.bytes:
-                loaded = _rebuilt(loaded, outputs, journal)
-            if damaged_state:
-                loaded.state.salvage_known(damaged_state)
-                loaded.metadata.refresh()
+                loaded = rebuilt(loaded, outputs, journal)
             loaded = loaded._replace(scan=max(loaded.scan, journal.last_scan()))
             return cls(loaded, journal, inventory, outputs, base)
         except BaseException:
-            loaded.metadata.close()
-            loaded.state.close()
+            loaded.close()
             raise
+
+    def mend(self) -> bool:
+        """Open the state anew if its files were removed, replaced or cut, or are damaged, and write
+        what is known here to it. True if it was.
+
+        Metadata that stood in no other place is lost. Raises OutputError; the next call tries it
+        again.
+        """
+        if self.state.is_sound() and not self.metadata.has_failed:
+            return False
+        # All connections: SQLite looks at a log anew only when nobody has it open.
+        self.metadata.close()
+        self.state.close()
+        trust = self._trust.as_text()
+        values = {"scan": self.scan, "visible_scan": self._visible_scan, "trust": trust}
+        loaded = load_again(
+            self.outputs.state, self.snapshot, self.memory, values, (self.scan, self._undelivered)
+        )
+        self.state, self.metadata, self._saved_trust = loaded.state, loaded.metadata, trust
+        if self._inventory.bytes:
+            self.state.note_inventory(self.outputs.inventory)
+            self.state.note("inventory_file", self._inventory.mark)
+        self._has_annotations = True
+        return True
 
     def close(self) -> None:
         """Close the database; safe to call twice."""
@@ -203,6 +200,7 @@ class Store:
             )
             self.state.shift_known(commit.shifted)
             self.state.forget_known(commit.other_files)
+            self.state.forget_known(_expired(commit, self.memory, self.snapshot))
         for path in gone:
             self.snapshot.pop(path, None)
         self.snapshot.update(commit.directories)
@@ -339,67 +337,13 @@ def _make_state_folder(outputs: Outputs) -> None:
         ) from None
 
 
-def _load_or_set_aside(path: str) -> tuple[_Loaded, str]:
-    """Open the database at `path`, or a new one if it is damaged, and the name under which the
-    damaged one is kept; empty if it is not. Raises OutputError."""
-    try:
-        return _load(path), ""
-    except DamagedStateError:
-        # One read that fails says little: the disk may answer the next one.
-        time.sleep(_RETRY_AFTER)
-    try:
-        return _load(path), ""
-    except DamagedStateError as error:
-        aside = set_aside(path, error)
-    return _load(path), aside
-
-
-def _load(path: str) -> _Loaded:
-    """Open the database at `path`. Raises OutputError, and DamagedStateError with nothing open."""
-    state = State(path)
-    try:
-        snapshot = state.load_snapshot()
-        try:
-            trusts = trusts_from(state.get("trust"))
-            inventory_seconds = float(state.get("inventory_seconds") or 0.0)
-            if not 0 <= inventory_seconds < math.inf:
-                raise ValueError("a time that no write takes")
-        except VALUE_ERRORS as error:
-            raise damaged(path, error) from None
-        # Damage is met here, where the state is rebuilt.
-        state.outbox()
-        state.requests()
-        metadata = MetadataTable(path)
-        try:
-            metadata.forget_folders(metadata.versions.keys() - snapshot.keys())
-            return _Loaded(
-                state,
-                metadata,
-                snapshot,
-                state.load_memory(),
-                state.number("scan"),
-                state.number("visible_scan"),
-                state.number("shown_knowledge"),
-                MountTrust(trusts),
-                inventory_seconds,
-                state.get("inventory_file") or "",
-            )
-        except BaseException:
-            metadata.close()
-            raise
-    except BaseException:
-        state.close()
-        raise
-
-
-def _rebuilt(loaded: _Loaded, outputs: Outputs, journal: Journal) -> _Loaded:
-    """`loaded`, which is empty, with what the inventory and the journal hold of it."""
-    rebuilt = rebuild(outputs)
-    if rebuilt is None:
-        return loaded
-    scan = max(rebuilt.scan, journal.last_scan())
-    with loaded.state.transaction():
-        loaded.state.save_directories(rebuilt.snapshot)
-        loaded.state.save_memory(Memory(), rebuilt.memory)
-        loaded.state.put("scan", scan)
-    return loaded._replace(snapshot=rebuilt.snapshot, memory=rebuilt.memory, scan=scan)
+def _expired(commit: Commit, memory: Memory, snapshot: Snapshot) -> Iterator[str]:
+    """Files of `memory` that are gone for good: no move can need their metadata any more."""
+    folders: defaultdict[str, list[str]] = defaultdict(list)
+    for path in memory.gone.keys() - commit.memory.gone.keys():
+        folders[os.path.dirname(path)].append(path)
+    for folder, paths in folders.items():
+        before = None if folder in commit.gone else snapshot.get(folder)
+        now = commit.directories.get(folder, before)
+        listed = set() if now is None else now.all_names()
+        yield from (path for path in paths if os.path.basename(path) not in listed)

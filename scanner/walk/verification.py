@@ -18,8 +18,8 @@ from statistics import fmean
 from scanner.core.racy import Racy
 from scanner.core.turns import Turns
 
-CHEAP = 1.0
-"""Seconds: where listing everything takes less, everything is listed in every walk."""
+CHEAP = 0.01
+"""Share of the interval: where listing everything takes no more, every walk lists everything."""
 
 SMOOTHING = 4
 """The last measurement counts for one of this many."""
@@ -36,9 +36,17 @@ class Terms:
 
 
 def share_of(count: int, terms: Terms, seconds_per_listing: float) -> int:
-    """How many of `count` directories a walk lists in their turn, never above the duty."""
+    """How many of `count` directories a walk lists in their turn: all where that is cheap, and
+    otherwise never above the duty."""
+    if is_cheap(count, terms.interval, seconds_per_listing):
+        return count
     wanted = math.ceil(count * terms.interval / terms.verify_within)
     return max(1, min(count, wanted, _most(terms, seconds_per_listing)))
+
+
+def is_cheap(count: int, interval: float, seconds_per_listing: float) -> bool:
+    """True if every walk may list all of `count` directories."""
+    return count * seconds_per_listing <= CHEAP * interval
 
 
 def _most(terms: Terms, seconds_per_listing: float) -> int:
@@ -56,6 +64,8 @@ class Verification:
         self._seconds_per_listing = 0.0
         self._planned = -math.inf
         """When the last walk started."""
+        self._interval = 0.0
+        """Seconds between the last walk and the next one."""
         self._is_taken_up = False
         """True if that was in another process."""
         self.period = 0.0
@@ -64,7 +74,7 @@ class Verification:
     @property
     def turns(self) -> Turns | None:
         """What the next process has to know; None where everything is listed in every walk."""
-        if len(self._listed) * self._seconds_per_listing <= CHEAP:
+        if is_cheap(len(self._listed), self._interval, self._seconds_per_listing):
             return None
         at_rest = {path: at for path, at in self._listed.items() if path not in self._racy}
         return Turns(self._planned, self._seconds_per_listing, at_rest)
@@ -91,7 +101,8 @@ class Verification:
         following = started + (since if terms.interval < since < math.inf else terms.interval)
         self._planned = started
         count = len(self._listed)
-        if not is_trusted or count * self._seconds_per_listing <= CHEAP:
+        self._interval = terms.interval
+        if not is_trusted or is_cheap(count, terms.interval, self._seconds_per_listing):
             self.period = terms.interval
             return frozenset()
         due = self._due(terms, following - terms.verify_within)

@@ -1,13 +1,15 @@
 """extra_model_paths.yaml is read as ComfyUI reads it, and forgiven where ComfyUI stops."""
 
 import os
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.comfyui.extra_model_paths import ExtraPath, read_extra_paths
+from scanner.comfyui.extra_model_paths import MOST_PATHS, ExtraPath, read_extra_paths
+from scanner.comfyui.lenient_yaml import MOST_WARNINGS
 from scanner.errors import SettingsError
 
 HOME = "/home/me"
@@ -229,3 +231,56 @@ def test_nothing_is_looked_at_on_the_disk(tmp_path, monkeypatch) -> None:
     found, *_ = read_extra_paths(str(file), home=HOME, environ={})
     monkeypatch.undo()
     assert found == [ExtraPath("loras", os.path.normpath("/b/x"), 3)]
+
+
+# Bounds.
+
+
+def test_a_file_that_is_larger_than_any_real_one_is_not_parsed(tmp_path: Path) -> None:
+    file = tmp_path / "extra.yaml"
+    file.write_text("a:\n  loras: |\n" + "    folder\n" * 100_000)
+    assert read_extra_paths(file, home=HOME)[:3] == (
+        [],
+        [
+            f"{file}, line 1: expected a file such as ComfyUI's extra_model_paths.yaml, "
+            "but it is larger than 256 KiB"
+        ],
+        "it is larger than 256 KiB",
+    )
+
+
+def test_folders_beyond_the_most_are_left_out_with_a_warning(tmp_path: Path) -> None:
+    named = "".join(f"    p{number}\n" for number in range(MOST_PATHS + 5))
+    found, warnings = read(tmp_path, f"a:\n  loras: |\n{named}")
+    assert [entry.path for entry in found] == [f"{tmp_path}/p{i}" for i in range(MOST_PATHS)]
+    assert warnings == ["line 1003: the 1,000 folders named above are all that are read"]
+
+
+@pytest.mark.parametrize(
+    ("text", "warning"),
+    [
+        ('a:\n  loras: "\\ud800"', "line 2: loras: half a character, which no path can have"),
+        ('a:\n  "\\udfff": x', "line 2: a category that is no text; left out"),
+        ('a:\n  "\\udc80": x', "line 2: a category that is no text; left out"),
+    ],
+)
+def test_half_a_character_is_left_out_with_a_warning(
+    tmp_path: Path, text: str, warning: str
+) -> None:
+    assert read(tmp_path, text) == ([], [warning])
+
+
+def test_an_alias_of_an_alias_is_read_once(tmp_path: Path) -> None:
+    text = "a: &a [p,p,p,p,p,p,p,p,p]\n" + "".join(
+        f"{name}: &{name} [{','.join([f'*{above}'] * 9)}]\n"
+        for above, name in pairwise("abcdefghijklmnop")
+    )
+    found, warnings = read(tmp_path, text)
+    assert len(found) == 9
+    assert len(warnings) < 300
+
+
+def test_of_many_warnings_the_first_are_shown(tmp_path: Path) -> None:
+    _, warnings = read(tmp_path, "a:\n" + "".join(f"  k{i}: {{}}\n" for i in range(150)))
+    assert len(warnings) == MOST_WARNINGS + 1
+    assert warnings[-1] == "line 101: 50 more warnings are not shown"

@@ -108,7 +108,9 @@ def test_default_workspace_goes_before_the_recent_one_if_it_is_there(here) -> No
     assert find(here).comfy_root == str(second)
 
 
-@pytest.mark.parametrize("text", ["", "no ini", "[DEFAULT]\ndefault_workspace = relative\n"])
+@pytest.mark.parametrize(
+    "text", ["", "no ini", "[DEFAULT]\ndefault_workspace = relative\n", "[a]\n" + "# x\n" * 100_000]
+)
 def test_settings_of_comfy_cli_that_help_nothing_are_passed_over(here, text) -> None:
     workspace(here, text)
     assert find(here, extra=["/x"]).comfy_root is None

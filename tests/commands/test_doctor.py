@@ -34,6 +34,7 @@ from scanner.settings.schema import Settings
 from scanner.store.mount_trust import read_trust
 from scanner.store.state import State
 from scanner.walk.cost import ScanCost
+from scanner.walk.verification import Terms
 from scanner.workers.latency import STATS
 from scanner.workers.pool import LocalWorkers
 from scanner.workers.remote import LostWorkerError
@@ -155,7 +156,9 @@ def test_cost_is_estimated_from_the_size_and_the_stats() -> None:
     # Asking for the mtime of everything takes no longer than listing everything.
     assert cost_of(Size(1000, 10_000, 100.0), stat=1.0) == ScanCost(1000, 100.0, 100.0)
     # Cheap trees are listed in every scan.
-    assert cost_of(Size(1000, 10_000, 0.9), stat=0.0001) == ScanCost(1000, 0.9, None)
+    cheap = cost_of(Size(1000, 10_000, 0.3), stat=0.0001)
+    assert [cheap.scan(Terms(every, 600.0, 0.05)) for every in (30.0, 60.0)] == [0.3, 0.3]
+    assert cheap.scan(Terms(5.0, 600.0, 0.05)) < 0.11
 
 
 # What is said of a folder

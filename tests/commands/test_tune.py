@@ -146,9 +146,13 @@ def test_folder_times_that_are_trusted_by_type_spare_listings(tmp_path: Path, ty
 
 
 def test_cheap_listing_is_all_that_is_done(tmp_path: Path) -> None:
-    (lane,) = tune(disk("ext4", latency=0.001), tmp_path)
-    assert lane.now.quiet is None
-    assert lane.now.everything.listings == EVERY_FOLDER
+    (lane,) = tune(disk("ext4", latency=0.002), tmp_path)
+    everything = lane.now.everything
+    assert everything.listings == EVERY_FOLDER
+    assert lane.now.quiet is not None
+    assert 0.05 < everything.seconds < 0.6
+    assert lane.now.row(BUDGET.terms(60.0, 0.05)).seconds == pytest.approx(everything.seconds)
+    assert lane.now.row(BUDGET.terms(5.0, 0.05)).seconds < everything.seconds
 
 
 @pytest.mark.parametrize("type_", ["cifs", "nfs4", "something new"])

@@ -779,6 +779,8 @@ def test_a_lost_line_is_damage(tmp_path):
         (b'"path":"e/', b'"puth":"e/'),
         (b'{"path":"e/own"', b'["path","e/own"'),
         (b'"base":"', b'"bose":"'),
+        (b'"path":"e/', b'"path":"/'),
+        (b'"path":"e/', b'"path":"../../etc/'),
     ],
 )
 def test_damage_is_one_sentence(tmp_path, old, new):
@@ -790,6 +792,16 @@ def test_damage_is_one_sentence(tmp_path, old, new):
     path.write_bytes(content.replace(old, new))
     with pytest.raises(UnreadableInventoryError, match=r"damaged|is not an inventory"):
         snapshot_from(path)
+
+
+@pytest.mark.parametrize("size", [b"null", b"1.5", b'"a"', b"true", b"[]"])
+def test_a_size_that_is_no_number_is_damage_for_every_reader(tmp_path, size):
+    models, extra, snapshot = alias_snapshot()
+    path = tmp_path / "i.json"
+    write_inventory(path, view([models, extra], snapshot))
+    path.write_bytes(path.read_bytes().replace(b'"size":100', b'"size":' + size))
+    with pytest.raises(UnreadableInventoryError, match="damaged at line"):
+        list(read_entries(path))
 
 
 def test_a_failed_write_leaves_the_old_inventory(tmp_path, monkeypatch):

@@ -56,6 +56,16 @@ def journal(path: Path, limit: int = 10**6, keep: int = 5) -> Journal:
     return Journal(path, limit_bytes=limit, keep=keep)
 
 
+def test_a_folder_that_cannot_be_listed_is_one_sentence(path: Path, monkeypatch) -> None:
+    def over_quota(folder: str) -> list[str]:
+        raise OSError(122, "Disk quota exceeded", folder)
+
+    path.write_bytes(b"".join(scan_lines(1, 1)))
+    monkeypatch.setattr(os, "listdir", over_quota)
+    with pytest.raises(OutputError, match=r"cannot read .*: Disk quota exceeded"):
+        journal(path).last_scan()
+
+
 def files(path: Path) -> list[str]:
     return sorted(other.name for other in path.parent.iterdir())
 

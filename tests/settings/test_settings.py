@@ -499,3 +499,29 @@ def test_settings_need_no_folder_of_settings(monkeypatch: pytest.MonkeyPatch) ->
     os.makedirs("~/.config/it")
     Path("~/.config/it/config.toml").write_text("profile = 1")
     assert load({"models": ["/m"]}).config is None
+
+
+# Values of any depth and size.
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("models", "[" * 100_000, "expected JSON, but it is nested too deeply"),
+        ("per_root", '{"a":' * 100_000, "expected JSON, but it is nested too deeply"),
+        ("ignore", ",".join(["*.x"] * 5000), "expected at most 1,000 patterns, not 5,000"),
+        ("ignore", "x" * 5000, "expected patterns of at most 1,000 characters, not one of 5,000"),
+        ("workers", "9" * 5000, "expected a whole number"),
+        ("every", "9" * 5000, "expected a duration"),
+    ],
+)
+def test_values_of_any_size_end_in_one_short_sentence(name, text, sentence) -> None:
+    refused = refusal(environ={f"COMFY_INVENTORY_{name.upper()}": text})
+    assert sentence in refused
+    assert len(refused) < 1100
+
+
+def test_a_pattern_with_brackets_nested_in_any_depth_is_a_pattern() -> None:
+    pattern = "[" * 900
+    loaded = load({}, environ={"COMFY_INVENTORY_IGNORE": pattern})
+    assert loaded.settings.ignore == (pattern,)

@@ -140,7 +140,7 @@ def test_a_state_of_before_is_read_as_one_that_knows_nothing(tmp_path: Path) -> 
 
 def test_damaged_facts_are_read_again(metadata: MetadataTable) -> None:
     metadata.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16}, {"model": {}})], 1)
-    metadata._db.execute("UPDATE known SET facts = '{' || facts")
+    metadata._db.execute("UPDATE known SET facts = '{' || facts, checksum = NULL")
     known = metadata.of(PATH)
     assert known is not None
     assert (known.facts, known.digests) == (None, {"xxh3": b"x" * 16})
@@ -169,3 +169,36 @@ def test_news_are_found_without_reading_the_table(metadata: MetadataTable) -> No
         " WHERE version > 1 GROUP BY folder"
     ).fetchall()
     assert any("known_version" in row[3] and "SEARCH" in row[3] for row in plan)
+
+
+DAMAGE = "UPDATE known SET sha256 = CAST(zeroblob(32) AS BLOB)"
+
+
+def test_a_row_that_the_disk_changed_counts_as_not_read_yet(metadata: MetadataTable) -> None:
+    other = "/models/loras/b.safetensors"
+    digests = {"sha256": b"s" * 32}
+    metadata.save([MetadataUpdate(path, 5, 7, digests) for path in (PATH, other)], 1)
+    metadata.mark(PATH, corrupt=0, now=2)
+    metadata._db.execute(f"{DAMAGE} WHERE name = CAST('a.safetensors' AS BLOB)")
+    assert metadata.of(PATH) is None
+    assert metadata.of_folder("/models/loras").keys() == {"b.safetensors"}
+    metadata.save([MetadataUpdate(PATH, 5, 7, facts={})], 3)
+    again = metadata.of(PATH)
+    assert again is not None
+    assert again.digests == {}
+
+
+def test_to_mark_a_file_makes_no_damaged_row_right(metadata: MetadataTable) -> None:
+    metadata.save([MetadataUpdate(PATH, 5, 7, {"sha256": b"s" * 32})], 1)
+    metadata._db.execute(DAMAGE)
+    metadata.mark(PATH, corrupt=0, now=2)
+    assert metadata.of(PATH) is None
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+def test_a_table_of_an_older_version_is_read(metadata: MetadataTable, readonly: bool) -> None:
+    metadata.save([MetadataUpdate(PATH, 5, 7, {"sha256": b"s" * 32})], 1)
+    metadata._db.execute("ALTER TABLE known DROP COLUMN checksum")
+    metadata.close()
+    with closing(MetadataTable(metadata.path, readonly=readonly)) as again:
+        assert again.digests_of(PATH, 5, 7) == {"sha256": b"s" * 32}

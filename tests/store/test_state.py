@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from scanner.core.memory import LOSS, Gone, Hold, Memory, RootRecord, UnreachableFolder, Unsettled
 from scanner.core.mount_identity import MountIdentity
+from scanner.core.packs import Pack
 from scanner.core.snapshot import (
     DIRECTORY,
     FILE,
@@ -32,7 +33,9 @@ from scanner.core.snapshot import (
 )
 from scanner.errors import DamagedStateError, OutputError
 from scanner.store import database
+from scanner.store.checksums import checksum_of
 from scanner.store.state import TRUST, State
+from scanner.store.tables import CHECKED, COLUMNS
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
 UINT64 = st.one_of(st.integers(0, 2**64 - 1), st.sampled_from([2**63 - 1, 2**63, 2**64 - 1]))
@@ -101,6 +104,12 @@ def sql(path: str, statement: str, *values: object) -> None:
     connection.close()
 
 
+def unchecked(insert: str) -> str:
+    """A statement that inserts a row without a checksum, as rows of older versions are."""
+    table = insert.split()[2]
+    return insert[:-1] + ", NULL)" if table in CHECKED and insert.startswith("INSERT") else insert
+
+
 FEW = Directory(
     listing_of(
         [Row("a", FILE, 1, 2, 3), Row("d", DIRECTORY, 0, 0, 4)],
@@ -147,6 +156,7 @@ def test_state_of_an_older_version_is_read_and_written(path: str) -> None:
         old.save_directories({"/a": FEW})
     old.close()
     sql(path, "ALTER TABLE directory DROP COLUMN ctime")
+    sql(path, "ALTER TABLE directory DROP COLUMN checksum")
     sql(path, "ALTER TABLE request DROP COLUMN kind")
     for readonly in (True, False):
         state = State(path, readonly=readonly)
@@ -264,7 +274,8 @@ def test_damaged_row_of_the_snapshot_is_noticed(path: str, statement: str) -> No
     state = State(path)
     with state.transaction():
         state.save_directories({"/a": FEW})
-    sql(path, statement)
+    sql(path, unchecked(statement))
+    sql(path, "UPDATE directory SET checksum = NULL")
     with pytest.raises(DamagedStateError, match="state"):
         state.load_snapshot()
     state.close()
@@ -301,7 +312,7 @@ def test_damaged_row_of_the_snapshot_is_noticed(path: str, statement: str) -> No
 )
 def test_damaged_memory_is_noticed(path: str, statement: str) -> None:
     state = State(path)
-    sql(path, statement)
+    sql(path, unchecked(statement))
     with pytest.raises(DamagedStateError):
         state.load_memory()
     state.close()
@@ -336,7 +347,8 @@ def test_values_of_another_kind_are_noticed(
     state = State(path)
     with state.transaction():
         state.save_directories({"/a": FEW})
-    sql(path, statement)
+    sql(path, unchecked(statement))
+    sql(path, "UPDATE directory SET checksum = NULL")
     try:
         with pytest.raises(DamagedStateError):
             load(state)
@@ -486,6 +498,7 @@ def test_hold_of_an_older_version_is_kept(tmp_path: Path) -> None:
     with closing(sqlite3.connect(path)) as database:
         database.execute("ALTER TABLE hold DROP COLUMN started")
         database.execute("ALTER TABLE hold DROP COLUMN boot")
+        database.execute("ALTER TABLE hold DROP COLUMN checksum")
         database.commit()
     old = replace(hold, started=None)
     with closing(State(path, readonly=True)) as state:
@@ -561,6 +574,88 @@ def test_answer_goes_in_with_the_scan_or_not_at_all(state: State) -> None:
         raise RuntimeError
     assert state.answer_of(number) is None
     assert len(state.requests()) == 1
+
+
+# Checksums
+
+MEMORY = Memory(
+    roots={"models:/m": RootRecord("models:/m", "models", "/m", state="held")},
+    gone={"/x": Gone(1, Entry("/x", FILE, 5, 6, 7, 8, b"f" * 16))},
+    arrived={"/a": 3},
+    unsettled={"/u": Unsettled(1, 2, 3)},
+    holds={"models:/m": Hold("models:/m", LOSS, 5, 1.5, frozenset(("/p",)), 2, 20, True, "boot")},
+    unreachable={"/n": UnreachableFolder("Input/output error", 9)},
+    packs={"/p": Pack("p", "p", "file", True)},
+)
+
+
+@pytest.mark.parametrize("table", sorted(CHECKED))
+def test_a_row_that_the_disk_changed_is_damage(path: str, table: str) -> None:
+    state = State(path)
+    with state.transaction():
+        state.save_directories({"/a": replace(FEW, ctime=8)})
+        state.save_memory(Memory(), MEMORY)
+    state.load_snapshot()
+    assert state.load_memory() == MEMORY
+    for column in COLUMNS[table]:
+        # A bit of one value, which stays one of its kind.
+        flipped = {
+            "blob": f"substr({column}, 1, length({column}) - 1) || x'31'",
+            "text": f"{column} || 'a'",
+            "integer": f"{column} + 1",
+            "real": f"{column} + 1",
+        }
+        with closing(sqlite3.connect(path)) as database:
+            before = database.execute(f"SELECT rowid, typeof({column}), {column} FROM {table}")
+            number, kind, value = before.fetchone()
+            changed = f"UPDATE {table} SET {column} = {flipped[kind]} WHERE rowid = {number}"
+            if kind == "blob":
+                changed = changed.replace(flipped[kind], f"CAST({flipped[kind]} AS BLOB)")
+            database.execute(changed)
+            database.commit()
+            now = f"SELECT {column} FROM {table} WHERE rowid = {number}"
+            assert database.execute(now).fetchone() != (value,), column
+        with pytest.raises(DamagedStateError):
+            state.load_snapshot()
+            state.load_memory()
+        sql(path, f"UPDATE {table} SET {column} = ? WHERE rowid = {number}", value)
+    state.load_snapshot()
+    assert state.load_memory() == MEMORY
+    state.close()
+
+
+def test_rows_of_an_older_version_get_checksums_once(path: str) -> None:
+    with closing(State(path)) as old, old.transaction():
+        old.save_directories({"/a": FEW})
+        old.save_memory(Memory(), MEMORY)
+    for table in (*CHECKED, "known"):
+        sql(path, f"ALTER TABLE {table} DROP COLUMN checksum")
+    sql(path, "DELETE FROM meta WHERE key = 'checksums'")
+    with closing(State(path, readonly=True)) as state:
+        assert (state.load_snapshot(), state.load_memory()) == ({"/a": FEW}, MEMORY)
+    with closing(State(path)) as state:
+        assert (state.load_snapshot(), state.load_memory()) == ({"/a": FEW}, MEMORY)
+        with state.transaction():
+            state.save_directories({"/b": FEW})
+        sql(path, "UPDATE directory SET mtime = 6 WHERE path = CAST('/a' AS BLOB)")
+        with pytest.raises(DamagedStateError, match="checksum"):
+            state.load_snapshot()
+
+
+@pytest.mark.parametrize(
+    ("row", "checksum"),
+    [
+        ((b"/a", 5, None, 1.5, "\u00e9\U0001fae9"), 6670250476701121596),
+        ((), 5524521635962363734),
+    ],
+)
+def test_checksums_are_the_same_in_every_version(row: tuple[object, ...], checksum: int) -> None:
+    assert checksum_of(row) == checksum
+
+
+def test_columns_that_a_later_version_adds_leave_checksums_right() -> None:
+    assert checksum_of((b"/a", 5, None, None)) == checksum_of((b"/a", 5))
+    assert checksum_of((b"/a", None, 5)) != checksum_of((b"/a", 5))
 
 
 def test_columns_are_arrays_again(state: State) -> None:

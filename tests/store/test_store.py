@@ -330,3 +330,42 @@ def test_folder_for_the_state_that_cannot_be_made_is_a_sentence(tmp_path: Path) 
     outputs = Outputs(str(tmp_path / "i.json"), str(tmp_path / "file" / "state"))
     with pytest.raises(OutputError, match="XDG_STATE_HOME"):
         Store.open(Settings(), outputs, None, FakeFileSystem())
+
+
+# Metadata of files that are no more
+
+
+def rows_of(world: World) -> list[str]:
+    with closing(sqlite3.connect(world.outputs.state)) as database:
+        return sorted(os.fsdecode(name) for (name,) in database.execute("SELECT name FROM known"))
+
+
+@pytest.mark.parametrize("with_folder", [False, True])
+def test_metadata_of_a_file_goes_when_no_move_can_need_it(world: World, with_folder: bool) -> None:
+    world.scan()
+    hashed(world)
+    world.files.write(at("ComfyUI/models/vae/v.safetensors"), content("v"))
+    world.files.remove(at(LORA))
+    if with_folder:
+        world.files.remove(os.path.dirname(at(LORA)))
+    assert ("deleted", LORA) in world.scan()
+    assert rows_of(world) == ["a.safetensors"]
+    world.restart()
+    world.scan()
+    assert rows_of(world) == ["a.safetensors"]
+    world.scan(advance=16 * 60)
+    assert rows_of(world) == []
+
+
+def test_metadata_of_a_file_that_comes_back_stays(world: World) -> None:
+    world.scan()
+    digest = hashed(world)
+    size, mtime = world.project()[at(LORA)][1:]
+    world.files.rename(at(LORA), at("elsewhere"))
+    assert ("deleted", LORA) in world.scan()
+    world.restart()
+    world.files.rename(at("elsewhere"), at(LORA))
+    world.scan()
+    world.scan(advance=16 * 60)
+    world.scan()
+    assert world.store.metadata.digests_of(at(LORA), size, mtime) == {SHA256: digest}

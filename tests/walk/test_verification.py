@@ -236,6 +236,21 @@ def test_tree_that_is_listed_in_a_second_is_listed_in_every_scan(tmp_path: Path)
     assert world.scanner.verification_period(MODELS) == world.interval
 
 
+@pytest.mark.parametrize(("interval", "is_spread"), [(5.0, True), (60.0, False)])
+def test_a_tree_is_listed_in_every_scan_where_that_takes_a_hundredth_of_the_interval(
+    tmp_path: Path, interval: float, is_spread: bool
+) -> None:
+    world = big_world(tmp_path)
+    world.interval = interval
+    world.files.latency = 0.01  # 0.4 s for all
+    world.restart()
+    for _ in range(3):
+        world.scan(advance=interval, reads=False)
+    world.files.calls.clear()
+    world.scan(advance=interval, reads=False)
+    assert (world.files.calls["list"] < FOLDERS / 2) == is_spread
+
+
 def test_restart_lists_everything_once(tmp_path: Path) -> None:
     world = big_world(tmp_path)
     world.restart()

@@ -15,7 +15,6 @@ from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
 from scanner.walk.cost import ScanCost
 from scanner.walk.ignore import IgnoreRules
-from scanner.walk.verification import CHEAP
 from scanner.workers.latency import _Pool
 from scanner.workers.pool import Workers
 from scanner.workers.requests import Failed, ListDirectory, Listed, Timed, Took
@@ -109,8 +108,6 @@ def cost_of(size: Size, stat: float) -> ScanCost:
 
     `stat` is the seconds of one directory's stat, with as many requests under way as in a scan.
     """
-    if size.seconds <= CHEAP:
-        return ScanCost(size.directories, size.seconds, None)
     return ScanCost(size.directories, size.seconds, min(size.directories * stat, size.seconds))
 
 

@@ -247,7 +247,7 @@ class Tuner:
     def _costs(self, lane: _Lane, states: Mapping[Mount, str]) -> tuple[Cost, Cost | None]:
         """The cost of listing everything in every scan, and of trusting directory mtimes.
 
-        The second is None if mtimes cannot be trusted, or if listing everything is cheap.
+        The second is None if mtimes cannot be trusted.
         """
         settle = max(mount.settle for mount in states)
         is_remote = any(mount.is_remote for mount in states)
