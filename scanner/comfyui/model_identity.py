@@ -39,7 +39,7 @@ _OTHER_PARTS = (b"vocoder.", b"model_ema.", b"denoiser.", b"text_embedding_proje
 
 _PARTS = _VAE_PARTS + _TEXT_PARTS + _OTHER_PARTS
 """Beginnings of names in a checkpoint that are not its diffusion model's. Sources: ComfyUI
-comfy/supported_models.py (`vae_key_prefix`, `text_encoder_key_prefix`) and supported_models_base.py."""
+comfy/supported_models.py and supported_models_base.py (`vae_key_prefix` and others)."""
 
 _CONTAINERS = (
     b"model.diffusion_model.", b"diffusion_model.", b"model.model.", b"net.", b"model.",

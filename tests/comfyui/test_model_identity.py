@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from importlib import resources
 
 import pytest
 
+from benchmarks import models
 from scanner.comfyui.base_words import base_of_word, family_of
 from scanner.comfyui.model_identity import Identity, identity_of
+from scanner.comfyui.signs_of_additions import ADDITIONS, OTHERS, UPSCALERS
+from scanner.comfyui.signs_of_diffusion import DIFFUSION
+from scanner.comfyui.signs_of_parts import AUDIOS, TEXTS, VAES, VISIONS
 from scanner.comfyui.tensor_signs import TensorNames
 from tests.support.model_cases import CASES, Case, is_family
 
@@ -459,3 +464,18 @@ def test_the_family_is_the_word_before_size_and_variant() -> None:
     assert family_of("SD 3.5 Large") == "SD 3"
     assert family_of("SDXL (Pony)") == "SDXL"
     assert family_of("Wan 2.2 TI2V 5B") == "Wan"
+
+
+def test_the_table_in_the_docs_is_what_the_program_says() -> None:
+    page = models.PAGE.read_text(encoding="utf-8")
+    assert models.table() in page
+
+
+def test_kinds_in_the_docs_and_in_the_schema_are_those_of_the_tables() -> None:
+    tables = (DIFFUSION, VAES, TEXTS, VISIONS, AUDIOS, ADDITIONS, UPSCALERS, OTHERS)
+    kinds = {group.kind for groups in tables for group in groups}
+    schema = resources.files("scanner.schemas").joinpath("inventory.schema.json").read_text("utf-8")
+    page = models.PAGE.read_text(encoding="utf-8")
+    for kind in kinds | {"checkpoint", "lora", "embedding"}:
+        assert f"`{kind}`" in page
+        assert re.search(rf"One of: [^\"]*\b{kind}\b", schema), kind
