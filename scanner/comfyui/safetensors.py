@@ -56,8 +56,8 @@ class SafetensorsHeader:
         self._read_at = read_at
         self._wanted = {key.encode(): limit for key, limit in wanted.items()}
 
-    def tensors(self) -> Iterator[tuple[bytes, str, int]]:
-        """Name, dtype and number of elements of each tensor, in the header's order.
+    def tensors(self) -> Iterator[tuple[bytes, str, tuple[int, ...], int]]:
+        """Name, dtype, shape and number of elements of each tensor, in the header's order.
 
         Raises EOFError if the file ends within the header, ValueError if the header breaks a rule
         of the format, OverflowError if it is valid so far but too large to read. Each has a
@@ -101,7 +101,9 @@ class SafetensorsHeader:
         _check_utf8(text, is_whole=wanted == length)
         return length, text
 
-    def _entries(self, text: bytes) -> Generator[tuple[bytes, str, int], None, list[int]]:
+    def _entries(
+        self, text: bytes
+    ) -> Generator[tuple[bytes, str, tuple[int, ...], int], None, list[int]]:
         """Yield the tensors; return the span of the data of each (begin << 64 | end, bytes)."""
         spans: list[int] = []
         seen: set[int] = set()
@@ -116,9 +118,9 @@ class SafetensorsHeader:
             if name == b"__metadata__":
                 at = self._take_metadata(text, key.end())
             else:
-                dtype, elements, span, at = _tensor(name, text, key.end())
+                dtype, lengths, elements, span, at = _tensor(name, text, key.end())
                 spans.append(span)
-                yield name, dtype, elements
+                yield name, dtype, lengths, elements
             separator = _SEPARATOR.match(text, at)
             if separator is None:
                 raise ValueError(f"The header is not a JSON object of tensors at byte {8 + at}.")
@@ -226,8 +228,9 @@ def _string_start(text: bytes, at: int, limit: int) -> str:
         raise ValueError("A text in the metadata is not a JSON string.") from None
 
 
-def _tensor(name: bytes, text: bytes, at: int) -> tuple[str, int, int, int]:
-    """dtype, elements, span (begin << 64 | end) of the tensor at `at`, and the end of its text."""
+def _tensor(name: bytes, text: bytes, at: int) -> tuple[str, tuple[int, ...], int, int, int]:
+    """dtype, shape, elements and span (begin << 64 | end) of the tensor at `at`, and the end of its
+    text."""
     match = _TENSOR.match(text, at)
     parts = match.groups() if match is not None else (b"",) * 9
     fields = {parts[0]: parts[1:3], parts[3]: parts[4:6], parts[6]: parts[7:9]}
@@ -237,7 +240,8 @@ def _tensor(name: bytes, text: bytes, at: int) -> tuple[str, int, int, int]:
     bits = BITS.get(dtype.decode())
     if bits is None:
         raise ValueError(f"Tensor {quoted(name)} has the unknown dtype {quoted(dtype)}.")
-    elements = elements_of(name, _numbers(shape))
+    lengths = _numbers(shape)
+    elements = elements_of(name, lengths)
     span = _numbers(offsets)
     if len(span) != 2 or not span[0] <= span[1] <= LARGEST:
         raise ValueError(f"Tensor {quoted(name)} has data_offsets that are not a begin and an end.")
@@ -246,7 +250,7 @@ def _tensor(name: bytes, text: bytes, at: int) -> tuple[str, int, int, int]:
             f"Tensor {quoted(name)} has {span[1] - span[0]} bytes, "
             f"but {elements} elements of {bits} bits."
         )
-    return dtype.decode(), elements, span[0] << 64 | span[1], match.end()
+    return dtype.decode(), tuple(lengths), elements, span[0] << 64 | span[1], match.end()
 
 
 def _numbers(text: bytes) -> list[int]:

@@ -23,6 +23,7 @@ import orjson
 import scanner
 from scanner.core.digests import ALGORITHM
 from scanner.core.paths import join
+from scanner.core.placement import is_misplaced
 from scanner.core.roots import category_in
 from scanner.core.serialize import (
     is_utf8,
@@ -367,6 +368,9 @@ def _with_annotations(
         if view.status and join(folder.path, name) in view.status:
             # The status in the view has priority: annotations may have another one.
             fields = {key: fields[key] for key in fields if key not in ("status", "problem")}
+        kind = fields["model"].get("kind", "") if "model" in fields else ""
+        if is_misplaced(kind, folder.category):
+            fields = {**fields, "misplaced": {"kind": kind, "category": folder.category}}
         yield proof + ("," + orjson.dumps(fields).decode()[1:-1] if fields else "")
 
 

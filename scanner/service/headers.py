@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Collection, Iterator
 
-from scanner.comfyui.model_facts import wants_facts
+from scanner.comfyui.model_facts import VERSION, wants_facts
 from scanner.core.paths import join
 from scanner.core.pending import PendingFolder, PendingFolders
 from scanner.core.roots import Root
@@ -87,6 +87,7 @@ class HeaderReader:
                 cached is not None
                 and cached.is_of(row.size, row.mtime)
                 and cached.facts is not None
+                and cached.facts.get("version") == VERSION
             ):
                 continue
             is_complete = False
@@ -123,7 +124,7 @@ class HeaderReader:
                 if header is None or (header.size, header.mtime) != (entry.size, entry.mtime):
                     attempts.failed(entry.path, entry.size, entry.mtime, files.monotonic())
                 else:
-                    facts = header.facts._asdict()
+                    facts = {**header.facts._asdict(), "version": VERSION}
                     self._batch.add(
                         MetadataUpdate(entry.path, entry.size, entry.mtime, facts=facts), 0
                     )

@@ -62,7 +62,7 @@ class Annotations:
 
 def _fields_of(metadata: FileMetadata) -> dict[str, Any]:
     fields: dict[str, Any] = {**texts(metadata.digests)}
-    fields.update({k: v for k, v in (metadata.facts or {}).items() if v})
+    fields.update({k: v for k, v in (metadata.facts or {}).items() if v and k != "version"})
     if metadata.corrupt:
         fields["status"] = CORRUPT
         fields["problem"] = (
