@@ -269,6 +269,21 @@ def test_file_that_comes_back_to_its_place_has_not_moved() -> None:
     assert pairs(found([], [file("/a/x", "same")], gone_before=[file("/a/x", "same")])) == []
 
 
+@pytest.mark.parametrize("inode", [0, 5])
+def test_a_file_that_is_gone_is_not_known_by_another_one_at_its_path(inode: int) -> None:
+    """/a/x was deleted, and there is a new file; /b/y is like the new one."""
+    gone = file("/a/x", "old", inode=inode)
+    arrived = [file("/a/x"), file("/b/y", inode=inode)]
+    assert (
+        pairs(found([], arrived, gone_before=[gone], disk=Disk({"/a/x": "new", "/b/y": "new"})))
+        == []
+    )
+    arrived.append(file("/b/z"))
+    disk = Disk({"/a/x": "new", "/b/y": "new", "/b/z": "old"})
+    moves = found([], arrived, gone_before=[gone], disk=disk)
+    assert pairs(moves) == [("/a/x", "/b/z", FINGERPRINT)]
+
+
 def test_nothing_is_read_where_nothing_can_be_paired() -> None:
     disk = Disk()
     found([], [file("/b/x")], arrived_before=[file("/b/y")], disk=disk)
