@@ -489,7 +489,7 @@ def test_longest_source_is_the_nearest_folder_above() -> None:
 # In a whole pass
 
 
-def test_a_move_is_not_told_to_a_link_that_leads_nowhere_now(tmp_path: Path) -> None:
+def test_a_folder_moved_and_not_the_link_that_led_to_it(tmp_path: Path) -> None:
     world = World(tmp_path)
     for number in range(3):
         world.files.write(at(f"Downloads/a/sd/f{number}"), content(str(number)))
@@ -498,7 +498,12 @@ def test_a_move_is_not_told_to_a_link_that_leads_nowhere_now(tmp_path: Path) -> 
     world.files.symlink(at("Downloads/a/sd"), at("ComfyUI/models/sd"))
     assert ("created", "ComfyUI/models/sd") in world.scan()
     world.files.rename(at("Downloads/a/sd"), at("Downloads/sd_new"))
-    assert world.scan() == [("moved", "Downloads/a/sd", "Downloads/sd_new")]
+    assert world.scan() == [
+        ("created", "ComfyUI/models/sd"),  # leads nowhere now
+        ("deleted", "ComfyUI/models/sd"),
+        *(("deleted", f"ComfyUI/models/sd/f{number}") for number in range(3)),
+        ("moved", "Downloads/a/sd", "Downloads/sd_new"),
+    ]
 
 
 def test_stop_while_moves_are_proven_commits_nothing(tmp_path: Path) -> None:
