@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import posixpath
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Protocol
 
 from hypothesis import strategies as st
 
 from scanner.core.paths import is_below
 from tests.support.fakes import FakeFileSystem, Node
+from tests.support.witness import Seen
 
 Edit = tuple[Any, ...]
 
@@ -371,3 +373,12 @@ class FakeTree:
         old = self.files.remove(path)
         node = self.files.write(new, content, old.mtime)
         node.inode = old.inode
+
+    def contents(self, paths: Iterable[str]) -> dict[str, Seen]:
+        """What the files at `paths` hold, for a witness."""
+        found = {}
+        for path in paths:
+            with suppress(OSError):
+                node = self.files._resolve(path)
+                found[path] = Seen(node.content, node.inode)
+        return found

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import errno
 import posixpath
-import tempfile
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -21,18 +21,23 @@ from scanner.diff.unread import is_away
 from scanner.disk.mounts import Mount
 from tests.support.fakes import FakeFileSystem, Node
 from tests.support.random_edits import FakeTree, apply, strategy
-from tests.support.world import BASE, DOWNLOADS, MODELS, Projection, World
+from tests.support.witness import Witness
+from tests.support.world import BASE, DOWNLOADS, MODELS, Projection, World, quick_folder
 
 A, B = MODELS.path + "/a", MODELS.path + "/b"
 NAS, DISK = "/mnt/nas", "/mnt/disk"
 EXTRA = Root("extra", A)
 INNER = Root("extra", B)
+LINKED = Root("extra", "/home/u/linked")
+"""A link to the share."""
 ROOTS = [
     (MODELS, DOWNLOADS),
     (MODELS, DOWNLOADS),
     (MODELS,),
     (MODELS, DOWNLOADS, EXTRA),
     (MODELS, DOWNLOADS, INNER),
+    (MODELS, DOWNLOADS, LINKED),
+    (MODELS, DOWNLOADS, LINKED),
 ]
 RULES = [(), ("Z",), ("c/",), ("Z", "c")]
 TYPES = ["ext4", "cifs", "exfat", "fuse.sshfs"]
@@ -51,13 +56,15 @@ EVENTS = st.one_of(
     st.tuples(st.just("unmount"), DRIVES, st.booleans()),
     st.tuples(st.just("mount"), DRIVES),
     st.tuples(st.just("mount other"), DRIVES, st.booleans()),
+    st.tuples(st.just("cover")),
+    st.tuples(st.just("uncover")),
     st.tuples(st.just("fault"), st.sampled_from(["list", "stat"]), N, ERRORS),
     st.tuples(st.just("no faults")),
     st.tuples(st.just("restart")),
     st.tuples(st.just("lost")),
     st.tuples(st.just("rules"), st.integers(0, 3)),
     st.tuples(st.just("follow"), st.booleans()),
-    st.tuples(st.just("roots"), st.integers(0, 4)),
+    st.tuples(st.just("roots"), st.integers(0, len(ROOTS) - 1)),
     st.tuples(st.just("accept")),
 )
 ROUNDS = st.tuples(
@@ -82,6 +89,8 @@ class Drive:
         self.now: Mount | None = None
         self.known: MountIdentity | None = None
         self.forgotten = False
+        self.is_covered = False
+        self._hidden: Mount | None = None
         files.makedirs(mount.point)
 
     def _place(self, node: Node) -> Node:
@@ -91,7 +100,18 @@ class Drive:
         parent.children[name] = node
         return before
 
+    def hide(self) -> None:
+        """Another mount hides this one."""
+        self.files.mount_table.remove(self.now)
+        self._hidden, self.now = self.now, None
+
+    def show(self) -> None:
+        self.now, self._hidden = self._hidden, None
+        self.files.mount_table.append(self.now)
+
     def attach(self, *, other: bool = False, empty: bool = False) -> None:
+        if self.is_covered:
+            return
         if self.now:
             self.detach()
         node = self.own
@@ -105,6 +125,8 @@ class Drive:
         self.forgotten = False
 
     def detach(self, *, removes: bool = False) -> None:
+        if self.is_covered:
+            return
         if self.now:
             self.files.mount_table.remove(self.now)
             self.now = None
@@ -113,6 +135,39 @@ class Drive:
             parent = self.files._resolve(posixpath.dirname(self.mount.point))
             if parent.children.pop(posixpath.basename(self.mount.point), None):
                 self.files._change(parent)
+
+
+class Cover:
+    """A mount over the folder that holds the points of others: it hides them."""
+
+    def __init__(self, files: FakeFileSystem, drives: Collection[Drive]) -> None:
+        self.files = files
+        self.hidden: list[Drive] = []
+        self.drives = drives
+        self._folder: Node | None = None
+        self._mount = Mount("/mnt", "ext4", "/dev/cover")
+
+    def attach(self) -> None:
+        if self._folder is None:
+            below = [drive for drive in self.drives if is_below(drive.mount.point, "/mnt")]
+            self.hidden = [drive for drive in below if drive.now]
+            for drive in self.hidden:
+                drive.hide()
+            for drive in below:
+                drive.is_covered = True
+            self._folder = self.files.root.children["mnt"]
+            self.files.root.children["mnt"] = self.files._node("directory")
+            self.files.mount_table.append(self._mount)
+
+    def detach(self) -> None:
+        if self._folder is not None:
+            self.files.mount_table.remove(self._mount)
+            self.files.root.children["mnt"] = self._folder
+            self._folder = None
+            for drive in self.drives:
+                drive.is_covered = False
+            for drive in self.hidden:
+                drive.show()
 
 
 class Fuzz:
@@ -132,6 +187,11 @@ class Fuzz:
             drive.attach()
             files.write(drive.mount.point + "/keep", b"keep" + drive.mount.source.encode())
         files.write(MODELS.path + "/keep", b"keep")
+        self.cover = Cover(files, self.drives.values())
+        if NAS in self.drives:
+            files.symlink(NAS, LINKED.path)
+        else:
+            files.makedirs(LINKED.path)
         files.latency = 1.0 if slow else 0.0
         self.slow = slow
         files.moves_directory_mtimes = moves_mtimes
@@ -139,6 +199,7 @@ class Fuzz:
         files.shuffles_inodes = shuffles
         self.tree = FakeTree(files, [MODELS.path, DOWNLOADS.path, NAS, DISK], self.points)
         self.world = World(folder, files)
+        self.witness = Witness()
         self.excused: list[str] = []
         self.last = 0
         self.rules: tuple[str, ...] = ()
@@ -163,6 +224,10 @@ class Fuzz:
         kind, *args = event
         if kind == "mount" and args[0] in self.drives:
             self.drives[args[0]].attach()
+        elif kind == "cover":
+            self.cover.attach()
+        elif kind == "uncover":
+            self.cover.detach()
         elif kind == "mount other" and args[0] in self.drives:
             self.drives[args[0]].attach(other=True)
         elif kind == "fault":
@@ -372,6 +437,7 @@ class Fuzz:
         self.changed_rules = False
         self.note_drives()
         before = world.project()
+        self.witness.note(world.store.snapshot)
         tree0, unknown0 = self.walk()
         if during is not None:
             count, edit = during
@@ -401,6 +467,9 @@ class Fuzz:
             assert len(kinds) - len(rest) <= 1 and len(rest) <= 1, (path, kinds)
             assert len(kinds) == 1 or rest in (["created"], ["moved"]), (path, kinds)
         after = world.project()
+        contents = self.tree.contents(self.witness.files(after))
+        self.witness.check(lines, BASE, before, after, contents)
+        self.witness.look(after, contents)
 
         def kept(path, tree, unknown):
             if path in tree:
@@ -448,6 +517,7 @@ class Fuzz:
     def settle(self):
         files, world = self.files, self.world
         files.faults.clear()
+        self.cover.detach()
         for drive in self.drives.values():
             if drive.now is None:
                 drive.attach()
@@ -502,9 +572,9 @@ def test_faults(types, present, start, rounds, slow, moves_mtimes, granularity, 
 def run(
     types, present, start, rounds, slow=False, moves_mtimes=True, granularity=1, shuffles=False
 ):
-    with tempfile.TemporaryDirectory() as folder:
+    with quick_folder() as folder:
         fuzz = Fuzz(
-            Path(folder),
+            folder,
             types,
             present,
             slow,

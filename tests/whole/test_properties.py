@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import posixpath
-import tempfile
-from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,7 +10,8 @@ from hypothesis import strategies as st
 from scanner.disk.mounts import Mount
 from tests.support.fakes import FakeFileSystem
 from tests.support.random_edits import KEPT, FakeTree, apply, strategy
-from tests.support.world import DOWNLOADS, MODELS, Projection, World
+from tests.support.witness import Witness
+from tests.support.world import DOWNLOADS, MODELS, Projection, World, quick_folder
 
 NAMES = ["a", "b", "c", "a.b", "a-b", "é", "😀", "new\nline", "\udcff", "Z"]
 TOPS = [MODELS.path, DOWNLOADS.path]
@@ -53,6 +52,17 @@ def expected(files: FakeFileSystem) -> Projection:
     return found
 
 
+def scan(world: World, tree: FakeTree, witness: Witness) -> None:
+    """One scan, whose moves are true."""
+    before = world.project()
+    witness.note(world.store.snapshot)
+    world.scan()
+    after = world.project()
+    files = tree.contents(witness.files(after))
+    witness.check(world.lines, world.base, before, after, files)
+    witness.look(after, files)
+
+
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given(
     start=st.lists(EDITS, max_size=12),
@@ -69,32 +79,33 @@ def test_change_list_replays_exactly_and_inventory_is_the_tree(
     is_slow: bool,
 ) -> None:
     """Rule 7 on full projections; `World.scan` replays the lines of each pass."""
-    with tempfile.TemporaryDirectory() as folder:
-        world = World(Path(folder), loss_fraction=1.0)
+    with quick_folder() as folder:
+        world = World(folder, loss_fraction=1.0)
         files = world.files
         # Where a listing takes a second, directories are only stat-ed while their mtime stays.
         files.latency = 1.0 if is_slow else 0.0
         if not has_inodes:
             files.mount_table = [Mount("/", "exfat", "/dev/fake1")]
         tree = FakeTree(files, TOPS)
+        witness = Witness()
         for top in TOPS:
             files.write(posixpath.join(top, KEPT), b"keep")
         for edit in start:
             apply(tree, edit)
-        world.scan()
+        scan(world, tree, witness)
         for edits in rounds:
             for edit in edits:
                 files.advance(0.01)
                 apply(tree, edit)
             if restarts:
                 world.restart()
-            world.scan()
-        world.scan()  # what still grew rests now
+            scan(world, tree, witness)
+        scan(world, tree, witness)  # what still grew rests now
         if is_slow:
             # Edits in place were left to the verification, which a restart does at once.
             world.restart()
-            world.scan()
-            world.scan()
+            scan(world, tree, witness)
+            scan(world, tree, witness)
         # A link that leads into nothing may be an unmounted share: what was known of it stays.
         there = expected(files)
         shown = world.project()
