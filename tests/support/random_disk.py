@@ -223,6 +223,10 @@ class Rounds:
         self._other = back / "other"
         self._other.mkdir()
         (self._other / "foreign").write_bytes(b"of another share")
+        self._covering = back / "covering"
+        for name in ("share/models", "share/more"):
+            (self._covering / name).mkdir(parents=True)
+            (self._covering / name / "foreign").write_bytes(b"of what hides a share")
         self.other: dict[str, BindMount] = {}
         """Mounts of another file system over a share, by their point."""
         self._stack = stack
@@ -271,7 +275,7 @@ class Rounds:
             self.other[point] = self._stack.enter_context(BindMount(self._other, Path(point)))
         elif event == "cover" and self._cover is None:
             folder = Path(self.top, "mnt")
-            self._cover = self._stack.enter_context(BindMount(self._other, folder))
+            self._cover = self._stack.enter_context(BindMount(self._covering, folder))
         elif event == "uncover":
             self.uncover()
         elif event == "turn root":
@@ -457,7 +461,8 @@ class Rounds:
         return {
             record.path
             for record in self.world.store.memory.roots.values()
-            if record.mount_identity and record.mount_identity.within.endswith("/back/other")
+            if record.mount_identity
+            and record.mount_identity.within.endswith(("/back/other", "/back/covering"))
         }
 
     def _be_late(self, path: str, found: set[str]) -> None:
@@ -541,6 +546,8 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=100, help="rounds on the tree of each seed")
     parser.add_argument("--seconds", type=float, default=3600, help="begin no seed after these")
     given = parser.parse_args()
+    if os.geteuid() != 0:
+        parser.error("only root can mount")
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # no mount is left behind
     first, _, last = given.seeds.partition("-")
     tally, faults, began, seeds = Tally(), 0, time.monotonic(), 0
