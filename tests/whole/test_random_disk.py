@@ -11,6 +11,7 @@ SEEDS = [("ext4", 1, 40), ("tmpfs", 2, 40), ("sshfs", 3, 20)]
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(("kind", "seed", "rounds"), SEEDS, ids=str)
 def test_change_list_inventory_and_tree_are_one_while_mounts_come_and_go(
     kind: str, seed: int, rounds: int
