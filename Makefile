@@ -7,7 +7,7 @@ SAMPLE := .sample
 SAMPLE_BUILT := $(SAMPLE)/.built
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint bench bench-full network guest netbench torture fuzz clean
+.PHONY: help install run test test-all lint bench bench-full network guest netbench torture rounds fuzz clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -99,6 +99,11 @@ netbench: install ## Measure scans of a slow mount against find
 
 torture: install ## Kill the program a hundred times and see that nothing is lost
 	COMFY_TORTURE=100 $(VENV_PYTHON) -m pytest tests/whole/test_crash.py --timeout 3600 $(ARGS)
+
+rounds: install ## Edit trees on ext4, tmpfs and sshfs at random, 2,000 rounds each; needs root
+	for kind in ext4 tmpfs sshfs; do \
+	    $(VENV_PYTHON) -m tests.support.random_disk $$kind --seeds 0-19 --rounds 100 $(ARGS) || exit; \
+	done
 
 fuzz: install ## Read a million damaged headers of models and see that nothing breaks
 	$(VENV_PYTHON) -m tests.support.fuzz_headers 1000000

@@ -104,6 +104,8 @@ def _follow_links(
 ) -> None:
     """Links to folders on other mounts become zones of their own, and end with the link."""
     foreign = {path for _, walked in collected.walks for path in walked.foreign}
+    for record in [r for r in records.values() if r.is_point and r.path in collected.zones.stale]:
+        del records[record.id]
     links = {
         zone.path: zone.id
         for zone in collected.zones.inner
