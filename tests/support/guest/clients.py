@@ -14,7 +14,7 @@ from tests.support.machine import wait_for, write
 
 DISK = Path("/guest/srv")
 """The server's disk: an image with ext4."""
-POINT = Path("/guest/mnt")
+POINT = Path("/guest/net/mnt")
 """Where the client mounts it."""
 
 
@@ -72,6 +72,18 @@ class Server:
     def rename(self, name: str, new: str) -> None:
         (self.top / name).rename(self.top / new)
 
+    def clear(self, name: str) -> None:
+        for path in (self.top / name).iterdir():
+            shutil.rmtree(path)
+
+    def replace_quietly(self, old: str, new: str) -> None:
+        """Write `new` in place of `old`, then put back the time of their folder, as tar does."""
+        folder = (self.top / old).parent
+        status = folder.stat()
+        self.unlink(old)
+        self.write(new, new)
+        os.utime(folder, ns=(status.st_atime_ns, status.st_mtime_ns))
+
 
 class OutsideServer(Server):
     """Files on the machine outside, which does to them what `/share/wanted` asks for."""
@@ -89,6 +101,16 @@ class OutsideServer(Server):
     def rename(self, name: str, new: str) -> None:
         self._ask(f"mv '{name}' '{new}'")
 
+    def clear(self, name: str) -> None:
+        self._ask(f"rm -rf '{name}'/*")
+
+    def replace_quietly(self, old: str, new: str) -> None:
+        folder = Path(old).parent
+        self._ask(
+            f"touch -r '{folder}' /tmp/of.$$; rm '{old}'; printf %s '{new}' > '{new}';"
+            f" touch -r /tmp/of.$$ '{folder}'; rm /tmp/of.$$"
+        )
+
     def _ask(self, line: str) -> None:
         self._count += 1
         asked = Path(f"/share/wanted/{self._count:06d}")
@@ -105,6 +127,10 @@ class Fault(NamedTuple):
     states: frozenset[str]
     keeps_server: bool = True
     """Whether the server's files can be changed while it lasts, to be found afterwards."""
+    is_of_all: bool = False
+    """Whether the whole mount is away, and so is a root that is a link to another folder of it."""
+    loses_state: bool = False
+    """Whether the state is lost meanwhile."""
 
 
 GONE = frozenset(("offline",))
@@ -129,7 +155,11 @@ class Client:
 
     def faults(self) -> dict[str, Fault]:
         return {
-            "unmounted": Fault(self.unmount, self.mount, GONE),
+            "unmounted": Fault(self.unmount, self.mount, GONE, is_of_all=True),
+            "unmounted, and the state is lost": Fault(
+                self.unmount, self.mount, GONE, keeps_server=False, loses_state=True
+            ),
+            "another mount over its parent": Fault(self._hide, self._uncover, NOT_THERE),
             "root folder renamed on the server": Fault(
                 lambda: self.server.rename("models", "aside"),
                 lambda: self.server.rename("aside", "models"),
@@ -137,6 +167,17 @@ class Client:
                 keeps_server=False,
             ),
         }
+
+    def lose_all(self) -> None:
+        """All files of `models` are gone for good."""
+        self.server.clear("models")
+
+    def _hide(self) -> None:
+        do("mount", "-t", "tmpfs", "tmpfs", POINT.parent)
+        write(POINT / "models" / "d0" / "other.safetensors", "other")
+
+    def _uncover(self) -> None:
+        wait_for(lambda: attempt("umount", POINT.parent), "an unmount of what covers it")
 
     def unmount(self) -> None:
         # A worker may have a folder open just now.
@@ -210,7 +251,7 @@ class Nfs(Client):
 
     def faults(self) -> dict[str, Fault]:
         return {
-            "server stopped": Fault(self.stop_serving, self.serve, HANGS),
+            "server stopped": Fault(self.stop_serving, self.serve, HANGS, is_of_all=True),
             "export withdrawn": Fault(self._withdraw, self._export, FAILS),
             "the server's disk unmounted": Fault(
                 self._lose_disk, self._find_disk, NOT_THERE, keeps_server=False
@@ -301,7 +342,7 @@ class Smb(Client):
 
     def faults(self) -> dict[str, Fault]:
         return {
-            "server killed": Fault(lambda: self._signal("KILL"), self.serve, FAILS),
+            "server killed": Fault(lambda: self._signal("KILL"), self.serve, FAILS, is_of_all=True),
             "server stopped": Fault(
                 lambda: self._signal("STOP"), lambda: self._signal("CONT"), FAILS
             ),
@@ -367,18 +408,19 @@ class Disk(Client):
         self._mount(self._image, options)
 
     def faults(self) -> dict[str, Fault]:
-        unmounted, renamed = super().faults().items()
-        return {
-            unmounted[0]: unmounted[1]._replace(keeps_server=False),
-            "another disk in its place": Fault(
-                self._swap, self._swap_back, OTHER, keeps_server=False
-            ),
-            renamed[0]: renamed[1],
+        faults = {
+            name: fault._replace(keeps_server=False) for name, fault in super().faults().items()
         }
+        other = Fault(self._swap, self._swap_back, OTHER, keeps_server=False)
+        return {"another disk in its place": other, **faults}
 
     def _mount(self, image: Path, options: str = "") -> None:
         words = ",".join(filter(None, ["iocharset=utf8", options]))
         mount_image(image, POINT, self.kind, words)
+
+    def lose_all(self) -> None:
+        """A loss of files alone is no reason to hold a local disk for ever. Another disk is."""
+        self._swap()
 
     def _swap(self) -> None:
         self.unmount()
