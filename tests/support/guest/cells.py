@@ -17,23 +17,10 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from tests.support.guest.clients import (
-    DISK,
-    POINT,
-    Automounted,
-    Client,
-    Disk,
-    Nfs,
-    Plan9,
-    Smb,
-    do,
-    mount_image,
-    mounted,
-    remove,
-    set_clock,
-)
+from tests.support.guest.clients import Automounted, Client, Disk, Nfs, Plan9, Smb
 from tests.support.guest.program import Cell, Observations, Observed, fill, start_seconds
 from tests.support.guest.scenes import EDITED, finish, mount_cell
+from tests.support.guest.servers import DISK, POINT, do, mount_image, mounted, remove, set_clock
 from tests.support.machine import wait_for, write
 
 

@@ -95,7 +95,6 @@ class Cell:
         self.machine = Machine(
             folder / "machine",
             COMFY_INVENTORY_STALL_AFTER=f"{self.stall_after:.0f}s",
-            COMFY_INVENTORY_BACKLOG_TIME="0",
             # A killed worker may still be ending when the program does.
             PYTHONWARNINGS="error,ignore:subprocess:ResourceWarning",
         )
@@ -142,11 +141,21 @@ class Cell:
         self._runs.close()
         return code, seconds
 
-    def scan(self, backlog_time: str = "0") -> int:
-        """A one-shot scan; its exit code."""
+    def rests(self) -> None:
+        """Wait until nothing is left to be read: moves are proven by fingerprints."""
+        self.running.wait_for(self.is_of_this_run, "a first scan of this run")
+        self.running.wait_for(lambda: self.state() == "online", "the mount online")
+        self.next_scans()
+        self.running.wait_for(
+            lambda: not self.machine.status()["backlog"]["files"], "all fingerprints"
+        )
+        self.next_scans()
+
+    def scan(self) -> int:
+        """A one-shot scan; its exit code. It leaves fingerprints to others."""
         command = [sys.executable, "-m", "scanner", "scan", *map(str, self.roots)]
         command += ["--hold-wait", "0"]
-        environ = {**self.machine.environ, "COMFY_INVENTORY_BACKLOG_TIME": backlog_time}
+        environ = {**self.machine.environ, "COMFY_INVENTORY_BACKLOG_TIME": "0"}
         # Not subprocess.run, which would wait for what cannot be killed.
         with Path("/guest/scan.log").open("wb") as log:
             process = subprocess.Popen(

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 
-from tests.support.guest.clients import POINT, Client, Fault, do
+from tests.support.guest.clients import Client, Fault
 from tests.support.guest.program import (
     FILES,
     FOLDERS,
@@ -16,6 +16,7 @@ from tests.support.guest.program import (
     fill,
     start_seconds,
 )
+from tests.support.guest.servers import POINT, do
 from tests.support.machine import walked, write
 
 EDITED = "changed on the server"
@@ -38,13 +39,9 @@ def mount_cell(client: Client, *chosen: str) -> Observations:
     fill(cell.models)
     fill(POINT / "shared", folders=1)
     cell.follow_link(POINT / "shared")
-    # Moves are proven by fingerprints: it ends when all are known.
-    assert cell.scan(backlog_time="200s") == 0
     cell.begin()
-    cell.running.wait_for(cell.is_of_this_run, "a first scan of this run")
-    cell.running.wait_for(lambda: cell.state() == "online", "the mount online")
-    cell.running.wait_for(lambda: len(cell.entries()) == FOLDERS * (FILES + 1), "all entries")
-    cell.next_scans()
+    cell.rests()
+    assert len(cell.entries()) == FOLDERS * (FILES + 1)
     for name, scene in scenes(client).items():
         if name in chosen or not chosen:
             yield from scene(cell)
