@@ -103,7 +103,7 @@ def _in_short(one: Observed) -> str:
     if one["failed"]:
         return "**failed**"
     parts = [f"`{one['header']}`"]
-    if one["stop_code"] is not None and one["states"]:
+    if one["stop_code"] is not None and one["entries_before"]:
         parts.append(f"{one['entries_during']} of {one['entries_before']} kept")
     if one["changes_during"] or one["changes_after"] != one["expected"] or not one["is_same"]:
         parts.append("**wrong change list**")

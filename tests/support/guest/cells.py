@@ -2,8 +2,8 @@
 
     python -m tests.support.guest.cells REPORT CELL...
 
-runs inside the guest, and adds to REPORT what it observed. Each cell waits for conditions, never
-for a number of seconds, since the guest is slow.
+runs inside the guest, and adds to REPORT what it observed. `SMB=server killed` as a CELL plays that
+scene alone. Each cell waits for conditions, never for a number of seconds, since the guest is slow.
 """
 
 from __future__ import annotations
@@ -204,18 +204,27 @@ SHORT = ("NFS 4.2, short", "SMB, short", "vfat, short")
 """Cells of a few scenes, which one boot tries."""
 
 
+def cell_of(name: str) -> Callable[[], Observations]:
+    name, _, scene = name.partition("=")
+    if not scene:
+        return CELLS[name]
+    client = next(client for client in clients() if client.name == name)
+    return partial(mount_cell, client, scene)
+
+
 def main(arguments: list[str]) -> None:
     report = Report(Path(arguments[0]))
     for name in arguments[1:]:
         try:
-            for observed in CELLS[name]():
-                observed.cell = name
+            for observed in cell_of(name)():
+                observed.cell = name.partition("=")[0]
                 report.add(observed)
         except Exception:
             report.add(Observed("", name, failed=traceback.format_exc(), cell=name))
             # Its mounts and processes are left as they are, and no other cell could trust them.
             return
-        remove("/guest/cell")
+        for folder in ("cell", "late", "bound"):
+            remove(f"/guest/{folder}")
 
 
 if __name__ == "__main__":

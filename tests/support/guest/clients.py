@@ -311,6 +311,11 @@ class Disk(Client):
         words = ",".join(filter(None, ["iocharset=utf8", options]))
         mount_image(image, POINT, self.kind, words)
 
+    def close(self) -> None:
+        super().close()
+        self._image.unlink()
+        self._other.unlink()
+
     def lose_all(self) -> None:
         """A loss of files alone is no reason to hold a local disk for ever. Another disk is."""
         self._swap()
