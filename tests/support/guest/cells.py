@@ -2,8 +2,8 @@
 
     python -m tests.support.guest.cells REPORT CELL...
 
-runs inside the guest, and adds to REPORT what it observed. `SMB=server killed` as a CELL plays that
-scene alone. Each cell waits for conditions, never for a number of seconds, since the guest is slow.
+runs inside the guest, and adds to REPORT what it observed. `SMB=unmounted=server killed` as a CELL
+plays these scenes alone. Each cell waits for conditions, never for a number of seconds, since the guest is slow.
 """
 
 from __future__ import annotations
@@ -205,11 +205,11 @@ SHORT = ("NFS 4.2, short", "SMB, short", "vfat, short")
 
 
 def cell_of(name: str) -> Callable[[], Observations]:
-    name, _, scene = name.partition("=")
-    if not scene:
+    name, *scenes = name.split("=")
+    if not scenes:
         return CELLS[name]
     client = next(client for client in clients() if client.name == name)
-    return partial(mount_cell, client, scene)
+    return partial(mount_cell, client, *scenes)
 
 
 def main(arguments: list[str]) -> None:
