@@ -3,7 +3,8 @@
     python -m tests.support.guest.cells REPORT CELL...
 
 runs inside the guest, and adds to REPORT what it observed. `SMB=unmounted=server killed` as a CELL
-plays these scenes alone. Each cell waits for conditions, never for a number of seconds, since the guest is slow.
+plays these scenes alone. Each cell waits for conditions, never for a number of seconds, since the
+guest is slow.
 """
 
 from __future__ import annotations
