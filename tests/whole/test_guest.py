@@ -126,7 +126,6 @@ def test_nfs_smb_and_vfat_lose_nothing_and_recover_by_themselves() -> None:
         ("NFS 4.2", EDITED),
         ("NFS 4.2", "server stopped"),
         ("NFS 4.2", "server stopped" + LINKED),
-        ("SMB", EDITED),
         ("SMB", "server killed"),
         ("SMB", "server killed" + LINKED),
         ("vfat", EDITED),

@@ -198,7 +198,7 @@ CELLS: dict[str, Callable[[], Observations]] = {
     "inner export": inner_export_cell,
     "output": output_cell,
     "NFS 4.2, short": lambda: mount_cell(Nfs("4.2"), EDITED, "server stopped"),
-    "SMB, short": lambda: mount_cell(Smb(), EDITED, "server killed"),
+    "SMB, short": lambda: mount_cell(Smb(), "server killed"),
     "vfat, short": lambda: mount_cell(Disk("vfat"), EDITED, "another disk in its place"),
 }
 SHORT = ("NFS 4.2, short", "SMB, short", "vfat, short")

@@ -240,8 +240,9 @@ class Cell:
         if self.told(since) != expected:
             for line in self.machine.changes(since):
                 print(line)
+            names = {word for line in self.told(since) for word in line.split()[1:]}
             for entry in read_entries(self.machine.output):
-                if any(entry["path"] in told for told in self.told(since)):
+                if str(entry["path"]).endswith(tuple(names)):
                     print(entry)
 
     def local_change(self) -> float:

@@ -99,19 +99,32 @@ def _edited(cell: Cell, name: str, edit: Callable[[], None], expected: list[str]
     observed.entries_before = len(cell.entries())
     started = time.monotonic()
     edit()
-    cell.running.wait_for(lambda: set(expected) <= set(cell.told(before)), f"{name}: all edits")
+    cell.running.wait_for(
+        lambda: set(expected) <= set(in_pairs(cell.told(before), expected)), f"{name}: all edits"
+    )
     observed.recovery_seconds = time.monotonic() - started
     cell.next_scans()
     # Each deletion is one of those expected.
     observed.entries_before -= sum(line.startswith("deleted ") for line in expected)
     finish(cell, observed, before)
+    observed.changes_after = in_pairs(observed.changes_after, expected)
     observed.entries_during = len(cell.entries())
-    # SMB's client may still have a file's old name when its new one is seen: that came first then.
+    return observed
+
+
+def in_pairs(lines: list[str], expected: list[str]) -> list[str]:
+    """`lines` with the moves that are expected and came in parts.
+
+    SMB's client shows a file that was renamed on the server under both names for some seconds. It
+    is told as created then, and as deleted or moved later.
+    """
+    found = list(lines)
     for line in expected:
         kind, *paths = line.split()
-        if kind == "moved" and f"created {paths[-1]}" in observed.changes_after:
-            observed.changes_after.remove(f"created {paths[-1]}")
-    return observed
+        parts = (f"created {paths[-1]}", f"deleted {paths[0]}")
+        if kind == "moved" and parts[0] in found and (line in found or parts[1] in found):
+            found = sorted({*found, line} - {*parts})
+    return found
 
 
 def finish(cell: Cell, observed: Observed, before: int) -> None:
