@@ -160,14 +160,13 @@ def output_cell() -> Observations:
     cell.running.wait_for(cell.machine.output.exists, "the inventory on the mount")
     cell.running.wait_for(cell.is_of_this_run, "the first scan")
     observed = Observed("output on the mount, server stopped", cell.name)
-    observed.start_seconds = start
     observed.entries_before = observed.entries_during = len(cell.entries())
     before = cell.machine.status()["scan"]
     client.stop_serving()
     write(cell.local / "more.safetensors", "more")
     time.sleep(4 * start)  # until a write hangs: nothing here may look at the mount
     try:
-        observed.stop_code, observed.stop_seconds = cell.end()
+        cell.stop(observed)
     except AssertionError as error:
         observed.failed = str(error)
     started = time.monotonic()

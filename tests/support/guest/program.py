@@ -60,9 +60,10 @@ class Observed:
 Observations = Iterator[Observed]
 
 
-def start_seconds() -> float:
-    """The seconds that a start of Python with the program's modules takes, once they are cached."""
-    for _ in range(2):
+def start_seconds(times: int = 2) -> float:
+    """The seconds that a start of Python with the program's modules takes: the last one of some,
+    since the first one is not cached."""
+    for _ in range(times):
         started = time.monotonic()
         subprocess.run([sys.executable, "-c", "import scanner.workers.process"], check=True)
     return time.monotonic() - started
@@ -150,6 +151,14 @@ class Cell:
             lambda: not self.machine.status()["backlog"]["files"], "all fingerprints"
         )
         self.next_scans()
+
+    def stop(self, *rows: Observed) -> None:
+        """End `run`, and note how it ended and how slow the guest is just then."""
+        code, seconds = self.end()
+        start = max(self.start, start_seconds(1))
+        for observed in rows:
+            observed.stop_code, observed.stop_seconds = code, seconds
+            observed.start_seconds = start
 
     def scan(self) -> int:
         """A one-shot scan; its exit code. It leaves fingerprints to others."""

@@ -146,10 +146,7 @@ def wait_for_header(cell: Cell, root: Cell) -> None:
 def _fault(client: Client, name: str, fault: Fault, came: str, cell: Cell) -> Observations:
     """It happens under `run`, which is stopped and started while it lasts; then it ends."""
     watched = [cell, *([cell.at(cell.linked)] if fault.is_of_all else [])]
-    rows = [
-        Observed(name, root.name, states_allowed=sorted(fault.states), start_seconds=cell.start)
-        for root in watched
-    ]
+    rows = [Observed(name, root.name, states_allowed=sorted(fault.states)) for root in watched]
     if fault.is_of_all:
         rows[1].fault += LINKED
     before = cell.machine.status()["scan"]
@@ -165,12 +162,12 @@ def _fault(client: Client, name: str, fault: Fault, came: str, cell: Cell) -> Ob
         observed.states = [root.state()]
         observed.reason = str(root.root().get("reason", "")).replace(str(POINT), "MOUNT")
         observed.header = root.header_state()
-    code, seconds = cell.end()
+    cell.stop(*rows)
     if fault.loses_state:
         cell.lose_state()
     exit_code = cell.scan()
     for root, observed, entries in zip(watched, rows, known, strict=True):
-        observed.stop_code, observed.stop_seconds, observed.exit_code = code, seconds, exit_code
+        observed.exit_code = exit_code
         observed.entries_during = len(entries & root.entries())
         observed.changes_during = root.told(before)
 
@@ -199,14 +196,14 @@ def _accepted(client: Client, cell: Cell) -> Observations:
     observed = Observed(ACCEPTED, cell.name, states_allowed=["held"])
     before = cell.machine.status()["scan"]
     known = cell.entries()
-    observed.entries_before, observed.start_seconds = len(known), cell.start
+    observed.entries_before = len(known)
     client.lose_all()
     cell.running.wait_for(lambda: cell.state() == "held", "that it is held")
     observed.local_seconds = cell.local_change()
     cell.running.wait_for(lambda: cell.header_state() == "held", "the header's state")
     observed.states, observed.header = [cell.state()], cell.header_state()
     observed.reason = str(cell.root().get("reason", "")).replace(str(POINT), "MOUNT")
-    observed.stop_code, observed.stop_seconds = cell.end()
+    cell.stop(observed)
     observed.exit_code = cell.scan()
     observed.entries_during = len(known & cell.entries())
     observed.changes_during = cell.told(before)
@@ -245,8 +242,7 @@ def _late(client: Client, cell: Cell) -> Observations:
     observed.recovery_seconds = time.monotonic() - started
     late.next_scans()
     observed.states, observed.entries_during = [late.state()], len(late.entries())
-    observed.start_seconds = cell.start
-    observed.stop_code, observed.stop_seconds = late.end()
+    late.stop(observed)
     finish(late, observed, 0)
     yield observed
 
@@ -266,7 +262,7 @@ def _bound(client: Client, outer: Cell) -> Observations:
     cell.begin()
     cell.running.wait_for(cell.is_of_this_run, "the first scan")
     cell.running.wait_for(cell.is_same, "the file")
-    observed = Observed(BOUND, client.name, states_allowed=["online"], start_seconds=cell.start)
+    observed = Observed(BOUND, client.name, states_allowed=["online"])
     known, before = cell.entries(), cell.machine.status()["scan"]
     observed.entries_before = len(known)
     do("umount", bound)
@@ -274,7 +270,7 @@ def _bound(client: Client, outer: Cell) -> Observations:
     observed.local_seconds = cell.local_change()
     observed.states, observed.header = [cell.state()], cell.header_state()
     observed.entries_during = len(known & cell.entries())
-    observed.stop_code, observed.stop_seconds = cell.end()
+    cell.stop(observed)
     observed.exit_code = cell.scan()
     cell.begin()
     cell.running.wait_for(cell.is_of_this_run, "a new start")
