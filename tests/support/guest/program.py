@@ -50,6 +50,7 @@ class Observed:
     start_seconds: float = 0.0
     """For comparison: what a start of Python with the program's modules takes in this guest."""
     stop_code: int | None = None
+    stop_code_expected: int = 0
     is_same: bool = True
     """Whether the inventory was in the end what a walk found."""
     failed: str = ""
