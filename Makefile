@@ -94,7 +94,7 @@ network: install ## Try every fault on every kind of network mount
 guest: install ## Try every fault on the kernel's own NFS, SMB, 9p, vfat and exFAT, in a guest under qemu
 	COMFY_GUEST=all $(VENV_PYTHON) -m pytest tests/whole/test_guest.py $(ARGS)
 
-guest-short: install ## Try one fault each on NFS 4.2, SMB and vfat there, in two minutes or so
+guest-short: install ## Try one fault each on NFS 4.2, SMB and vfat there, in some minutes
 	COMFY_GUEST=short $(VENV_PYTHON) -m pytest tests/whole/test_guest.py $(ARGS)
 
 netbench: install ## Measure scans of a slow mount against find
