@@ -54,7 +54,8 @@ def _name_disk(device: str) -> None:
     for link in folder.iterdir():
         if os.readlink(link) == device:
             link.unlink()
-    uuid = do("blkid", "-o", "value", "-s", "UUID", device).strip()
+    # Without -p it may answer from a cache, with the disk that had this name before.
+    uuid = do("blkid", "-p", "-o", "value", "-s", "UUID", device).strip()
     (folder / uuid).symlink_to(device)
 
 
