@@ -262,6 +262,7 @@ def _bound(client: Client, outer: Cell) -> Observations:
     cell.begin()
     cell.running.wait_for(cell.is_of_this_run, "the first scan")
     cell.running.wait_for(cell.is_same, "the file")
+    cell.next_scans()
     observed = Observed(BOUND, client.name, states_allowed=["online"])
     known, before = cell.entries(), cell.machine.status()["scan"]
     observed.entries_before = len(known)
