@@ -64,7 +64,8 @@ def carry_records(
                 record.target = collected.zones.real.get(zone.path, zone.path)
             record.mount_point = scan.health.mount.point
             is_automounter = scan.health.mount.type == AUTOMOUNTER
-            record.mount_identity = None if is_automounter else scan.health.mount.identity
+            identity = scan.health.mount.identity.completed_by(record.mount_identity)
+            record.mount_identity = None if is_automounter else identity
             rules.sign(scan.root, record)
         state, reason = _state(scan, holds.get(zone.id))
         if state != STALLED or record.state != STALLED:
