@@ -57,8 +57,8 @@ def find(
     status: Annotated[
         list[str] | None,
         typer.Option(
-            help="Status: unsettled, partial, truncated, damaged, pointer, page or corrupt; or a "
-            "group of them: broken, unfinished, any. Repeatable."
+            help="Status: unsettled, partial, incomplete, truncated, damaged, pointer, page, "
+            "corrupt or mismatch; or a group of them: broken, unfinished, any. Repeatable."
         ),
     ] = None,
     type_: Annotated[

@@ -27,8 +27,13 @@ from scanner.output.inventory_reader import damage_reported, is_file, read_entri
 _COMPANIONS = (
     *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".mp4", ".webm"),
     *(".txt", ".md", ".html", ".json", ".yaml", ".yml", ".toml", ".info", ".csv", ".log", ".pdf"),
+    ".sha256",
 )
 """Endings of files that lie beside models: previews, notes, metadata of model managers."""
+
+
+SET, PART_OF, SIDECAR_OF = "set", "part_of", "sidecar_of"
+"""Fields of a model in several files, of its parts, and of files that describe a model."""
 
 
 def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
@@ -42,7 +47,7 @@ def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
         _has_type(entry, wanted)
         and (wanted.roots is None or entry["root"] in wanted.roots)
         and (wanted.statuses is None or _has_status(entry, wanted.statuses))
-        and (wanted.sizes is None or ("size" in entry and wanted.sizes.holds(entry["size"])))
+        and (wanted.sizes is None or ("size" in entry and wanted.sizes.holds(size_of(entry))))
         and (wanted.categories is None or wanted.categories.selects(entry.get("category", "")))
         and (not wanted.digests or _has_digest(entry, wanted.digests))
         and (not wanted.base_models or _has_base_model(entry, wanted.base_models))
@@ -55,9 +60,21 @@ def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
 
 
 def _has_type(entry: Mapping[str, Any], wanted: Wanted) -> bool:
+    is_about_models = bool(wanted.kinds or wanted.base_models or wanted.formats)
+    # A model in several files is one model. Its parts, and files that describe it, are none.
+    if is_about_models and (PART_OF in entry or SIDECAR_OF in entry):
+        return False
     if wanted.types:
         return entry["type"] in wanted.types
-    return is_file(entry) or (PACK in wanted.kinds and PACK in entry)
+    if is_file(entry) or (PACK in wanted.kinds and PACK in entry):
+        return True
+    return SET in entry and (is_about_models or wanted.statuses is not None)
+
+
+def size_of(entry: Mapping[str, Any]) -> int:
+    """Bytes of an entry that has a size; of a model in several files that of all its parts."""
+    size: int = entry[SET]["bytes"] if SET in entry else entry["size"]
+    return size
 
 
 def _has_status(entry: Mapping[str, Any], statuses: frozenset[str]) -> bool:
@@ -85,9 +102,9 @@ def _digests(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if field in entry:
             algorithm, _, digits = entry[field].partition(":")
             yield algorithm, digits
-    if "sha256" in entry:
+    if sha256 := entry.get("sha256") or entry.get("claimed_sha256"):
         for algorithm in ("sha256", "autov2"):
-            yield algorithm, entry["sha256"].lower()
+            yield algorithm, sha256.lower()
     if autov3 := entry.get("model", {}).get("autov3"):
         yield "autov3", autov3.lower()
 
@@ -121,7 +138,7 @@ def _has_kind(entry: Mapping[str, Any], kinds: frozenset[str]) -> bool:
     return (
         category is not None
         and _kind_form(category) in kinds
-        and not entry["path"].lower().endswith(_COMPANIONS)
+        and (SET in entry or not entry["path"].lower().endswith(_COMPANIONS))
     )
 
 
@@ -208,7 +225,7 @@ def _sort_key(wanted: Wanted) -> Callable[[dict[str, Any]], Any]:
 
     def by_size(entry: dict[str, Any]) -> tuple[bool, int]:
         is_known = "size" in entry
-        return is_known == wanted.is_reversed, -entry["size"] if is_known else 0
+        return is_known == wanted.is_reversed, -size_of(entry) if is_known else 0
 
     def by_age(entry: dict[str, Any]) -> tuple[bool, int]:
         is_known = "mtime" in entry or "mtime_ns" in entry
