@@ -100,8 +100,9 @@ netbench: install ## Measure scans of a slow mount against find
 torture: install ## Kill the program a hundred times and see that nothing is lost
 	COMFY_TORTURE=100 $(VENV_PYTHON) -m pytest tests/whole/test_crash.py --timeout 3600 $(ARGS)
 
-fuzz: install ## Read a million damaged headers of models and see that nothing breaks
+fuzz: install ## Read a million damaged headers of models, and sidecars, and see that nothing breaks
 	$(VENV_PYTHON) -m tests.support.fuzz_headers 1000000
+	$(VENV_PYTHON) -m tests.support.fuzz_companions 300000
 
 clean: ## Remove virtual environments, the sample, caches and builds
 	rm -rf $(VENV) .venv-* $(SAMPLE) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
