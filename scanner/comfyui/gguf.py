@@ -89,8 +89,9 @@ class GgufHeader:
         self._wanted = {key.encode(): limit for key, limit in wanted.items()}
         self._alignment = 32
 
-    def tensors(self) -> Iterator[tuple[bytes, str, int]]:
-        """Name, type and number of elements of each tensor, in the header's order.
+    def tensors(self) -> Iterator[tuple[bytes, str, tuple[int, ...], int]]:
+        """Name, type, shape and number of elements of each tensor, in the header's order. A shape
+        begins with the rows, as that of safetensors; in GGUF itself it ends with them.
 
         Raises EOFError if the file ends within the header, ValueError if the header breaks a rule
         of the format, OverflowError if it is valid so far but too large to read or of a newer
@@ -139,7 +140,9 @@ class GgufHeader:
             else:
                 self._reader.skip_value(kind)
 
-    def _tensors(self, count: int) -> Generator[tuple[bytes, str, int], None, list[int]]:
+    def _tensors(
+        self, count: int
+    ) -> Generator[tuple[bytes, str, tuple[int, ...], int], None, list[int]]:
         """Yield the tensors; return the span of the data of each (begin << 64 | end, bytes)."""
         reader = self._reader
         seen: set[int] = set()
@@ -156,7 +159,7 @@ class GgufHeader:
             if offset + size > LARGEST or offset % self._alignment:
                 raise ValueError(f"Tensor {quoted(name)} has data at the invalid offset {offset}.")
             spans.append(offset << 64 | offset + size)
-            yield name, dtype, elements
+            yield name, dtype, tuple(reversed(shape)), elements
         return spans
 
 

@@ -16,7 +16,9 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from scanner.comfyui.gguf import FILE_TYPES, MAGIC, GgufHeader
+from scanner.comfyui.precision import ENDS, precision_of, word_of
 from scanner.comfyui.safetensors import LONGEST_HEADER, SafetensorsHeader
+from scanner.comfyui.tensor_signs import TensorNames
 from scanner.comfyui.tensors import LARGEST
 from scanner.disk.filesystem import FileSystem
 
@@ -25,6 +27,10 @@ SUFFIXES = (
     ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".onnx",
 )  # fmt: skip
 """Suffixes of the formats that ComfyUI and its node packs load."""
+
+VERSION = 2
+"""Rises when facts are read from the same header that an older version did not find. Facts of an
+older version are read again."""
 
 HEAD = 4096
 """Bytes read of every file: enough to identify most small files with one read."""
@@ -284,15 +290,15 @@ class _Header(Protocol):
     def metadata(self) -> dict[str, str | int]: ...
     @property
     def end(self) -> int | None: ...
-    def tensors(self) -> Iterator[tuple[bytes, str, int]]: ...
+    def tensors(self) -> Iterator[tuple[bytes, str, tuple[int, ...], int]]: ...
 
 
 def _facts_of_header(header: _Header, size: int) -> Facts:
     tensors = _Tensors()
     status = problem = unread = ""
     try:
-        for name, dtype, elements in header.tensors():
-            tensors.add(name, dtype, elements)
+        for name, dtype, shape, elements in header.tensors():
+            tensors.add(name, dtype, shape, elements)
     except EOFError as error:
         status, problem = "truncated", str(error)
     except OverflowError as error:
@@ -314,89 +320,32 @@ def _facts_of_header(header: _Header, size: int) -> Facts:
 
 
 class _Tensors:
-    """Totals of the tensors of a model."""
+    """Totals of the tensors of a model, and their names."""
 
     def __init__(self) -> None:
         self.count = 0
         self.elements = 0
         self.dtypes: Counter[str] = Counter()
-        self._marks: set[str] = set()
+        self.names = TensorNames()
+        self._ends: set[bytes] = set()
 
-    def add(self, name: bytes, dtype: str, elements: int) -> None:
+    def add(self, name: bytes, dtype: str, shape: tuple[int, ...], elements: int) -> None:
         self.count += 1
         self.elements += elements
         self.dtypes[dtype] += elements
-        if "lora" in self._marks:
-            return
-        # 0.6 microseconds per name; a pattern search takes 11, as much as the rest of a tensor.
-        if any(map(name.__contains__, _LORA)):
-            self._marks.add("lora")
-        elif mark := _MARKS.match(name):
-            self._marks.add(str(mark.lastgroup))
+        self.names.add(name, shape)
+        if name.endswith(ENDS):
+            self._ends.update(end for end in ENDS if name.endswith(end))
 
     def facts(self) -> dict[str, Any]:
         dtypes = dict(sorted(self.dtypes.items(), key=lambda item: (-item[1], item[0])))
-        return {"tensors": self.count, "parameters": self.elements, "dtypes": dtypes}
-
-    def kind(self) -> str:
-        """The kind of model, from tensor names that only one kind has; empty if there are none."""
-        marks = self._marks
-        for mark in ("lora", "controlnet", "ip_adapter"):
-            if mark in marks:
-                return _KINDS[mark]
-        if "embedding" in marks and self.count <= 4:
-            return "embedding"
-        if "diffusion" in marks and marks & {"bundled_vae", "bundled_text"}:
-            return "checkpoint"
-        return next((kind for mark, kind in _KINDS.items() if mark in marks), "")
-
-
-_KINDS = {
-    "lora": "lora",
-    "controlnet": "controlnet",
-    "ip_adapter": "ip-adapter",
-    "diffusion": "diffusion model",
-    "vae": "vae",
-    "bundled_vae": "vae",
-    "text": "text encoder",
-    "bundled_text": "text encoder",
-    "clip_vision": "clip vision",
-    "upscale": "upscale model",
-}
-"""The kind that each mark stands for, in order of priority."""
-
-_LORA = (
-    b".lora_", b".lora.", b"_lora.", b"lora_unet_", b"lora_te", b"lycoris_",
-    b".hada_w", b".lokr_w", b".oft_", b".dora_scale",
-)  # fmt: skip
-"""Parts of tensor names in LoRAs for any model."""
-
-# Beginnings of names in the layouts of ComfyUI, diffusers, transformers and llama.cpp, as
-# distinguished by comfy/model_detection.py, comfy/controlnet.py and comfy/sd.py.
-_MARKS = re.compile(
-    rb"""
-    (?P<controlnet> (?:control_model|controlnet_\w+|input_hint_block|zero_convs
-        |control_blocks|control_img_in|lora_controlnet|pos_embed_input)\b )
-    |(?P<ip_adapter> ip_adapter\. | image_proj\. )
-    |(?P<embedding> (?:emb_params|clip_[lg]|t5xxl|string_to_param)(?:\Z|\.\*) )
-    |(?P<bundled_vae> first_stage_model\. | vae\. )
-    |(?P<bundled_text> cond_stage_model\. | conditioner\. | text_encoders\. )
-    |(?P<diffusion> (?:model\.|net\.)?(?:
-        diffusion_model\. | double_blocks\.\d | double_layers\.\d | joint_blocks\.\d
-        |(?:single_)?transformer_blocks\.\d | input_blocks\.\d | noise_refiner\.
-        |blocks\.\d+\.(?:self_attn|cross_attn|adaln_modulation)
-        |down_blocks\.\d+\.attentions\. | time_text_embed\. | patch_embedding\. ) )
-    |(?P<vae> (?:encoder|decoder)\.(?:conv_in|conv_out|conv1|mid|mid_block|middle|down|down_blocks
-        |downsamples|up|up_blocks|upsamples)\. | (?:post_)?quant_conv\. )
-    |(?P<text> (?:transformer\.|model\.)?(?:language_model\.)?(?:text_model\. | shared\.weight
-        |encoder\.block\.\d+\.layer\. | (?:model\.)?layers\.\d+\.(?:self_attn|mlp)\.
-        |(?:model\.)?embed_tokens\. | token_embd\. | enc\.blk\. ) )
-    |(?P<clip_vision> vision_model\. | visual\. | v\.blk\. )
-    |(?P<upscale> conv_first\. | body\.\d+\.rdb1\. | RRDB_trunk | model\.1\.sub\.
-        |layers\.\d+\.residual_group\. )
-    """,
-    re.VERBOSE,
-)
+        precision = precision_of(self.dtypes, self._ends)
+        return {
+            "tensors": self.count,
+            "parameters": self.elements,
+            "dtypes": dtypes,
+            "precision": precision,
+        }
 
 
 # Metadata of the model
@@ -413,7 +362,7 @@ SAFETENSORS_KEYS = {
             "modelspec.description",
             "ss_base_model_version", "ss_network_module", "ss_output_name", "ss_resolution",
             "ss_sd_model_name", "sshs_model_hash", "base_model", "air", "author", "license",
-            "description", "name",
+            "description", "name", "config",
         ),
         _SHORT,
     ),
@@ -437,9 +386,8 @@ GGUF_KEYS = dict.fromkeys(
 
 _TEXTS = {
     "architecture": ("modelspec.architecture", "general.architecture"),
-    "base_model": (
-        "ss_base_model_version", "modelspec.base_model", "base_model", "ss_sd_model_name",
-        "modelspec.merged_from", "general.base_model.0.name",
+    "made_from": (
+        "modelspec.merged_from", "modelspec.base_model", "base_model", "general.base_model.0.name",
     ),
     "title": ("modelspec.title", "ss_output_name", "general.name", "name"),
     "author": ("modelspec.author", "author", "general.author", "general.organization"),
@@ -449,29 +397,25 @@ _TEXTS = {
 }  # fmt: skip
 """The keys of each fact, in order of priority."""
 
-_DIFFUSION_GGUF = frozenset(
-    ("aura", "cosmos", "flux", "hidream", "hyvid", "ltxv", "lumina2", "qwen_image", "sd1", "sd3",
-     "sdxl", "wan")
-)  # fmt: skip
-
-_TEXT_GGUF = frozenset(("t5", "t5encoder", "llama", "qwen2vl", "qwen3", "qwen3vl", "gemma3"))
-"""Values of `general.architecture`, grouped as in loader.py of ComfyUI-GGUF."""
-
 
 def _model(header: _Header, tensors: _Tensors | None, unread: str) -> dict[str, Any]:
     """The facts by name. `tensors` is None if some are unknown; `unread` is the reason if any."""
+    # The tables of signs: most runs read no header.
+    from scanner.comfyui.model_identity import identity_of
+
     metadata = header.metadata
     model: dict[str, Any] = {"format": header.format, **(tensors.facts() if tensors else {})}
     for fact, keys in _TEXTS.items():
         texts = (_clean(str(metadata[key])) for key in keys if key in metadata)
         model[fact] = next((text for text in texts if text and text != "None"), "")
-    model["base_model"] = model["base_model"] or _merged(metadata)
+    model["made_from"] = model["made_from"] or _merged(metadata)
     model["trigger_words"] = _trigger_words(metadata)
     model["resolution"] = _resolution(metadata)
     model["autov3"] = _autov3(metadata)
-    model["kind"] = _kind(metadata, tensors)
+    model.update(identity_of(tensors.names if tensors else None, metadata).as_facts())
     if header.format == "gguf":
         model["quantization"] = _quantization(metadata, tensors)
+        model["precision"] = word_of(model["quantization"])
     if "byte_order" in metadata:
         model["byte_order"] = metadata["byte_order"]
     if unread:
@@ -488,25 +432,6 @@ stay, because emoji and some scripts need them."""
 
 def _clean(text: str, most: int = TEXT) -> str:
     return " ".join(_CONTROLS.sub(" ", text[: most * 8]).split())[:most].strip()
-
-
-def _kind(metadata: dict[str, str | int], tensors: _Tensors | None) -> str:
-    if "ss_network_module" in metadata or metadata.get("general.type") == "adapter":
-        return "lora"
-    kind = tensors.kind() if tensors else ""
-    if kind:
-        return kind
-    architecture = str(metadata.get("modelspec.architecture", "")).lower()
-    if architecture.endswith(("/lora", "-lora")):
-        return "lora"
-    if architecture.endswith("textual-inversion"):
-        return "embedding"
-    general = metadata.get("general.architecture")
-    if metadata.get("general.type") == "mmproj":
-        return "clip vision"
-    if general in _DIFFUSION_GGUF:
-        return "diffusion model"
-    return "text encoder" if general in _TEXT_GGUF else ""
 
 
 def _quantization(metadata: dict[str, str | int], tensors: _Tensors | None) -> str:

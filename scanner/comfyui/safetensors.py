@@ -43,6 +43,9 @@ BITS = {
 }  # fmt: skip
 """Bits per element of each dtype in safetensors 0.8."""
 
+MOST_DIMENSIONS = 64
+"""Most dimensions of a tensor that are read; safetensors has no limit."""
+
 MOST_UNKNOWN = 16
 """Most dtypes in one header that are not among these: more are damage."""
 
@@ -64,8 +67,8 @@ class SafetensorsHeader:
         self._read_at = read_at
         self._wanted = {key.encode(): limit for key, limit in wanted.items()}
 
-    def tensors(self) -> Iterator[tuple[bytes, str, int]]:
-        """Name, dtype and number of elements of each tensor, in the header's order.
+    def tensors(self) -> Iterator[tuple[bytes, str, tuple[int, ...], int]]:
+        """Name, dtype, shape and number of elements of each tensor, in the header's order.
 
         Raises EOFError if the file ends within the header, ValueError if the header breaks a rule
         of the format, OverflowError if it is valid so far but too large to read. Each has a
@@ -109,7 +112,9 @@ class SafetensorsHeader:
         _check_utf8(text, is_whole=wanted == length)
         return length, text
 
-    def _entries(self, text: bytes) -> Generator[tuple[bytes, str, int], None, list[int]]:
+    def _entries(
+        self, text: bytes
+    ) -> Generator[tuple[bytes, str, tuple[int, ...], int], None, list[int]]:
         """Yield the tensors; return the span of the data of each (begin << 64 | end, bytes)."""
         spans: list[int] = []
         places: dict[int, int] = {}
@@ -131,7 +136,7 @@ class SafetensorsHeader:
                 has_metadata = True
                 at = self._take_metadata(text, key.end())
             else:
-                dtype, elements, span, at = _tensor(name, text, key.end())
+                dtype, lengths, elements, span, at = _tensor(name, text, key.end())
                 if dtype not in BITS:
                     unknown.add(dtype)
                     if len(unknown) > MOST_UNKNOWN:
@@ -143,7 +148,7 @@ class SafetensorsHeader:
                     raise too_many(MOST_TENSORS)
                 else:
                     spans.append(span)
-                    yield name, dtype, elements
+                    yield name, dtype, lengths, elements
             separator = _SEPARATOR.match(text, at)
             if separator is None:
                 raise ValueError(f"The header is not a JSON object of tensors at byte {8 + at}.")
@@ -260,8 +265,9 @@ def _string_start(text: bytes, at: int, limit: int) -> str:
         raise ValueError("A text in the metadata is not a JSON string.") from None
 
 
-def _tensor(name: bytes, text: bytes, at: int) -> tuple[str, int, int, int]:
-    """dtype, elements, span (begin << 64 | end) of the tensor at `at`, and the end of its text."""
+def _tensor(name: bytes, text: bytes, at: int) -> tuple[str, tuple[int, ...], int, int, int]:
+    """dtype, shape, elements and span (begin << 64 | end) of the tensor at `at`, and the end of its
+    text."""
     match = _TENSOR.match(text, at)
     parts = match.groups() if match is not None else (b"",) * 9
     fields = {parts[0]: parts[1:3], parts[3]: parts[4:6], parts[6]: parts[7:9]}
@@ -273,11 +279,15 @@ def _tensor(name: bytes, text: bytes, at: int) -> tuple[str, int, int, int]:
 
 def _checked(
     name: bytes, dtype: str, shape: list[int], offsets: list[int], end: int
-) -> tuple[str, int, int, int]:
+) -> tuple[str, tuple[int, ...], int, int, int]:
     """The result of `_tensor`, of values that belong together."""
     bits = BITS.get(dtype)
     if bits is None and not _DTYPE.fullmatch(dtype):
         raise ValueError(f"Tensor {quoted(name)} has no valid dtype, shape and data_offsets.")
+    if len(shape) > MOST_DIMENSIONS:
+        raise OverflowError(
+            f"Tensor {quoted(name)} has more than the {MOST_DIMENSIONS} dimensions that are read."
+        )
     elements = elements_of(name, shape)
     if len(offsets) != 2 or not offsets[0] <= offsets[1] <= LARGEST:
         raise ValueError(f"Tensor {quoted(name)} has data_offsets that are not a begin and an end.")
@@ -286,7 +296,7 @@ def _checked(
         raise ValueError(
             f"Tensor {quoted(name)} has {length} bytes, but {elements} elements of {bits} bits."
         )
-    return dtype, elements, offsets[0] << 64 | offsets[1], end
+    return dtype, tuple(shape), elements, offsets[0] << 64 | offsets[1], end
 
 
 _DTYPE = re.compile(r"[A-Z][A-Z0-9_]{1,19}")

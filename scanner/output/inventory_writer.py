@@ -23,6 +23,7 @@ import orjson
 import scanner
 from scanner.core.digests import ALGORITHM
 from scanner.core.paths import join
+from scanner.core.placement import is_misplaced
 from scanner.core.roots import category_in
 from scanner.core.serialize import (
     is_utf8,
@@ -372,6 +373,9 @@ def _with_annotations(
                 path = fields[key]
                 others = {key_: fields[key_] for key_ in fields if key_ != key}
                 fields = {**others, **path_fields(path, view.base, key)}
+        kind = fields["model"].get("kind", "") if "model" in fields else ""
+        if is_misplaced(kind, folder.category):
+            fields = {**fields, "misplaced": {"kind": kind, "category": folder.category}}
         yield proof + ("," + orjson.dumps(fields).decode()[1:-1] if fields else "")
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import NamedTuple
 
 from scanner.comfyui.companions import SIDECAR_SUFFIXES, companion_of
-from scanner.comfyui.model_facts import wants_facts
+from scanner.comfyui.model_facts import VERSION, wants_facts
 from scanner.core.paths import join
 from scanner.core.pending import PendingFolder, PendingFolders
 from scanner.core.roots import Root
@@ -119,6 +119,7 @@ class HeaderReader:
                 cached is not None
                 and cached.is_of(row.size, row.mtime)
                 and cached.facts is not None
+                and cached.facts.get("version") == VERSION
             ):
                 continue
             is_complete = False
@@ -156,7 +157,7 @@ class HeaderReader:
                 if header is None or (header.size, header.mtime) != (entry.size, entry.mtime):
                     attempts.failed(entry.path, entry.size, entry.mtime, files.monotonic())
                 else:
-                    facts = header.facts._asdict()
+                    facts = {**header.facts._asdict(), "version": VERSION}
                     self._batch.add(
                         MetadataUpdate(entry.path, entry.size, entry.mtime, facts=facts), 0
                     )

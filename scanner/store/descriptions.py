@@ -13,8 +13,8 @@ from scanner.core.paths import join
 from scanner.core.snapshot import FILE, FILE_LINK, Listing
 from scanner.store.metadata import FileMetadata
 
-NO_FIELDS = ("companion", "tells")
-"""What is saved of a file that describes others: the fields of these follow from it."""
+NO_FIELDS = ("version", "companion", "tells")
+"""What is saved and is no field: the version of the reader, and what a file tells of others."""
 
 PART_OF, SIDECAR_OF = "part_of", "sidecar_of"
 

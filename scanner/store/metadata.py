@@ -59,7 +59,8 @@ class FileMetadata(NamedTuple):
     mtime: int
     digests: Mapping[str, bytes]
     facts: Mapping[str, Any] | None
-    """`model`, `status` and `problem` as `model_facts.Facts` has them; None if not read yet."""
+    """`model`, `status` and `problem` as `model_facts.Facts` has them, and the `version` of the
+    reader; None if not read yet."""
     read: int
     """When its content was last read and hashed, nanoseconds since 1970; 0 for never."""
     corrupt: int

@@ -91,6 +91,8 @@ def test_gguf_of_its_own_package_is_read_right(tmp_path: Path, alignment: int) -
             "description": "What it is",
             "license": "apache-2.0",
             "kind": "diffusion model",
+            "evidence": "metadata",
+            "precision": "Q4_K_M",
             "quantization": "Q4_K_M",
         }
     )
@@ -137,11 +139,13 @@ def test_all_versions_orders_and_types_of_values_are_read(version: int, order: s
 @pytest.mark.parametrize(
     ("row", "found"),
     [
-        (("general.architecture", 8, "t5"), {"architecture": "t5", "kind": "text encoder"}),
-        (("general.architecture", 8, "wan"), {"architecture": "wan", "kind": "diffusion model"}),
-        (("general.type", 8, "adapter"), {"kind": "lora"}),
-        (("general.type", 8, "mmproj"), {"kind": "clip vision"}),
-        (("general.base_model.0.name", 8, "B"), {"base_model": "B"}),
+        (("general.architecture", 8, "t5"),
+         {"architecture": "t5", "kind": "text encoder", "evidence": "metadata"}),
+        (("general.architecture", 8, "wan"),
+         {"architecture": "wan", "kind": "diffusion model", "evidence": "metadata"}),
+        (("general.type", 8, "adapter"), {"kind": "lora", "evidence": "metadata"}),
+        (("general.type", 8, "mmproj"), {"kind": "clip vision", "evidence": "metadata"}),
+        (("general.base_model.0.name", 8, "B"), {"made_from": "B"}),
         (("general.name", 8, b"gro\xdf"), {"title": "gro\ufffd"}),
         (("general.name", 4, 7), {"title": "7"}),
         (("general.file_type", 8, "text"), {}),

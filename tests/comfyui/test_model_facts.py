@@ -18,7 +18,7 @@ from scanner.comfyui.model_facts import TEXT, FactsRead, facts_of, read_facts, w
 from scanner.disk.filesystem import DiskFileSystem
 from tests.support.fakes import FakeFileSystem
 from tests.support.fuzz_headers import CORPUS, LFS, checked, fuzz, zip_file
-from tests.support.headers import facts, gguf_end, named, said
+from tests.support.headers import facts, gguf_end, said
 
 # Names
 
@@ -63,11 +63,14 @@ def test_a_file_cut_anywhere_is_truncated(name: str) -> None:
 @pytest.mark.parametrize(
     ("metadata", "facts_found"),
     [
-        ({"modelspec__architecture": "sd/lora"}, {"architecture": "sd/lora", "kind": "lora"}),
-        ({"ss_base_model_version": "sdxl_base_v1-0"}, {"base_model": "sdxl_base_v1-0"}),
-        ({"ss_base_model_version": "", "base_model": "x"}, {"base_model": "x"}),
-        ({"ss_sd_model_name": "None"}, {}),
-        ({"sd_merge_models": '{"a":{"name":"\\"a"},"b":{"name":"b"'}, {"base_model": '"a, b'}),
+        ({"modelspec__architecture": "sd/lora"},
+         {"architecture": "sd/lora", "kind": "lora", "evidence": "metadata"}),
+        ({"ss_base_model_version": "sdxl_base_v1-0"}, {}),
+        ({"ss_base_model_version": "sdxl_base_v1-0", "ss_network_module": "networks.lora"},
+         {"kind": "lora", "base_model": "SDXL", "family": "SDXL", "evidence": "metadata"}),
+        ({"modelspec__merged_from": "", "base_model": "x"}, {"made_from": "x"}),
+        ({"ss_sd_model_name": "/home/me/sdxl.safetensors"}, {}),
+        ({"sd_merge_models": '{"a":{"name":"\\"a"},"b":{"name":"b"'}, {"made_from": '"a, b'}),
         ({"ss_output_name": "b", "modelspec__title": " \n"}, {"title": "b"}),
         ({"modelspec__author": "me", "license": "MIT"}, {"author": "me", "license": "MIT"}),
         ({"modelspec__description": "\ufeffa\r\n\tb\x07\u202ec"}, {"description": "a b c"}),
@@ -91,9 +94,10 @@ def test_a_file_cut_anywhere_is_truncated(name: str) -> None:
         ({"ss_resolution": "512"}, {"resolution": "512x512"}),
         ({"ss_resolution": "large"}, {}),
         ({"air": "urn:air:sdxl:lora:civitai:1@2"}, {"air": "urn:air:sdxl:lora:civitai:1@2"}),
-        ({"ss_network_module": "networks.lora"}, {"kind": "lora"}),
+        ({"ss_network_module": "networks.lora"}, {"kind": "lora", "evidence": "metadata"}),
         ({"modelspec__architecture": "stable-diffusion-v1/textual-inversion"},
-         {"architecture": "stable-diffusion-v1/textual-inversion", "kind": "embedding"}),
+         {"architecture": "stable-diffusion-v1/textual-inversion", "kind": "embedding",
+          "base_model": "SD 1.5", "family": "SD 1.5", "evidence": "metadata"}),
         ({"modelspec__thumbnail": "data:image/png;base64,AAAA", "ssmd_cover_images": "[]"}, {}),
     ],
 )  # fmt: skip
@@ -107,60 +111,6 @@ def test_a_text_is_cut_between_its_characters(limit: int) -> None:
     text = '"a\\u732b\u732b\\ud83d\\ude00"'.encode()
     short = safetensors_header._string_start(text, 0, limit)
     assert "a\u732b\u732b\U0001f600".startswith(short)
-
-
-KINDS = {
-    "lora": [
-        ["lora_unet_down_blocks_0.lora_down.weight"],
-        ["unet.down_blocks.0.attn.to_k.lora.up.weight"],
-        ["transformer.single_transformer_blocks.0.attn.to_k.lora_A.weight"],
-        ["diffusion_model.blocks.0.self_attn.k.lora_B.weight"],
-        ["lycoris_blocks_0.lokr_w1"],
-        ["lora_te1_text_model.hada_w1_a"],
-        ["controlnet_blocks.0.weight", "controlnet_blocks.0.lora_up.weight"],
-    ],
-    "checkpoint": [
-        ["model.diffusion_model.input_blocks.0.0.weight", "first_stage_model.decoder.conv_in.bias"],
-        ["model.diffusion_model.double_blocks.0.a", "vae.decoder.conv_in.weight"],
-        ["conditioner.embedders.0.transformer.x", "model.diffusion_model.out.2.bias"],
-    ],
-    "diffusion model": [
-        ["double_blocks.0.img_attn.norm.key_norm.scale", "img_in.weight"],
-        ["model.diffusion_model.joint_blocks.0.context_block.attn.qkv.weight"],
-        ["blocks.0.self_attn.k.weight", "patch_embedding.weight"],
-        ["down_blocks.0.attentions.0.norm.bias"],
-        ["transformer_blocks.0.attn.to_k.weight"],
-    ],
-    "vae": [
-        ["encoder.conv_in.weight", "decoder.up.0.block.0.norm1.bias"],
-        ["decoder.upsamples.0.residual.0.gamma"],
-        ["first_stage_model.decoder.conv_in.bias"],
-        ["vae.decoder.x"],
-    ],
-    "text encoder": [
-        ["text_model.embeddings.position_embedding.weight"],
-        ["encoder.block.0.layer.0.SelfAttention.k.weight", "shared.weight"],
-        ["model.layers.0.self_attn.k_proj.weight", "model.embed_tokens.weight", "visual.blocks.0"],
-    ],
-    "clip vision": [["vision_model.embeddings.class_embedding"]],
-    "controlnet": [
-        ["control_model.input_blocks.0.0.weight"],
-        ["controlnet_blocks.0.weight", "transformer_blocks.0.attn.to_k.weight"],
-        ["lora_controlnet", "input_blocks.0.0.weight"],
-    ],
-    "embedding": [["emb_params"], ["clip_g", "clip_l"], ["string_to_param.*"]],
-    "ip-adapter": [["image_proj.norm.weight", "ip_adapter.1.to_k_ip.weight"]],
-    "upscale model": [["conv_first.weight", "body.0.rdb1.conv1.weight"]],
-    "": [["clip_l", "1", "2", "3", "4"], ["a.weight"], ["encoder.layers.0.weight"], []],
-}  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("kind", "names"), [(kind, names) for kind, rows in KINDS.items() for names in rows]
-)
-def test_kinds_show_in_the_names_of_tensors(kind: str, names: list[str]) -> None:
-    assert named(*names).get("kind", "") == kind
-    assert named(*reversed(names)).get("kind", "") == kind
 
 
 # Other formats, and what is none

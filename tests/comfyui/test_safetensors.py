@@ -43,6 +43,8 @@ def test_safetensors_of_its_own_package_are_read_right() -> None:
             "dtypes": {"F16": 2560, "BOOL": 5, "U8": 3, "F32": 1, "I64": 0},
             "title": 'A "title"\\ \u732b \U0001f600',
             "kind": "lora",
+            "evidence": "tensors",
+            "precision": "fp16",
         }
     )
 

@@ -310,6 +310,31 @@ def test_base_models(text: str, name: str, expected: bool) -> None:
     assert is_found(file("x/a", model={"base_model": name}), base_models=[text]) is expected
 
 
+@pytest.mark.parametrize(
+    ("text", "base", "family", "expected"),
+    [
+        ("sd15", "SD 1.x/SDXL", ["SD 1.5", "SD 2", "SDXL"], True),
+        ("sd 1.5", "SD 1.5", "SD 1.5", True),
+        ("sdxl", "SDXL (Pony)", "SDXL", True),
+        ("pony", "SDXL (Pony)", "SDXL", True),
+        ("pony", "SDXL", "SDXL", False),
+        ("flux", "Flux.1 dev", "Flux.1", True),
+        ("flux.1 d", "Flux.1 dev", "Flux.1", True),
+        ("flux.1 d", "Flux.1 schnell", "Flux.1", False),
+        ("wan2.2", "Wan 2.x T2V 14B", "Wan", True),
+        ("wan2.1", "Wan 2.x T2V 14B", "Wan", True),
+        ("wan2.1", "Wan 2.2 TI2V 5B", "Wan", False),
+        ("ltxv", "LTX-Video", "LTX-Video", True),
+        ("sd3", "SD 3.5 Large", "SD 3", True),
+    ],
+)
+def test_base_models_as_people_type_them(
+    text: str, base: str, family: str | list[str], expected: bool
+) -> None:
+    model = {"base_model": base, "family": family}
+    assert is_found(file("x/a", model=model), base_models=[text]) is expected
+
+
 def test_base_models_in_other_shapes() -> None:
     assert is_found(file("x/a", model={"base_model": ["Pony", "SDXL"]}), base_models=["sdxl"])
     assert is_found(file("x/a", model={"architecture": "sdxl"}), base_models=["sdxl", "flux"])
@@ -392,7 +417,9 @@ def test_statuses_and_their_groups() -> None:
     assert having("Partial", "page") == {"partial", "page"}
     assert having("broken") == {"truncated", "damaged", "pointer", "page", "corrupt"}
     assert having("unfinished") == {"unsettled", "partial", "truncated", "incomplete"}
-    assert having("unfinished", "page") == {"unsettled", "partial", "truncated", "page"}
+    assert having("unfinished", "page") == {
+        *("unsettled", "partial", "truncated", "incomplete", "page"),
+    }
     assert having("any") == {*STATUSES, "new_word"}
     assert having() == {*STATUSES, "new_word", ""}
     assert parse_statuses(["any", "page"]) == frozenset()

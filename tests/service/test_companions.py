@@ -205,7 +205,7 @@ def test_shards_are_one_model_and_the_index_has_its_facts(world: World) -> None:
         "parts": 3,
         "bytes": sizes(world, ENCODERS, *SHARDS),
     }
-    assert index["model"]["kind"] == "text encoder"
+    assert index["model"]["format"] == "safetensors"
     assert index["model"]["tensors"] == 6
     assert index["model"]["parameters"] == 24
     assert index["model"]["dtypes"] == {"F16": 24}
@@ -358,7 +358,7 @@ def test_a_diffusers_folder_that_ends_leaves_its_files(world: World) -> None:
     assert "set" not in listed["diffusers/sdxl"]
     part = listed["diffusers/sdxl/unet/diffusion_pytorch_model.safetensors"]
     assert "part_of" not in part
-    assert part["model"]["kind"] == "diffusion model"
+    assert part["model"]["format"] == "safetensors"
 
 
 def test_a_diffusers_folder_is_known_after_a_restart_and_a_move(world: World) -> None:

@@ -7,9 +7,18 @@ from pathlib import Path
 import pytest
 
 from scanner.service.headers import HEADERS, HeaderReader
+from tests.support.fuzz_headers import safetensors_file, tensor
 from tests.support.world import World, at, safetensors
 
 A = at("ComfyUI/models/loras/a.safetensors")
+
+
+LAYER = "lora_unet_output_blocks_3_1_transformer_blocks_1_attn2_to_k.lora_down.weight"
+
+
+def lora() -> bytes:
+    """A LoRA for SDXL."""
+    return safetensors_file({LAYER: tensor("F16", [1, 2048], 0, 4096)}, 4096)
 
 
 @pytest.fixture
@@ -56,6 +65,39 @@ def test_headers_are_read_once_and_of_models_alone(world: World) -> None:
     world.restart()
     reader(world).work(never)
     assert [path for operation, path in world.files.asked if operation == "open"] == [A]
+
+
+def test_facts_of_an_older_reader_are_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.files.write(A, lora())
+    monkeypatch.setattr("scanner.service.headers.VERSION", 1)
+    reader(world.settle()).work(never)
+    monkeypatch.undo()
+    for expected in ([A], []):
+        world.restart()
+        world.files.asked.clear()
+        reader(world).work(never)
+        assert [path for operation, path in world.files.asked if operation == "open"] == expected
+    assert world.entry("a.safetensors")["model"]["base_model"] == "SDXL"
+    assert "version" not in world.entry("a.safetensors")
+
+
+def test_a_model_in_a_folder_of_another_kind_is_misplaced(world: World) -> None:
+    for folder in ("loras", "checkpoints", "unet", "ultralytics"):
+        world.files.makedirs(at(f"ComfyUI/models/{folder}/x"))
+        world.files.write(at(f"ComfyUI/models/{folder}/x/{folder}.safetensors"), lora())
+    reader(world.settle()).work(never)
+    found = {
+        folder: world.entry(f"{folder}.safetensors").get("misplaced")
+        for folder in ("loras", "checkpoints", "unet", "ultralytics")
+    }
+    assert found == {
+        "loras": None,
+        "checkpoints": {"kind": "lora", "category": "checkpoints"},
+        "unet": {"kind": "lora", "category": "diffusion_models"},
+        "ultralytics": None,
+    }
 
 
 def test_a_header_is_not_read_of_what_changed_a_moment_ago(world: World) -> None:

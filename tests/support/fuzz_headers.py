@@ -154,6 +154,7 @@ _STATUSES = {"", "truncated", "damaged", "pointer", "page"}
 _TEXTS = {
     "format", "architecture", "base_model", "title", "author", "description", "quantization",
     "autov3", "license", "resolution", "air", "kind", "byte_order", "unread", "lfs_sha256",
+    "made_from", "family", "precision", "evidence",
 }  # fmt: skip
 _NUMBERS = {"tensors", "parameters", "lfs_size"}
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
@@ -194,6 +195,8 @@ def checked(name: str, data: bytes, size: int | None = None) -> Facts:
     model = dict(facts.model)
     words = model.pop("trigger_words", [])
     assert len(words) <= WORDS
+    families = model.pop("family", "") if isinstance(model.get("family"), list) else []
+    assert all(type(family) is str and family for family in families)
     for word in words:
         assert 0 < len(word) <= WORD
         assert not _CONTROLS.search(word)

@@ -59,7 +59,8 @@ def test_facts_of_a_sample_installation_are_those_of_the_packages(tmp_path: Path
         assert lora["tensors"] == len(opened.keys())
         shapes = [opened.get_slice(key).get_shape() for key in opened.keys()]  # noqa: SIM118
         assert lora["parameters"] == sum(int(numpy.prod(shape)) for shape in shapes)
-        assert lora["base_model"] == opened.metadata()["ss_base_model_version"]
+        assert opened.metadata()["ss_base_model_version"] == "sdxl_base_v1-0"
+    assert (lora["base_model"], lora["evidence"]) == ("SDXL", "metadata")
     assert lora["dtypes"] == {"F16": 64, "F32": 1}
     assert (lora["title"], lora["kind"]) == ("A style", "lora")
     assert lora["trigger_words"] == ["in that style"]
@@ -70,6 +71,7 @@ def test_facts_of_a_sample_installation_are_those_of_the_packages(tmp_path: Path
     assert unet["parameters"] == sum(int(tensor.n_elements) for tensor in reader.tensors)
     assert unet["architecture"] == "flux"
     assert unet["quantization"] == "F16"
+    assert (unet["kind"], unet["evidence"]) == ("diffusion model", "metadata")
     words: dict[str, Any] = {path: entry.get("status") for path, entry in entries.items()}
     broken = {path: word for path, word in words.items() if word}
     assert broken == {CUT: "truncated", POINTER: "pointer", PAGE: "page"}

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from scanner.comfyui.base_words import base_of_word
 from scanner.console.filters import CategoryFilter, RootFilter, folded, pattern_of
 from scanner.console.options import _one_of
 from scanner.core.digests import ALGORITHM
@@ -157,7 +158,7 @@ def parse_wanted(
         roots=_root_ids(roots, header, cwd) if roots else None,
         categories=CategoryFilter(categories) if categories else None,
         kinds=frozenset().union(*map(parse_kind, kinds)),
-        base_models=tuple(map(parse_base_model, base_models)),
+        base_models=tuple(pattern for text in base_models for pattern in _base_models(text)),
         formats=frozenset(map(parse_format, formats)),
         sizes=None if size is None else parse_sizes(size),
         ages=None if age is None else parse_ages(age),
@@ -205,6 +206,12 @@ def parse_kind(text: str) -> frozenset[str]:
     if form in _PACK_FORMS:
         return frozenset((PACK,))
     return frozenset((form, _kind_form(LEGACY_CATEGORIES.get(form, form))))
+
+
+def _base_models(text: str) -> list[re.Pattern[str]]:
+    """Patterns for `text` as it stands, and for our word if a trainer or a site calls it so."""
+    known = base_of_word(text)
+    return [parse_base_model(text), *([parse_base_model(known.name)] if known else [])]
 
 
 def parse_base_model(text: str) -> re.Pattern[str]:

@@ -111,10 +111,17 @@ def _digests(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _has_base_model(entry: Mapping[str, Any], patterns: Iterable[re.Pattern[str]]) -> bool:
     model = entry.get("model", {})
-    # The architecture is all that many files say of what they are made for.
-    names = texts_of(model.get("base_model")) or texts_of(model.get("architecture"))
-    forms = [_base_model_form(name) for name in names]
+    # The architecture is all that some files say of what they are made for.
+    names = [*texts_of(model.get("base_model")), *texts_of(model.get("family"))] or texts_of(
+        model.get("architecture")
+    )
+    forms = [_base_model_form(version) for name in names for version in _versions(name)]
     return any(pattern.search(form) for pattern in patterns for form in forms)
+
+
+def _versions(name: str) -> list[str]:
+    """The names that a base model may have: the tensors of "Wan 2.x" are of 2.1 or of 2.2."""
+    return [name.replace("2.x", version) for version in ("2.1", "2.2")] if "2.x" in name else [name]
 
 
 def _has_format(entry: Mapping[str, Any], formats: frozenset[str]) -> bool:
