@@ -77,8 +77,8 @@ class Annotations:
         )
 
     def of(self, folder: str, directory: Directory) -> dict[str, dict[str, Any]]:
-        """The fields of each entry of `folder` that has any. The values of `PATHS` are absolute
-        paths."""
+        """The fields of each entry of `folder` that has any. The values of `part_of` and
+        `sidecar_of` are absolute paths."""
         fields: dict[str, dict[str, Any]] = self._of_files(folder, directory.listing)
         for name, pack in self._packs_in.get(folder, {}).items():
             fields.setdefault(name, {})["pack"] = pack.as_json()
