@@ -48,7 +48,9 @@ class Annotations:
             self._carried_by[pipeline.carrier[0]].append(pipeline)
             self._part_of.update(dict.fromkeys((pipeline.folder, *pipeline.components), pipeline))
         self.folders: Mapping[str, object] = self._versions
-        """Folders with annotations, each with a value that differs if its annotations do."""
+        """Folders with annotations, each with a value that differs if its annotations do. What a
+        diffusers folder shows of the folders below it has no part in it: the inventory writes the
+        folders above a changed one anew."""
         others = self._packs_in.keys() | self._carried_by.keys() | self._part_of.keys()
         if others:
             self.folders = {**self._versions, **{folder: self._value(folder) for folder in others}}
@@ -59,8 +61,7 @@ class Annotations:
         return (
             self._versions.get(folder),
             tuple(sorted(self._packs_in.get(folder, {}).items())),
-            part_of and part_of.folder,
-            tuple(pipeline.state for pipeline in self._carried_by.get(folder, ())),
+            part_of and part_of.carrier,
         )
 
     def are_of(

@@ -35,8 +35,6 @@ class Pipeline:
     components: Mapping[str, Listing | None]
     """The listings of the folders of components by path, None where there is one that was not
     listed."""
-    state: tuple[object, ...]
-    """A value that differs if any field of the carrier may."""
 
     def mark_parts(self, folder: str, listing: Listing, fields: Fields) -> None:
         """Name this set in the entries of its files in `folder`, which is a part of it."""
@@ -101,19 +99,8 @@ def _pipeline(folder: str, metadata: MetadataTable, snapshot: Snapshot) -> Pipel
     }
     above, name = os.path.split(folder)
     is_entry = above in snapshot and name in snapshot[above].listing.split_names()
-    state = (
-        folder,
-        metadata.versions.get(folder),
-        *((path, metadata.versions.get(path), _state(each)) for path, each in components.items()),
-    )
     carrier = (above, name) if is_entry else (folder, PIPELINE_NAME)
-    return Pipeline(
-        folder, carrier, str(tells.get("class", "")), classes, components, state
-    )  # fmt: skip
-
-
-def _state(listing: Listing | None) -> object:
-    return listing and (listing.names, listing.types, listing.sizes.tobytes())
+    return Pipeline(folder, carrier, str(tells.get("class", "")), classes, components)
 
 
 def _files(listing: Listing) -> list[str]:

@@ -336,6 +336,16 @@ def test_a_component_without_weights_is_missing_until_they_come(world: World) ->
     assert entries(read(world))["diffusers/sdxl"]["status"] == "incomplete"
 
 
+def test_a_component_without_its_folder_is_missing(world: World) -> None:
+    pipeline(world)
+    entries(read(world))
+    world.files.rename(f"{SDXL}/text_encoder", at("ComfyUI/models/diffusers/apart"))
+    listed = entries(read(world))
+    assert listed["diffusers/sdxl"]["set"]["missing"] == ["text_encoder"]
+    assert "part_of" not in listed["diffusers/apart/model.safetensors"]
+    assert listed["diffusers/apart/model.safetensors"]["model"]["format"] == "safetensors"
+
+
 def test_shards_in_a_component_are_parts_of_the_folder(world: World) -> None:
     pipeline(world, without="unet")
     names = [f"diffusion_pytorch_model-0000{number}-of-00002.safetensors" for number in (1, 2)]
