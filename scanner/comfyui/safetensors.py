@@ -315,13 +315,14 @@ def _rare_entry(name: bytes, text: bytes, at: int) -> tuple[str, list[int], list
 
     The library takes fields of any name, escaped characters, and a list in place of an object.
     """
-    piece = text[at : at + LONGEST_ENTRY]
     wrong = ValueError(f"Tensor {quoted(name)} has no valid dtype, shape and data_offsets.")
-    entry = piece.decode("utf-8", "ignore")
-    length = _length_of(entry)
-    if length == 0:
-        raise wrong
-    if length < 0 and len(piece) < LONGEST_ENTRY:
+    for most in (1024, LONGEST_ENTRY):  # nearly all are short, and there may be many
+        piece = text[at : at + most]
+        entry = piece.decode("utf-8", "ignore")
+        length = _length_of(entry)
+        if length >= 0 or len(piece) < most:
+            break
+    if length == 0 or (length < 0 and len(piece) < LONGEST_ENTRY):
         raise wrong
     if length < 0:
         raise OverflowError(

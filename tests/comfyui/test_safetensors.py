@@ -267,6 +267,7 @@ ONE = b'"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0]}'
             4,
         ),
         (entry_with(b'"x":1,"x":2'), 0),
+        (entry_with(b'"x":"' + b"y" * 5000 + b'"'), 0),
         (entry_with(b'"x":' + b"[" * 125 + b"]" * 125), 0),
         (b'{"a":["U8",[0],[0,0]]}', 0),
         (b'{"a":{"d\\u0074ype":"\\u00558","shape":[0],"data_offsets":[0,0]}}', 0),
