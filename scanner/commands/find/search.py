@@ -39,7 +39,8 @@ def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
     """
     # Cheapest first: nearly all entries of a search fall here.
     return (
-        _has_type(entry, wanted)
+        (not wanted.is_shadowed or "shadowed_by" in entry)
+        and _has_type(entry, wanted)
         and (wanted.roots is None or entry["root"] in wanted.roots)
         and (wanted.statuses is None or _has_status(entry, wanted.statuses))
         and (
@@ -60,6 +61,8 @@ def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
 def _has_type(entry: Mapping[str, Any], wanted: Wanted) -> bool:
     if wanted.types:
         return entry["type"] in wanted.types
+    if wanted.is_shadowed:
+        return True  # a file, or a folder of the category diffusers
     return is_file(entry) or (PACK in wanted.kinds and PACK in entry)
 
 
