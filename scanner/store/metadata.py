@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from scanner.comfyui.companions import PIPELINE_NAME
 from scanner.core.digests import DIGEST_BYTES, SHA256, XXH3
 from scanner.core.paths import nearest_above
 from scanner.errors import DamagedStateError, OutputError
@@ -58,6 +59,8 @@ ON CONFLICT (folder, name) DO UPDATE SET
     read = max(read, :read), size = :size, mtime = :mtime, version = :version
 """
 """New values replace old ones. Values that were read at another size or mtime are dropped."""
+
+_PIPELINE = os.fsencode(PIPELINE_NAME)
 
 _NO_VERSION = 1 << 62
 """Above all numbers of changes: those are nanoseconds since 1970."""
@@ -106,13 +109,25 @@ class MetadataTable:
         is replaced and never changed, so that its holder may compare."""
         self.has_failed = False
         """True if reading or writing failed as it does on a damaged file."""
+        self.pipelines: set[str] = set()
+        """Folders in which a `model_index.json` was read; it may be gone."""
         self._newest = 0
         self._lock = threading.Lock()
         self._db = connect(path, TABLE, readonly=readonly, added=() if readonly else ADDED_COLUMNS)
         try:
             self._columns = _columns_in(self._db)
             # Damage is to be met now, where the state is rebuilt, and not in the middle of work.
-            self._db.execute("SELECT count(size) FROM known NOT INDEXED").fetchone()
+            # The one reading of the whole table also finds the diffusers folders.
+            _, folders = self._db.execute(
+                "SELECT count(size), group_concat(CASE WHEN name = ? THEN hex(folder) END)"
+                " FROM known NOT INDEXED",
+                (_PIPELINE,),
+            ).fetchone()
+            self.pipelines.update(
+                os.fsdecode(bytes.fromhex(folder))
+                for folder in (folders or "").split(",")
+                if folder
+            )
             self.versions, self._newest = self._news()
         except (sqlite3.Error, *VALUE_ERRORS) as error:
             self._db.close()
@@ -132,6 +147,14 @@ class MetadataTable:
             versions, newest = self._news()
             if not versions:
                 return False
+            self.pipelines.update(
+                os.fsdecode(folder)
+                for (folder,) in self._db.execute(
+                    "SELECT folder FROM known INDEXED BY known_version"
+                    " WHERE version > ? AND name = ?",
+                    (self._newest, _PIPELINE),
+                )
+            )
             self.versions, self._newest = {**self.versions, **versions}, newest
         return True
 
@@ -218,6 +241,7 @@ class MetadataTable:
             )
             forgotten = set(gone)
             self.versions = {k: v for k, v in self.versions.items() if k not in forgotten}
+            self.pipelines -= forgotten
 
     @contextmanager
     def _writing(self) -> Iterator[int]:

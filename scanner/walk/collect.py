@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections import ChainMap
@@ -46,6 +47,9 @@ from scanner.workers.requests import (
 )
 
 log = logging.getLogger(__name__)
+
+NO_LINK = (errno.EINVAL, errno.ENOENT, errno.ENOTDIR)
+"""What readlink answers where no link is."""
 
 
 class Known(Protocol):
@@ -111,6 +115,9 @@ class Collector:
         zones = zones.with_files(_file_points(zones, snapshot))
         roots = [root for root in roots if root.path not in zones.files]
         before = self._guard.examine(roots, zones, requests)
+        healthy = [zone for zone in roots if before[zone.id].state == ONLINE]
+        zones = zones.without_stale(healthy, self._real_path_if_known)
+        roots = [zone for zone in roots if zone.path not in zones.stale]
         lost_links = self._guard.lost_links(zones, before)
         scans: dict[Root, ZoneScan] = {}
         for zone in roots:
@@ -181,7 +188,9 @@ class Collector:
         silent: set[Mount] = set()
         mounts = self._files.mounts()
         started = self._files.monotonic()
-        spared, in_order = self._spared(scan, moment), self.history.is_crowded(scan.zone.id)
+        trust = self._store.trust_of(scan.health.mount)
+        spared = self._spared(scan, trust, moment)
+        in_order = self.history.is_crowded(scan.zone.id)
         try:
             walk_with = partial(
                 self._make_walk,
@@ -200,7 +209,7 @@ class Collector:
                 self._settings.mtime_digits,
                 lambda paths: self._stat(scan.health.mount, paths),
             )
-            self._learn(scan, walked, started)
+            self._learn(scan, trust, walked, started)
         return walked
 
     def read_packs(
@@ -262,7 +271,7 @@ class Collector:
             log.debug("stats on %s: %s", mount.point, lost)
         return found
 
-    def _learn(self, scan: ZoneScan, walked: Walked, started: float) -> None:
+    def _learn(self, scan: ZoneScan, trust: Trust, walked: Walked, started: float) -> None:
         """Note what a walk says of the mount's directory times, and of its own cost (rule 5)."""
         mount = scan.health.mount
         seen = self.history.learn(
@@ -273,20 +282,33 @@ class Collector:
             seconds=self._files.monotonic() - started,
             settle=mount.settle,
         )
-        trust = self._store.trust_of(mount)
         for path, has_moved in seen:
             trust.learn(mount, path, has_moved=has_moved)
 
-    def _spared(self, scan: ZoneScan, moment: Moment) -> AbstractSet[str]:
+    def _spared(self, scan: ZoneScan, trust: Trust, moment: Moment) -> AbstractSet[str]:
         """Known directories that a walk does not list while their times stay."""
         memory, mount = self._store.memory, scan.health.mount
         return self.history.plan(
             scan.zone.id,
             Terms(moment.interval, self._settings.verify_within, self._settings.duty),
             moment.monotonic,
-            is_trusted=self._store.trust_of(mount).is_earned(mount),
+            is_trusted=trust.is_earned(mount),
             hot={os.path.dirname(path) for path in memory.unsettled} | memory.unreachable.keys(),
         )
+
+    def _real_path_if_known(self, path: str) -> str | None:
+        """`path` with all links followed; None if one of them could not be read."""
+        unread: list[OSError] = []
+
+        def read_link(link: str) -> str:
+            try:
+                return self._files.read_link(link)
+            except OSError as error:
+                unread.extend([error] if error.errno not in NO_LINK else ())
+                raise
+
+        real = locate(path, self._files.mounts(), read_link).path
+        return None if unread else real
 
     def forget(self, paths: Iterable[str]) -> None:
         """Note that directories are gone."""
@@ -329,9 +351,10 @@ class Collector:
 
 
 def _file_points(zones: Zones, directories: Mapping[str, Directory]) -> frozenset[str]:
-    """The inner zones that are listed as files."""
+    """The mount points among inner zones that are listed as files. A file in place of a link is no
+    mount point."""
     points: set[str] = set()
-    for zone in zones.inner:
+    for zone in [zone for zone in zones.inner if not zones.is_link(zone.path)]:
         folder, name = os.path.split(zone.path)
         holder = directories.get(folder)
         if holder is not None:

@@ -463,7 +463,9 @@ def test_memory_comes_back_as_it_was(path: str) -> None:
         state.save_memory(Memory(), EVERYTHING)
     state.close()
     again = State(path)
-    assert again.load_memory() == EVERYTHING
+    memory = again.load_memory()
+    assert memory == EVERYTHING
+    assert all(record.root.searched == record.searched for record in memory.roots.values())
     again.close()
 
 

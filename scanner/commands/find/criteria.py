@@ -25,9 +25,9 @@ SORTS = ("path", "size", "age")
 
 BROKEN = ("truncated", "damaged", "pointer", "page", "corrupt")
 
-UNFINISHED = ("unsettled", "partial", "truncated")
+UNFINISHED = ("unsettled", "partial", "truncated", "incomplete")
 
-STATUSES = ("unsettled", "partial", *BROKEN)
+STATUSES = ("unsettled", "partial", "incomplete", "mismatch", *BROKEN)
 
 STATUS_GROUPS = {"broken": BROKEN, "unfinished": UNFINISHED}
 
