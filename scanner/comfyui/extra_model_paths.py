@@ -50,12 +50,14 @@ class ExtraPath(NamedTuple):
 
     `category` is the present name of a category, or one of two other names: `custom_nodes`, and
     ComfyUI-Manager's `download_model_base`, a folder with one folder per category. `path` is
-    absolute and lexical. `line` counts from 1.
+    absolute and lexical. `line` counts from 1. With `is_default` ComfyUI searches it before the
+    folders that it knew until then.
     """
 
     category: str
     path: str
     line: int
+    is_default: bool = False
 
 
 class ExtraPaths(NamedTuple):
@@ -190,8 +192,9 @@ class _Collector:
             for text, line in self._texts("base_path", pairs["base_path"][1]):
                 local = self._local(self._expanded(text), line)
                 base = local and os.path.abspath(os.path.join(self._folder, local))
+        is_default = "is_default" in pairs and _is_true(pairs["is_default"][1])
         for name, (key, value) in pairs.items():
-            if name in ("base_path", "is_default"):  # is_default is about order only
+            if name in ("base_path", "is_default"):
                 continue
             if not _is_encodable(name, "utf-8", "strict"):
                 self._warnings.add(_line(key), "a category that is no text; left out")
@@ -206,7 +209,7 @@ class _Collector:
                         )
                         return
                     path = os.path.normpath(os.path.join(base or "", local))
-                    self.paths.append(ExtraPath(category, path, line))
+                    self.paths.append(ExtraPath(category, path, line, is_default))
 
     def _texts(self, name: str, node: Node) -> Iterator[tuple[str, int]]:
         """The lines of a value with their line numbers in the file, without blank lines."""
@@ -327,3 +330,16 @@ def _is_encodable(text: str, encoding: str, errors: str) -> bool:
 
 def _line(node: Node) -> int:
     return int(node.start_mark.line) + 1
+
+
+def _is_true(node: Node) -> bool:
+    """The value as Python takes it for true, as in ComfyUI: the text "false" in quotes is true."""
+    from yaml import ScalarNode, YAMLError
+    from yaml.constructor import SafeConstructor
+
+    if not isinstance(node, ScalarNode):
+        return bool(node.value)
+    try:
+        return bool(SafeConstructor().construct_object(node))
+    except (YAMLError, ValueError, OverflowError):
+        return False

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from scanner.comfyui.extra_model_paths import ExtraPath, read_extra_paths
+from scanner.comfyui.search_order import OUTPUT, OWN, with_search_order
 from scanner.core.roots import KINDS, Root, category_of, owner_of
 from scanner.disk.read_with_timeout import ABSENT, FILE, FOLDER, MOST_BYTES, read_with_timeout
 from scanner.errors import SettingsError
@@ -66,7 +67,9 @@ def find_roots(settings: Settings, *, cwd: str, home: str, environ: Mapping[str,
 
     data = comfy_root if settings.base_directory is None else absolute(settings.base_directory)
     given: list[Root] = []
+    own: dict[str, int] = {}
     if data is not None:
+        own[os.path.join(data, "models")] = OWN
         given += [Root(kind, os.path.join(data, kind)) for kind in ("models", "custom_nodes")]
     for kind, directory in (
         ("output", settings.output_directory),
@@ -76,6 +79,7 @@ def find_roots(settings: Settings, *, cwd: str, home: str, environ: Mapping[str,
             given.append(Root(kind, absolute(directory)))
         elif data is not None:
             given.append(Root(kind, os.path.join(data, kind)))
+    own |= {root.path: OUTPUT for root in given if root.kind == "output"}
     for kind, paths in (
         ("models", settings.models),
         ("downloads", settings.downloads),
@@ -88,11 +92,12 @@ def find_roots(settings: Settings, *, cwd: str, home: str, environ: Mapping[str,
         files.read_beside(comfy_root)
     for file in settings.extra_model_paths_config:
         try:
-            files.read(absolute(file))
+            files.read_given(absolute(file))
         except SettingsError as error:
             raise SettingsError(f"extra_model_paths_config: {error}") from None
 
     roots = _with_extra_paths(_merged(given, warnings), files.named, warnings)
+    roots = with_search_order(roots, own, files.named, files.paths)
     if not roots:
         raise SettingsError(_nothing_to_scan(absolute("ComfyUI"), home, settings))
     for key in settings.per_root:
@@ -108,6 +113,8 @@ class _ExtraFiles:
     def __init__(self, home: str, environ: Mapping[str, str], warnings: list[str]) -> None:
         self.named: list[tuple[str, ExtraPath]] = []
         """Each with the path of its file."""
+        self.paths: list[str] = []
+        """All files in the order in which ComfyUI reads them."""
         self.unread: list[UnreadFile] = []
         self._home = home
         self._environ = environ
@@ -117,10 +124,11 @@ class _ExtraFiles:
         """Read ComfyUI's own file, which need not exist."""
         # It is next to main.py regardless of base_directory.
         path = os.path.join(comfy_root, "extra_model_paths.yaml")
+        self.paths.append(path)
         seen = read_with_timeout(path).kind
         if seen == FILE:
             try:
-                self.read(path)
+                self._read(path)
             except SettingsError as error:
                 self._warnings.append(str(error))
                 self.unread.append(UnreadFile(path, "it cannot be read"))
@@ -132,8 +140,12 @@ class _ExtraFiles:
         else:
             self.unread.append(UnreadFile(path, f"{comfy_root} is away"))
 
-    def read(self, path: str) -> None:
-        """Read the file at `path`. Raises SettingsError."""
+    def read_given(self, path: str) -> None:
+        """Read another file, at `path`. Raises SettingsError."""
+        self.paths.append(path)
+        self._read(path)
+
+    def _read(self, path: str) -> None:
         found = read_extra_paths(path, home=self._home, environ=self._environ)
         self.named += [(path, entry) for entry in found.paths]
         self._warnings += found.warnings

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
+from dataclasses import replace
 from typing import NamedTuple
 
 from scanner.comfyui.installation import Found, UnreadFile
@@ -23,6 +24,7 @@ class KnownRoots(NamedTuple):
 
 def with_known_roots(found: Found, known: Iterable[Root]) -> KnownRoots:
     """The roots of `found`, and those of `known` that an unread file named before."""
+    known, unread = tuple(known), {file.path for file in found.unread}
     paths = {root.path for root in found.roots}
     kept: dict[str, Root] = {}
     warnings: list[str] = []
@@ -32,7 +34,24 @@ def with_known_roots(found: Found, known: Iterable[Root]) -> KnownRoots:
         if own:
             warnings.append(_message(file, len(own)))
         kept.update(own)
-    return KnownRoots((*found.roots, *kept.values()), tuple(warnings))
+    roots = _with_known_order(found.roots, known, unread)
+    return KnownRoots((*roots, *kept.values()), tuple(warnings))
+
+
+def _with_known_order(
+    roots: Iterable[Root], known: Iterable[Root], unread: Set[str]
+) -> tuple[Root, ...]:
+    """`roots`, which ComfyUI also searches as an unread file said before."""
+    before = {root.id: root.searched for root in known}
+    ordered = []
+    for root in roots:
+        folders = {folder.path: folder for folder in root.searched if folder.named_by}
+        for folder in before.get(root.id, ()):
+            if folder.named_by in unread:
+                folders.setdefault(folder.path, folder)
+        own = (folder for folder in root.searched if not folder.named_by)
+        ordered.append(replace(root, searched=(*own, *folders.values())))
+    return tuple(ordered)
 
 
 def sure_roots(

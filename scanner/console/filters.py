@@ -8,7 +8,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 
-from scanner.core.roots import LEGACY_CATEGORIES
+from scanner.core.roots import FOLDER_CATEGORIES
 from scanner.core.serialize import printable, readable
 from scanner.errors import SettingsError
 
@@ -61,7 +61,7 @@ class CategoryFilter:
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._patterns = [_category_pattern(text) for text in texts]
+        self._patterns = [pattern for text in texts for pattern in _category_patterns(text)]
         self._selected: dict[str, bool] = {}
 
     def selects(self, category: str) -> bool:
@@ -74,13 +74,15 @@ class CategoryFilter:
         return self._selected[category]
 
 
-def _category_pattern(text: str) -> re.Pattern[str]:
+def _category_patterns(text: str) -> list[re.Pattern[str]]:
+    """Patterns of today's name and of `text`: a file can name a category as ComfyUI names a folder
+    (t2i_adapter)."""
     if not text.strip():
         raise SettingsError(
             f"--category: expected a category such as loras or *_models, not {text!r}."
         )
     name = folded(readable(text))
-    return pattern_of(LEGACY_CATEGORIES.get(name, name))
+    return [pattern_of(form) for form in (FOLDER_CATEGORIES.get(name, name), name)]
 
 
 def folded(text: str) -> str:

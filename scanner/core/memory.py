@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from scanner.core.mount_identity import MountIdentity
 from scanner.core.packs import Pack
-from scanner.core.roots import MAX_PATHS, Root
+from scanner.core.roots import MAX_PATHS, Root, SearchedFolder
 from scanner.core.snapshot import Entry
 
 ONLINE = "online"
@@ -112,11 +112,13 @@ class RootRecord:
     inner_roots: tuple[str, ...] = ()
     named_by: str | None = None
     """As `Root.named_by`."""
+    searched: tuple[SearchedFolder, ...] = ()
+    """As `Root.searched`."""
 
     @property
     def root(self) -> Root:
         """The root, or the mount below one, that this record is of."""
-        return Root(self.kind, self.path, self.category, self.named_by)
+        return Root(self.kind, self.path, self.category, self.named_by, self.searched)
 
 
 def roots_of(records: Iterable[RootRecord]) -> list[Root]:

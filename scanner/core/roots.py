@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
-from scanner.core.paths import is_below, tail
+from scanner.core.paths import is_below, join, tail
 from scanner.core.serialize import readable
 
 LEGACY_CATEGORIES = {"unet": "diffusion_models", "clip": "text_encoders"}
@@ -25,11 +26,27 @@ MAX_PATHS = 64
 KINDS = ("models", "custom_nodes", "input", "output", "downloads", "extra")
 """Kinds of roots, in the order in which they own a directory that several of them reach."""
 
-_FOLDER_CATEGORIES = LEGACY_CATEGORIES | {"t2i_adapter": "controlnet"}
+FOLDER_CATEGORIES = LEGACY_CATEGORIES | {"t2i_adapter": "controlnet"}
 """Folders of a models root that belong to a category of another name (ComfyUI's folder_paths)."""
 
-_OUTPUT_FOLDERS = frozenset(("checkpoints", "clip", "vae", "diffusion_models", "loras"))
+OUTPUT_FOLDERS = frozenset(("checkpoints", "clip", "vae", "diffusion_models", "loras"))
 """Folders of output that ComfyUI's main.py registers as model folders as well."""
+
+_SECOND_FOLDERS = frozenset(("diffusion_models", "clip", "t2i_adapter"))
+"""Folders of a models root that ComfyUI searches after another one of the same category
+(folder_paths.py: unet comes before diffusion_models)."""
+
+
+class SearchedFolder(NamedTuple):
+    """A folder in which ComfyUI searches models. `order` sorts the folders of one category.
+
+    The path of a models or output root itself stands for all folders in it that ComfyUI knows.
+    `named_by` is the path of the file that names it; empty for ComfyUI's own folders.
+    """
+
+    path: str
+    order: int
+    named_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +57,14 @@ class Root:
     everything below it where the root itself is one category (an entry of
     extra_model_paths.yaml); empty where the category is the first folder name below a models root.
     `named_by` is the path of the file that names it; empty for the settings, None if not known.
+    `searched` are the folders of it that ComfyUI searches; none if ComfyUI does not know it.
     """
 
     kind: str
     path: str
     category: str = ""
     named_by: str | None = field(default="", compare=False)
+    searched: tuple[SearchedFolder, ...] = field(default=(), compare=False)
 
     @property
     def id(self) -> str:
@@ -64,9 +83,30 @@ def category_of(root: Root, parts: Sequence[str]) -> str:
         return root.category
     if not parts:
         return ""
-    if root.kind == "models" or (root.kind == "output" and parts[0] in _OUTPUT_FOLDERS):
-        return _FOLDER_CATEGORIES.get(parts[0], parts[0])
+    if root.kind == "models" or (root.kind == "output" and parts[0] in OUTPUT_FOLDERS):
+        return FOLDER_CATEGORIES.get(parts[0], parts[0])
     return ""
+
+
+def category_folder(root: Root, path: str) -> str:
+    """The folder of the category that the directory `path` of `root` belongs to. Names of models
+    begin below it. Empty if there is no category."""
+    if root.category:
+        return root.path
+    below = tail(path, root.path)
+    first = below.split(os.sep, 1)[0]
+    return join(root.path, first) if below and category_of(root, (first,)) else ""
+
+
+def search_order(root: Root, folder: str) -> int | None:
+    """The place of `folder`, which holds a category, among the folders of this category.
+
+    None if ComfyUI does not search it.
+    """
+    orders = {searched.path: searched.order for searched in root.searched}
+    if folder in orders or root.path not in orders:
+        return orders.get(folder)
+    return orders[root.path] + (tail(folder, root.path) in _SECOND_FOLDERS)
 
 
 def owner_of(path: str, roots: Iterable[Root]) -> Root | None:

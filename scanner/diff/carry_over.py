@@ -73,6 +73,7 @@ def carry_records(
             record.reason = reason
         record.filesystem = scan.health.mount.type
         record.category, record.named_by = zone.category, zone.named_by
+        record.searched = zone.searched
         if record.state != state or not record.since:
             record.state, record.since = state, collected.moment.wall
     return new

@@ -244,12 +244,19 @@ def _limits(zone: Root, settings: Settings) -> Limits:
 
 
 def _looks_different(new: Memory, old: Memory) -> bool:
-    """True if the state or the mount of a zone changed, or the list of unreachable folders."""
+    """True if the state or the mount of a zone changed, the order in which ComfyUI searches its
+    folders, or the list of unreachable folders."""
     return _states(new) != _states(old) or new.unreachable.keys() != old.unreachable.keys()
 
 
 def _states(memory: Memory) -> dict[str, tuple[object, ...]]:
     return {
-        id_: (record.state, record.reason, record.mount_point, record.mount_identity)
+        id_: (
+            record.state,
+            record.reason,
+            record.mount_point,
+            record.mount_identity,
+            record.searched,
+        )
         for id_, record in memory.roots.items()
     }

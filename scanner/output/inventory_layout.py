@@ -26,6 +26,7 @@ from scanner.output.same_files import (
     find_same_files,
     lists_other_names,
 )
+from scanner.output.shadows import OwnerOf, SearchedFolders, Shadows, searched_folders
 
 UNWRITTEN = -1
 
@@ -117,6 +118,8 @@ class Layout:
         self._doubled = doubled_bytes(self._same, self.folders)
         _add_up(self.folders.values(), self._doubled)
         self.counts = _count(self, view)
+        self.shadows = Shadows(_searched(self._owners, view), self._owners)
+        self.shadows.find_all(view.snapshot, self._owner_of())
 
     def _set_status(self, status: Mapping[str, str]) -> None:
         self._status = status
@@ -133,6 +136,7 @@ class Layout:
             or self._base != view.base
             or self._roots != [root.root for root in view.roots]
             or self._owners != _owners(view)
+            or self.shadows.searched != _searched(self._owners, view)
         ):
             return False
         renewed = self._renewed(view)
@@ -158,6 +162,19 @@ class Layout:
         _add_up(added, self._doubled)
         return True
 
+    def _owner_of(self) -> OwnerOf:
+        shared: dict[str, frozenset[str]] = {}
+
+        def owner(path: str, name: str, letter: str) -> str:
+            folder = self.folders.get(path)
+            if folder is None:
+                return join(path, name)
+            if path not in shared:
+                shared[path] = shared_names(folder, self.folders)
+            return alias_of(folder, name, letter, shared[path], self) or join(path, name)
+
+        return owner
+
     def _may_change_names(self, renewed: Set[str], added: Iterable[Folder]) -> bool:
         """True if other files may have several names now."""
         return not self._same.folders.isdisjoint(renewed) or any(
@@ -176,6 +193,7 @@ class Layout:
         if self._annotated is not _annotated(view):
             annotated = self._annotated.items() ^ _annotated(view).items()
             differing.update(folder for folder, _ in annotated if folder in view.snapshot)
+        differing |= self.shadows.renew(differing, view.snapshot, self._owner_of())
         tops = {folder.path for folder in self.tops}
         renewed: set[str] = set()
         for path in differing:
@@ -275,6 +293,10 @@ def _owners(view: InventoryView) -> dict[str, int]:
         if path in view.snapshot:
             owners.setdefault(path, index)
     return owners
+
+
+def _searched(owners: Mapping[str, int], view: InventoryView) -> list[SearchedFolders]:
+    return searched_folders((view.roots[index].root for index in owners.values()), view.snapshot)
 
 
 def _inner(owners: Mapping[str, int]) -> set[str]:

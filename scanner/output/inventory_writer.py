@@ -16,6 +16,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from itertools import chain, islice, repeat
+from operator import add
 from typing import Any, BinaryIO, NamedTuple
 
 import orjson
@@ -56,6 +57,7 @@ from scanner.output.inventory_layout import (
 )
 from scanner.output.inventory_reader import END, HEADER_END, SCHEMA
 from scanner.output.inventory_view import InventoryView, MountView, RootView
+from scanner.output.loader_names import LoaderNames
 
 TOOL = {"name": "comfy-inventory", "version": scanner.__version__}
 
@@ -102,6 +104,8 @@ class InventoryWriter:
         """The stat fields of the file that `_layout` describes."""
         self.copied = 0
         """Bytes of the last write that were copied from the previous file."""
+        self.shadowed = 0
+        """Entries of the last write with `shadowed_by`."""
 
     def write(self, view: InventoryView) -> Written:
         """Replace the inventory with the content of `view`. Raises OutputError."""
@@ -119,6 +123,7 @@ class InventoryWriter:
             _write_folders(body, view, layout)
             body.end()
         self.copied = body.copied
+        self.shadowed = layout.shadows.count
         self._header_bytes = len(header)
         size = len(header) + body.bytes
         status = os.stat(self._path)
@@ -259,16 +264,22 @@ def _batches(folder: Folder, view: InventoryView, layout: Layout) -> Iterator[li
     listing = folder.directory.listing
     names = listing.split_names()
     entry = _Entries(folder, view, layout)
+    has_plain_names = (
+        listing.names.replace("\0", "").isprintable()
+        and '"' not in listing.names
+        and "\\" not in listing.names
+    )
     proofs = _proofs(folder)
+    texts = _loader_names(names, folder, view, layout, has_plain_names=has_plain_names)
+    if texts is not None:
+        proofs = map(add, texts, proofs) if folder.directory.fingerprints else texts
     if view.annotations is not None and folder.path in view.annotations.folders:
         proofs = _with_annotations(proofs, names, folder, view)
     is_plain = (
         entry.is_clean
         and not entry.has_owners
         and folder.path not in layout.with_status
-        and listing.names.replace("\0", "").isprintable()
-        and '"' not in listing.names
-        and "\\" not in listing.names
+        and has_plain_names
     )
     if not is_plain:
         columns = (names, listing.types, listing.sizes, listing.mtimes, proofs)
@@ -360,6 +371,20 @@ class _Entries:
         return f"{orjson.dumps(entry).decode()[:-1]}{proof}}}"
 
 
+def _loader_names(
+    names: Sequence[str],
+    folder: Folder,
+    view: InventoryView,
+    layout: Layout,
+    *,
+    has_plain_names: bool,
+) -> Iterator[str] | None:
+    """The text of each row's name in ComfyUI; None if no row has one."""
+    loader = LoaderNames(view.roots[folder.root].root, folder.path, view.snapshot, view.base)
+    shadows = layout.shadows.by_folder.get(folder.path, {})
+    return loader.texts(folder.directory.listing, names, shadows, has_plain_names=has_plain_names)
+
+
 def _with_annotations(
     proofs: Iterator[str], names: Sequence[str], folder: Folder, view: InventoryView
 ) -> Iterator[str]:
@@ -425,6 +450,7 @@ def _header(view: InventoryView, layout: Layout) -> dict[str, Any]:
             "directories": sum(count.directories for count in counts),
             "others": sum(count.others for count in counts),
             "aliases": sum(count.aliases for count in counts),
+            "shadowed": layout.shadows.count,
             "bytes": sum(count.bytes for count in counts),
             "apparent_bytes": sum(count.apparent_bytes for count in counts),
         },

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from scanner.comfyui.installation import Found
 from scanner.comfyui.known_roots import with_known_roots
-from scanner.core.roots import Root
+from scanner.core.roots import Root, SearchedFolder
 from scanner.errors import InventoryError, exhausted
 from scanner.scan import Scanner
 
@@ -37,7 +37,7 @@ class RootWatch:
         self._comfy_root = first.comfy_root
         self._scanner = scanner
         self._logged = {*first.warnings, *warnings}
-        self._doubted: frozenset[tuple[Root, str | None]] | None = None
+        self._doubted: frozenset[_Named] | None = None
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._not_before = 0.0
@@ -75,7 +75,7 @@ class RootWatch:
         roots, warnings = with_known_roots(found, current)
         self._log((*found.warnings, *warnings))
         new, old = _named(roots), _named(current)
-        is_sure = {root for root, _ in old} <= {root for root, _ in new} or new == self._doubted
+        is_sure = set(current) <= set(roots) or new == self._doubted
         self._doubted = new
         if new != old and is_sure:
             self._scanner.set_roots(roots)
@@ -88,5 +88,9 @@ class RootWatch:
         self._logged = set(warnings)
 
 
-def _named(roots: Sequence[Root]) -> frozenset[tuple[Root, str | None]]:
-    return frozenset((root, root.named_by) for root in roots)
+_Named = tuple[Root, str | None, frozenset[SearchedFolder]]
+
+
+def _named(roots: Sequence[Root]) -> frozenset[_Named]:
+    """The roots with all that a file says of them."""
+    return frozenset((root, root.named_by, frozenset(root.searched)) for root in roots)

@@ -63,6 +63,7 @@ def status_report(status: ServiceStatus, store: Store, roots: Sequence[Root]) ->
         "backlog": _sum([lane.unfingerprinted for lane in status.lanes]),
         "unhashed": _sum([lane.unhashed for lane in status.lanes]),
         "unfinished": status.unfinished,
+        "shadowed": store.shadowed,
         "roots": _roots(store, roots),
         "holds": _holds(store),
         "accept": accepts(store),

@@ -57,6 +57,9 @@ class PublishedInventory:
             for root in header.get("roots", ())
             if isinstance(root.get("id"), str) and isinstance(root.get("named_by"), str)
         )
+        totals = header.get("totals")
+        self.shadowed = _number(totals.get("shadowed")) if isinstance(totals, dict) else 0
+        """Models in it that ComfyUI does not load, because of another of the same name."""
         self.written = _time(header.get("generated"))
         """When it was written, nanoseconds since 1970; 0 if there is no inventory."""
         self.bytes = _size(outputs.inventory) if header else 0
@@ -99,6 +102,7 @@ class PublishedInventory:
         self.scan = view.scan
         self.written = view.generated
         self.bytes = written.bytes
+        self.shadowed = self._writer.shadowed
         self.last_seconds = written.seconds
         self.mark = _mark(self._path)
         self._named = _named(root.root for root in view.roots)

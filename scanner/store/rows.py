@@ -16,7 +16,7 @@ from typing import Any
 from scanner.core.memory import Gone, Hold, RootRecord, UnreachableFolder, Unsettled
 from scanner.core.mount_identity import identity_from
 from scanner.core.packs import Pack
-from scanner.core.roots import KINDS
+from scanner.core.roots import KINDS, SearchedFolder
 from scanner.core.serialize import readable
 from scanner.core.snapshot import FINGERPRINT_BYTES, TYPE_NAMES, Directory, Entry, Listing
 
@@ -199,12 +199,14 @@ def root_row(id_: str, record: RootRecord) -> Row:
 def root_from(text: str) -> RootRecord:
     """The record in a row of `root_row`."""
     values: dict[str, Any] = json.loads(text)
+    searched = values.pop("searched", [])  # rows of older versions lack it
     _check_fields(values, RootRecord.__annotations__)
     if values["kind"] not in KINDS:
         raise ValueError("not a kind of roots")
     plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     record = RootRecord(**plain)
     record.mount_identity = identity_from(values.get("mount_identity", ""))
+    record.searched = tuple(SearchedFolder(*typed(row, str, int, str)) for row in searched)
     return record
 
 

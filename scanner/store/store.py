@@ -279,6 +279,12 @@ class Store:
         return self._inventory.written
 
     @property
+    def shadowed(self) -> int:
+        """Models in the inventory that ComfyUI does not load, because of another of the same
+        name."""
+        return self._inventory.shadowed
+
+    @property
     def inventory_bytes(self) -> int:
         """Size of the inventory."""
         return self._inventory.bytes

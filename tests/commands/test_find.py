@@ -238,6 +238,12 @@ def test_categories_are_patterns_and_old_names_are_known() -> None:
     assert is_found(lora, categories=["vae", "lor*"])
     assert not is_found(lora, categories=["lora"])
     assert is_found(unet, categories=["unet"])
+    text_encoder, adapter = file("a", category="text_encoders"), file("a", category="t2i_adapter")
+    assert is_found(text_encoder, categories=["clip"])
+    assert not is_found(text_encoder, categories=["clip_vision"])
+    for category in ("controlnet", "t2i_adapter"):
+        assert is_found(file("a", category=category), categories=["t2i_adapter"])
+    assert not is_found(adapter, categories=["controlnet"])
     assert not is_found(file("/mnt/nas/a"), categories=["*"])
 
 
@@ -443,6 +449,18 @@ def test_types() -> None:
     assert having("directory") == {"directory"}
     assert having("symlink") == {"to file", "to folder", "broken"}
     assert having("other", "Directory") == {"pipe", "directory"}
+
+
+def test_shadowed_models_are_files_or_folders() -> None:
+    shadowed = file(f"{LORAS}/a", shadowed_by="/mnt/nas/a")
+    model = folder("ComfyUI/models/diffusers/a", shadowed_by="/mnt/nas/b")
+    for entry in (shadowed, model):
+        assert is_found(entry, is_shadowed=True)
+    assert not is_found(file(f"{LORAS}/a"), is_shadowed=True)
+    assert is_found(shadowed)
+    assert not is_found(model)
+    (line,) = [line for line in printed([shadowed]) if LORAS in line]
+    assert line.rstrip().endswith("shadowed by /mnt/nas/a")
 
 
 def test_packs_are_a_kind_that_is_found_whatever_its_type() -> None:

@@ -93,6 +93,7 @@ def written(path: Path, view: InventoryView) -> list[dict]:
         "directories": len(directories),
         "others": len(counted) - len(files) - len(directories),
         "aliases": len(entries) - len(counted),
+        "shadowed": sum("shadowed_by" in entry for entry in entries),
         "bytes": sum(entry["size"] for entry in files),
         "apparent_bytes": sum(entry["size"] for entry in all_files),
     }
@@ -155,7 +156,7 @@ def test_every_kind_of_entry(tmp_path):
         | {"total_size": 11, "apparent_bytes": 11}
         | {"category": "b_link", "leads_to": "directory", "target": "/mnt/y"},
         {"path": top + "b_link/y", "type": "file", "size": 11, "mtime": now, "root": root}
-        | {"category": "b_link"},
+        | {"category": "b_link", "name": "y"},
         {"path": top + "broken", "type": "symlink", "mtime": now, "root": root, "target": "gone"},
         {"path": top + "locked", "type": "directory", "root": root, "category": "locked"},
         {"path": top + "loop", "type": "symlink", "root": root, "category": "loop"}
@@ -207,7 +208,7 @@ def test_header(tmp_path):
         ],
         "mounts": [],
         "totals": {"entries": 1, "files": 1, "directories": 0, "others": 0}
-        | {"aliases": 0, "bytes": 3, "apparent_bytes": 3},
+        | {"aliases": 0, "shadowed": 0, "bytes": 3, "apparent_bytes": 3},
     }
     assert base_of(header) == TOP
 

@@ -6,17 +6,19 @@ import errno
 import logging
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from scanner.comfyui.installation import Found, UnreadFile
 from scanner.core.progress import Display
-from scanner.core.roots import Root
+from scanner.core.roots import Root, SearchedFolder
 from scanner.errors import SettingsError
 from scanner.output.file_names import Outputs
-from scanner.output.inventory_reader import read_header
+from scanner.output.inventory_reader import read_entries, read_header
 from scanner.output.journal_reader import read
+from scanner.output.status_file import read_status
 from scanner.service import root_watch
 from scanner.service.lanes import LOCAL
 from scanner.service.opening import assembled
@@ -150,6 +152,39 @@ def test_file_that_cannot_be_read_changes_nothing(running: Running, finder: Find
     running.turn()
     running.turn()
     assert running.roots() == ["models", "nas"]
+
+
+def shadowed_in(running: Running) -> list[str]:
+    entries = read_entries(running.outputs.inventory)
+    shadowed = [entry["path"] for entry in entries if "shadowed_by" in entry]
+    status = read_status(running.outputs.status)
+    assert status is not None
+    assert status["shadowed"] == len(shadowed)
+    return shadowed
+
+
+def test_another_order_of_the_folders_is_shown_with_the_next_scan(
+    running: Running, finder: Finder
+) -> None:
+    """A file that says `is_default` now moves no file. While it is away its order stays."""
+    running.files.write("/models/loras/b", b"y")
+    own = replace(MODELS, searched=(SearchedFolder("/models", 0),))
+    last, first = (
+        replace(NAS, searched=(SearchedFolder("/nas", order, FILE),)) for order in (20, -20)
+    )
+    for now, expected in (
+        (found(own, last), []),
+        (found(own, last), ["nas/b.pt"]),
+        (found(own, first), ["models/loras/b.pt"]),
+        (found(own, problem="it is missing"), ["models/loras/b.pt"]),
+        (found(own, last), ["nas/b.pt"]),
+    ):
+        finder.now = now
+        running.turn()
+        assert shadowed_in(running) == expected
+        for path in ("/models/loras/b.pt", "/nas/b.pt"):
+            running.files.write(path, b"x")
+    assert {kind for kind, *_ in running.lines()} == {"baseline", "created"}
 
 
 def test_look_without_open_files_is_a_warning_and_changes_nothing(

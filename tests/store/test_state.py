@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sqlite3
 import tempfile
@@ -19,6 +20,7 @@ from hypothesis import strategies as st
 from scanner.core.memory import LOSS, Gone, Hold, Memory, RootRecord, UnreachableFolder, Unsettled
 from scanner.core.mount_identity import MountIdentity
 from scanner.core.packs import Pack
+from scanner.core.roots import SearchedFolder
 from scanner.core.snapshot import (
     DIRECTORY,
     FILE,
@@ -34,6 +36,8 @@ from scanner.core.snapshot import (
 from scanner.errors import DamagedStateError, OutputError
 from scanner.store import database
 from scanner.store.checksums import checksum_of
+from scanner.store.database import VALUE_ERRORS
+from scanner.store.rows import root_from, root_row
 from scanner.store.state import TRUST, State
 from scanner.store.tables import CHECKED, COLUMNS
 
@@ -434,6 +438,7 @@ EVERYTHING = Memory(
             patterns=("*.bak", "caf\udce9"),
             follow_links=False,
             inner_roots=("/m/inner",),
+            searched=(SearchedFolder("/m\udcff", -(2**52), "/e.yaml"),),
         ),
         "extra:/e": RootRecord("extra:/e", "extra", "/e"),
         "input:/i": RootRecord("input:/i", "input", "/i", patterns=()),
@@ -458,8 +463,25 @@ def test_memory_comes_back_as_it_was(path: str) -> None:
         state.save_memory(Memory(), EVERYTHING)
     state.close()
     again = State(path)
-    assert again.load_memory() == EVERYTHING
+    memory = again.load_memory()
+    assert memory == EVERYTHING
+    assert all(record.root.searched == record.searched for record in memory.roots.values())
     again.close()
+
+
+def test_roots_of_an_older_state_have_no_order() -> None:
+    record = EVERYTHING.roots["extra:/e"]
+    values = json.loads(str(root_row(record.id, record)[1]))
+    del values["searched"]
+    assert root_from(json.dumps(values)) == record
+
+
+@pytest.mark.parametrize("searched", [[["/a", "1", ""]], [["/a", 1]], ["/a"], [7], 7, "x"])
+def test_a_damaged_order_is_damage(searched: object) -> None:
+    record = EVERYTHING.roots["extra:/e"]
+    values = json.loads(str(root_row(record.id, record)[1])) | {"searched": searched}
+    with pytest.raises(VALUE_ERRORS):
+        root_from(json.dumps(values))
 
 
 def test_memory_is_saved_by_what_differs(state: State) -> None:

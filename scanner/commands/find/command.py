@@ -48,6 +48,14 @@ _CRITERIA = {
         "mismatch; or a group of them: broken, unfinished, any.",
         "--status",
     ),
+    "is_shadowed": Annotated[
+        bool | None,
+        typer.Option(
+            "--shadowed",
+            help="Models that ComfyUI does not load, because it finds another one of the same name "
+            "first.",
+        ),
+    ],
     "types": Annotated[
         list[str] | None,
         typer.Option(

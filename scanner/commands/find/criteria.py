@@ -112,6 +112,8 @@ class Wanted:
     """Nanoseconds."""
     statuses: frozenset[str] | None = None
     """None for entries with or without one; empty for any status."""
+    is_shadowed: bool = False
+    """True for entries only that ComfyUI does not load, because it finds another one first."""
     types: frozenset[str] = frozenset()
     """Empty for files and links to files, and packs where they are asked for."""
     digests: tuple[Digest, ...] = ()
@@ -139,6 +141,7 @@ def parse_wanted(
     size: str | None = None,
     age: str | None = None,
     statuses: Sequence[str] = (),
+    is_shadowed: bool = False,
     types: Sequence[str] = (),
     hashes: Sequence[str] = (),
     text: str | None = None,
@@ -163,6 +166,7 @@ def parse_wanted(
         sizes=None if size is None else parse_sizes(size),
         ages=None if age is None else parse_ages(age),
         statuses=parse_statuses(statuses) if statuses else None,
+        is_shadowed=is_shadowed,
         types=frozenset(_one_of("--type", word, TYPES) for word in types),
         digests=tuple(map(parse_hash, hashes)),
         text="" if text is None else folded(_filled("--text", text, "some text")),

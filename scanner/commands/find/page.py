@@ -119,6 +119,8 @@ def print_found(
 def _entry_cells(entry: Mapping[str, Any]) -> Sequence[_Cell]:
     status = entry.get("status", "")
     text = f"{status}: {entry['problem']}" if status and "problem" in entry else status
+    if "shadowed_by" in entry:
+        text = f"shadowed by {entry['shadowed_by']}" + f"; {text}" * bool(text)
     return (
         _Cell("" if (size := size_of(entry)) is None else size_text(size)),
         _Cell(entry.get("mtime", "")[:16].replace("T", " ")),

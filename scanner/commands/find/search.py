@@ -44,7 +44,8 @@ def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
     """
     # Cheapest first: nearly all entries of a search fall here.
     return (
-        _has_type(entry, wanted)
+        (not wanted.is_shadowed or "shadowed_by" in entry)
+        and _has_type(entry, wanted)
         and (wanted.roots is None or entry["root"] in wanted.roots)
         and (wanted.statuses is None or _has_status(entry, wanted.statuses))
         and (
@@ -69,6 +70,8 @@ def _has_type(entry: Mapping[str, Any], wanted: Wanted) -> bool:
         return False
     if wanted.types:
         return entry["type"] in wanted.types
+    if wanted.is_shadowed:
+        return True  # a file, or a folder of the category diffusers
     if is_file(entry) or (PACK in wanted.kinds and PACK in entry):
         return True
     return SET in entry and (is_about_models or wanted.statuses is not None)

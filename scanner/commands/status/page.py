@@ -44,6 +44,12 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
     if status.get("unfinished"):
         files = count_text(status["unfinished"], "file")
         console.print(printed(f"not whole yet: {files} (comfy-inventory find --status unfinished)"))
+    if status.get("shadowed"):
+        models = count_text(status["shadowed"], "model")
+        console.print(
+            printed(f"hidden from ComfyUI by others of the same name: {models} "
+                    "(comfy-inventory find --shadowed)")
+        )  # fmt: skip
     console.print(printed(f"inventory {status['inventory']['path']}"))
 
 
