@@ -8,12 +8,12 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
+from os.path import dirname
 
 from scanner.core.paths import join
 from scanner.core.pending import PendingFolder, PendingFolders
 from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import Root
-from scanner.core.snapshot import FILE
 from scanner.service.hash_tasks import HashTask, is_within, may_hold, missing_hashes
 from scanner.service.hasher import FileHasher
 from scanner.service.reading import (
@@ -23,6 +23,7 @@ from scanner.service.reading import (
     metadata_in,
     settle_times,
 )
+from scanner.service.real_files import has_no_content
 from scanner.store.metadata import FileMetadata
 
 CHUNK = 1024
@@ -52,7 +53,7 @@ class HashReader:
         """`rate`: bytes per second at most, 0 for no limit. `own` gives the zones whose files are
         read, else all. `within`: only files at or below these paths, of whatever kind of root;
         none for all of the kinds that hold models."""
-        self.hasher = FileHasher(source, rate)
+        self.hasher = FileHasher(source, rate, own)
         self._source = source
         self._pending = pending
         self._algorithms = tuple(algorithms)
@@ -85,7 +86,7 @@ class HashReader:
             return stopped() or seconds_left() <= 0
 
         hasher = self.hasher
-        hasher.attempts.begin()
+        hasher.begin()
         try:
             if not ends():
                 self._measure()
@@ -113,11 +114,29 @@ class HashReader:
         if first is None:
             return []
         repeated = self._repeated_sizes()
-        return heapq.nsmallest(
+        chosen = heapq.nsmallest(
             max(CHUNK, self.hasher.left.files // SEARCHES),
             itertools.chain((first,), waiting),
             key=lambda task: (task.size not in repeated, task.size, task.path),
         )
+        return list(self._placed(chosen))
+
+    def _placed(self, tasks: Sequence[HashTask]) -> Iterator[HashTask]:
+        """`tasks`, each with the path at which it is read, without files elsewhere that have
+        changed just now."""
+        files, zones = self._source.files, self._source.zones()
+        paths = self.hasher.real.paths(task.path for task in tasks)
+        mounts, now = files.mounts(), files.monotonic()
+        for task in tasks:
+            path = paths[task.path]
+            if path == task.path:
+                yield task
+            elif (
+                now - self._pending.since(dirname(task.path)) < zones.mount_at(path, mounts).settle
+            ):
+                self.hasher.attempts.unanswered(task.path)
+            else:
+                yield task._replace(real=path)
 
     def _repeated_sizes(self) -> set[int]:
         sizes = array("q")
@@ -145,7 +164,7 @@ class HashReader:
         is_complete = True
         now = source.files.monotonic()
         for row in folder.directory.listing.rows():
-            if row.type != FILE or not row.size:
+            if has_no_content(row) or not row.size:
                 continue
             path = join(folder.path, row.name)
             if not is_within(path, self._within):
