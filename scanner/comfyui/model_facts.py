@@ -62,6 +62,8 @@ class FactsRead(NamedTuple):
     size: int
     mtime: int
     facts: Facts
+    identity: bytes = b""
+    """`Stat.identity` of the file."""
 
 
 def wants_facts(name: str) -> bool:
@@ -97,7 +99,7 @@ def read_facts(files: FileSystem, path: str, name: str = "") -> FactsRead | None
     after = files.stat(path)
     if (after.size, after.mtime) != (before.size, before.mtime):
         return None
-    return FactsRead(before.size, before.mtime, facts)
+    return FactsRead(before.size, before.mtime, facts, before.identity)
 
 
 def facts_of(name: str, size: int, read_at: Callable[[int, int], bytes]) -> Facts:

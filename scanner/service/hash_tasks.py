@@ -24,6 +24,9 @@ class HashTask(NamedTuple):
     """The metadata whose digests the content has to match."""
     real: str = ""
     """The path at which it is read, if not at its own."""
+    is_link: bool = False
+    is_claimed: bool = False
+    """True if it was gone and has come back: what was read of it is a claim until it is read."""
 
     @property
     def read_at(self) -> str:

@@ -16,7 +16,7 @@ from scanner.disk.mounts import Mount
 from scanner.service.attempts import Attempts
 from scanner.service.hash_tasks import HashTask
 from scanner.service.reading import NAP, MetadataBatch, Source, mount_to_read
-from scanner.service.real_files import RealFiles, patience_for
+from scanner.service.real_files import RealFiles, identity_of, patience_for
 from scanner.store.metadata import MetadataUpdate
 from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import Failed, HashPiece, PieceHashed
@@ -151,7 +151,9 @@ class FileHasher:
                     self.attempts.failed(task.path, task.size, task.mtime, now)
                 return
             if piece.digests is not None:
-                self._finish(task, piece.digests)
+                self._finish(
+                    task, piece.digests, piece.identity if mount.has_stable_inodes else b""
+                )
             if progress is not None:
                 progress(Progressed(self.done.files, self.done.bytes, self.left))
             if piece.digests is not None:
@@ -189,7 +191,7 @@ class FileHasher:
             self._not_before = max(started, self._not_before) + piece.read / self._rate
         return piece
 
-    def _finish(self, task: HashTask, digests: dict[str, bytes]) -> None:
+    def _finish(self, task: HashTask, digests: dict[str, bytes], identity: bytes) -> None:
         """Save the digests of a file that is read, or that it is damaged."""
         self.done = Remaining(self.done.files + 1, self.done.bytes)
         self.left = Remaining(max(0, self.left.files - 1), self.left.bytes)
@@ -208,13 +210,15 @@ class FileHasher:
                 self.damaged.append(Damage(task.path, task.size, expected.read))
                 return
         if expected is None or digests.keys() - expected.digests.keys():
-            update = MetadataUpdate(task.path, task.size, task.mtime, digests=digests)
+            of_entry = identity_of(task.is_link, task.read_at, identity)
+            update = MetadataUpdate(task.path, task.size, task.mtime, digests, None, of_entry)
             self.batch.add(update, task.size)
             if task.real:
                 self._shared[task.real] = _Shared(task.size, task.mtime, digests, 0)
                 row = self.real.listed(task.real)
                 if row is not None and (row.size, row.mtime) == (task.size, task.mtime):
-                    self.batch.add(update._replace(path=task.real), 0)
+                    of_file = identity or None
+                    self.batch.add(update._replace(path=task.real, identity=of_file), 0)
 
     def _shared_digests(self, task: HashTask) -> _Shared | None:
         """The digests that `task` lacks, if another entry that leads to its file has them."""
@@ -238,7 +242,9 @@ class FileHasher:
         """Save the digests of another entry that leads to the same file, and that it is damaged."""
         self.left = Remaining(max(0, self.left.files - 1), max(0, self.left.bytes - task.size))
         digests = {name: shared.digests[name] for name in task.algorithms}
-        self.batch.add(MetadataUpdate(task.path, task.size, task.mtime, digests=digests), 0)
+        identity = identity_of(task.is_link, task.read_at, None)
+        update = MetadataUpdate(task.path, task.size, task.mtime, digests, None, identity)
+        self.batch.add(update, 0)
         if shared.corrupt:
             self.batch.save()
             now = self._source.files.now()

@@ -14,6 +14,7 @@ from scanner.core.paths import join
 from scanner.core.pending import PendingFolder, PendingFolders
 from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import Root
+from scanner.core.snapshot import FILE_LINK
 from scanner.service.hash_tasks import HashTask, is_within, may_hold, missing_hashes
 from scanner.service.hasher import FileHasher
 from scanner.service.reading import (
@@ -38,7 +39,8 @@ MEASURE_EVERY = 300.0
 
 
 class HashReader:
-    """Takes the hashes that are missing: of possible duplicates first, then of small files."""
+    """Takes the hashes that are missing: of files that came back first, then of possible
+    duplicates, then of small files."""
 
     def __init__(
         self,
@@ -108,7 +110,8 @@ class HashReader:
             self.hasher.left, self._measured = self.size(), now
 
     def _choose(self) -> list[HashTask]:
-        """The files to hash next: possible duplicates first, then what is done soonest."""
+        """The files to hash next: those that came back, then possible duplicates, then what is done
+        soonest."""
         waiting = self._waiting(self._source.files.monotonic())
         first = next(waiting, None)
         if first is None:
@@ -117,7 +120,12 @@ class HashReader:
         chosen = heapq.nsmallest(
             max(CHUNK, self.hasher.left.files // SEARCHES),
             itertools.chain((first,), waiting),
-            key=lambda task: (task.size not in repeated, task.size, task.path),
+            key=lambda task: (
+                not task.is_claimed,
+                task.size not in repeated,
+                task.size,
+                task.path,
+            ),
         )
         return list(self._placed(chosen))
 
@@ -171,9 +179,12 @@ class HashReader:
                 continue
             if known is None:
                 known = metadata_in(source.store.metadata, folder.path)
-            task = missing_hashes(path, row.size, row.mtime, self._algorithms, known.get(row.name))
+            cached = known.get(row.name)
+            task = missing_hashes(path, row.size, row.mtime, self._algorithms, cached)
             if task is None:
                 continue
+            is_claimed = cached is not None and bool(cached.claims)
+            task = task._replace(is_link=row.type == FILE_LINK, is_claimed=is_claimed)
             is_complete = False
             if not (
                 is_growing(source.store.memory, path, row)

@@ -13,7 +13,7 @@ from scanner.comfyui.model_facts import VERSION, suffix_of, wants_facts
 from scanner.core.paths import join
 from scanner.core.pending import PendingFolder, PendingFolders
 from scanner.core.roots import Root
-from scanner.core.snapshot import FILE, Entry, Row
+from scanner.core.snapshot import FILE, FILE_LINK, Entry, Row
 from scanner.disk.mounts import Mount
 from scanner.service.attempts import Attempts
 from scanner.service.reading import (
@@ -25,7 +25,7 @@ from scanner.service.reading import (
     mount_to_read,
     settle_times,
 )
-from scanner.service.real_files import RealFiles, has_no_content, patience_for
+from scanner.service.real_files import RealFiles, has_no_content, identity_of, patience_for
 from scanner.store.metadata import FileMetadata, MetadataUpdate
 from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import ReadCompanion, ReadFacts, Understood
@@ -142,12 +142,14 @@ class HeaderReader:
                 continue
             is_complete = False
             path = join(folder.path, row.name)
+            is_doubtful = cached is not None and cached.claimed is not None
             if not (
-                is_growing(source.store.memory, path, row)
+                is_doubtful  # the header need not be read if it is the same file
+                or is_growing(source.store.memory, path, row)
                 or self._attempts.is_given_up(path, row.size, row.mtime, now)
                 or self._attempts.is_unanswered(path)
             ):
-                yield _Wanted(Entry(path, FILE, row.size, row.mtime), request)
+                yield _Wanted(Entry(path, row.type, row.size, row.mtime), request)
         if is_complete:
             self._pending.done(folder.path, folder.changed)
 
@@ -161,7 +163,7 @@ class HeaderReader:
             is_elsewhere = path != entry.path
             request = _at(path, own_request) if is_elsewhere else own_request
             if is_elsewhere and (facts := self._facts_of(request, entry)) is not None:
-                self._give(entry, facts)
+                self._give(entry, facts, request.path)
                 continue
             mount = mount_to_read(self._source, path, self._attempts.silent)
             if mount is None or now - self._pending.since(dirname(entry.path)) < mount.settle:
@@ -183,8 +185,13 @@ class HeaderReader:
                 return cached.facts
         return None
 
-    def _give(self, entry: Entry, facts: Mapping[str, Any]) -> None:
-        self._batch.add(MetadataUpdate(entry.path, entry.size, entry.mtime, facts=facts), 0)
+    def _give(
+        self, entry: Entry, facts: Mapping[str, Any], path: str, identity: bytes | None = None
+    ) -> None:
+        """Save the facts of `entry`, whose content is at `path` in a file of this identity."""
+        of_entry = identity_of(entry.type == FILE_LINK, path, identity)
+        update = MetadataUpdate(entry.path, entry.size, entry.mtime, None, facts, of_entry)
+        self._batch.add(update, 0)
 
     def _read(self, mount: Mount, expected: _Readings) -> None:
         """Read the files in `expected`, which is emptied."""
@@ -198,6 +205,7 @@ class HeaderReader:
                 request, entries = expected.pop(answer.path)
                 header = answer.found if isinstance(answer, Understood) else None
                 facts = {} if header is None else {**header.facts._asdict(), "version": VERSION}
+                identity = getattr(header, "identity", b"") if mount.has_stable_inodes else b""
                 if header is not None and entries[0].path != request.path:
                     self._shared[request] = (header.size, header.mtime, facts)
                     entries = [*entries, *self._listed(request)]
@@ -205,7 +213,7 @@ class HeaderReader:
                     if header is None or (header.size, header.mtime) != (entry.size, entry.mtime):
                         attempts.failed(entry.path, entry.size, entry.mtime, now())
                     else:
-                        self._give(entry, facts)
+                        self._give(entry, facts, request.path, identity)
         except LostWorkerError:
             attempts.silent.add(mount)
             for entry in itertools.chain.from_iterable(each.entries for each in expected.values()):

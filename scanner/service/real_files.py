@@ -11,6 +11,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator
 from operator import itemgetter
+from typing import NamedTuple
 
 from scanner.core.link_ends import MOST_LINKS, LinkEnds
 from scanner.core.paths import join
@@ -23,6 +24,13 @@ from scanner.walk.fingerprints import PATIENCE
 
 READABLE = frozenset((FILE, FILE_LINK))
 """Types of entries that have content."""
+
+
+class Found(NamedTuple):
+    """An entry, and its fingerprint; empty if that is not known."""
+
+    row: Row
+    fingerprint: bytes
 
 
 class RealFiles:
@@ -78,6 +86,15 @@ class RealFiles:
         folder, name = os.path.split(path)
         row = _row_of(self._snapshot.get(folder), name)
         return row if row is not None and row.type == FILE else None
+
+    def entry(self, path: str) -> Found | None:
+        """The row and the fingerprint of the entry at `path`; None if it is not listed."""
+        folder, name = os.path.split(path)
+        directory = self._snapshot.get(folder)
+        row, index = _row_of(directory, name), _index_of(directory, name)
+        if directory is None or row is None or index is None:
+            return None
+        return Found(row, directory.fingerprint(index))
 
     def others(self, real: str) -> list[str]:
         """All entries that are read at the path `real`, without those below links to folders."""
@@ -171,6 +188,11 @@ def has_no_content(row: Row) -> bool:
     """True if a row is no file, no link to one, or a link to this program's own files, which are
     listed without size and time (rule 11)."""
     return row.type not in READABLE or (row.type == FILE_LINK and not row.size and not row.mtime)
+
+
+def identity_of(is_link: bool, real: str, identity: bytes | None) -> bytes | None:
+    """`MetadataUpdate.identity` of an entry that is read at `real`, in a file of this identity."""
+    return os.fsencode(real) if is_link else identity or None
 
 
 def patience_for(
