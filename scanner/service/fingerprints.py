@@ -16,7 +16,7 @@ from scanner.core.snapshot import FILE, Directory, Entry
 from scanner.disk.fingerprint import WHOLE
 from scanner.disk.mounts import Mount
 from scanner.scan import Scanner
-from scanner.service.attempts import Attempts
+from scanner.service.attempts import RETRY_ELSEWHERE, Attempts
 from scanner.service.reading import MODEL_KINDS, NAP
 from scanner.service.real_files import RealFiles, has_no_content, patience_for
 
@@ -225,7 +225,7 @@ class FingerprintReader:
             elif patience_for(self._scanner, self._own)(self._mount_at(path)) is not None:
                 # No scan of ours says when it answers again.
                 now = self._scanner.files.monotonic()
-                self._attempts.failed(entry.path, entry.size, entry.mtime, now)
+                self._attempts.failed(entry.path, entry.size, entry.mtime, now, RETRY_ELSEWHERE)
         return taken
 
     def _mount_at(self, path: str) -> Mount:

@@ -13,7 +13,7 @@ from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import Root
 from scanner.disk.content_hash import Piece
 from scanner.disk.mounts import Mount
-from scanner.service.attempts import Attempts
+from scanner.service.attempts import RETRY_ELSEWHERE, Attempts
 from scanner.service.hash_tasks import HashTask
 from scanner.service.reading import NAP, MetadataBatch, Source, mount_to_read
 from scanner.service.real_files import RealFiles, identity_of, patience_for
@@ -146,9 +146,11 @@ class FileHasher:
                 queue.popleft()
             if piece is None:
                 self._leave(task, is_lost=mount in self.attempts.silent)
-                if self._patience(mount) is not None:  # no scan of ours says when it answers
+                is_silent = mount in self.attempts.silent
+                if is_silent and self._patience(mount) is not None:
+                    # No scan of ours says when it answers.
                     now = self._source.files.monotonic()
-                    self.attempts.failed(task.path, task.size, task.mtime, now)
+                    self.attempts.failed(task.path, task.size, task.mtime, now, RETRY_ELSEWHERE)
                 return
             if piece.digests is not None:
                 self._finish(

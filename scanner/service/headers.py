@@ -15,7 +15,7 @@ from scanner.core.pending import PendingFolder, PendingFolders
 from scanner.core.roots import Root
 from scanner.core.snapshot import FILE, FILE_LINK, Entry, Row
 from scanner.disk.mounts import Mount
-from scanner.service.attempts import Attempts
+from scanner.service.attempts import RETRY_ELSEWHERE, Attempts
 from scanner.service.reading import (
     MODEL_KINDS,
     MetadataBatch,
@@ -219,7 +219,7 @@ class HeaderReader:
             for entry in itertools.chain.from_iterable(each.entries for each in expected.values()):
                 attempts.unanswered(entry.path)
                 if patience is not None:  # no scan of ours says when it answers again
-                    attempts.failed(entry.path, entry.size, entry.mtime, now())
+                    attempts.failed(entry.path, *entry[2:4], now(), RETRY_ELSEWHERE)
 
     def _listed(self, request: _Request) -> list[Entry]:
         """The file that a link led to, if it is listed and `request` reads its own facts."""
