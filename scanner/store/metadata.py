@@ -293,8 +293,14 @@ class MetadataTable:
 
 
 def _doubtful_in(database: sqlite3.Connection) -> set[str]:
+    # Older versions have no such columns until now, so the index is no part of the table's text.
+    database.execute(
+        "CREATE INDEX IF NOT EXISTS known_doubtful ON known (folder, name)"
+        " WHERE claimed IS NOT NULL AND identity IS NOT NULL"
+    )
     rows = database.execute(
-        "SELECT folder, name FROM known WHERE claimed IS NOT NULL AND identity IS NOT NULL"
+        "SELECT folder, name FROM known INDEXED BY known_doubtful"
+        " WHERE claimed IS NOT NULL AND identity IS NOT NULL"
     )
     return {os.path.join(os.fsdecode(folder), os.fsdecode(name)) for folder, name in rows}
 

@@ -199,6 +199,7 @@ def test_to_mark_a_file_makes_no_damaged_row_right(metadata: MetadataTable) -> N
 @pytest.mark.parametrize("readonly", [True, False])
 def test_a_table_of_an_older_version_is_read(metadata: MetadataTable, readonly: bool) -> None:
     metadata.save([MetadataUpdate(PATH, 5, 7, {"sha256": b"s" * 32})], 1)
+    metadata._db.execute("DROP INDEX known_doubtful")
     for column in ("checksum", "identity", "claimed"):
         metadata._db.execute(f"ALTER TABLE known DROP COLUMN {column}")
     metadata.close()
