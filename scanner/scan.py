@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -226,10 +227,14 @@ class Scanner:
         return True
 
     def take_fingerprints(
-        self, entries: Iterable[Entry], stopped: Callable[[], bool]
+        self,
+        entries: Iterable[Entry],
+        stopped: Callable[[], bool],
+        own: Collection[Root] | None = None,
     ) -> dict[str, bytes]:
         """Fingerprints of files, by path: see `walk.fingerprints`."""
-        return take_fingerprints(entries, self.zones(), self.files.mounts(), self.workers, stopped)
+        mounts = self.files.mounts()
+        return take_fingerprints(entries, self.zones(), mounts, self.workers, stopped, own)
 
     def verification_period(self, root: Root) -> float:
         """Seconds within which every file of `root` is read again, as things stand."""
@@ -282,8 +287,9 @@ class Scanner:
             self._counted = False
         now = self.files.monotonic()
         gone = decision.gone - directories.keys()
+        unread = {os.path.dirname(path) for path in decision.other_files}
         for pending in self._pending:
-            pending.changed(directories, now)
+            pending.changed(directories.keys() | unread, now)
             pending.gone(gone)
         self._collector.forget(gone)
         return scan

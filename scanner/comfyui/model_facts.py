@@ -62,6 +62,8 @@ class FactsRead(NamedTuple):
     size: int
     mtime: int
     facts: Facts
+    identity: bytes = b""
+    """`Stat.identity` of the file."""
 
 
 def wants_facts(name: str) -> bool:
@@ -69,8 +71,16 @@ def wants_facts(name: str) -> bool:
     return name.lower().endswith(SUFFIXES)
 
 
-def read_facts(files: FileSystem, path: str) -> FactsRead | None:
-    """Facts of the file at `path`, or None if it changed while it was read. Raises OSError."""
+def suffix_of(name: str) -> str:
+    """The part of a name that the facts of a file depend on, in lower case."""
+    return "." + name.lower().rpartition(".")[2]
+
+
+def read_facts(files: FileSystem, path: str, name: str = "") -> FactsRead | None:
+    """Facts of the file at `path`, or None if it changed while it was read. Raises OSError.
+
+    `name`: the name of a link to it, whose suffix says which format is expected.
+    """
     before = files.stat(path)
     with files.open(path) as file:
 
@@ -85,11 +95,11 @@ def read_facts(files: FileSystem, path: str) -> FactsRead | None:
                 length -= len(piece)
             return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
-        facts = facts_of(path, before.size, read_at)
+        facts = facts_of(name or path, before.size, read_at)
     after = files.stat(path)
     if (after.size, after.mtime) != (before.size, before.mtime):
         return None
-    return FactsRead(before.size, before.mtime, facts)
+    return FactsRead(before.size, before.mtime, facts, before.identity)
 
 
 def facts_of(name: str, size: int, read_at: Callable[[int, int], bytes]) -> Facts:
@@ -103,7 +113,7 @@ def facts_of(name: str, size: int, read_at: Callable[[int, int], bytes]) -> Fact
     head = read_at(0, min(size, HEAD))
     if not head:
         return Facts({}, "truncated", f"The file has {size} bytes, but none of them can be read.")
-    suffix = "." + name.lower().rpartition(".")[2]
+    suffix = suffix_of(name)
     return (
         _not_a_model(size, head)
         or _by_content(suffix, size, head, _remembering(head, read_at))

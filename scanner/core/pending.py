@@ -56,6 +56,11 @@ class PendingFolders:
             if self._changed.get(folder) == changed:
                 del self._changed[folder]
 
+    def since(self, folder: str) -> float:
+        """When the listing of a folder that waits was last seen to change, monotonic."""
+        with self._lock:
+            return self._changed.get(folder, -math.inf)
+
     def waiting(
         self,
         snapshot: Mapping[str, Directory],

@@ -34,11 +34,18 @@ def carried_fingerprints(old: Directory, new: Directory) -> bytes:
     return carried if any(carried) else b""
 
 
-def _keys(listing: Listing, other: Listing) -> list[Row]:
-    """Rows of `listing`; without inodes where `other` has none."""
-    if len(other.inodes) or not len(listing.inodes):
+def _keys(listing: Listing, other: Listing) -> list[Row | tuple[Row, str]]:
+    """Rows of `listing`; without inodes where `other` has none. Links to files count by their
+    texts: programs remove their links and make them again."""
+    if not len(other.inodes):
+        listing = replace(listing, inodes=array("Q"))
+    if FILE_LINK not in listing.types:
         return list(listing.rows())
-    return list(replace(listing, inodes=array("Q")).rows())
+    texts = dict(listing.targets)
+    return [
+        (row._replace(inode=0), texts.get(row.name, "")) if row.type == FILE_LINK else row
+        for row in listing.rows()
+    ]
 
 
 FILE = "f"
@@ -288,7 +295,8 @@ def is_empty(directory: Directory) -> bool:
 
 
 def entries_of(path: str, directory: Directory) -> Iterator[Entry]:
-    """The entries that stand directly in `directory`, sorted by name."""
+    """The entries that stand directly in `directory`, sorted by name. Only files have their
+    fingerprint: that of a link is its target's, and proves nothing of the link."""
     for index, row in enumerate(directory.listing.rows()):
         yield Entry(
             join(path, row.name),
@@ -297,7 +305,7 @@ def entries_of(path: str, directory: Directory) -> Iterator[Entry]:
             row.mtime,
             row.inode,
             directory.device,
-            directory.fingerprint(index) if directory.fingerprints else b"",
+            directory.fingerprint(index) if directory.fingerprints and row.type == FILE else b"",
         )
 
 

@@ -5,11 +5,14 @@ Whatever was read of the file that stood there before says nothing of them.
 
 from __future__ import annotations
 
+import os
 from collections import ChainMap
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 
+from scanner.core.link_ends import LinkEnds
 from scanner.core.paths import join
-from scanner.core.snapshot import FILE, Directory, Snapshot, directories_below
+from scanner.core.snapshot import FILE, FILE_LINK, Directory, Snapshot, directories_below
 from scanner.diff.compare import Delta
 from scanner.diff.moves import Moves
 
@@ -17,8 +20,9 @@ from scanner.diff.moves import Moves
 def other_files(delta: Delta, moves: Moves, snapshot: Snapshot) -> frozenset[str]:
     """Files whose size and mtime are those of an earlier file, and whose content may not be.
 
-    These are files whose inode changed in place, and files that moved without the proof of a
-    fingerprint. Call it when fingerprints have been carried over.
+    These are files whose inode changed in place, files that moved without the proof of a
+    fingerprint, and links that lead to other files now. Call it when fingerprints have been
+    carried over.
     """
     found: set[str] = set()
     for path, new in delta.directories.items():
@@ -38,7 +42,47 @@ def other_files(delta: Delta, moves: Moves, snapshot: Snapshot) -> frozenset[str
             now = view.get(target)
             if now is not None:
                 found.update(join(target, name) for name in _unproven(old, now))
+    found.update(_links_to_others(delta, snapshot, found))
+    links = [move for move in moves.files if move.target.type == FILE_LINK]
+    if links:
+        before, after = LinkEnds(snapshot), LinkEnds(view)
+        for move in links:
+            led_to = before.end(*os.path.split(move.source.path))
+            if after.end(*os.path.split(move.target.path)) != led_to:
+                found.add(move.target.path)
     return frozenset(found)
+
+
+def _links_to_others(delta: Delta, snapshot: Snapshot, others: AbstractSet[str]) -> set[str]:
+    """Links to files, unchanged by size and mtime, that lead elsewhere now or to one of `others`.
+    Their fingerprints are taken out of `delta`."""
+    has_new_texts = any(
+        old is not None and old.listing.targets != new.listing.targets
+        for path, new in delta.directories.items()
+        for old in [snapshot.get(path)]
+    )
+    if not has_new_texts and not others:
+        return set()
+    view = ChainMap(delta.directories, snapshot)
+    before, after = LinkEnds(snapshot), LinkEnds(view)
+    found: set[str] = set()
+    for folder, old in snapshot.items():
+        if FILE_LINK not in old.listing.types or (
+            folder in delta.gone and folder not in delta.directories
+        ):
+            continue
+        now = view[folder]
+        rows = {row.name: row[1:4] for row in now.listing.rows()}
+        names = [
+            row.name
+            for row in old.listing.rows()
+            if row.type == FILE_LINK and rows.get(row.name) == row[1:4]
+            if (end := after.end(folder, row.name)) in others or end != before.end(folder, row.name)
+        ]
+        if names:
+            delta.directories[folder] = now.with_fingerprints(dict.fromkeys(names, b""))
+            found.update(join(folder, name) for name in names)
+    return found
 
 
 def _replaced_in_place(old: Directory, new: Directory) -> Iterator[str]:

@@ -49,6 +49,8 @@ class Piece(NamedTuple):
     """By algorithm, once all of the file was read; None before that."""
     has_changed: bool = False
     """True if the file has changed since its first piece: nothing of it is of use."""
+    identity: bytes = b""
+    """`Stat.identity` of the file, once all of it was read."""
 
 
 class _Job:
@@ -111,7 +113,8 @@ def hash_piece(
         return Piece(read, known.done, known.size, known.mtime, None, has_changed=True)
     if known.done == known.size:
         digests = {name: digest.digest() for name, digest in known.digests.items()}
-        return Piece(read, known.done, known.size, known.mtime, digests)
+        identity = known.first.identity
+        return Piece(read, known.done, known.size, known.mtime, digests, identity=identity)
     with _LOCK:
         _JOBS[key] = known
         while len(_JOBS) > MOST_JOBS:

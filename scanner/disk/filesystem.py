@@ -48,6 +48,11 @@ class Stat(NamedTuple):
     inode: int
     ctime: int = 0
 
+    @property
+    def identity(self) -> bytes:
+        """Device, inode and ctime: they are the same only if nothing has touched the file."""
+        return f"{self.device} {self.inode} {self.ctime}".encode()
+
 
 class FileSystem(Protocol):
     """The calls on disks and clocks that the program makes. Every call may raise OSError."""

@@ -14,11 +14,9 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple, Protocol
 
+from scanner.core.link_ends import LinkEnds
 from scanner.core.paths import join
 from scanner.core.snapshot import FILE, FILE_LINK, Directory, Listing
-
-MOST_LINKS = 40
-"""Links on the way to one file that are followed, as Linux does."""
 
 
 class Folder(Protocol):
@@ -72,7 +70,7 @@ def find_same_files(folders: Sequence[Folder]) -> SameFiles:
     if not special:
         return result
     by_path = {folder.path: index for index, folder in enumerate(folders)}
-    followed = _Followed({folder.path: folder.directory.listing for folder in folders})
+    ends = LinkEnds({folder.path: folder.directory for folder in folders})
     files: defaultdict[_Key, dict[tuple[int, str], Name]] = defaultdict(dict)
     named = _Named(folders)
 
@@ -96,7 +94,7 @@ def find_same_files(folders: Sequence[Folder]) -> SameFiles:
             add(key_of(index, name), index, name)
         targets = dict(folder.directory.listing.targets)
         for name in named.links(index):
-            end = followed.end(folder.alias_of or folder.path, targets.get(name, ""))
+            end = ends.end(folder.alias_of or folder.path, targets.get(name, ""))
             above, last = os.path.split(end)
             result.folders.add(above)
             target = by_path.get(above)
@@ -169,45 +167,6 @@ class _Named:
             for name, letter in zip(listing.split_names(), listing.types, strict=True):
                 if letter == FILE_LINK:
                     yield name
-
-
-class _Followed:
-    """Follows links by their texts. What no listing knows is taken for no link."""
-
-    def __init__(self, listings: Mapping[str, Listing]) -> None:
-        self._listings = listings
-        self._texts: dict[str, dict[str, str]] = {}
-
-    def end(self, folder: str, text: str) -> str:
-        """The path that a link with `text` in `folder` leads to, all further links followed."""
-        found, rest = os.path.splitdrive(folder)[0] + os.sep, _parts(os.path.join(folder, text))
-        links = 0
-        while rest:
-            part = rest.pop()
-            if part == os.pardir:
-                found = os.path.dirname(found)
-                continue
-            text = self._text(found, part)
-            if not text or links >= MOST_LINKS:
-                found = join(found, part)
-                continue
-            links += 1
-            if os.path.isabs(text):
-                found = os.path.splitdrive(text)[0] + os.sep
-            rest += _parts(text)
-        return found
-
-    def _text(self, folder: str, name: str) -> str:
-        if folder not in self._texts:
-            listing = self._listings.get(folder)
-            self._texts[folder] = dict(listing.targets) if listing is not None else {}
-        return self._texts[folder].get(name, "")
-
-
-def _parts(path: str) -> list[str]:
-    """The names in `path`, last one first."""
-    below = os.path.splitdrive(path)[1]
-    return [part for part in reversed(below.split(os.sep)) if part not in ("", os.curdir)]
 
 
 def doubled_bytes(same: SameFiles, folders: Mapping[str, Folder]) -> dict[str, int]:

@@ -10,6 +10,10 @@ RETRY_AFTER = 600.0
 """Seconds after which a file that could not be read is tried again: the fault may have been the
 server's, and may be the disk's."""
 
+RETRY_ELSEWHERE = 30.0
+"""Seconds after which a file is tried again whose mount is that of no zone of the reader, and did
+not answer at once: its worker may just have started."""
+
 LONGEST_RETRY = 86400.0
 """The wait doubles with each attempt up to this many seconds: a file may be unreadable for good."""
 
@@ -45,10 +49,12 @@ class Attempts:
         self.silent.clear()
         self._unanswered.clear()
 
-    def failed(self, path: str, size: int, mtime: int, now: float) -> None:
-        """Give up a file of this size and mtime that could not be read at `now`."""
+    def failed(
+        self, path: str, size: int, mtime: int, now: float, wait: float = RETRY_AFTER
+    ) -> None:
+        """Give up a file of this size and mtime that could not be read at `now`, for `wait` seconds
+        at first."""
         last = self._failed.get(path)
-        wait = RETRY_AFTER
         if last is not None and last[:2] == (size, mtime):
             wait = min(2 * last.wait, LONGEST_RETRY)
         self._failed[path] = _Failure(size, mtime, now + wait, wait)

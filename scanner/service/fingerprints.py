@@ -14,9 +14,11 @@ from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import Root
 from scanner.core.snapshot import FILE, Directory, Entry
 from scanner.disk.fingerprint import WHOLE
+from scanner.disk.mounts import Mount
 from scanner.scan import Scanner
-from scanner.service.attempts import Attempts
+from scanner.service.attempts import RETRY_ELSEWHERE, Attempts
 from scanner.service.reading import MODEL_KINDS, NAP
+from scanner.service.real_files import RealFiles, has_no_content, patience_for
 
 CHUNK = 4096
 """The least number of files to choose at a time: each choice searches all folders that wait."""
@@ -53,6 +55,7 @@ class FingerprintReader:
         self._pending = pending
         self._own = own
         self._attempts = Attempts()
+        self._real = RealFiles(scanner)
 
     def size(self) -> Remaining:
         """Count the files that wait now, and their bytes."""
@@ -76,6 +79,7 @@ class FingerprintReader:
         """
         files = bytes_ = 0
         self._attempts.begin()
+        self._real.begin()
         left = self.size()
         while left.files and not stopped():
             chosen = self._choose(max(CHUNK, left.files // SEARCHES))
@@ -149,7 +153,7 @@ class FingerprintReader:
         is_complete = True
         now = self._scanner.files.monotonic()
         for index, row in enumerate(folder.directory.listing.rows()):
-            if row.type != FILE or not row.size or folder.directory.fingerprint(index):
+            if has_no_content(row) or not row.size or folder.directory.fingerprint(index):
                 continue
             path = join(folder.path, row.name)
             is_complete = False
@@ -167,7 +171,8 @@ class FingerprintReader:
 
         Returns the files that have one now; None if it `stopped`, and nothing is saved.
         """
-        taken = self._scanner.take_fingerprints(batch, stopped)
+        paths = self._real.paths(entry.path for entry in batch)
+        taken = self._read(batch, paths, stopped)
         if stopped():
             return None
         now = self._scanner.files.monotonic()
@@ -191,6 +196,45 @@ class FingerprintReader:
                 }
             )
         return [entry for entry in batch if taken.get(entry.path)]
+
+    def _read(
+        self, batch: list[Entry], paths: Mapping[str, str], stopped: Callable[[], bool]
+    ) -> dict[str, bytes]:
+        """The fingerprints of `batch`, by path. Each file is read once, at one of `paths`, and not
+        at all if another entry that leads there has its fingerprint."""
+        taken: dict[str, bytes] = {}
+        wanted: dict[str, Entry] = {}
+        waiting: list[Entry] = []
+        for entry in batch:
+            path = paths[entry.path]
+            known = b""
+            if path != entry.path:
+                known = self._real.fingerprint(path, entry.size, entry.mtime)
+            if known:
+                taken[entry.path] = known
+            elif path == entry.path or self._is_settled(path, entry):
+                wanted.setdefault(path, entry._replace(path=path))
+                waiting.append(entry)
+        own = None if self._own is None else self._own()
+        read = self._scanner.take_fingerprints(wanted.values(), stopped, own)
+        for entry in waiting:
+            path = paths[entry.path]
+            if path in read:
+                is_same = wanted[path][2:4] == entry[2:4]
+                taken[entry.path] = read[path] if is_same else b""
+            elif patience_for(self._scanner, self._own)(self._mount_at(path)) is not None:
+                # No scan of ours says when it answers again.
+                now = self._scanner.files.monotonic()
+                self._attempts.failed(entry.path, entry.size, entry.mtime, now, RETRY_ELSEWHERE)
+        return taken
+
+    def _mount_at(self, path: str) -> Mount:
+        return self._scanner.zones().mount_at(path, self._scanner.files.mounts())
+
+    def _is_settled(self, path: str, entry: Entry) -> bool:
+        """True if the entry of a file elsewhere, at `path`, has stood unchanged for long enough."""
+        since = self._pending.since(os.path.dirname(entry.path))
+        return self._scanner.files.monotonic() - since >= self._mount_at(path).settle
 
 
 def _with_fingerprints(

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 from scanner.core.digests import XXH3
 from scanner.core.paths import is_below, join
-from scanner.core.snapshot import FILE
 from scanner.service.reading import Source, mount_to_read
+from scanner.service.real_files import RealFiles, has_no_content
 from scanner.store.metadata import FileMetadata
 
 
@@ -22,6 +22,16 @@ class HashTask(NamedTuple):
     """Digests to take."""
     expected: FileMetadata | None = None
     """The metadata whose digests the content has to match."""
+    real: str = ""
+    """The path at which it is read, if not at its own."""
+    is_link: bool = False
+    is_claimed: bool = False
+    """True if it was gone and has come back: what was read of it is a claim until it is read."""
+
+    @property
+    def read_at(self) -> str:
+        """The path at which it is read."""
+        return self.real or self.path
 
 
 def missing_hashes(
@@ -45,10 +55,19 @@ def missing_hashes(
 
 def tasks_to_verify(source: Source, within: Sequence[str], before: int) -> list[HashTask]:
     """Files that are unchanged since they were hashed and were last read before `before`
-    (nanoseconds since 1970); those that were not read for longest come first."""
+    (nanoseconds since 1970); those that were not read for longest come first. Of several entries
+    that lead to one file there is one."""
+    tasks = list(_unchanged(source, within, before))
+    paths = RealFiles(source).paths(task.path for task in tasks)
+    once: dict[str, HashTask] = {}
+    for task in tasks:
+        real = paths[task.path]
+        if task.path == real:
+            once[real] = task
+        else:
+            once.setdefault(real, task._replace(real=real))
     return sorted(
-        _unchanged(source, within, before),
-        key=lambda task: (task.expected.read if task.expected else 0, task),
+        once.values(), key=lambda task: (task.expected.read if task.expected else 0, task)
     )
 
 
@@ -65,7 +84,7 @@ def _unchanged(source: Source, within: Sequence[str], before: int) -> Iterator[H
         known = metadata.of_folder(folder)
         for row in directory.listing.rows():
             cached, path = known.get(row.name), join(folder, row.name)
-            if row.type != FILE or cached is None or not cached.digests:
+            if has_no_content(row) or cached is None or not cached.digests:
                 continue
             is_due = cached.is_of(row.size, row.mtime) and cached.read < before
             if is_due and is_within(path, within):

@@ -8,12 +8,13 @@ import math
 from array import array
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Sequence
+from os.path import dirname
 
 from scanner.core.paths import join
 from scanner.core.pending import PendingFolder, PendingFolders
 from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import Root
-from scanner.core.snapshot import FILE
+from scanner.core.snapshot import FILE_LINK
 from scanner.service.hash_tasks import HashTask, is_within, may_hold, missing_hashes
 from scanner.service.hasher import FileHasher
 from scanner.service.reading import (
@@ -23,6 +24,7 @@ from scanner.service.reading import (
     metadata_in,
     settle_times,
 )
+from scanner.service.real_files import has_no_content
 from scanner.store.metadata import FileMetadata
 
 CHUNK = 1024
@@ -37,7 +39,8 @@ MEASURE_EVERY = 300.0
 
 
 class HashReader:
-    """Takes the hashes that are missing: of possible duplicates first, then of small files."""
+    """Takes the hashes that are missing: of files that came back first, then of possible
+    duplicates, then of small files."""
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class HashReader:
         """`rate`: bytes per second at most, 0 for no limit. `own` gives the zones whose files are
         read, else all. `within`: only files at or below these paths, of whatever kind of root;
         none for all of the kinds that hold models."""
-        self.hasher = FileHasher(source, rate)
+        self.hasher = FileHasher(source, rate, own)
         self._source = source
         self._pending = pending
         self._algorithms = tuple(algorithms)
@@ -85,7 +88,7 @@ class HashReader:
             return stopped() or seconds_left() <= 0
 
         hasher = self.hasher
-        hasher.attempts.begin()
+        hasher.begin()
         try:
             if not ends():
                 self._measure()
@@ -107,17 +110,41 @@ class HashReader:
             self.hasher.left, self._measured = self.size(), now
 
     def _choose(self) -> list[HashTask]:
-        """The files to hash next: possible duplicates first, then what is done soonest."""
+        """The files to hash next: those that came back, then possible duplicates, then what is done
+        soonest."""
         waiting = self._waiting(self._source.files.monotonic())
         first = next(waiting, None)
         if first is None:
             return []
         repeated = self._repeated_sizes()
-        return heapq.nsmallest(
+        chosen = heapq.nsmallest(
             max(CHUNK, self.hasher.left.files // SEARCHES),
             itertools.chain((first,), waiting),
-            key=lambda task: (task.size not in repeated, task.size, task.path),
+            key=lambda task: (
+                not task.is_claimed,
+                task.size not in repeated,
+                task.size,
+                task.path,
+            ),
         )
+        return list(self._placed(chosen))
+
+    def _placed(self, tasks: Sequence[HashTask]) -> Iterator[HashTask]:
+        """`tasks`, each with the path at which it is read, without files elsewhere that have
+        changed just now."""
+        files, zones = self._source.files, self._source.zones()
+        paths = self.hasher.real.paths(task.path for task in tasks)
+        mounts, now = files.mounts(), files.monotonic()
+        for task in tasks:
+            path = paths[task.path]
+            if path == task.path:
+                yield task
+            elif (
+                now - self._pending.since(dirname(task.path)) < zones.mount_at(path, mounts).settle
+            ):
+                self.hasher.attempts.unanswered(task.path)
+            else:
+                yield task._replace(real=path)
 
     def _repeated_sizes(self) -> set[int]:
         sizes = array("q")
@@ -145,16 +172,19 @@ class HashReader:
         is_complete = True
         now = source.files.monotonic()
         for row in folder.directory.listing.rows():
-            if row.type != FILE or not row.size:
+            if has_no_content(row) or not row.size:
                 continue
             path = join(folder.path, row.name)
             if not is_within(path, self._within):
                 continue
             if known is None:
                 known = metadata_in(source.store.metadata, folder.path)
-            task = missing_hashes(path, row.size, row.mtime, self._algorithms, known.get(row.name))
+            cached = known.get(row.name)
+            task = missing_hashes(path, row.size, row.mtime, self._algorithms, cached)
             if task is None:
                 continue
+            is_claimed = cached is not None and bool(cached.claims)
+            task = task._replace(is_link=row.type == FILE_LINK, is_claimed=is_claimed)
             is_complete = False
             if not (
                 is_growing(source.store.memory, path, row)

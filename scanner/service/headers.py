@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterator
-from typing import NamedTuple
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping
+from os.path import dirname
+from typing import Any, NamedTuple
 
 from scanner.comfyui.companions import SIDECAR_SUFFIXES, companion_of
-from scanner.comfyui.model_facts import VERSION, wants_facts
+from scanner.comfyui.model_facts import VERSION, suffix_of, wants_facts
 from scanner.core.paths import join
 from scanner.core.pending import PendingFolder, PendingFolders
 from scanner.core.roots import Root
-from scanner.core.snapshot import FILE, Entry
+from scanner.core.snapshot import FILE, FILE_LINK, Entry, Row
 from scanner.disk.mounts import Mount
-from scanner.service.attempts import Attempts
+from scanner.service.attempts import RETRY_ELSEWHERE, Attempts
 from scanner.service.reading import (
     MODEL_KINDS,
     MetadataBatch,
@@ -23,6 +25,7 @@ from scanner.service.reading import (
     mount_to_read,
     settle_times,
 )
+from scanner.service.real_files import RealFiles, has_no_content, identity_of, patience_for
 from scanner.store.metadata import FileMetadata, MetadataUpdate
 from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import ReadCompanion, ReadFacts, Understood
@@ -34,11 +37,25 @@ HEADERS = 64
 """Headers requested at a time. At most so many are still read after the end was asked for."""
 
 
+_Request = ReadFacts | ReadCompanion
+
+
 class _Wanted(NamedTuple):
     """A file to read, as it was listed, and the request that reads it."""
 
     entry: Entry
-    request: ReadFacts | ReadCompanion
+    request: _Request
+
+
+class _Reading(NamedTuple):
+    """A request, and the entries whose facts it reads."""
+
+    request: _Request
+    entries: list[Entry]
+
+
+_Readings = dict[str, _Reading]
+"""By the path that is read."""
 
 
 class _Requests:
@@ -48,7 +65,7 @@ class _Requests:
         self._folder = folder
         self._names: frozenset[str] | None = None
 
-    def __call__(self, name: str) -> ReadFacts | ReadCompanion | None:
+    def __call__(self, name: str) -> _Request | None:
         """The request that reads `name`; None if it has no facts."""
         if wants_facts(name):
             return ReadFacts(join(self._folder.path, name))
@@ -76,15 +93,21 @@ class HeaderReader:
         self._own = own
         self._attempts = Attempts()
         self._batch = MetadataBatch(source)
+        self._real = RealFiles(source)
+        self._shared: dict[_Request, tuple[int, int, Mapping[str, Any]]] = {}
+        """Size, mtime and facts of files that links lead to, as far as this run knows them."""
 
     def work(self, ends: Callable[[], bool]) -> None:
         """Read until nothing is left or `ends`. Raises OutputError if nothing can be saved."""
         self._attempts.begin()
+        self._real.begin()
+        self._shared.clear()
         waiting = self._waiting()
         try:
             while not ends() and (wanted := list(itertools.islice(waiting, HEADERS))):
-                for mount, expected in self._by_mount(wanted).items():
-                    self._read(mount, expected)
+                for mount, parts in self._by_mount(wanted).items():
+                    for expected in parts:
+                        self._read(mount, expected)
                     self._batch.save()
         finally:
             self._batch.save(is_last=True)
@@ -109,59 +132,127 @@ class HeaderReader:
         now = source.files.monotonic()
         request_of = _Requests(folder)
         for row in folder.directory.listing.rows():
-            request = request_of(row.name) if row.type == FILE else None
+            request = None if has_no_content(row) else request_of(row.name)
             if request is None:
                 continue
             if known is None:
                 known = metadata_in(source.store.metadata, folder.path)
             cached = known.get(row.name)
-            if (
-                cached is not None
-                and cached.is_of(row.size, row.mtime)
-                and cached.facts is not None
-                and cached.facts.get("version") == VERSION
-            ):
+            if _is_current(cached, row):
                 continue
             is_complete = False
             path = join(folder.path, row.name)
+            is_doubtful = cached is not None and cached.claimed is not None
             if not (
-                is_growing(source.store.memory, path, row)
+                is_doubtful  # the header need not be read if it is the same file
+                or is_growing(source.store.memory, path, row)
                 or self._attempts.is_given_up(path, row.size, row.mtime, now)
                 or self._attempts.is_unanswered(path)
             ):
-                yield _Wanted(Entry(path, FILE, row.size, row.mtime), request)
+                yield _Wanted(Entry(path, row.type, row.size, row.mtime), request)
         if is_complete:
             self._pending.done(folder.path, folder.changed)
 
-    def _by_mount(self, wanted: Collection[_Wanted]) -> dict[Mount, dict[str, _Wanted]]:
-        by_mount: dict[Mount, dict[str, _Wanted]] = {}
-        for each in wanted:
-            path = each.entry.path
+    def _by_mount(self, wanted: Collection[_Wanted]) -> dict[Mount, list[_Readings]]:
+        """The readings that give the facts of `wanted`. No path comes twice in a part of them."""
+        by_mount: defaultdict[Mount, list[_Readings]] = defaultdict(list)
+        paths = self._real.paths(each.entry.path for each in wanted)
+        now = self._source.files.monotonic()
+        for entry, own_request in wanted:
+            path = paths[entry.path]
+            is_elsewhere = path != entry.path
+            request = _at(path, own_request) if is_elsewhere else own_request
+            if is_elsewhere and (facts := self._facts_of(request, entry)) is not None:
+                self._give(entry, facts, request.path)
+                continue
             mount = mount_to_read(self._source, path, self._attempts.silent)
-            if mount is None:
-                self._attempts.unanswered(path)
+            if mount is None or now - self._pending.since(dirname(entry.path)) < mount.settle:
+                self._attempts.unanswered(entry.path)
             else:
-                by_mount.setdefault(mount, {})[path] = each
+                _add(by_mount[mount], request, entry)
         return by_mount
 
-    def _read(self, mount: Mount, expected: dict[str, _Wanted]) -> None:
-        """Read the headers of the files in `expected`, which is emptied."""
-        attempts, files = self._attempts, self._source.files
+    def _facts_of(self, request: _Request, entry: Entry) -> Mapping[str, Any] | None:
+        """The facts that `request` would read for `entry`, if another entry has them."""
+        read = self._shared.get(request)
+        if read is not None:
+            return read[2] if read[:2] == entry[2:4] else None
+        metadata, suffix = self._source.store.metadata, suffix_of(entry.path)
+        for other in self._real.others(request.path) if isinstance(request, ReadFacts) else ():
+            cached = metadata.of(other) if suffix_of(other) == suffix else None
+            if cached is not None and _is_current(cached, entry):
+                self._shared[request] = (cached.size, cached.mtime, cached.facts or {})
+                return cached.facts
+        return None
+
+    def _give(
+        self, entry: Entry, facts: Mapping[str, Any], path: str, identity: bytes | None = None
+    ) -> None:
+        """Save the facts of `entry`, whose content is at `path` in a file of this identity."""
+        of_entry = identity_of(entry.type == FILE_LINK, path, identity)
+        update = MetadataUpdate(entry.path, entry.size, entry.mtime, None, facts, of_entry)
+        self._batch.add(update, 0)
+
+    def _read(self, mount: Mount, expected: _Readings) -> None:
+        """Read the files in `expected`, which is emptied."""
+        attempts, now = self._attempts, self._source.files.monotonic
+        patience = patience_for(self._source, self._own)(mount)
         try:
-            worker = self._source.workers.of(mount)
-            for each in reversed(expected.values()):  # last in, first out
-                worker.ask(each.request)
+            worker = self._source.workers.of(mount, patience)
+            for request, _ in reversed(expected.values()):  # last in, first out
+                worker.ask(request)
             while (answer := worker.answer()) is not None:
-                entry = expected.pop(answer.path).entry
+                request, entries = expected.pop(answer.path)
                 header = answer.found if isinstance(answer, Understood) else None
-                if header is None or (header.size, header.mtime) != (entry.size, entry.mtime):
-                    attempts.failed(entry.path, entry.size, entry.mtime, files.monotonic())
-                else:
-                    facts = {**header.facts._asdict(), "version": VERSION}
-                    self._batch.add(
-                        MetadataUpdate(entry.path, entry.size, entry.mtime, facts=facts), 0
-                    )
+                facts = {} if header is None else {**header.facts._asdict(), "version": VERSION}
+                identity = getattr(header, "identity", b"") if mount.has_stable_inodes else b""
+                if header is not None and entries[0].path != request.path:
+                    self._shared[request] = (header.size, header.mtime, facts)
+                    entries = [*entries, *self._listed(request)]
+                for entry in entries:
+                    if header is None or (header.size, header.mtime) != (entry.size, entry.mtime):
+                        attempts.failed(entry.path, entry.size, entry.mtime, now())
+                    else:
+                        self._give(entry, facts, request.path, identity)
         except LostWorkerError:
             attempts.silent.add(mount)
-            for path in expected:
-                attempts.unanswered(path)
+            for entry in itertools.chain.from_iterable(each.entries for each in expected.values()):
+                attempts.unanswered(entry.path)
+                if patience is not None:  # no scan of ours says when it answers again
+                    attempts.failed(entry.path, *entry[2:4], now(), RETRY_ELSEWHERE)
+
+    def _listed(self, request: _Request) -> list[Entry]:
+        """The file that a link led to, if it is listed and `request` reads its own facts."""
+        path = request.path
+        if not isinstance(request, ReadFacts) or request.name or not wants_facts(path):
+            return []
+        row = self._real.listed(path)
+        return [] if row is None else [Entry(path, FILE, row.size, row.mtime)]
+
+
+def _at(path: str, request: _Request) -> _Request:
+    """`request` for the file at `path`, read as that of a link by the name of which it was made."""
+    if not isinstance(request, ReadFacts):
+        return request._replace(path=path)
+    suffix = suffix_of(request.path)
+    return ReadFacts(path, "" if suffix == suffix_of(path) else suffix)
+
+
+def _add(parts: list[_Readings], request: _Request, entry: Entry) -> None:
+    """Add `entry` to the first of `parts` that reads the path of `request` so or not at all."""
+    for readings in parts:
+        reading = readings.setdefault(request.path, _Reading(request, []))
+        if reading.request == request:
+            reading.entries.append(entry)
+            return
+    parts.append({request.path: _Reading(request, [entry])})
+
+
+def _is_current(cached: FileMetadata | None, entry: Entry | Row) -> bool:
+    """True if the facts of an entry are known, as this version reads them."""
+    return (
+        cached is not None
+        and cached.is_of(entry.size, entry.mtime)
+        and cached.facts is not None
+        and cached.facts.get("version") == VERSION
+    )

@@ -17,6 +17,7 @@ from scanner.core.serialize import readable
 from scanner.core.wording import count_text, seconds_text
 from scanner.disk.location import Location
 from scanner.scan import Scanner, ScanResult
+from scanner.service.claims import ClaimReader
 from scanner.service.fingerprints import FingerprintReader
 from scanner.service.hashes import HashReader
 from scanner.service.headers import HeaderReader
@@ -93,6 +94,7 @@ class Lane:
         self._is_scanning = False
         self._pace = Pace(settings.auto_duty, settings.first_every) if settings.is_paced else None
         self._fingerprints = FingerprintReader(scanner, context.unfingerprinted, lambda: self.roots)
+        self._claims = ClaimReader(scanner, lambda: self.roots)
         self._headers = HeaderReader(scanner, context.without_facts, lambda: self.roots)
         self._hashes = HashReader(
             scanner,
@@ -171,6 +173,8 @@ class Lane:
             self._read_fingerprints(ends, seconds_left, display, heartbeat)
         finally:
             display.idle()
+        if not ends():
+            self._claims.work()
         if self._settings.facts:
             self._headers.work(ends)
         if not self._settings.hash:

@@ -109,6 +109,7 @@ class Annotations:
 
 def _fields_of(metadata: FileMetadata) -> dict[str, Any]:
     fields: dict[str, Any] = {**texts(metadata.digests)}
+    fields.update({f"claimed_{name}": text for name, text in texts(metadata.claims).items()})
     fields.update({k: v for k, v in (metadata.facts or {}).items() if v and k not in NO_FIELDS})
     if metadata.corrupt:
         fields["status"] = CORRUPT

@@ -11,59 +11,57 @@ import os
 import sqlite3
 import threading
 import time
-from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import orjson
 
 from scanner.comfyui.companions import PIPELINE_NAME
-from scanner.core.digests import DIGEST_BYTES, SHA256, XXH3
-from scanner.core.paths import nearest_above
-from scanner.errors import DamagedStateError, OutputError
-from scanner.store.checksums import CHECKSUM, checksum_of, with_checksum
+from scanner.core.digests import SHA256, XXH3
+from scanner.errors import OutputError
 from scanner.store.database import CLOSE_PATIENCE, VALUE_ERRORS, connect, is_damage, unreadable
-
-TABLE = """
-CREATE TABLE IF NOT EXISTS known (folder BLOB NOT NULL, name BLOB NOT NULL,
-    size INTEGER NOT NULL, mtime INTEGER NOT NULL, xxh3 BLOB, sha256 BLOB,
-    facts TEXT, read INTEGER NOT NULL, corrupt INTEGER NOT NULL, version INTEGER NOT NULL,
-    checksum INTEGER, PRIMARY KEY (folder, name)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS known_version ON known (version);
-"""
-
-_COLUMNS = "folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version"
-
-COLUMNS = tuple(_COLUMNS.split(", "))
-"""The columns of a row, without the checksum."""
-
-ADDED_COLUMNS = (("known", CHECKSUM, "INTEGER"),)
-"""As `tables.ADDED_COLUMNS`."""
-
-_SUM = f"UPDATE known SET checksum = checksum_of({_COLUMNS})"
-
-_KEY = "WHERE folder = :folder AND name = :name"
-
-_DROP_DAMAGED = f"DELETE FROM known {_KEY} AND checksum != checksum_of({_COLUMNS})"
-"""A damaged row must go before it is changed: its new checksum would be right."""
+from scanner.store.metadata_rows import (
+    ADDED_COLUMNS,
+    DROP_DAMAGED,
+    KEY,
+    NO_VERSION,
+    SUM,
+    TABLE,
+    columns_in,
+    is_whole,
+)
 
 _SAVE = """
-INSERT INTO known (folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version)
-VALUES (:folder, :name, :size, :mtime, :xxh3, :sha256, :facts, :read, 0, :version)
+INSERT INTO known
+    (folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version, identity)
+VALUES (:folder, :name, :size, :mtime, :xxh3, :sha256, :facts, :read, 0, :version, :identity)
 ON CONFLICT (folder, name) DO UPDATE SET
-    xxh3 = coalesce(:xxh3, CASE WHEN size = :size AND mtime = :mtime THEN xxh3 END),
-    sha256 = coalesce(:sha256, CASE WHEN size = :size AND mtime = :mtime THEN sha256 END),
-    facts = coalesce(:facts, CASE WHEN size = :size AND mtime = :mtime THEN facts END),
-    corrupt = CASE WHEN size = :size AND mtime = :mtime THEN corrupt ELSE 0 END,
+    xxh3 = coalesce(:xxh3, CASE WHEN size = :size AND mtime = :mtime
+        AND (claimed IS NULL OR :read = 0) THEN xxh3 END),
+    sha256 = coalesce(:sha256, CASE WHEN size = :size AND mtime = :mtime
+        AND (claimed IS NULL OR :read = 0) THEN sha256 END),
+    facts = coalesce(:facts, CASE WHEN size = :size AND mtime = :mtime
+        AND (claimed IS NULL OR identity IS NULL) THEN facts END),
+    corrupt = CASE WHEN size = :size AND mtime = :mtime
+        AND (claimed IS NULL OR :read = 0) THEN corrupt ELSE 0 END,
+    identity = CASE WHEN size = :size AND mtime = :mtime AND claimed IS NOT NULL AND :read = 0
+        THEN identity ELSE coalesce(:identity, CASE WHEN size = :size AND mtime = :mtime
+        AND claimed IS NULL THEN identity END) END,
+    claimed = CASE WHEN size = :size AND mtime = :mtime AND :read = 0 THEN claimed END,
     read = max(read, :read), size = :size, mtime = :mtime, version = :version
 """
-"""New values replace old ones. Values that were read at another size or mtime are dropped."""
+"""New values replace old ones. Values that were read at another size or mtime are dropped, and with
+new hashes all claims are."""
+
+_SETTLE = {
+    True: f"UPDATE known SET claimed = NULL, version = :version {KEY}",
+    False: f"UPDATE known SET identity = NULL, facts = NULL, version = :version {KEY}",
+    None: f"DELETE FROM known {KEY}",
+}
+"""As `MetadataTable.settle` asks for."""
 
 _PIPELINE = os.fsencode(PIPELINE_NAME)
-
-_NO_VERSION = 1 << 62
-"""Above all numbers of changes: those are nanoseconds since 1970."""
 
 
 class FileMetadata(NamedTuple):
@@ -80,6 +78,13 @@ class FileMetadata(NamedTuple):
     corrupt: int
     """When its content was seen to differ from its hash though size and mtime do not; 0 for
     never."""
+    claims: Mapping[str, bytes] = {}
+    """Digests of a file that was gone and has come back, with the same size, mtime and fingerprint:
+    nobody has read all of it since. It has no `digests` then."""
+    identity: bytes = b""
+    """As in `MetadataUpdate`."""
+    claimed: bytes | None = None
+    """The fingerprint before a file was gone, until it is known whether it is the same one."""
 
     def is_of(self, size: int, mtime: int) -> bool:
         """True if a file of this size and mtime is the one that was read."""
@@ -94,6 +99,9 @@ class MetadataUpdate(NamedTuple):
     mtime: int
     digests: Mapping[str, bytes] | None = None
     facts: Mapping[str, Any] | None = None
+    identity: bytes | None = None
+    """What tells whether it is the same file when it was gone and comes back: `Stat.identity` of a
+    file, the real path of its target of a link; None if nothing does."""
 
 
 class MetadataTable:
@@ -111,11 +119,13 @@ class MetadataTable:
         """True if reading or writing failed as it does on a damaged file."""
         self.pipelines: set[str] = set()
         """Folders in which a `model_index.json` was read; it may be gone."""
+        self.doubtful: set[str] = set()
+        """Files that were gone and have come back, and that were not compared yet."""
         self._newest = 0
         self._lock = threading.Lock()
         self._db = connect(path, TABLE, readonly=readonly, added=() if readonly else ADDED_COLUMNS)
         try:
-            self._columns = _columns_in(self._db)
+            self._columns = columns_in(self._db)
             # Damage is to be met now, where the state is rebuilt, and not in the middle of work.
             # The one reading of the whole table also finds the diffusers folders.
             _, folders = self._db.execute(
@@ -129,6 +139,8 @@ class MetadataTable:
                 if folder
             )
             self.versions, self._newest = self._news()
+            if not readonly:
+                self.doubtful.update(_doubtful_in(self._db))
         except (sqlite3.Error, *VALUE_ERRORS) as error:
             self._db.close()
             raise unreadable(path, error) from None
@@ -167,7 +179,7 @@ class MetadataTable:
             (self._newest,),
         ).fetchall()
         for folder, version in rows:
-            if type(folder) is not bytes or type(version) is not int or version >= _NO_VERSION:
+            if type(folder) is not bytes or type(version) is not int or version >= NO_VERSION:
                 raise ValueError("a version that never was")
         versions = {os.fsdecode(folder): version for folder, version in rows}
         return versions, max(versions.values(), default=self._newest)
@@ -184,7 +196,7 @@ class MetadataTable:
                 f"SELECT {self._columns} FROM known WHERE folder = ?", (os.fsencode(folder),)
             ).fetchall()
         # A damaged row counts as not read yet: the file is read again.
-        return {os.fsdecode(row[1]): _metadata_from(row) for row in rows if _is_whole(row)}
+        return {os.fsdecode(row[1]): _metadata_from(row) for row in rows if is_whole(row)}
 
     def of(self, path: str) -> FileMetadata | None:
         """Metadata of one file."""
@@ -194,7 +206,7 @@ class MetadataTable:
                 f"SELECT {self._columns} FROM known WHERE folder = ? AND name = ?",
                 (os.fsencode(folder), os.fsencode(name)),
             ).fetchone()
-        return None if row is None or not _is_whole(row) else _metadata_from(row)
+        return None if row is None or not is_whole(row) else _metadata_from(row)
 
     def digests_of(self, path: str, size: int, mtime: int) -> Mapping[str, bytes]:
         """Hashes of a file that has this size and mtime; empty if unknown, or if the file is known
@@ -209,9 +221,9 @@ class MetadataTable:
         with self._writing() as version:
             rows = [_row(item, now, version) for item in learned]
             keys = [{"folder": row["folder"], "name": row["name"]} for row in rows]
-            self._db.executemany(_DROP_DAMAGED, keys)
+            self._db.executemany(DROP_DAMAGED, keys)
             self._db.executemany(_SAVE, rows)
-            self._db.executemany(f"{_SUM} {_KEY}", keys)
+            self._db.executemany(f"{SUM} {KEY}", keys)
         self.refresh()
 
     def mark(self, path: str, *, corrupt: int, now: int) -> None:
@@ -220,14 +232,27 @@ class MetadataTable:
         folder, name = os.path.split(path)
         key = {"folder": os.fsencode(folder), "name": os.fsencode(name)}
         with self._writing() as version:
-            self._db.execute(_DROP_DAMAGED, key)
+            self._db.execute(DROP_DAMAGED, key)
             self._db.execute(
                 # If the file is as sound as before, readers of the inventory see no difference.
                 "UPDATE known SET version = CASE WHEN corrupt = ? THEN version ELSE ? END,"
                 " corrupt = ?, read = ? WHERE folder = ? AND name = ?",
                 (corrupt, version, corrupt, now, os.fsencode(folder), os.fsencode(name)),
             )
-            self._db.execute(f"{_SUM} {_KEY}", key)
+            self._db.execute(f"{SUM} {KEY}", key)
+        self.refresh()
+
+    def settle(self, found: Mapping[str, bool | None]) -> None:
+        """Store of files that came back, by path, whether they are the same: False if what was read
+        is a claim until they are read again, None if it does not count at all."""
+        self.doubtful.difference_update(found)
+        with self._writing() as version:
+            for path, is_same in found.items():
+                folder, name = map(os.fsencode, os.path.split(path))
+                key = {"folder": folder, "name": name, "version": version}
+                self._db.execute(DROP_DAMAGED, key)
+                self._db.execute(_SETTLE[is_same], key)
+                self._db.execute(f"{SUM} {KEY}", key)
         self.refresh()
 
     def forget_folders(self, folders: Iterable[str]) -> None:
@@ -267,135 +292,28 @@ class MetadataTable:
             raise OutputError(f"The state {self.path} cannot be used: {error}.") from None
 
 
-def salvage(old: str, new: sqlite3.Connection) -> int:
-    """Copy the metadata that can be read in the damaged database at `old`. Returns the number of
-    rows. Call inside a transaction of `new`."""
-    rows: dict[tuple[bytes, bytes], tuple[Any, ...]] = {}
-    with suppress(DamagedStateError, OutputError), closing(connect(old, readonly=True)) as database:
-        # A damaged page ends a reading: what lies behind it is read from the other end.
-        for order in ("", "DESC"):
-            with suppress(sqlite3.Error):
-                columns = _columns_in(database)
-                for row in database.execute(
-                    f"SELECT {columns} FROM known ORDER BY folder {order}, name {order}"
-                ):
-                    if _is_whole(row):
-                        rows[row[:2]] = row
-    new.executemany(
-        f"INSERT OR REPLACE INTO known ({_COLUMNS}, {CHECKSUM}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-        (with_checksum(row[:-1]) for row in sorted(rows.values())),
+def _doubtful_in(database: sqlite3.Connection) -> set[str]:
+    # Older versions have no such columns until now, so the index is no part of the table's text.
+    database.execute(
+        "CREATE INDEX IF NOT EXISTS known_doubtful ON known (folder, name)"
+        " WHERE claimed IS NOT NULL AND identity IS NOT NULL"
     )
-    return len(rows)
-
-
-def _columns_in(database: sqlite3.Connection) -> str:
-    """The columns to read: those of an older version have no checksum."""
-    names = [row[1] for row in database.execute("PRAGMA table_info(known)")]
-    return f"{_COLUMNS}, {CHECKSUM if CHECKSUM in names else 'NULL'}"
-
-
-def _is_whole(row: tuple[Any, ...]) -> bool:
-    """True if a row has values as this program writes them, and those that it wrote."""
-    folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version, checksum = row
-    return (
-        (checksum is None or checksum == checksum_of(row[:-1]))
-        and all(type(value) is bytes for value in (folder, name))
-        and all(type(value) is int for value in (size, mtime, read, corrupt, version))
-        and (facts is None or type(facts) is str)
-        and all(
-            digest is None or (type(digest) is bytes and len(digest) == DIGEST_BYTES[algorithm])
-            for algorithm, digest in ((XXH3, xxh3), (SHA256, sha256))
-        )
-        and 0 < version < _NO_VERSION
+    rows = database.execute(
+        "SELECT folder, name FROM known INDEXED BY known_doubtful"
+        " WHERE claimed IS NOT NULL AND identity IS NOT NULL"
     )
-
-
-def move_rows(
-    database: sqlite3.Connection,
-    files: Mapping[str, tuple[str, int, int]],
-    directories: Mapping[str, str],
-) -> None:
-    """Have metadata follow moved files. Call inside a transaction of `database`.
-
-    `files` maps each old path to the new one, with the file's size and mtime there. Metadata that
-    was read at another mtime is dropped, and metadata that the new path already has stays. What
-    lies below one of `directories` (old path to new path) moves with it.
-    """
-    rows: list[tuple[Any, ...]] = []
-    columns = f"{_COLUMNS}, {CHECKSUM}"
-    for source in directories:
-        top = os.fsencode(source)
-        below = os.fsencode(os.path.join(source, ""))
-        where = "WHERE folder = ? OR (folder >= ? AND folder < ?)"
-        bounds = (top, below, below[:-1] + bytes([below[-1] + 1]))
-        rows += database.execute(f"SELECT {columns} FROM known {where}", bounds).fetchall()
-        database.execute(f"DELETE FROM known {where}", bounds)
-    for source in files:
-        key = tuple(map(os.fsencode, os.path.split(source)))
-        rows += database.execute(
-            f"SELECT {columns} FROM known WHERE folder = ? AND name = ?", key
-        ).fetchall()
-        database.execute("DELETE FROM known WHERE folder = ? AND name = ?", key)
-    if not rows:
-        return
-    (newest,) = database.execute("SELECT coalesce(max(version), 0) FROM known").fetchone()
-    version = max(newest + 1, time.time_ns())
-    for folder, name, size, mtime, *others, _ in filter(_is_whole, rows):
-        path = os.path.join(os.fsdecode(folder), os.fsdecode(name))
-        target, *marks = files.get(path, ("",))
-        above = nearest_above(path, directories)
-        if target and marks != [size, mtime]:
-            continue
-        if not target and above is not None:
-            target = directories[above] + path[len(above) :]
-        if target:
-            new_key = map(os.fsencode, os.path.split(target))
-            database.execute(
-                f"INSERT OR {'REPLACE' if marks else 'IGNORE'} INTO known "
-                f"({columns}) VALUES (?,?,?,?,?,?,?,?,?,?,?)",
-                with_checksum((*new_key, size, mtime, *others[:-1], version)),
-            )
-
-
-def shift_rows(database: sqlite3.Connection, files: Mapping[str, tuple[int, int]]) -> None:
-    """Give the metadata of unchanged files, by path, their new mtimes: (before, after). Call inside
-    a transaction of `database`."""
-    if not files:
-        return
-    (newest,) = database.execute("SELECT coalesce(max(version), 0) FROM known").fetchone()
-    version = max(newest + 1, time.time_ns())
-    keys = []
-    for path, (before, after) in files.items():
-        folder, name = map(os.fsencode, os.path.split(path))
-        times = {"before": before, "after": after, "version": version}
-        keys.append({"folder": folder, "name": name, **times})
-    database.executemany(_DROP_DAMAGED, keys)
-    database.executemany(
-        f"UPDATE known SET mtime = :after, version = :version {_KEY} AND mtime = :before", keys
-    )
-    database.executemany(f"{_SUM} {_KEY}", keys)
-
-
-def forget_rows(database: sqlite3.Connection, paths: Iterable[str]) -> None:
-    """Drop the metadata of files that are others than those that were read. Call inside a
-    transaction of `database`."""
-    folders: defaultdict[str, set[bytes]] = defaultdict(set)
-    for path in paths:
-        folder, name = os.path.split(path)
-        folders[folder].add(os.fsencode(name))
-    for folder, names in folders.items():
-        key = os.fsencode(folder)
-        known = database.execute("SELECT name FROM known WHERE folder = ?", (key,)).fetchall()
-        database.executemany(
-            "DELETE FROM known WHERE folder = ? AND name = ?",
-            [(key, name) for (name,) in known if name in names],
-        )
+    return {os.path.join(os.fsdecode(folder), os.fsdecode(name)) for folder, name in rows}
 
 
 def _metadata_from(row: tuple[Any, ...]) -> FileMetadata:
-    _, _, size, mtime, xxh3, sha256, facts, read, corrupt, *_ = row
+    _, _, size, mtime, xxh3, sha256, text, read, corrupt, _, identity, claimed, _ = row
     digests = {name: value for name, value in ((XXH3, xxh3), (SHA256, sha256)) if value}
-    return FileMetadata(size, mtime, digests, _facts_from(facts), read, corrupt)
+    facts = _facts_from(text)
+    if claimed is None:
+        return FileMetadata(size, mtime, digests, facts, read, corrupt, {}, identity or b"")
+    if identity is None:
+        return FileMetadata(size, mtime, {}, facts, 0, 0, digests)
+    return FileMetadata(size, mtime, {}, None, 0, 0, {}, identity, claimed)
 
 
 def _facts_from(text: str | None) -> Mapping[str, Any] | None:
@@ -420,4 +338,5 @@ def _row(item: MetadataUpdate, now: int, version: int) -> dict[str, object]:
         "facts": None if item.facts is None else orjson.dumps(item.facts).decode(),
         "read": now if item.digests else 0,
         "version": version,
+        "identity": item.identity,
     }

@@ -16,7 +16,8 @@ from scanner.core.memory import AcceptRequest, Memory
 from scanner.core.serialize import readable
 from scanner.core.snapshot import Directory, Snapshot
 from scanner.store.checksums import checked, with_checksum
-from scanner.store.metadata import forget_rows, move_rows, salvage, shift_rows
+from scanner.store.claims import doubt_rows
+from scanner.store.metadata_rows import forget_rows, move_rows, salvage, shift_rows
 from scanner.store.rows import (
     Row,
     arrived_from,
@@ -135,6 +136,11 @@ class State(StateFile):
         """Give metadata the new mtimes of files (`metadata.shift_rows`); call inside a
         transaction."""
         shift_rows(self._db, files)
+
+    def doubt_known(self, files: Mapping[str, bytes]) -> set[str]:
+        """Doubt the metadata of files that came back (`claims.doubt_rows`); call inside a
+        transaction."""
+        return doubt_rows(self._db, files)
 
     def forget_known(self, paths: Iterable[str]) -> None:
         """Drop the metadata of files (`metadata.forget_rows`); call inside a transaction."""

@@ -12,7 +12,7 @@ from typing import Any
 
 from scanner.core.serialize import printable
 from scanner.errors import DamagedStateError, OutputError
-from scanner.store import metadata
+from scanner.store import metadata_rows
 from scanner.store.checksums import CHECKSUM
 from scanner.store.database import (
     CLOSE_PATIENCE,
@@ -69,8 +69,8 @@ class StateFile:
         self._lock = threading.RLock()
         self._has_failed = False
         """True if a statement failed as it does on a damaged file, or the file is another one."""
-        added = ADDED_COLUMNS if readonly else (*ADDED_COLUMNS, *metadata.ADDED_COLUMNS)
-        self._db = connect(path, TABLES + metadata.TABLE, readonly=readonly, added=added)
+        added = ADDED_COLUMNS if readonly else (*ADDED_COLUMNS, *metadata_rows.ADDED_COLUMNS)
+        self._db = connect(path, TABLES + metadata_rows.TABLE, readonly=readonly, added=added)
         self._files = _files_of(path)
         try:
             version = self.get("version")
@@ -113,7 +113,7 @@ class StateFile:
             return
         with self._reading():
             self._db.execute("BEGIN IMMEDIATE")
-            for table, columns in {**COLUMNS, "known": metadata.COLUMNS}.items():
+            for table, columns in {**COLUMNS, "known": metadata_rows.COLUMNS}.items():
                 values = ", ".join(columns)
                 self._db.execute(f"UPDATE {table} SET {CHECKSUM} = checksum_of({values})")
             self.put("checksums", 1)

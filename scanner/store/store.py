@@ -28,6 +28,7 @@ from scanner.output.file_names import Outputs
 from scanner.output.inventory_view import InventoryView
 from scanner.output.journal import Journal, encode
 from scanner.store.annotations import Annotations
+from scanner.store.claims import returned
 from scanner.store.loading import Loaded, load_again, load_or_set_aside, rebuilt
 from scanner.store.pipelines import pipelines_in
 from scanner.store.published import PublishedInventory
@@ -191,6 +192,11 @@ class Store:
                 self.state.put("trust", trust)
             for number, text in commit.answers:
                 self.state.answer_request(number, text)
+            doubtful = self.state.doubt_known(
+                returned(
+                    commit.directories, self.snapshot, self.metadata.versions, self.memory.gone
+                )
+            )
             self.state.move_known(
                 {
                     change.source: (change.path, change.size, change.mtime)
@@ -202,6 +208,7 @@ class Store:
             self.state.shift_known(commit.shifted)
             self.state.forget_known(commit.other_files)
             self.state.forget_known(_expired(commit, self.memory, self.snapshot))
+        self.metadata.doubtful.update(doubtful)
         for path in gone:
             self.snapshot.pop(path, None)
         self.snapshot.update(commit.directories)

@@ -59,6 +59,8 @@ DEFAULT_PATTERNS = (
     ".nfs[0-9a-f]*",
     ".smbdelete*",
     ".fuse_hidden*",
+    # Lock files of huggingface_hub, beside the models of its cache.
+    ".locks/",
     # What office programs keep beside a document while it is open.
     ".~lock.*#",
     "~$*",

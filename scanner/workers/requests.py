@@ -61,9 +61,11 @@ class Timed(NamedTuple):
 
 
 class ReadFacts(NamedTuple):
-    """Read the header of the model file `path`."""
+    """Read the header of the model file `path`, as that of a file named `name`."""
 
     path: str
+    name: str = ""
+    """Decides the format that is expected; empty for that of `path`."""
 
 
 class ReadCompanion(NamedTuple):

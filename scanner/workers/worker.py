@@ -90,7 +90,7 @@ def perform(files: FileSystem, request: Request) -> Answer:
                 read_facts,  # a scan that finds nothing new needs none
             )
 
-            return Understood(request.path, read_facts(files, request.path))
+            return Understood(request.path, read_facts(files, *request))
         if isinstance(request, ReadCompanion):
             from scanner.comfyui.companion_reader import read_companion
 

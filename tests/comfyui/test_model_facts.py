@@ -189,10 +189,11 @@ def test_pickles_are_never_opened(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", sorted(CORPUS))
 def test_files_are_read_through_the_file_system(tmp_path: Path, name: str) -> None:
     (tmp_path / name).write_bytes(CORPUS[name])
-    read = read_facts(DiskFileSystem(), str(tmp_path / name))
-    assert read == FactsRead(
-        len(CORPUS[name]), (tmp_path / name).stat().st_mtime_ns, facts(CORPUS[name], name)
-    )
+    files = DiskFileSystem()
+    read = read_facts(files, str(tmp_path / name))
+    stat = files.stat(str(tmp_path / name))
+    expected = facts(CORPUS[name], name)
+    assert read == FactsRead(len(CORPUS[name]), stat.mtime, expected, stat.identity)
 
 
 def test_short_reads_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scanner.errors import DamagedStateError
+from scanner.store.claims import doubt_rows
 from scanner.store.metadata import MetadataTable, MetadataUpdate
 
 PATH = "/models/loras/a.safetensors"
@@ -198,7 +199,61 @@ def test_to_mark_a_file_makes_no_damaged_row_right(metadata: MetadataTable) -> N
 @pytest.mark.parametrize("readonly", [True, False])
 def test_a_table_of_an_older_version_is_read(metadata: MetadataTable, readonly: bool) -> None:
     metadata.save([MetadataUpdate(PATH, 5, 7, {"sha256": b"s" * 32})], 1)
-    metadata._db.execute("ALTER TABLE known DROP COLUMN checksum")
+    metadata._db.execute("DROP INDEX known_doubtful")
+    for column in ("checksum", "identity", "claimed"):
+        metadata._db.execute(f"ALTER TABLE known DROP COLUMN {column}")
     metadata.close()
     with closing(MetadataTable(metadata.path, readonly=readonly)) as again:
         assert again.digests_of(PATH, 5, 7) == {"sha256": b"s" * 32}
+
+
+CLAIM = {"sha256": b"s" * 32}
+
+
+@pytest.fixture
+def doubtful(metadata: MetadataTable) -> MetadataTable:
+    """A table of one file that was gone and has come back."""
+    metadata.save([MetadataUpdate(PATH, 5, 7, CLAIM, {"model": {}}, b"1 2 3")], 1)
+    assert doubt_rows(metadata._db, {PATH: b"f" * 16, PATH + "x": b""}) == {PATH}
+    metadata.doubtful.add(PATH)
+    return metadata
+
+
+def test_what_is_in_doubt_counts_for_nothing(doubtful: MetadataTable) -> None:
+    assert doubtful.digests_of(PATH, 5, 7) == {}
+    known = doubtful.of(PATH)
+    assert known is not None
+    assert (known.digests, known.facts, known.claims) == ({}, None, {})
+    assert (known.identity, known.claimed) == (b"1 2 3", b"f" * 16)
+    with closing(MetadataTable(doubtful.path)) as again:
+        assert again.doubtful == {PATH}
+
+
+@pytest.mark.parametrize("is_same", [True, False, None])
+def test_doubt_is_settled_once(doubtful: MetadataTable, is_same: bool | None) -> None:
+    version = doubtful.versions["/models/loras"]
+    doubtful.settle({PATH: is_same})
+    known = doubtful.of(PATH)
+    assert not doubtful.doubtful
+    if is_same is None:
+        assert known is None
+        return
+    assert known is not None
+    assert doubtful.versions["/models/loras"] > version, "readers of the inventory see it"
+    if is_same:
+        assert (known.digests, known.facts, known.claims) == (CLAIM, {"model": {}}, {})
+    else:
+        assert (known.digests, known.facts, known.claims) == ({}, None, CLAIM)
+
+
+def test_a_claim_stays_beside_new_facts_and_ends_with_new_hashes(doubtful: MetadataTable) -> None:
+    doubtful.settle({PATH: False})
+    doubtful.save([MetadataUpdate(PATH, 5, 7, facts={"model": {"a": 1}}, identity=b"4")], 2)
+    known = doubtful.of(PATH)
+    assert known is not None
+    assert (known.digests, known.facts, known.claims) == ({}, {"model": {"a": 1}}, CLAIM)
+    doubtful.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16}, identity=b"4")], 3)
+    known = doubtful.of(PATH)
+    assert known is not None
+    assert (known.digests, known.claims) == ({"xxh3": b"x" * 16}, {})
+    assert (known.facts, known.identity) == ({"model": {"a": 1}}, b"4")

@@ -367,5 +367,8 @@ def test_metadata_of_a_file_that_comes_back_stays(world: World) -> None:
     world.files.rename(at("elsewhere"), at(LORA))
     world.scan()
     world.scan(advance=16 * 60)
-    world.scan()
+    world.restart()
+    assert world.store.metadata.doubtful == {at(LORA)}
+    assert world.store.metadata.digests_of(at(LORA), size, mtime) == {}
+    world.store.metadata.settle({at(LORA): True})
     assert world.store.metadata.digests_of(at(LORA), size, mtime) == {SHA256: digest}
