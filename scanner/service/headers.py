@@ -46,16 +46,24 @@ class HeaderReader:
         self._own = own
         self._attempts = Attempts()
         self._batch = MetadataBatch(source)
+        self._has_read = False
+        """True if something was read since nothing was left."""
 
-    def work(self, ends: Callable[[], bool]) -> None:
-        """Read until nothing is left or `ends`. Raises OutputError if nothing can be saved."""
+    def work(self, ends: Callable[[], bool]) -> bool:
+        """Read until nothing is left or `ends`. True if nothing is left now, and something was read
+        since the last time. Raises OutputError if nothing can be saved."""
         self._attempts.begin()
         waiting = self._waiting()
         try:
-            while not ends() and (entries := list(itertools.islice(waiting, HEADERS))):
+            while not ends():
+                entries = list(itertools.islice(waiting, HEADERS))
+                if not entries:
+                    has_read, self._has_read = self._has_read, False
+                    return has_read
                 for mount, expected in self._by_mount(entries).items():
                     self._read(mount, expected)
                     self._batch.save()
+            return False
         finally:
             self._batch.save(is_last=True)
 
@@ -125,6 +133,7 @@ class HeaderReader:
                     attempts.failed(entry.path, entry.size, entry.mtime, files.monotonic())
                 else:
                     facts = {**header.facts._asdict(), "version": VERSION}
+                    self._has_read = True
                     self._batch.add(
                         MetadataUpdate(entry.path, entry.size, entry.mtime, facts=facts), 0
                     )

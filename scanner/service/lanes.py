@@ -171,8 +171,8 @@ class Lane:
             self._read_fingerprints(ends, seconds_left, display, heartbeat)
         finally:
             display.idle()
-        if self._settings.facts:
-            self._headers.work(ends)
+        if self._settings.facts and self._headers.work(ends):
+            self._scanner.store.note_news()
         if not self._settings.hash:
             return
 

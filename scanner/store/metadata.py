@@ -59,6 +59,12 @@ ON CONFLICT (folder, name) DO UPDATE SET
 """
 """New values replace old ones. Values that were read at another size or mtime are dropped."""
 
+_NEW_PROBLEM = """
+SELECT coalesce(max(version), ?) FROM known INDEXED BY known_version
+WHERE version > ? AND (corrupt != 0 OR instr(facts, '"status":""') = 0)
+"""
+"""Facts are text as orjson writes it, and all of them have a `status`."""
+
 _NO_VERSION = 1 << 62
 """Above all numbers of changes: those are nanoseconds since 1970."""
 
@@ -107,6 +113,7 @@ class MetadataTable:
         self.has_failed = False
         """True if reading or writing failed as it does on a damaged file."""
         self._newest = 0
+        self._newest_problem = 0
         self._lock = threading.Lock()
         self._db = connect(path, TABLE, readonly=readonly, added=() if readonly else ADDED_COLUMNS)
         try:
@@ -132,6 +139,9 @@ class MetadataTable:
             versions, newest = self._news()
             if not versions:
                 return False
+            (self._newest_problem,) = self._db.execute(
+                _NEW_PROBLEM, (self._newest_problem, self._newest)
+            ).fetchone()
             self.versions, self._newest = {**self.versions, **versions}, newest
         return True
 
@@ -153,6 +163,11 @@ class MetadataTable:
     def newest(self) -> int:
         """Number of the last change that `refresh` has read."""
         return self._newest
+
+    @property
+    def newest_problem(self) -> int:
+        """Number of the last change, of those since the start, of a file with a status."""
+        return self._newest_problem
 
     def of_folder(self, folder: str) -> dict[str, FileMetadata]:
         """Metadata of the files in `folder` by name, also if size or mtime have changed since."""

@@ -22,6 +22,7 @@ from scanner.commands.find.criteria import (
 )
 from scanner.console.filters import folded
 from scanner.core.serialize import mtime_of
+from scanner.core.statuses import words_of
 from scanner.output.inventory_reader import damage_reported, is_file, read_entries, size_in
 
 _COMPANIONS = (
@@ -60,12 +61,14 @@ def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
 def _has_type(entry: Mapping[str, Any], wanted: Wanted) -> bool:
     if wanted.types:
         return entry["type"] in wanted.types
-    return is_file(entry) or (PACK in wanted.kinds and PACK in entry)
+    if is_file(entry) or (PACK in wanted.kinds and PACK in entry):
+        return True
+    return wanted.statuses is not None and "status" in entry
 
 
 def _has_status(entry: Mapping[str, Any], statuses: frozenset[str]) -> bool:
-    status = entry.get("status")
-    return status is not None and (not statuses or status in statuses)
+    words = words_of(entry)
+    return bool(words) and (not statuses or not statuses.isdisjoint(words))
 
 
 def _has_digest(entry: Mapping[str, Any], digests: Iterable[Digest]) -> bool:
