@@ -7,10 +7,10 @@ SAMPLE := .sample
 SAMPLE_BUILT := $(SAMPLE)/.built
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint bench bench-full network guest netbench torture fuzz clean
+.PHONY: help install run test test-all lint bench bench-full network guest guest-short netbench torture rounds fuzz clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 	@echo
 	@echo "  Variables: PYTHON=python3.12 (default python3), COMFY_ROOT=... for run,"
 	@echo "  ARGS='...' is added to the command of run, test, test-all and bench."
@@ -94,11 +94,19 @@ network: install ## Try every fault on every kind of network mount
 guest: install ## Try every fault on the kernel's own NFS, SMB, 9p, vfat and exFAT, in a guest under qemu
 	COMFY_GUEST=all $(VENV_PYTHON) -m pytest tests/whole/test_guest.py $(ARGS)
 
+guest-short: install ## Try one fault each on NFS 4.2, SMB and vfat there, in some minutes
+	COMFY_GUEST=short $(VENV_PYTHON) -m pytest tests/whole/test_guest.py $(ARGS)
+
 netbench: install ## Measure scans of a slow mount against find
 	$(VENV_PYTHON) -m benchmarks.network $(ARGS)
 
 torture: install ## Kill the program a hundred times and see that nothing is lost
 	COMFY_TORTURE=100 $(VENV_PYTHON) -m pytest tests/whole/test_crash.py --timeout 3600 $(ARGS)
+
+rounds: install ## Edit trees on ext4, tmpfs and sshfs at random, 2,000 rounds each; needs root
+	for kind in ext4 tmpfs sshfs; do \
+	    $(VENV_PYTHON) -m tests.support.random_disk $$kind --seeds 0-19 --rounds 100 $(ARGS) || exit; \
+	done
 
 fuzz: install ## Read a million damaged headers of models and see that nothing breaks
 	$(VENV_PYTHON) -m tests.support.fuzz_headers 1000000

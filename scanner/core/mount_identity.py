@@ -46,6 +46,16 @@ class MountIdentity(NamedTuple):
             or self.source == other.source
         )
 
+    def completed_by(self, known: MountIdentity | None) -> MountIdentity:
+        """This identity, with the UUID that only `known` has where both are the same.
+
+        A UUID that udev does not name for a moment is not forgotten: else another disk under the
+        same device name would be taken for this one.
+        """
+        if known is None or not self.is_same(known):
+            return self
+        return self._replace(uuid=self.uuid or known.uuid, fsid=self.fsid or known.fsid)
+
     @property
     def names_source(self) -> bool:
         """True if anything but the type is known of the source."""

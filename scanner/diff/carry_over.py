@@ -64,7 +64,8 @@ def carry_records(
                 record.target = collected.zones.real.get(zone.path, zone.path)
             record.mount_point = scan.health.mount.point
             is_automounter = scan.health.mount.type == AUTOMOUNTER
-            record.mount_identity = None if is_automounter else scan.health.mount.identity
+            identity = scan.health.mount.identity.completed_by(record.mount_identity)
+            record.mount_identity = None if is_automounter else identity
             rules.sign(scan.root, record)
         state, reason = _state(scan, holds.get(zone.id))
         if state != STALLED or record.state != STALLED:
@@ -104,6 +105,8 @@ def _follow_links(
 ) -> None:
     """Links to folders on other mounts become zones of their own, and end with the link."""
     foreign = {path for _, walked in collected.walks for path in walked.foreign}
+    for record in [r for r in records.values() if r.is_point and r.path in collected.zones.stale]:
+        del records[record.id]
     links = {
         zone.path: zone.id
         for zone in collected.zones.inner

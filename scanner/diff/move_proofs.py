@@ -23,7 +23,7 @@ class MoveProofs:
             self.fingerprints.update(self._ask(unknown))
 
     def content(self, entry: Entry) -> bytes:
-        """The fingerprint of an entry; empty if it is not known."""
+        """The fingerprint of an entry that arrived; empty if it is not known."""
         return self.fingerprints.get(entry.path) or entry.fingerprint
 
     def evidence(self, gone: Entry, there: Entry) -> str:

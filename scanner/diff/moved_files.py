@@ -46,7 +46,7 @@ class _Files:
             if entry.type == FILE and entry.size and entry.size in sizes
         ]
         self._proofs.learn([entry for entry in wanted if not entry.fingerprint])
-        self._pair_groups(self._fingerprint_key, self._fingerprint_key, FINGERPRINT)
+        self._pair_groups(_known_content, self._content, FINGERPRINT)
         return self._moves
 
     def _pair_inodes(self) -> None:
@@ -56,8 +56,12 @@ class _Files:
         def of_unknown(gone: Entry) -> object:
             return None if gone.fingerprint else inode_key(gone)
 
-        def with_content(entry: Entry) -> object:
-            key, known = inode_key(entry), self._proofs.content(entry)
+        def of_known(gone: Entry) -> object:
+            key = inode_key(gone)
+            return (key, gone.fingerprint) if key and gone.fingerprint else None
+
+        def with_content(there: Entry) -> object:
+            key, known = inode_key(there), self._proofs.content(there)
             return (key, known) if key and known else None
 
         compared = {
@@ -75,7 +79,7 @@ class _Files:
                 if (key := inode_key(there)) and key in compared
             ]
         )
-        self._pair_groups(with_content, with_content, INODE)
+        self._pair_groups(of_known, with_content, INODE)
         self._pair_groups(of_unknown, inode_key, INODE)
 
     def _pair_downloads(self) -> None:
@@ -154,8 +158,8 @@ class _Files:
                 return target
         return None
 
-    def _fingerprint_key(self, entry: Entry) -> object:
-        """Fingerprints cover the size; empty files never move alone."""
+    def _content(self, entry: Entry) -> object:
+        """What `_known_content` is for a file that is gone, for one that arrived."""
         if entry.type != FILE or not entry.size:
             return None
         known = self._proofs.content(entry)
@@ -165,6 +169,14 @@ class _Files:
             was_here = not replaced.fingerprint or replaced.fingerprint == known
             known = b"" if was_here else known
         return (entry.size, known) if known else None
+
+
+def _known_content(gone: Entry) -> object:
+    """Size and fingerprint of a file that is gone: its own, for another file may stand at its path
+    by now. Empty files never move alone."""
+    if gone.type != FILE or not gone.size or not gone.fingerprint:
+        return None
+    return gone.size, gone.fingerprint
 
 
 def _tail(path: str, depth: int) -> str:

@@ -6,7 +6,8 @@ import os
 from bisect import bisect_left
 from collections.abc import Iterator
 
-from scanner.core.snapshot import CONTAINERS, Entry
+from scanner.core.paths import nearest_above
+from scanner.core.snapshot import CONTAINERS, DIRECTORY_LINK, Entry
 from scanner.diff.compare import Delta
 from scanner.diff.moves import Window
 
@@ -56,10 +57,16 @@ class Unpaired:
             pool.pop(target.path, None)
 
     def deleted_directories(self) -> Iterator[Entry]:
-        """Directories that are gone since the last scan, outer ones first."""
-        for path in self._deleted_paths:
-            if self.deleted[path].type in CONTAINERS:
-                yield self.deleted[path]
+        """Directories that are gone since the last scan, outer ones first.
+
+        Links to directories, and what was reached through them, come last: what moved is the
+        directory itself.
+        """
+        found = [path for path in self._deleted_paths if self.deleted[path].type in CONTAINERS]
+        links = {path for path in found if self.deleted[path].type == DIRECTORY_LINK}
+        linked = {path for path in found if links and nearest_above(path, links) is not None}
+        for path in sorted(found, key=lambda path: path in linked):
+            yield self.deleted[path]
 
     def deleted_below(self, top: str) -> Iterator[Entry]:
         """Everything below `top` that is gone since the last scan, in order."""

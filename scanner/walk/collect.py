@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 from collections import ChainMap
@@ -46,6 +47,9 @@ from scanner.workers.requests import (
 )
 
 log = logging.getLogger(__name__)
+
+NO_LINK = (errno.EINVAL, errno.ENOENT, errno.ENOTDIR)
+"""What readlink answers where no link is."""
 
 
 class Known(Protocol):
@@ -111,6 +115,9 @@ class Collector:
         zones = zones.with_files(_file_points(zones, snapshot))
         roots = [root for root in roots if root.path not in zones.files]
         before = self._guard.examine(roots, zones, requests)
+        healthy = [zone for zone in roots if before[zone.id].state == ONLINE]
+        zones = zones.without_stale(healthy, self._real_path_if_known)
+        roots = [zone for zone in roots if zone.path not in zones.stale]
         lost_links = self._guard.lost_links(zones, before)
         scans: dict[Root, ZoneScan] = {}
         for zone in roots:
@@ -288,6 +295,20 @@ class Collector:
             hot={os.path.dirname(path) for path in memory.unsettled} | memory.unreachable.keys(),
         )
 
+    def _real_path_if_known(self, path: str) -> str | None:
+        """`path` with all links followed; None if one of them could not be read."""
+        unread: list[OSError] = []
+
+        def read_link(link: str) -> str:
+            try:
+                return self._files.read_link(link)
+            except OSError as error:
+                unread.extend([error] if error.errno not in NO_LINK else ())
+                raise
+
+        real = locate(path, self._files.mounts(), read_link).path
+        return None if unread else real
+
     def forget(self, paths: Iterable[str]) -> None:
         """Note that directories are gone."""
         self.history.forget(paths)
@@ -329,9 +350,10 @@ class Collector:
 
 
 def _file_points(zones: Zones, directories: Mapping[str, Directory]) -> frozenset[str]:
-    """The inner zones that are listed as files."""
+    """The mount points among inner zones that are listed as files. A file in place of a link is no
+    mount point."""
     points: set[str] = set()
-    for zone in zones.inner:
+    for zone in [zone for zone in zones.inner if not zones.is_link(zone.path)]:
         folder, name = os.path.split(zone.path)
         holder = directories.get(folder)
         if holder is not None:

@@ -83,12 +83,12 @@ class Guard:
     def lost_links(self, zones: Zones, now: Mapping[str, Health]) -> frozenset[str]:
         """Links to folders on other mounts that are there and answer, and hold no such folder any
         more. `now` is what is known from this scan; for other zones, what the last one found."""
-        mounts, records = self._files.mounts(), self._store.memory.roots
+        records = self._store.memory.roots
+        links = [zone for zone in zones.inner if zones.is_link(zone.path) and zone.id in records]
+        mounts = self._files.mounts() if links else []
         lost: set[str] = set()
-        for zone in zones.inner:
-            record = records.get(zone.id)
-            if record is None or not zones.is_link(zone.path):
-                continue
+        for zone in links:
+            record = records[zone.id]
             state = now[zone.id].state if zone.id in now else record.state
             known = KnownMount(record.mount_point, record.mount_identity)
             if state in (OFFLINE, MISSING) and known.is_same(zones.mount_of(zone, mounts)):

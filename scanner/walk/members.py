@@ -274,7 +274,7 @@ def _with_zone_links(
     if previous is None or not names:
         return listing
     targets, old_targets = dict(listing.targets), dict(previous.listing.targets)
-    same = {name for name in names if targets.get(name) == old_targets.get(name)}
+    same = {name for name in names & targets.keys() if targets[name] == old_targets.get(name)}
     rows = (row._replace(type=FOREIGN_LINK) if row.name in same else row for row in listing.rows())
     return listing.with_rows(rows)
 

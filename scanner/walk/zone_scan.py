@@ -64,6 +64,7 @@ class Collected:
         """What was collected, but for what lies on mounts that came while it was: they are among
         `zones`, which are those of after the walks. The next scan takes each for a zone."""
         points = {zone.path for zone in zones.inner} - {zone.path for zone in self.zones.all}
+        points -= self.zones.stale
         if not points:
             return self
         scans = {zone: scan.without(points) for zone, scan in self.scans.items()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -42,6 +42,8 @@ class Zones:
     """Those of `targets` that are mount points below such a link, and no links themselves."""
     files: frozenset[str] = frozenset()
     """Mount points that are files: rows of the folders that hold them, and no zones."""
+    stale: frozenset[str] = frozenset()
+    """Mount points that were zones below a link, and that no link leads to any more."""
     real: Mapping[str, str] = field(default_factory=dict)
     """Where zones really live, by path, if not where their words say."""
 
@@ -94,6 +96,33 @@ class Zones:
             return self
         inner = tuple(zone for zone in self.inner if zone.path not in points)
         return replace(self, inner=inner, files=self.files | points)
+
+    def without_stale(
+        self, walked: Collection[Root], real_path: Callable[[str], str | None]
+    ) -> Zones:
+        """These zones without mounts that were reached through a link which is gone, or leads
+        elsewhere now: they would keep the folders above them.
+
+        Only the zones in `walked` can say so of their links. `real_path(path)` follows all links;
+        it returns None where one of them cannot be read.
+        """
+        stale: set[str] = set()
+        for point in sorted(self.points):
+            if nearest_above(point, stale) is None:
+                above = self.owner(os.path.dirname(point))
+                real = real_path(point) if above in walked else None
+                stale.update([point] if real not in (None, self.targets[point]) else ())
+            else:
+                stale.add(point)
+        if not stale:
+            return self
+        return replace(
+            self,
+            inner=tuple(zone for zone in self.inner if zone.path not in stale),
+            targets={path: real for path, real in self.targets.items() if path not in stale},
+            points=self.points - stale,
+            stale=self.stale | stale,
+        )
 
     def is_loop(self, path: str, target: str) -> bool:
         """True if a link at `path` leads to a folder that it was reached through (rule 11).
@@ -189,6 +218,5 @@ def find_zones(
         tuple(inner.values()),
         targets,
         frozenset(targets.keys() - links),
-        frozenset(),
-        {path: target for path, target in (real | found).items() if path != target},
+        real={path: target for path, target in (real | found).items() if path != target},
     )

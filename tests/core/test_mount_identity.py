@@ -38,6 +38,15 @@ def test_same_file_system(one: MountIdentity, other: MountIdentity, is_same: boo
     assert other.is_same(one) is is_same
 
 
+def test_uuid_that_is_not_named_for_a_moment_is_kept() -> None:
+    assert DISK._replace(uuid="", fsid="").completed_by(DISK) == DISK
+    renamed = DISK._replace(source="/dev/sdc1", fsid="")
+    assert renamed.completed_by(DISK) == renamed._replace(fsid=DISK.fsid)
+    other = DISK._replace(uuid="2222", fsid="")
+    assert other.completed_by(DISK) == other
+    assert DISK.completed_by(None) == DISK
+
+
 @pytest.mark.parametrize(
     ("text", "identity"),
     [

@@ -269,6 +269,21 @@ def test_file_that_comes_back_to_its_place_has_not_moved() -> None:
     assert pairs(found([], [file("/a/x", "same")], gone_before=[file("/a/x", "same")])) == []
 
 
+@pytest.mark.parametrize("inode", [0, 5])
+def test_a_file_that_is_gone_is_not_known_by_another_one_at_its_path(inode: int) -> None:
+    """/a/x was deleted, and there is a new file; /b/y is like the new one."""
+    gone = file("/a/x", "old", inode=inode)
+    arrived = [file("/a/x"), file("/b/y", inode=inode)]
+    assert (
+        pairs(found([], arrived, gone_before=[gone], disk=Disk({"/a/x": "new", "/b/y": "new"})))
+        == []
+    )
+    arrived.append(file("/b/z"))
+    disk = Disk({"/a/x": "new", "/b/y": "new", "/b/z": "old"})
+    moves = found([], arrived, gone_before=[gone], disk=disk)
+    assert pairs(moves) == [("/a/x", "/b/z", FINGERPRINT)]
+
+
 def test_nothing_is_read_where_nothing_can_be_paired() -> None:
     disk = Disk()
     found([], [file("/b/x")], arrived_before=[file("/b/y")], disk=disk)
@@ -474,7 +489,7 @@ def test_longest_source_is_the_nearest_folder_above() -> None:
 # In a whole pass
 
 
-def test_a_move_is_not_told_to_a_link_that_leads_nowhere_now(tmp_path: Path) -> None:
+def test_a_folder_moved_and_not_the_link_that_led_to_it(tmp_path: Path) -> None:
     world = World(tmp_path)
     for number in range(3):
         world.files.write(at(f"Downloads/a/sd/f{number}"), content(str(number)))
@@ -483,7 +498,12 @@ def test_a_move_is_not_told_to_a_link_that_leads_nowhere_now(tmp_path: Path) -> 
     world.files.symlink(at("Downloads/a/sd"), at("ComfyUI/models/sd"))
     assert ("created", "ComfyUI/models/sd") in world.scan()
     world.files.rename(at("Downloads/a/sd"), at("Downloads/sd_new"))
-    assert world.scan() == [("moved", "Downloads/a/sd", "Downloads/sd_new")]
+    assert world.scan() == [
+        ("created", "ComfyUI/models/sd"),  # leads nowhere now
+        ("deleted", "ComfyUI/models/sd"),
+        *(("deleted", f"ComfyUI/models/sd/f{number}") for number in range(3)),
+        ("moved", "Downloads/a/sd", "Downloads/sd_new"),
+    ]
 
 
 def test_stop_while_moves_are_proven_commits_nothing(tmp_path: Path) -> None:

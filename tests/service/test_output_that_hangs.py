@@ -172,5 +172,5 @@ def test_state_in_a_home_on_a_network_mount_is_warned_of(
     ):
         pass
     warnings = [record.getMessage() for record in caplog.records]
-    assert any("the state is kept in" in warning for warning in warnings)
+    assert any("the inventory is kept in" in warning for warning in warnings)
     assert any("set XDG_STATE_HOME" in warning for warning in warnings) == is_home_remote

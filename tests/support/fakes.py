@@ -128,6 +128,20 @@ class FakeFileSystem:
         parent.children[posixpath.basename(new)] = node
         self._change(parent)
 
+    def exchange(self, one: str, two: str) -> None:
+        """Swap two names at once, as renameat2 does."""
+        places = [
+            (self._resolve(posixpath.dirname(path)), posixpath.basename(path))
+            for path in (one, two)
+        ]
+        (first, name), (second, other) = places
+        first.children[name], second.children[other] = (
+            second.children[other],
+            first.children[name],
+        )
+        for parent, _ in places:
+            self._change(parent)
+
     def touch(self, path: str) -> None:
         self.utime(path, self._tick())
 

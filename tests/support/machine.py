@@ -26,6 +26,8 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PATIENCE = float(os.environ.get("COMFY_TEST_PATIENCE", "40"))
 """Seconds after which something that should happen counts as not happening. An emulated machine
 needs more."""
+POLL = float(os.environ.get("COMFY_TEST_POLL", "0.02"))
+"""Seconds between two looks at what is waited for."""
 
 DOCUMENTED = (
     "python scripts/comfy_inventory_watcher.py"
@@ -43,7 +45,7 @@ def wait_for(condition: Callable[[], Found], what: str, seconds: float = PATIENC
     deadline = time.monotonic() + seconds
     while not (found := condition()):
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
-        time.sleep(0.02)
+        time.sleep(POLL)
     return found
 
 

@@ -19,6 +19,10 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tests.support.guest.cells import CELLS, SHORT
+from tests.support.guest.cells import clients as guest_clients
+from tests.support.guest.scenes import LINKED, scenes
+
 Observed = Mapping[str, Any]
 Columns = Mapping[str, Callable[[Observed], str]]
 
@@ -94,13 +98,57 @@ APART = {"changed on the server": CHANGES, "SIGTERM while the server is stopped"
 """Faults that are no faults of the mount: tables of their own."""
 
 
+def _in_short(one: Observed) -> str:
+    """What was observed of one scene on one mount, in one cell of a table."""
+    if one["failed"]:
+        return "**failed**"
+    parts = [f"`{one['header']}`"]
+    if one["stop_code"] is not None and one["entries_before"]:
+        parts.append(f"{one['entries_during']} of {one['entries_before']} kept")
+    if one["changes_during"] or one["changes_after"] != one["expected"] or not one["is_same"]:
+        parts.append("**wrong change list**")
+    if one["recovery_seconds"]:
+        parts.append(f"right after {one['recovery_seconds']:.1f} s")
+    if one["stop_seconds"]:
+        parts.append(f"SIGTERM {one['stop_seconds']:.1f} s")
+    return ", ".join(parts)
+
+
+def guest_tables(observed: Sequence[Observed]) -> str:
+    """A table of what happens to a mount, with a column for each client, and one of the rest.
+
+    A scene that a client can play and that was not observed stands there as `not run`.
+    """
+    clients = {client.name: scenes(client) for client in guest_clients()}
+    known = {one["fault"]: None for one in observed}
+    names = {name: None for found in clients.values() for name in found}
+    names = {n: None for name in names for n in (name, name + LINKED) if n in names or n in known}
+    rows = [["What happens", *clients], ["---"] * (1 + len(clients))]
+    seen = {(one["fault"], one["share"]): one for one in observed}
+    for name in names:
+        row = [name]
+        for client, found in clients.items():
+            can_play = name.removesuffix(LINKED) in found
+            if (name, client) in seen:
+                row.append(_in_short(seen[name, client]))
+            else:
+                row.append("not run" if can_play else "-")
+        rows.append(row)
+    text = "\n".join("| " + " | ".join(row) + " |" for row in rows)
+    rest = [one for one in observed if one["fault"] and one["cell"] not in {*clients, *SHORT}]
+    ran = {one["cell"] for one in rest}
+    left_out = [name for name in CELLS if name not in {*clients, *SHORT, *ran}]
+    lines = [table(rest, GUEST), *(f"| {name} | not run |" + " |" * 8 for name in left_out)]
+    return text + "\n\n" + "\n".join(lines)
+
+
 def tables(observed: Sequence[Observed]) -> str:
     """Markdown: all faults on all mounts, then the tables apart, each below its name.
 
-    What was observed in the guest has one table.
+    What was observed in the guest has tables of its own.
     """
     if all("stop_seconds" in one for one in observed):
-        return table([one for one in observed if one["fault"]], GUEST)
+        return guest_tables(observed)
     texts = [table([one for one in observed if one["fault"] not in APART], FAULTS)]
     for fault, columns in APART.items():
         own = [one for one in observed if one["fault"] == fault]

@@ -580,6 +580,18 @@ def _free_port() -> int:
         return port
 
 
+class BindMount(Mount):
+    """A folder of this disk, mounted at another place."""
+
+    def __init__(self, source: Path, point: Path) -> None:
+        require_root()
+        require("mount", "umount")
+        super().__init__(source, point)
+
+    def _mount(self) -> None:
+        _do("mount", "--bind", str(self.source), str(self.point))
+
+
 class TmpfsMount(Mount):
     """A tmpfs on `source`, bound to `point`: what is in it survives an unmount of `point`."""
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import errno
 import posixpath
-import tempfile
 from collections import defaultdict
+from collections.abc import Collection
 from pathlib import Path
 
 from hypothesis import HealthCheck, given, settings
@@ -20,62 +20,51 @@ from scanner.diff.replay import replay
 from scanner.diff.unread import is_away
 from scanner.disk.mounts import Mount
 from tests.support.fakes import FakeFileSystem, Node
-from tests.support.world import BASE, DOWNLOADS, MODELS, Projection, World
+from tests.support.random_edits import FakeTree, apply, strategy
+from tests.support.witness import Witness
+from tests.support.world import BASE, DOWNLOADS, MODELS, Projection, World, quick_folder
 
 A, B = MODELS.path + "/a", MODELS.path + "/b"
 NAS, DISK = "/mnt/nas", "/mnt/disk"
 EXTRA = Root("extra", A)
 INNER = Root("extra", B)
+LINKED = Root("extra", "/home/u/linked")
+"""A link to the share."""
 ROOTS = [
     (MODELS, DOWNLOADS),
     (MODELS, DOWNLOADS),
     (MODELS,),
     (MODELS, DOWNLOADS, EXTRA),
     (MODELS, DOWNLOADS, INNER),
+    (MODELS, DOWNLOADS, LINKED),
+    (MODELS, DOWNLOADS, LINKED),
 ]
 RULES = [(), ("Z",), ("c/",), ("Z", "c")]
 TYPES = ["ext4", "cifs", "exfat", "fuse.sshfs"]
 
-NAMES = st.sampled_from(["a", "b", "c", "a.b", "é", "Z", "\udcff"])
-FOLDERS = st.lists(NAMES, max_size=2).map("/".join)
-TOPS = st.sampled_from([MODELS.path, DOWNLOADS.path, B, NAS, DISK, MODELS.path])
-CONTENTS = st.sampled_from([b"", b"1", b"2", b"same", b"same size", b"size same"])
-PATHS = st.builds(posixpath.join, TOPS, FOLDERS, NAMES)
-TARGETS = st.one_of(PATHS, st.sampled_from([NAS, DISK, NAS + "/a", DISK + "/a", DOWNLOADS.path, B]))
+NAMES = ["a", "b", "c", "a.b", "é", "Z", "\udcff"]
+TOPS = [MODELS.path, DOWNLOADS.path, B, NAS, DISK, MODELS.path]
+TARGETS = [NAS, DISK, NAS + "/a", DISK + "/a", DOWNLOADS.path, B]
 N = st.integers(0, 40)
 DRIVES = st.sampled_from([B, NAS, DISK, DOWNLOADS.path])
 ERRORS = st.sampled_from([errno.EIO, errno.EACCES, errno.ESTALE, errno.ENOENT, errno.ENOTDIR])
 
-EDITS = st.one_of(
-    st.tuples(st.just("write"), PATHS, CONTENTS),
-    st.tuples(st.just("write"), PATHS, CONTENTS),
-    st.tuples(st.just("touch"), N),
-    st.tuples(st.just("remove"), N),
-    st.tuples(st.just("rename"), N, PATHS),
-    st.tuples(st.just("copy"), N, PATHS),
-    st.tuples(st.just("rename folder"), N, PATHS),
-    st.tuples(st.just("remove folder"), N),
-    st.tuples(st.just("swap"), N, N),
-    st.tuples(st.just("swap folders"), N, N),
-    st.tuples(st.just("link"), PATHS, TARGETS),
-    st.tuples(st.just("unlink"), N),
-    st.tuples(st.just("grow"), N),
-    st.tuples(st.just("fill"), PATHS),
-    st.tuples(st.just("wipe"), N),
-)
+EDITS = strategy(NAMES, TOPS, TARGETS, depth=2)
 EVENTS = st.one_of(
     EDITS,
     EDITS,
     st.tuples(st.just("unmount"), DRIVES, st.booleans()),
     st.tuples(st.just("mount"), DRIVES),
     st.tuples(st.just("mount other"), DRIVES, st.booleans()),
+    st.tuples(st.just("cover")),
+    st.tuples(st.just("uncover")),
     st.tuples(st.just("fault"), st.sampled_from(["list", "stat"]), N, ERRORS),
     st.tuples(st.just("no faults")),
     st.tuples(st.just("restart")),
     st.tuples(st.just("lost")),
     st.tuples(st.just("rules"), st.integers(0, 3)),
     st.tuples(st.just("follow"), st.booleans()),
-    st.tuples(st.just("roots"), st.integers(0, 4)),
+    st.tuples(st.just("roots"), st.integers(0, len(ROOTS) - 1)),
     st.tuples(st.just("accept")),
 )
 ROUNDS = st.tuples(
@@ -100,6 +89,8 @@ class Drive:
         self.now: Mount | None = None
         self.known: MountIdentity | None = None
         self.forgotten = False
+        self.is_covered = False
+        self._hidden: Mount | None = None
         files.makedirs(mount.point)
 
     def _place(self, node: Node) -> Node:
@@ -109,7 +100,18 @@ class Drive:
         parent.children[name] = node
         return before
 
+    def hide(self) -> None:
+        """Another mount hides this one."""
+        self.files.mount_table.remove(self.now)
+        self._hidden, self.now = self.now, None
+
+    def show(self) -> None:
+        self.now, self._hidden = self._hidden, None
+        self.files.mount_table.append(self.now)
+
     def attach(self, *, other: bool = False, empty: bool = False) -> None:
+        if self.is_covered:
+            return
         if self.now:
             self.detach()
         node = self.own
@@ -123,6 +125,8 @@ class Drive:
         self.forgotten = False
 
     def detach(self, *, removes: bool = False) -> None:
+        if self.is_covered:
+            return
         if self.now:
             self.files.mount_table.remove(self.now)
             self.now = None
@@ -131,6 +135,39 @@ class Drive:
             parent = self.files._resolve(posixpath.dirname(self.mount.point))
             if parent.children.pop(posixpath.basename(self.mount.point), None):
                 self.files._change(parent)
+
+
+class Cover:
+    """A mount over the folder that holds the points of others: it hides them."""
+
+    def __init__(self, files: FakeFileSystem, drives: Collection[Drive]) -> None:
+        self.files = files
+        self.hidden: list[Drive] = []
+        self.drives = drives
+        self._folder: Node | None = None
+        self._mount = Mount("/mnt", "ext4", "/dev/cover")
+
+    def attach(self) -> None:
+        if self._folder is None:
+            below = [drive for drive in self.drives if is_below(drive.mount.point, "/mnt")]
+            self.hidden = [drive for drive in below if drive.now]
+            for drive in self.hidden:
+                drive.hide()
+            for drive in below:
+                drive.is_covered = True
+            self._folder = self.files.root.children["mnt"]
+            self.files.root.children["mnt"] = self.files._node("directory")
+            self.files.mount_table.append(self._mount)
+
+    def detach(self) -> None:
+        if self._folder is not None:
+            self.files.mount_table.remove(self._mount)
+            self.files.root.children["mnt"] = self._folder
+            self._folder = None
+            for drive in self.drives:
+                drive.is_covered = False
+            for drive in self.hidden:
+                drive.show()
 
 
 class Fuzz:
@@ -150,147 +187,35 @@ class Fuzz:
             drive.attach()
             files.write(drive.mount.point + "/keep", b"keep" + drive.mount.source.encode())
         files.write(MODELS.path + "/keep", b"keep")
+        self.cover = Cover(files, self.drives.values())
+        if NAS in self.drives:
+            files.symlink(NAS, LINKED.path)
+        else:
+            files.makedirs(LINKED.path)
         files.latency = 1.0 if slow else 0.0
         self.slow = slow
         files.moves_directory_mtimes = moves_mtimes
         files.granularity = granularity
         files.shuffles_inodes = shuffles
+        self.tree = FakeTree(files, [MODELS.path, DOWNLOADS.path, NAS, DISK], self.points)
         self.world = World(folder, files)
+        self.witness = Witness()
         self.excused: list[str] = []
         self.last = 0
         self.rules: tuple[str, ...] = ()
         self.follow = True
 
-    # what edits may touch
-
-    def tops(self):
-        return [MODELS.path, DOWNLOADS.path, NAS, DISK]
-
-    def nodes(self):
-        found = {}
-
-        def below(path, node):
-            for name, child in node.children.items():
-                child_path = posixpath.join(path, name)
-                found[child_path] = child
-                if child.kind == "directory":
-                    below(child_path, child)
-
-        for top in self.tops():
-            try:
-                below(top, self.files._resolve(top))
-            except OSError:
-                pass
-        return {p: n for p, n in found.items() if not p.endswith("/keep")}
-
-    def fixed(self, path):
-        """At or above a mount point: cannot be removed."""
-        return any(is_below(drive.mount.point, path) for drive in self.drives.values())
-
-    def free(self, path, nodes):
-        if any(path == d.mount.point for d in self.drives.values()):
-            return False
-        above = posixpath.dirname(path)
-        while above not in ("/", "/mnt", "/home/u"):
-            if above in nodes and nodes[above].kind != "directory":
-                return False
-            above = posixpath.dirname(above)
-        try:
-            for top in self.tops():
-                if is_below(path, top):
-                    self.files._resolve(top)
-        except OSError:
-            return False
-        for d in self.drives.values():
-            if is_below(path, d.mount.point):
-                try:
-                    self.files._resolve(d.mount.point)
-                except OSError:
-                    return False
-        return path not in nodes or nodes[path].kind != "directory"
+    def points(self):
+        return list(self.drives)
 
     def edit(self, edit):
-        files = self.files
-        kind, *args = edit
-        nodes = self.nodes()
-
-        def pick(index, what):
-            some = sorted(
-                p
-                for p, n in nodes.items()
-                if n.kind == what and not (what == "directory" and self.fixed(p))
-            )
-            return some[index % len(some)] if some else None
-
-        def drop_replaced(path):
-            if path in nodes and nodes[path].kind == "link":
-                files.remove(path)
-
-        if kind == "write":
-            if self.free(args[0], nodes):
-                drop_replaced(args[0])
-                files.write(args[0], args[1])
-        elif kind == "fill":
-            if self.free(args[0], nodes) and args[0] not in nodes:
-                for number in range(30):
-                    files.write(f"{args[0]}/f{number}", b"%d" % number)
-        elif kind == "wipe":
-            path = pick(args[0], "directory")
-            if path:
-                node = files._resolve(path)
-                for name, _child in list(node.children.items()):
-                    if not self.fixed(posixpath.join(path, name)):
-                        del node.children[name]
-                files._change(node)
-        elif kind == "link":
-            if self.free(args[0], nodes) and args[0] not in nodes and not is_below(args[0], NAS):
-                files.symlink(args[1], args[0])
-        elif kind == "unlink":
-            path = pick(args[0], "link")
-            if path:
-                files.remove(path)
-        elif kind in ("touch", "remove", "grow"):
-            path = pick(args[0], "file")
-            if path and kind == "touch":
-                files.touch(path)
-            elif path and kind == "remove":
-                files.remove(path)
-            elif path:
-                files.write(path, nodes[path].content + b"+")
-        elif kind in ("rename", "copy"):
-            path = pick(args[0], "file")
-            if path and self.free(args[1], nodes) and path != args[1]:
-                drop_replaced(args[1])
-                if kind == "rename":
-                    files.rename(path, args[1])
-                else:
-                    files.write(args[1], nodes[path].content, nodes[path].mtime)
-        elif kind == "remove folder":
-            path = pick(args[0], "directory")
-            if path:
-                files.remove(path)
-        elif kind == "rename folder":
-            path = pick(args[0], "directory")
-            if (
-                path
-                and self.free(args[1], nodes)
-                and args[1] not in nodes
-                and not is_below(args[1], path)
-            ):
-                files.rename(path, args[1])
-        elif kind in ("swap", "swap folders"):
-            what = "file" if kind == "swap" else "directory"
-            one, two = pick(args[0], what), pick(args[1], what)
-            if one and two and not is_below(one, two) and not is_below(two, one):
-                files.rename(one, "/swap")
-                files.rename(two, one)
-                files.rename("/swap", two)
-        elif kind == "unmount":
-            if args[0] in self.drives:
-                self.drives[args[0]].detach(removes=args[1])
-        else:
-            return False
-        return True
+        if edit[0] == "link" and is_below(edit[1], NAS):
+            return True
+        if edit[0] == "unmount":
+            if edit[1] in self.drives:
+                self.drives[edit[1]].detach(removes=edit[2])
+            return True
+        return apply(self.tree, edit)
 
     def event(self, event):
         world, files = self.world, self.files
@@ -299,6 +224,10 @@ class Fuzz:
         kind, *args = event
         if kind == "mount" and args[0] in self.drives:
             self.drives[args[0]].attach()
+        elif kind == "cover":
+            self.cover.attach()
+        elif kind == "uncover":
+            self.cover.detach()
         elif kind == "mount other" and args[0] in self.drives:
             self.drives[args[0]].attach(other=True)
         elif kind == "fault":
@@ -508,6 +437,7 @@ class Fuzz:
         self.changed_rules = False
         self.note_drives()
         before = world.project()
+        self.witness.note(world.store.snapshot)
         tree0, unknown0 = self.walk()
         if during is not None:
             count, edit = during
@@ -537,6 +467,9 @@ class Fuzz:
             assert len(kinds) - len(rest) <= 1 and len(rest) <= 1, (path, kinds)
             assert len(kinds) == 1 or rest in (["created"], ["moved"]), (path, kinds)
         after = world.project()
+        contents = self.tree.contents(self.witness.files(after))
+        self.witness.check(lines, BASE, before, after, contents)
+        self.witness.look(after, contents)
 
         def kept(path, tree, unknown):
             if path in tree:
@@ -584,6 +517,7 @@ class Fuzz:
     def settle(self):
         files, world = self.files, self.world
         files.faults.clear()
+        self.cover.detach()
         for drive in self.drives.values():
             if drive.now is None:
                 drive.attach()
@@ -638,9 +572,9 @@ def test_faults(types, present, start, rounds, slow, moves_mtimes, granularity, 
 def run(
     types, present, start, rounds, slow=False, moves_mtimes=True, granularity=1, shuffles=False
 ):
-    with tempfile.TemporaryDirectory() as folder:
+    with quick_folder() as folder:
         fuzz = Fuzz(
-            Path(folder),
+            folder,
             types,
             present,
             slow,

@@ -91,6 +91,21 @@ def test_files_of_a_root_on_another_file_system_are_not_read(tmp_path: Path) -> 
     assert not world.store.memory.could_read(ROOT.id)
 
 
+def test_disk_is_known_by_its_uuid_though_udev_did_not_name_it_for_a_scan(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uuid = "1111"
+    monkeypatch.setattr("scanner.disk.mounts._uuid_of", lambda source: uuid)
+    world = world_of(tmp_path)
+    uuid = ""
+    world.scan()
+    assert world.state(ROOT) == "online"
+    uuid = "2222"  # another disk, under the same device name
+    remove(world, range(1))
+    assert world.scan() == []
+    assert world.state(ROOT) == "held"
+
+
 @pytest.mark.parametrize("boot", ["first boot", "second boot"])
 def test_clock_that_is_set_lifts_no_hold(tmp_path: Path, boot: str) -> None:
     world = world_of(tmp_path)

@@ -156,6 +156,8 @@ def run_python(guest: Guest, module: str, *arguments: str, seconds: float) -> Re
     words = [
         "env",
         f"COMFY_TEST_PATIENCE={PATIENCE}",
+        # Looking takes its time from what is looked at.
+        "COMFY_TEST_POLL=0.3",
         sys.executable,
         "-u",
         "-m",

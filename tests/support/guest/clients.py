@@ -2,99 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.support.guest.servers import DISK, POINT, OutsideServer, Server, attempt, do, mount_image
 from tests.support.machine import wait_for, write
-
-DISK = Path("/guest/srv")
-"""The server's disk: an image with ext4."""
-POINT = Path("/guest/mnt")
-"""Where the client mounts it."""
-
-
-def do(*command: object) -> str:
-    """Run a command that must succeed; what it printed."""
-    words = [str(word) for word in command]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
-    return done.stdout
-
-
-def attempt(*command: object) -> bool:
-    """Run a command that may fail; True if it succeeded."""
-    return (
-        subprocess.run([str(w) for w in command], capture_output=True, check=False).returncode == 0
-    )
-
-
-def mount_image(image: Path, point: Path, kind: str = "ext4", options: str = "") -> None:
-    """Mount a file, with a new file system in it if it is not there yet."""
-    if not image.exists():
-        image.parent.mkdir(parents=True, exist_ok=True)
-        with image.open("wb") as file:
-            file.truncate(48 << 20)
-        # A small ext4 would have small inodes, without parts of seconds.
-        do(f"mkfs.{kind}", *(["-q", "-I", "256"] if kind == "ext4" else []), image)
-    point.mkdir(parents=True, exist_ok=True)
-    do("mount", "-t", kind, "-o", ",".join(filter(None, ["loop", options])), image, point)
-    _name_disk(do("findmnt", "-n", "-o", "SOURCE", point).strip())
-
-
-def _name_disk(device: str) -> None:
-    """Name it by its UUID, as udev does on other machines."""
-    folder = Path("/dev/disk/by-uuid")
-    folder.mkdir(parents=True, exist_ok=True)
-    for link in folder.iterdir():
-        if os.readlink(link) == device:
-            link.unlink()
-    uuid = do("blkid", "-o", "value", "-s", "UUID", device).strip()
-    (folder / uuid).symlink_to(device)
-
-
-class Server:
-    """The files as the server has them."""
-
-    def __init__(self, top: Path) -> None:
-        self.top = top
-
-    def write(self, name: str, content: str) -> None:
-        write(self.top / name, content)
-
-    def unlink(self, name: str) -> None:
-        (self.top / name).unlink()
-
-    def rename(self, name: str, new: str) -> None:
-        (self.top / name).rename(self.top / new)
-
-
-class OutsideServer(Server):
-    """Files on the machine outside, which does to them what `/share/wanted` asks for."""
-
-    def __init__(self) -> None:
-        super().__init__(Path())
-        self._count = 0
-
-    def write(self, name: str, content: str) -> None:
-        self._ask(f"mkdir -p '{Path(name).parent}'; printf %s '{content}' > '{name}'")
-
-    def unlink(self, name: str) -> None:
-        self._ask(f"rm '{name}'")
-
-    def rename(self, name: str, new: str) -> None:
-        self._ask(f"mv '{name}' '{new}'")
-
-    def _ask(self, line: str) -> None:
-        self._count += 1
-        asked = Path(f"/share/wanted/{self._count:06d}")
-        asked.write_text(line + "\n")
-        asked.rename(asked.with_suffix(".sh"))
-        wait_for(asked.with_suffix(".done").exists, line)
 
 
 class Fault(NamedTuple):
@@ -105,6 +20,10 @@ class Fault(NamedTuple):
     states: frozenset[str]
     keeps_server: bool = True
     """Whether the server's files can be changed while it lasts, to be found afterwards."""
+    is_of_all: bool = False
+    """Whether the whole mount is away, and so is a root that is a link to another folder of it."""
+    loses_state: bool = False
+    """Whether the state is lost meanwhile."""
 
 
 GONE = frozenset(("offline",))
@@ -129,7 +48,11 @@ class Client:
 
     def faults(self) -> dict[str, Fault]:
         return {
-            "unmounted": Fault(self.unmount, self.mount, GONE),
+            "unmounted": Fault(self.unmount, self.mount, GONE, is_of_all=True),
+            "unmounted, and the state is lost": Fault(
+                self.unmount, self.mount, GONE, keeps_server=False, loses_state=True
+            ),
+            "another mount over its parent": Fault(self._hide, self._uncover, NOT_THERE),
             "root folder renamed on the server": Fault(
                 lambda: self.server.rename("models", "aside"),
                 lambda: self.server.rename("aside", "models"),
@@ -137,6 +60,17 @@ class Client:
                 keeps_server=False,
             ),
         }
+
+    def lose_all(self) -> None:
+        """All files of `models` are gone for good."""
+        self.server.clear("models")
+
+    def _hide(self) -> None:
+        do("mount", "-t", "tmpfs", "tmpfs", POINT.parent)
+        write(POINT / "models" / "d0" / "other.safetensors", "other")
+
+    def _uncover(self) -> None:
+        wait_for(lambda: attempt("umount", POINT.parent), "an unmount of what covers it")
 
     def unmount(self) -> None:
         # A worker may have a folder open just now.
@@ -210,7 +144,7 @@ class Nfs(Client):
 
     def faults(self) -> dict[str, Fault]:
         return {
-            "server stopped": Fault(self.stop_serving, self.serve, HANGS),
+            "server stopped": Fault(self.stop_serving, self.serve, HANGS, is_of_all=True),
             "export withdrawn": Fault(self._withdraw, self._export, FAILS),
             "the server's disk unmounted": Fault(
                 self._lose_disk, self._find_disk, NOT_THERE, keeps_server=False
@@ -301,7 +235,7 @@ class Smb(Client):
 
     def faults(self) -> dict[str, Fault]:
         return {
-            "server killed": Fault(lambda: self._signal("KILL"), self.serve, FAILS),
+            "server killed": Fault(lambda: self._signal("KILL"), self.serve, FAILS, is_of_all=True),
             "server stopped": Fault(
                 lambda: self._signal("STOP"), lambda: self._signal("CONT"), FAILS
             ),
@@ -367,18 +301,24 @@ class Disk(Client):
         self._mount(self._image, options)
 
     def faults(self) -> dict[str, Fault]:
-        unmounted, renamed = super().faults().items()
-        return {
-            unmounted[0]: unmounted[1]._replace(keeps_server=False),
-            "another disk in its place": Fault(
-                self._swap, self._swap_back, OTHER, keeps_server=False
-            ),
-            renamed[0]: renamed[1],
+        faults = {
+            name: fault._replace(keeps_server=False) for name, fault in super().faults().items()
         }
+        other = Fault(self._swap, self._swap_back, OTHER, keeps_server=False)
+        return {"another disk in its place": other, **faults}
 
     def _mount(self, image: Path, options: str = "") -> None:
         words = ",".join(filter(None, ["iocharset=utf8", options]))
         mount_image(image, POINT, self.kind, words)
+
+    def close(self) -> None:
+        super().close()
+        self._image.unlink()
+        self._other.unlink()
+
+    def lose_all(self) -> None:
+        """A loss of files alone is no reason to hold a local disk for ever. Another disk is."""
+        self._swap()
 
     def _swap(self) -> None:
         self.unmount()
@@ -415,17 +355,3 @@ class Automounted(Nfs):
     @property
     def point(self) -> Path:
         return POINT if self.is_direct else POINT.parent / "auto" / POINT.name
-
-
-def mounted(kind: str) -> list[str]:
-    """Mount points of that type."""
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return [line.split()[4] for line in lines if f" - {kind} " in line]
-
-
-def set_clock(seconds: float) -> None:
-    time.clock_settime(time.CLOCK_REALTIME, seconds)
-
-
-def remove(folder: str) -> None:
-    shutil.rmtree(folder, ignore_errors=True)
