@@ -18,8 +18,13 @@ def add_once(seen: set[int], name: bytes, most: int) -> None:
     if mark in seen:
         raise ValueError(f"The header has the name {quoted(name)} twice.")
     if len(seen) >= most:
-        raise OverflowError(f"The header has more than the {most} names that are read.")
+        raise too_many(most)
     seen.add(mark)
+
+
+def too_many(most: int) -> OverflowError:
+    """The error for a header with more than `most` names."""
+    return OverflowError(f"The header has more than the {most} names that are read.")
 
 
 def quoted(name: bytes) -> str:

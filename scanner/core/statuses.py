@@ -7,9 +7,9 @@ from typing import Any
 
 BROKEN = ("truncated", "damaged", "pointer", "page", "corrupt")
 
-UNFINISHED = ("unsettled", "partial", "truncated")
+UNFINISHED = ("unsettled", "partial", "truncated", "incomplete")
 
-STATUSES = ("unsettled", "partial", "away", *BROKEN)
+STATUSES = ("unsettled", "partial", "incomplete", "away", "mismatch", *BROKEN)
 """The values of the field `status`."""
 
 MARKS = ("misplaced",)

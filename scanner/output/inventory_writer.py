@@ -69,6 +69,9 @@ _BATCH = 4096
 
 _NO_DIGITS = UNKNOWN_FINGERPRINT.hex()
 
+_PATHS = ("part_of", "sidecar_of")
+"""Annotations that are absolute paths of other entries."""
+
 _LEADS_TO = {FILE_LINK: "file", DIRECTORY_LINK: "directory"}
 
 
@@ -392,6 +395,11 @@ def _with_annotations(
         if view.status and join(folder.path, name) in view.status:
             # The status in the view has priority: annotations may have another one.
             fields = {key: fields[key] for key in fields if key not in ("status", "problem")}
+        for key in _PATHS:
+            if key in fields:
+                path = fields[key]
+                others = {key_: fields[key_] for key_ in fields if key_ != key}
+                fields = {**others, **path_fields(path, view.base, key)}
         kind = fields["model"].get("kind", "") if "model" in fields else ""
         if is_misplaced(kind, folder.category):
             fields = {**fields, "misplaced": {"kind": kind, "category": folder.category}}

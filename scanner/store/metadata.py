@@ -18,11 +18,13 @@ from typing import Any, NamedTuple
 
 import orjson
 
+from scanner.comfyui.companions import PIPELINE_NAME
 from scanner.core.digests import DIGEST_BYTES, SHA256, XXH3
 from scanner.core.paths import nearest_above
 from scanner.errors import DamagedStateError, OutputError
 from scanner.store.checksums import CHECKSUM, checksum_of, with_checksum
 from scanner.store.database import CLOSE_PATIENCE, VALUE_ERRORS, connect, is_damage, unreadable
+from scanner.store.news import newest_problem
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS known (folder BLOB NOT NULL, name BLOB NOT NULL,
@@ -59,11 +61,7 @@ ON CONFLICT (folder, name) DO UPDATE SET
 """
 """New values replace old ones. Values that were read at another size or mtime are dropped."""
 
-_NEW_PROBLEM = """
-SELECT coalesce(max(version), ?) FROM known INDEXED BY known_version
-WHERE version > ? AND (corrupt != 0 OR instr(facts, '"status":""') = 0)
-"""
-"""Facts are text as orjson writes it, and all of them have a `status`."""
+_PIPELINE = os.fsencode(PIPELINE_NAME)
 
 _NO_VERSION = 1 << 62
 """Above all numbers of changes: those are nanoseconds since 1970."""
@@ -112,6 +110,8 @@ class MetadataTable:
         is replaced and never changed, so that its holder may compare."""
         self.has_failed = False
         """True if reading or writing failed as it does on a damaged file."""
+        self.pipelines: set[str] = set()
+        """Folders in which a `model_index.json` was read; it may be gone."""
         self._newest = 0
         self._newest_problem = 0
         self._lock = threading.Lock()
@@ -119,7 +119,17 @@ class MetadataTable:
         try:
             self._columns = _columns_in(self._db)
             # Damage is to be met now, where the state is rebuilt, and not in the middle of work.
-            self._db.execute("SELECT count(size) FROM known NOT INDEXED").fetchone()
+            # The one reading of the whole table also finds the diffusers folders.
+            _, folders = self._db.execute(
+                "SELECT count(size), group_concat(CASE WHEN name = ? THEN hex(folder) END)"
+                " FROM known NOT INDEXED",
+                (_PIPELINE,),
+            ).fetchone()
+            self.pipelines.update(
+                os.fsdecode(bytes.fromhex(folder))
+                for folder in (folders or "").split(",")
+                if folder
+            )
             self.versions, self._newest = self._news()
         except (sqlite3.Error, *VALUE_ERRORS) as error:
             self._db.close()
@@ -139,9 +149,16 @@ class MetadataTable:
             versions, newest = self._news()
             if not versions:
                 return False
-            (self._newest_problem,) = self._db.execute(
-                _NEW_PROBLEM, (self._newest_problem, self._newest)
-            ).fetchone()
+            problem = newest_problem(self._db, self._newest)
+            self._newest_problem = problem or self._newest_problem
+            self.pipelines.update(
+                os.fsdecode(folder)
+                for (folder,) in self._db.execute(
+                    "SELECT folder FROM known INDEXED BY known_version"
+                    " WHERE version > ? AND name = ?",
+                    (self._newest, _PIPELINE),
+                )
+            )
             self.versions, self._newest = {**self.versions, **versions}, newest
         return True
 
@@ -233,6 +250,7 @@ class MetadataTable:
             )
             forgotten = set(gone)
             self.versions = {k: v for k, v in self.versions.items() if k not in forgotten}
+            self.pipelines -= forgotten
 
     @contextmanager
     def _writing(self) -> Iterator[int]:

@@ -29,6 +29,7 @@ from scanner.output.inventory_view import InventoryView
 from scanner.output.journal import Journal, encode
 from scanner.store.annotations import Annotations
 from scanner.store.loading import Loaded, load_again, load_or_set_aside, rebuilt, words_text
+from scanner.store.pipelines import pipelines_in
 from scanner.store.published import PublishedInventory
 from scanner.store.recovery import take_from_remote
 
@@ -254,9 +255,11 @@ class Store:
     def annotations(self) -> Annotations:
         """The annotations of the inventory's entries as they are now."""
         packs = self.memory.packs
-        if self._annotations is None or not self._annotations.are_of(self.metadata, packs):
-            self._annotations = Annotations(self.metadata, packs)
-        return self._annotations
+        pipelines = pipelines_in(self.metadata, self.snapshot)
+        known = self._annotations
+        if known is None or not known.are_of(self.metadata, packs, pipelines):
+            self._annotations = known = Annotations(self.metadata, packs, pipelines)
+        return known
 
     def trust_of(self, mount: Mount) -> Trust:
         """The trust in directory mtimes on `mount`; saved by the next commit."""

@@ -15,6 +15,7 @@ from scanner.disk.fingerprint import Sampled
 from scanner.disk.probe import Observed
 
 if TYPE_CHECKING:
+    from scanner.comfyui.companion_reader import CompanionRead
     from scanner.comfyui.model_facts import FactsRead
 
 
@@ -65,6 +66,14 @@ class ReadFacts(NamedTuple):
     path: str
 
 
+class ReadCompanion(NamedTuple):
+    """Read the file `path` that describes models: see `companion_reader.read_companion`."""
+
+    path: str
+    kind: str
+    of: str
+
+
 class HashPiece(NamedTuple):
     """Hash the next piece of `path`: see `content_hash.hash_piece`."""
 
@@ -91,6 +100,7 @@ Request = (
     | Probe
     | Timed
     | ReadFacts
+    | ReadCompanion
     | HashPiece
     | ReadPack
 )
@@ -141,10 +151,10 @@ class Took(NamedTuple):
 
 
 class Understood(NamedTuple):
-    """Model facts from a header; None if the file changed while it was read."""
+    """Facts from a header or a companion; None if the file changed while it was read."""
 
     path: str
-    found: FactsRead | None
+    found: FactsRead | CompanionRead | None
 
 
 class PieceHashed(NamedTuple):

@@ -22,6 +22,7 @@ from scanner.workers.requests import (
     PieceHashed,
     Probe,
     Probed,
+    ReadCompanion,
     ReadFacts,
     ReadPack,
     Request,
@@ -90,6 +91,10 @@ def perform(files: FileSystem, request: Request) -> Answer:
             )
 
             return Understood(request.path, read_facts(files, request.path))
+        if isinstance(request, ReadCompanion):
+            from scanner.comfyui.companion_reader import read_companion
+
+            return Understood(request.path, read_companion(files, *request))
         if isinstance(request, HashPiece):
             return PieceHashed(request.path, hash_piece(files, *request))
         if isinstance(request, ReadPack):
@@ -101,7 +106,7 @@ def perform(files: FileSystem, request: Request) -> Answer:
         text = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
         return Failed(request.path, error.errno or 0, text)
     except Exception as error:
-        if not isinstance(request, ReadFacts | ReadPack | HashPiece):
+        if not isinstance(request, ReadFacts | ReadCompanion | ReadPack | HashPiece):
             raise
         # The content of files is anybody's work: a header that nobody thought of must not end the
         # worker, and with it all reading on its mount.

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scanner.comfyui.downloads import SUFFIXES, Downloads, Signs, unfinished
+from scanner.comfyui.downloads import SUFFIXES, Downloads, Signs, final_names, unfinished
 from scanner.core.snapshot import (
     BROKEN_LINK,
     DIRECTORY,
@@ -50,6 +50,18 @@ def told(*names: str, folder: str = "/models", size: int = 1) -> set[str]:
         ("x.safetensors.aria2", "aria2"),
         ("x.safetensors.aria2__temp", "aria2"),
         ("x.!qB", "qBittorrent"),
+        ("x.safetensors.lftp-pget-status", "lftp"),
+        ("x.safetensors.downloading", "Pando"),
+        ("x.safetensors.baiduyun.p.downloading", "Baidu"),
+        ("x.safetensors.xltd", "Xunlei"),
+        ("x.safetensors.xltd.cfg", "Xunlei"),
+        ("x.safetensors.td", "Xunlei"),
+        ("x.safetensors.td.cfg", "Xunlei"),
+        ("x.safetensors.fdmdownload", "Free Download Manager"),
+        ("x.safetensors.dtapart", "DownThemAll"),
+        ("x.safetensors.!ut", "uTorrent"),
+        ("x.safetensors.bc!", "BitComet"),
+        ("x.safetensors.!sync", "Resilio"),
         ("x.filepart", "WinSCP"),
         ("x.partial", "partial"),
         ("x.safetensors.tmp", "temporary"),
@@ -122,6 +134,20 @@ def test_file_beside_that_of_aria2_is_the_unfinished_one() -> None:
     assert told("X", "x.aria2") == {"x.aria2"}
     found = unfinished(listing(["x", "x.aria2"]), "/models")
     assert found["x"] == "x.aria2 is next to it"
+
+
+def test_the_finished_name_is_without_the_whole_suffix() -> None:
+    assert final_names("x.safetensors.baiduyun.p.downloading") == ("x.safetensors",)
+    assert final_names("x.safetensors.td.cfg") == ("x.safetensors",)
+
+
+def test_file_beside_that_of_lftp_is_the_unfinished_one() -> None:
+    names = ("x.safetensors", "x.safetensors.lftp-pget-status")
+    assert told(*names) == set(names)
+
+
+def test_ordinary_files_with_like_endings_are_whole() -> None:
+    assert not told("a.cfg", "td.cfg", "b.std", "downloading", "c.mega.png", "cut", "x.but", ".td")
 
 
 def test_folder_beside_the_file_of_aria2_is_none() -> None:

@@ -416,8 +416,10 @@ def test_statuses_and_their_groups() -> None:
     assert having("partial") == {"partial"}
     assert having("Partial", "page") == {"partial", "page"}
     assert having("broken") == {"truncated", "damaged", "pointer", "page", "corrupt"}
-    assert having("unfinished") == {"unsettled", "partial", "truncated"}
-    assert having("unfinished", "page") == {"unsettled", "partial", "truncated", "page"}
+    assert having("unfinished") == {"unsettled", "partial", "truncated", "incomplete"}
+    assert having("unfinished", "page") == {
+        *("unsettled", "partial", "truncated", "incomplete", "page"),
+    }
     assert having("any") == {*STATUSES, "new_word"}
     assert having() == {*STATUSES, "new_word", ""}
     assert parse_statuses(["any", "page"]) == frozenset()

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from scanner.core.digests import XXH3
+from scanner.core.digests import SHA256, XXH3
 from scanner.core.progress import Display
 from scanner.core.statuses import counts_shown
 from scanner.output.inventory_reader import read_entries, read_header
@@ -143,6 +143,25 @@ def test_damage_that_verify_found_is_shown_by_the_next_scan(world: World) -> Non
     world.scan(reads=False)
     assert entries_of(world.outputs.inventory)["a.safetensors"]["status"] == "corrupt"
     assert counts(world)["broken"] == 1
+
+
+@pytest.mark.parametrize(("digit", "status"), [("0", ""), ("1", "mismatch")])
+def test_a_hash_that_is_not_the_claimed_one_is_shown_by_the_next_scan(
+    world: World, digit: str, status: str
+) -> None:
+    world.files.write(A.replace(".safetensors", ".sha256"), f"{digit * 64}  a.safetensors".encode())
+    assert HeaderReader(world.settle().scanner, world.without_facts).work(lambda: False)
+    world.scanner.publish(is_last=True)
+    entry = entries_of(world.outputs.inventory)["a.safetensors"]
+    assert entry["claimed_sha256"] == digit * 64
+    row = world.store.metadata.of(A)
+    assert row is not None
+    update = MetadataUpdate(A, row.size, row.mtime, {SHA256: bytes(32)})
+    world.store.metadata.save([update], world.files.now())
+    world.scan(reads=False)
+    entry = entries_of(world.outputs.inventory)["a.safetensors"]
+    assert entry.get("status", "") == status
+    assert ("sha256" in entry) == bool(status)
 
 
 def test_facts_that_a_killed_process_left_are_shown_by_the_next_scan(world: World) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from scanner.commands.find.criteria import PACK, texts_of
+from scanner.commands.find.search import size_of
 from scanner.commands.packs.listing import pack_name
 from scanner.commands.packs.page import _version
 from scanner.console.tables import _Cell, _Column, _print_table, _write_document
@@ -122,7 +123,7 @@ def _entry_cells(entry: Mapping[str, Any]) -> Sequence[_Cell]:
     if "misplaced" in entry:
         texts.append("misplaced: {kind} in {category}".format_map(entry["misplaced"]))
     return (
-        _Cell("" if (size := size_in(entry)) is None else size_text(size)),
+        _Cell("" if (size := size_of(entry)) is None else size_text(size)),
         _Cell(entry.get("mtime", "")[:16].replace("T", " ")),
         _Cell(entry.get("category", "")),
         _Cell(_model_text(entry)),

@@ -28,8 +28,13 @@ from scanner.output.inventory_reader import damage_reported, is_file, read_entri
 _COMPANIONS = (
     *(".png", ".jpg", ".jpeg", ".webp", ".gif", ".avif", ".mp4", ".webm"),
     *(".txt", ".md", ".html", ".json", ".yaml", ".yml", ".toml", ".info", ".csv", ".log", ".pdf"),
+    ".sha256",
 )
 """Endings of files that lie beside models: previews, notes, metadata of model managers."""
+
+
+SET, PART_OF, SIDECAR_OF = "set", "part_of", "sidecar_of"
+"""Fields of a model in several files, of its parts, and of files that describe a model."""
 
 
 def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
@@ -45,7 +50,7 @@ def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
         and (wanted.statuses is None or _has_status(entry, wanted.statuses))
         and (
             wanted.sizes is None
-            or ((size := size_in(entry)) is not None and wanted.sizes.holds(size))
+            or ((size := size_of(entry)) is not None and wanted.sizes.holds(size))
         )
         and (wanted.categories is None or wanted.categories.selects(entry.get("category", "")))
         and (not wanted.digests or _has_digest(entry, wanted.digests))
@@ -59,11 +64,23 @@ def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
 
 
 def _has_type(entry: Mapping[str, Any], wanted: Wanted) -> bool:
+    is_about_models = bool(wanted.kinds or wanted.base_models or wanted.formats)
+    # A model in several files is one model. Its parts, and files that describe it, are none.
+    if is_about_models and (PART_OF in entry or SIDECAR_OF in entry):
+        return False
     if wanted.types:
         return entry["type"] in wanted.types
     if is_file(entry) or (PACK in wanted.kinds and PACK in entry):
         return True
+    if SET in entry and is_about_models:
+        return True
     return wanted.statuses is not None and "status" in entry
+
+
+def size_of(entry: Mapping[str, Any]) -> int | None:
+    """Bytes of an entry; of a model in several files those of all its parts. None if unknown."""
+    size: int | None = entry[SET]["bytes"] if SET in entry else size_in(entry)
+    return size
 
 
 def _has_status(entry: Mapping[str, Any], statuses: frozenset[str]) -> bool:
@@ -91,9 +108,9 @@ def _digests(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if field in entry:
             algorithm, _, digits = entry[field].partition(":")
             yield algorithm, digits
-    if "sha256" in entry:
+    if sha256 := entry.get("sha256") or entry.get("claimed_sha256"):
         for algorithm in ("sha256", "autov2"):
-            yield algorithm, entry["sha256"].lower()
+            yield algorithm, sha256.lower()
     if autov3 := entry.get("model", {}).get("autov3"):
         yield "autov3", autov3.lower()
 
@@ -134,7 +151,7 @@ def _has_kind(entry: Mapping[str, Any], kinds: frozenset[str]) -> bool:
     return (
         category is not None
         and _kind_form(category) in kinds
-        and not entry["path"].lower().endswith(_COMPANIONS)
+        and (SET in entry or not entry["path"].lower().endswith(_COMPANIONS))
     )
 
 
@@ -220,7 +237,7 @@ def _sort_key(wanted: Wanted) -> Callable[[dict[str, Any]], Any]:
         return folded(entry["path"]).split("/")
 
     def by_size(entry: dict[str, Any]) -> tuple[bool, int]:
-        size = size_in(entry)
+        size = size_of(entry)
         return (size is not None) == wanted.is_reversed, -(size or 0)
 
     def by_age(entry: dict[str, Any]) -> tuple[bool, int]:
