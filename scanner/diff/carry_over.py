@@ -112,12 +112,15 @@ def _follow_links(
         for zone in collected.zones.inner
         if zone.id in records and records[zone.id].target and zone.path not in foreign
     }
-    holders = {os.path.dirname(path) for path in links}
-    listed = {p for _, walked in collected.walks for p in walked.listed if p in holders}
+    holders = {path: os.path.dirname(path) for path in links}
+    to_find = set(holders.values())
+    listed = {p for _, walked in collected.walks for p in walked.listed if p in to_find}
     closed = {path for _, walked in collected.walks for path in walked.closed}
     for path, id_ in links.items():
-        was_listed = os.path.dirname(path) in listed and not records[id_].is_point
-        if was_listed or path in gone or nearest_above(path, closed) is not None:
+        was_listed = holders[path] in listed and not records[id_].is_point
+        # What a link leads to may never have been walked: then only its folder is known to be gone.
+        is_gone = path in gone or holders[path] in gone
+        if was_listed or is_gone or nearest_above(path, closed) is not None:
             del records[id_]
     for scan, walked in collected.walks:
         for path, target in (*walked.foreign.items(), *walked.points.items()):

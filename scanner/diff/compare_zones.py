@@ -89,8 +89,9 @@ def _is_new_mount(
         return True
     if record is None or record.mount_identity is None or zone.path not in snapshot:
         return False
-    is_same = record.mount_identity.is_same(scan.health.mount.identity)
-    return not is_same and is_empty(snapshot[zone.path])
+    if not is_empty(snapshot[zone.path]):
+        return False
+    return not record.mount_identity.is_same(scan.health.mount.identity)
 
 
 def _known_below(zone: Root, zones: Zones, snapshot: Snapshot) -> set[str]:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from scanner.core.mount_identity import AUTOMOUNTER
 from scanner.core.paths import is_below, nearest_above
-from scanner.disk.mounts import UNKNOWN, Mount, mount_of
+from scanner.disk.mounts import UNKNOWN, Mount, mount_of, mounts_by_point
 
 MOST_LINKS = 40
 """Links on the way to one file that Linux follows before it calls them a circle."""
@@ -79,7 +79,7 @@ def points_below(path: str, real: str, mounts: Iterable[Mount]) -> dict[str, str
 def _follow(path: str, mounts: Sequence[Mount], read_link: Callable[[str], str]) -> str:
     if path.startswith("\\\\"):
         return path  # a share that Windows knows by its name only
-    points = {os.path.normcase(mount.point): mount for mount in mounts}
+    points = mounts_by_point(tuple(mounts))
     drive, below = os.path.splitdrive(path)
     found, rest, links = drive + os.sep, _parts(below), 0
     while rest:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import ntpath
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
 from typing import Literal, NamedTuple
 
 from scanner.core.mount_identity import MountIdentity, without_password
-from scanner.core.paths import is_below
+from scanner.core.paths import nearest_above
 from scanner.disk.mount_types import (
     ATTRIBUTE_CACHES,
     DIRECTORY_MTIME_TYPES,
@@ -284,12 +284,16 @@ def mount_of(path: str, mounts: Iterable[Mount]) -> Mount:
     """
     if path.startswith("\\\\"):
         return _unc_mount(path)
-    best = UNKNOWN
-    path = os.path.normcase(path)
-    for mount in mounts:
-        if len(mount.point) >= len(best.point) and is_below(path, os.path.normcase(mount.point)):
-            best = mount
-    return best
+    by_point = mounts_by_point(tuple(mounts))
+    point = nearest_above(os.path.normcase(path), by_point)
+    return UNKNOWN if point is None else by_point[point]
+
+
+@lru_cache(maxsize=4)
+def mounts_by_point(mounts: tuple[Mount, ...]) -> Mapping[str, Mount]:
+    """`mounts` by their points in normal case. Every scan asks for those of one table many
+    times."""
+    return {os.path.normcase(mount.point): mount for mount in mounts}
 
 
 def _unc_mount(path: str) -> Mount:

@@ -188,7 +188,9 @@ class Collector:
         silent: set[Mount] = set()
         mounts = self._files.mounts()
         started = self._files.monotonic()
-        spared, in_order = self._spared(scan, moment), self.history.is_crowded(scan.zone.id)
+        trust = self._store.trust_of(scan.health.mount)
+        spared = self._spared(scan, trust, moment)
+        in_order = self.history.is_crowded(scan.zone.id)
         try:
             walk_with = partial(
                 self._make_walk,
@@ -207,7 +209,7 @@ class Collector:
                 self._settings.mtime_digits,
                 lambda paths: self._stat(scan.health.mount, paths),
             )
-            self._learn(scan, walked, started)
+            self._learn(scan, trust, walked, started)
         return walked
 
     def read_packs(
@@ -269,7 +271,7 @@ class Collector:
             log.debug("stats on %s: %s", mount.point, lost)
         return found
 
-    def _learn(self, scan: ZoneScan, walked: Walked, started: float) -> None:
+    def _learn(self, scan: ZoneScan, trust: Trust, walked: Walked, started: float) -> None:
         """Note what a walk says of the mount's directory times, and of its own cost (rule 5)."""
         mount = scan.health.mount
         seen = self.history.learn(
@@ -280,18 +282,17 @@ class Collector:
             seconds=self._files.monotonic() - started,
             settle=mount.settle,
         )
-        trust = self._store.trust_of(mount)
         for path, has_moved in seen:
             trust.learn(mount, path, has_moved=has_moved)
 
-    def _spared(self, scan: ZoneScan, moment: Moment) -> AbstractSet[str]:
+    def _spared(self, scan: ZoneScan, trust: Trust, moment: Moment) -> AbstractSet[str]:
         """Known directories that a walk does not list while their times stay."""
         memory, mount = self._store.memory, scan.health.mount
         return self.history.plan(
             scan.zone.id,
             Terms(moment.interval, self._settings.verify_within, self._settings.duty),
             moment.monotonic,
-            is_trusted=self._store.trust_of(mount).is_earned(mount),
+            is_trusted=trust.is_earned(mount),
             hot={os.path.dirname(path) for path in memory.unsettled} | memory.unreachable.keys(),
         )
 

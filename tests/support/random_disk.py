@@ -438,7 +438,7 @@ class Rounds:
             found |= hold.paths
         found |= self._of_other_mounts()
         for path, value in there.items():
-            if value[0] == "symlink" and path not in found:
+            if value[0] == "symlink" and nearest_above(path, found) is None:
                 try:
                     real, folder = map(os.path.realpath, (path, os.path.dirname(path)))
                 except OSError:

@@ -105,3 +105,28 @@ def test_a_file_in_place_of_a_link_to_another_mount_is_a_file(world: World) -> N
     world.scan()
     assert set(world.states().values()) == {ONLINE}
     assert world.scan() == []
+
+
+@pytest.mark.parametrize("is_away", [False, True])
+@pytest.mark.parametrize("is_renamed", [False, True])
+def test_a_link_to_a_mount_that_was_never_walked_leaves_nothing(
+    world: World, is_renamed: bool, is_away: bool
+) -> None:
+    world.files.symlink("/mnt/nas", FOLDER + "/nas")
+    world.scan()
+    if is_away:
+        away(world.files)
+        world.scan()
+    link = FOLDER + "/nas"
+    assert link in records(world)
+    if is_renamed:
+        world.files.rename(FOLDER, DOWNLOADS.path + "/d")
+    else:
+        world.files.remove(FOLDER)
+    for _ in range(2):
+        world.scan()
+    assert link not in records(world)
+
+
+def records(world: World) -> set[str]:
+    return {record.path for record in world.store.memory.roots.values()}
