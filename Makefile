@@ -7,7 +7,7 @@ SAMPLE := .sample
 SAMPLE_BUILT := $(SAMPLE)/.built
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint bench bench-full network guest guest-short netbench torture rounds fuzz clean
+.PHONY: help install run test test-all lint recipes bench bench-full network guest guest-short netbench torture rounds fuzz clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -70,6 +70,15 @@ lint: install ## Check style, formatting and types
 	$(VENV_PYTHON) -m ruff check
 	$(VENV_PYTHON) -m ruff format --check
 	$(VENV_PYTHON) -m mypy
+
+# What docs/recipes.md uses. Without it `make test-all` leaves these tests out and says so.
+RECIPES_INSTALLED := $(VENV)/.installed-recipes
+$(RECIPES_INSTALLED): $(INSTALLED)
+	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[recipes]'
+	@touch $@
+
+recipes: $(RECIPES_INSTALLED) ## Run the queries of docs/recipes.md with jq, pandas, DuckDB and sqlite-utils
+	$(VENV_PYTHON) -m pytest tests/whole/test_recipes.py $(ARGS)
 
 # What else is measured beside the program. Without it a benchmark leaves those out and says so.
 BENCH_INSTALLED := $(VENV)/.installed-bench

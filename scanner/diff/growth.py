@@ -18,10 +18,12 @@ from scanner.walk.zone_scan import Collected
 
 class Growth(NamedTuple):
     """`growing`: files whose change is not reported yet. `unsettled`: all that changed lately, and
-    unfinished downloads that were reported lately."""
+    unfinished downloads that were reported lately. `begins`: true if any is growing of which the
+    last scan reported everything."""
 
     growing: frozenset[str]
     unsettled: dict[str, Unsettled]
+    begins: bool
 
 
 def settle_growth(
@@ -89,6 +91,7 @@ def find_growing(
         return is_recent(seen)
 
     growing: set[str] = set()
+    begins = False
     unsettled: dict[str, Unsettled] = {
         path: seen
         for path, seen in before.items()
@@ -101,6 +104,7 @@ def find_growing(
         if seen is not None and path not in arrived and old.type == new.type:
             if waits(path, seen, new.size, new.mtime):
                 growing.add(path)
+                begins |= (old.size, old.mtime) == (seen.size, seen.mtime)
                 unsettled[path] = Unsettled(new.size, new.mtime, seen.reported)
                 continue
             if path not in unfinished and (new.size, new.mtime) == (seen.size, seen.mtime):
@@ -109,7 +113,7 @@ def find_growing(
     for path, entry in delta.created.items():
         if entry.type in (FILE, FILE_LINK):
             unsettled[path] = Unsettled(entry.size, entry.mtime, now)
-    return Growth(frozenset(growing), unsettled)
+    return Growth(frozenset(growing), unsettled, begins)
 
 
 def growing(unsettled: Mapping[str, Unsettled], snapshot: Mapping[str, Directory]) -> Iterator[str]:

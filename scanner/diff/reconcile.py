@@ -90,7 +90,8 @@ class Decision:
     shifted: Mapping[str, tuple[int, int]]
     """The mtimes before and after of files whose mount's clock moved by an hour, by path."""
     is_visible: bool
-    """True if readers of the inventory must see it: project, a root's state or `unreachable`."""
+    """True if readers of the inventory must see it: project, a root's state, `unreachable`, or a
+    file that is `unsettled` now."""
     has_annotations: bool
     """True if the inventory could say more, although project did not change (rule 10)."""
 
@@ -158,7 +159,7 @@ def reconcile(
         [hold for id_, hold in new.holds.items() if id_ not in old.holds],
         others,
         found.shifted,
-        is_visible=bool(lines) or _looks_different(new, old),
+        is_visible=bool(lines) or growth.begins or _looks_different(new, old),
         has_annotations=bool(growth.growing or others) or new.packs != old.packs,
     )
 

@@ -64,6 +64,8 @@ class Folder:
     """Bytes of the text of everything below it."""
     source: int = 0
     """Byte offset of its text in the previous file, from the end of the header."""
+    words: dict[str, int] | None = None
+    """Number of its own entries without `alias_of` by status and mark; None if there are none."""
 
 
 @dataclass(slots=True)

@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from itertools import chain, islice, repeat
 from operator import add
+from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple
 
 import orjson
@@ -45,6 +47,7 @@ from scanner.core.snapshot import (
     TYPE_NAMES,
     UNKNOWN_FINGERPRINT,
 )
+from scanner.core.statuses import words_of
 from scanner.output.atomic import AtomicFile
 from scanner.output.inventory_layout import (
     UNWRITTEN,
@@ -75,10 +78,12 @@ _LEADS_TO = {FILE_LINK: "file", DIRECTORY_LINK: "directory"}
 
 
 class Written(NamedTuple):
-    """The cost of a write, by which rule 10 spaces large writes."""
+    """A write of an inventory. Rule 10 spaces large ones by their cost."""
 
     bytes: int
     seconds: float
+    words: Mapping[str, int] = MappingProxyType({})
+    """Number of entries without `alias_of` by status and mark."""
 
 
 def write_inventory(path: str | os.PathLike[str], view: InventoryView) -> Written:
@@ -130,7 +135,7 @@ class InventoryWriter:
         self._written = _identity(status)
         if status.st_size == size:
             self._layout = layout
-        return Written(size, time.perf_counter() - started)
+        return Written(size, time.perf_counter() - started, _words_in(layout))
 
     def _old_file(self, stack: ExitStack) -> BinaryIO | None:
         """The file of the last write; None if another one has replaced it."""
@@ -140,6 +145,14 @@ class InventoryWriter:
             if _identity(os.fstat(file.fileno())) == self._written:
                 return file
         return None
+
+
+def _words_in(layout: Layout) -> dict[str, int]:
+    counts: Counter[str] = Counter()
+    for folder in layout.folders.values():
+        if folder.words:
+            counts.update(folder.words)
+    return dict(counts)
 
 
 def _identity(status: os.stat_result) -> tuple[int, ...]:
@@ -274,7 +287,7 @@ def _batches(folder: Folder, view: InventoryView, layout: Layout) -> Iterator[li
     if texts is not None:
         proofs = map(add, texts, proofs) if folder.directory.fingerprints else texts
     if view.annotations is not None and folder.path in view.annotations.folders:
-        proofs = _with_annotations(proofs, names, folder, view)
+        proofs = _with_annotations(proofs, names, entry, view)
     is_plain = (
         entry.is_clean
         and not entry.has_owners
@@ -319,7 +332,7 @@ class _Entries:
     """The entries of one folder, of any type and with any name."""
 
     def __init__(self, folder: Folder, view: InventoryView, layout: Layout) -> None:
-        self._folder = folder
+        self.folder = folder
         self._view = view
         self._layout = layout
         self._root = view.roots[folder.root].root
@@ -333,11 +346,19 @@ class _Entries:
         self.has_owners = bool(self._shared) or folder.path in layout.owners
         """True if some of them may belong to other entries."""
 
+    def count(self, name: str, letter: str, fields: Mapping[str, Any]) -> None:
+        """Count the status and the marks among these fields of a row, unless it is an alias."""
+        words = words_of(fields)
+        if words and not alias_of(self.folder, name, letter, self._shared, self._layout):
+            counts = self.folder.words = self.folder.words or {}
+            for word in words:
+                counts[word] = counts.get(word, 0) + 1
+
     def line(self, row: _Row) -> str:
         """The line of a row."""
         name, letter, size, mtime, proof = row
         view, layout = self._view, self._layout
-        path = join(self._folder.path, name)
+        path = join(self.folder.path, name)
         entry: dict[str, Any]
         if self.is_clean:
             entry = {"path": self.prefix + name}
@@ -365,7 +386,8 @@ class _Entries:
             entry.update(text_fields(self._targets[name], "target"))
         if path in view.status:
             entry["status"] = view.status[path]
-        alias = alias_of(self._folder, name, letter, self._shared, layout)
+            self.count(name, letter, entry)
+        alias = alias_of(self.folder, name, letter, self._shared, layout)
         if alias:
             entry.update(path_fields(alias, view.base, "alias_of"))
         return f"{orjson.dumps(entry).decode()[:-1]}{proof}}}"
@@ -386,12 +408,14 @@ def _loader_names(
 
 
 def _with_annotations(
-    proofs: Iterator[str], names: Sequence[str], folder: Folder, view: InventoryView
+    proofs: Iterator[str], names: Sequence[str], entries: _Entries, view: InventoryView
 ) -> Iterator[str]:
     """The text of each row's fingerprint and annotations."""
     assert view.annotations is not None
+    folder = entries.folder
     annotations = view.annotations.of(folder.path, folder.directory)
-    for name, proof in zip(names, proofs, strict=False):
+    types = folder.directory.listing.types
+    for name, letter, proof in zip(names, types, proofs, strict=False):
         fields = annotations.get(name, {})
         if view.status and join(folder.path, name) in view.status:
             # The status in the view has priority: annotations may have another one.
@@ -404,6 +428,7 @@ def _with_annotations(
         kind = fields["model"].get("kind", "") if "model" in fields else ""
         if is_misplaced(kind, folder.category):
             fields = {**fields, "misplaced": {"kind": kind, "category": folder.category}}
+        entries.count(name, letter, fields)
         yield proof + ("," + orjson.dumps(fields).decode()[1:-1] if fields else "")
 
 

@@ -93,22 +93,30 @@ class HeaderReader:
         self._own = own
         self._attempts = Attempts()
         self._batch = MetadataBatch(source)
+        self._has_read = False
+        """True if something was read since nothing was left."""
         self._real = RealFiles(source)
         self._shared: dict[_Request, tuple[int, int, Mapping[str, Any]]] = {}
         """Size, mtime and facts of files that links lead to, as far as this run knows them."""
 
-    def work(self, ends: Callable[[], bool]) -> None:
-        """Read until nothing is left or `ends`. Raises OutputError if nothing can be saved."""
+    def work(self, ends: Callable[[], bool]) -> bool:
+        """Read until nothing is left or `ends`. True if nothing is left now, and something was read
+        since the last time. Raises OutputError if nothing can be saved."""
         self._attempts.begin()
         self._real.begin()
         self._shared.clear()
         waiting = self._waiting()
         try:
-            while not ends() and (wanted := list(itertools.islice(waiting, HEADERS))):
+            while not ends():
+                wanted = list(itertools.islice(waiting, HEADERS))
+                if not wanted:
+                    has_read, self._has_read = self._has_read, False
+                    return has_read
                 for mount, parts in self._by_mount(wanted).items():
                     for expected in parts:
                         self._read(mount, expected)
                     self._batch.save()
+            return False
         finally:
             self._batch.save(is_last=True)
 
@@ -189,6 +197,7 @@ class HeaderReader:
         self, entry: Entry, facts: Mapping[str, Any], path: str, identity: bytes | None = None
     ) -> None:
         """Save the facts of `entry`, whose content is at `path` in a file of this identity."""
+        self._has_read = True
         of_entry = identity_of(entry.type == FILE_LINK, path, identity)
         update = MetadataUpdate(entry.path, entry.size, entry.mtime, None, facts, of_entry)
         self._batch.add(update, 0)

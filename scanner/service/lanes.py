@@ -175,8 +175,8 @@ class Lane:
             display.idle()
         if not ends():
             self._claims.work()
-        if self._settings.facts:
-            self._headers.work(ends)
+        if self._settings.facts and self._headers.work(ends):
+            self._scanner.store.note_news()
         if not self._settings.hash:
             return
 

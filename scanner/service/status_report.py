@@ -13,6 +13,7 @@ from scanner.core.memory import HELD, OFFLINE, ONLINE
 from scanner.core.progress import Remaining
 from scanner.core.roots import Root
 from scanner.core.serialize import path_fields, readable, shown, time_text
+from scanner.core.statuses import counts_shown
 from scanner.core.wording import accept_command
 from scanner.scan import ScanResult
 from scanner.store.projection import root_states, unreachable
@@ -64,6 +65,7 @@ def status_report(status: ServiceStatus, store: Store, roots: Sequence[Root]) ->
         "unhashed": _sum([lane.unhashed for lane in status.lanes]),
         "unfinished": status.unfinished,
         "shadowed": store.shadowed,
+        **counts_shown(store.inventory_words),
         "roots": _roots(store, roots),
         "holds": _holds(store),
         "accept": accepts(store),

@@ -9,6 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
+import orjson
+
 from scanner.core.memory import Memory
 from scanner.core.serialize import printable
 from scanner.core.snapshot import Snapshot
@@ -41,6 +43,8 @@ class Loaded(NamedTuple):
     inventory_seconds: float
     inventory_mark: str
     """The inventory as it was last written: see `published.mark_of`."""
+    inventory_words: Mapping[str, int] | None
+    """Number of its entries by status and mark; None if unknown."""
 
     def close(self) -> None:
         """Close the database."""
@@ -117,6 +121,7 @@ def _load(path: str) -> Loaded:
         snapshot = state.load_snapshot()
         try:
             trusts = trusts_from(state.get("trust"))
+            words = words_from(state.get("inventory_words"))
             inventory_seconds = float(state.get("inventory_seconds") or 0.0)
             if not 0 <= inventory_seconds < math.inf:
                 raise ValueError("a time that no write takes")
@@ -142,6 +147,7 @@ def _load(path: str) -> Loaded:
                 MountTrust(trusts),
                 inventory_seconds,
                 state.get("inventory_file") or "",
+                words,
             )
         except BaseException:
             metadata.close()
@@ -149,6 +155,21 @@ def _load(path: str) -> Loaded:
     except BaseException:
         state.close()
         raise
+
+
+def words_text(words: Mapping[str, int]) -> str:
+    """The counts of statuses and marks as they stand in the state."""
+    return orjson.dumps(dict(words)).decode()
+
+
+def words_from(text: str | None) -> Mapping[str, int] | None:
+    """What `words_text` wrote. Raises ValueError."""
+    if text is None:
+        return None
+    words = orjson.loads(text)
+    if not isinstance(words, dict) or any(type(count) is not int for count in words.values()):
+        raise ValueError("counts that were never written")
+    return words
 
 
 def rebuilt(loaded: Loaded, outputs: Outputs, journal: Journal) -> Loaded:

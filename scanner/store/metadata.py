@@ -31,6 +31,7 @@ from scanner.store.metadata_rows import (
     columns_in,
     is_whole,
 )
+from scanner.store.news import newest_problem
 
 _SAVE = """
 INSERT INTO known
@@ -122,6 +123,7 @@ class MetadataTable:
         self.doubtful: set[str] = set()
         """Files that were gone and have come back, and that were not compared yet."""
         self._newest = 0
+        self._newest_problem = 0
         self._lock = threading.Lock()
         self._db = connect(path, TABLE, readonly=readonly, added=() if readonly else ADDED_COLUMNS)
         try:
@@ -159,6 +161,8 @@ class MetadataTable:
             versions, newest = self._news()
             if not versions:
                 return False
+            problem = newest_problem(self._db, self._newest)
+            self._newest_problem = problem or self._newest_problem
             self.pipelines.update(
                 os.fsdecode(folder)
                 for (folder,) in self._db.execute(
@@ -188,6 +192,11 @@ class MetadataTable:
     def newest(self) -> int:
         """Number of the last change that `refresh` has read."""
         return self._newest
+
+    @property
+    def newest_problem(self) -> int:
+        """Number of the last change, of those since the start, of a file with a status."""
+        return self._newest_problem
 
     def of_folder(self, folder: str) -> dict[str, FileMetadata]:
         """Metadata of the files in `folder` by name, also if size or mtime have changed since."""

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from scanner.core.roots import Root
 from scanner.core.serialize import readable, time_ns
 from scanner.disk.filesystem import FileSystem
 from scanner.output.atomic import cannot
 from scanner.output.file_names import Outputs
-from scanner.output.inventory_reader import read_header
+from scanner.output.inventory_reader import SCHEMA, read_header
 from scanner.output.inventory_view import InventoryView
 from scanner.output.inventory_writer import InventoryWriter
 
@@ -38,10 +38,11 @@ class PublishedInventory:
         annotations_every: float,
         last_seconds: float,
         mark: str,
+        words: Mapping[str, int] | None,
     ) -> None:
         """`annotations_every` in seconds. The file does not say `last_seconds`, how long the last
-        write took, and `mark`, which says how it was left (`mark_of`). Raises OutputError if it
-        cannot be read."""
+        write took, `mark`, which says how it was left (`mark_of`), and `words`. Raises OutputError
+        if it cannot be read."""
         self._path = outputs.inventory
         self._files = files
         self._annotations_every = annotations_every
@@ -66,6 +67,9 @@ class PublishedInventory:
         self.last_seconds = last_seconds
         """Seconds that the last write took."""
         self.mark = mark
+        self.words = words
+        """Number of entries by status and mark; None if unknown."""
+        self._is_current = header.get("schema") == SCHEMA
         self._last_write = float("-inf")
         """When the last write began, by the monotonic clock."""
         if self.written:
@@ -75,6 +79,11 @@ class PublishedInventory:
     def is_as_written(self) -> bool:
         """True if nobody has changed, replaced or removed the file since it was last written."""
         return is_same_file(self.mark, _mark(self._path), is_local=self._is_local)
+
+    @property
+    def is_outdated(self) -> bool:
+        """True if an older version wrote the file, and readers lack what this one writes."""
+        return not self._is_current or self.words is None
 
     def tells_origins(self, roots: Iterable[Root]) -> bool:
         """True if it says of each of `roots` which file names it."""
@@ -104,6 +113,8 @@ class PublishedInventory:
         self.bytes = written.bytes
         self.shadowed = self._writer.shadowed
         self.last_seconds = written.seconds
+        self.words = written.words
+        self._is_current = True
         self.mark = _mark(self._path)
         self._named = _named(root.root for root in view.roots)
         self._last_write = started

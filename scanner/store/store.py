@@ -29,7 +29,7 @@ from scanner.output.inventory_view import InventoryView
 from scanner.output.journal import Journal, encode
 from scanner.store.annotations import Annotations
 from scanner.store.claims import returned
-from scanner.store.loading import Loaded, load_again, load_or_set_aside, rebuilt
+from scanner.store.loading import Loaded, load_again, load_or_set_aside, rebuilt, words_text
 from scanner.store.pipelines import pipelines_in
 from scanner.store.published import PublishedInventory
 from scanner.store.recovery import take_from_remote
@@ -90,6 +90,9 @@ class Store:
         self._has_annotations = inventory.lacks_mounts
         self._shown_metadata = loaded.shown_metadata
         """Number of the last change of metadata that the inventory shows."""
+        self._has_news = loaded.metadata.newest != loaded.shown_metadata
+        """True if facts wait that readers should see at once. A process that was killed may have
+        left some."""
         self._trust = loaded.trust
         self._saved_trust = loaded.trust.as_text()
         self._undelivered: Sequence[bytes] = ()
@@ -118,6 +121,7 @@ class Store:
                 annotations_every=settings.annotations_every,
                 last_seconds=loaded.inventory_seconds,
                 mark=loaded.inventory_mark,
+                words=loaded.inventory_words,
             )
             if inventory.bytes:
                 loaded.state.note_inventory(outputs.inventory)
@@ -156,6 +160,7 @@ class Store:
         if self._inventory.bytes:
             self.state.note_inventory(self.outputs.inventory)
             self.state.note("inventory_file", self._inventory.mark)
+            self.state.note("inventory_words", words_text(self.inventory_words))
         self._has_annotations = True
         return True
 
@@ -243,6 +248,10 @@ class Store:
         """Remember that the inventory could say more, though nothing changed (rule 10)."""
         self._has_annotations = True
 
+    def note_news(self) -> None:
+        """Remember that facts are complete: the next `publish` shows them (rule 10)."""
+        self._has_news = True
+
     def save_fingerprints(self, directories: Mapping[str, Directory]) -> None:
         """Replace directories by themselves with more fingerprints: an annotation, no scan."""
         with self.state.transaction():
@@ -292,6 +301,11 @@ class Store:
         return self._inventory.shadowed
 
     @property
+    def inventory_words(self) -> Mapping[str, int]:
+        """Number of entries in the inventory by status and mark."""
+        return self._inventory.words or {}
+
+    @property
     def inventory_bytes(self) -> int:
         """Size of the inventory."""
         return self._inventory.bytes
@@ -318,14 +332,19 @@ class Store:
             newest = self.metadata.newest
             if newest != self._shown_metadata:
                 self._has_annotations = True
+            else:
+                self._has_news = False
             if not inventory.tells_origins(roots_of(self.memory.roots.values())):
                 self._has_annotations = True
             is_stale = inventory.scan < self._visible_scan or not is_as_written
+            is_stale |= inventory.is_outdated or self.metadata.newest_problem > self._shown_metadata
+            is_stale |= self._has_news
             if not is_stale and not self._has_annotations:
                 return False
             if not inventory.may_be_written(is_stale=is_stale, is_last=is_last):
                 return False
             had_annotations, self._has_annotations = self._has_annotations, False
+            had_news, self._has_news = self._has_news, False
             now = view()
         try:
             # Before the write: a file that is damaged in it is still known as ours.
@@ -333,8 +352,10 @@ class Store:
             inventory.write(now)
         except BaseException:
             self._has_annotations |= had_annotations
+            self._has_news |= had_news
             raise
         self.state.note("inventory_file", inventory.mark)
+        self.state.note("inventory_words", words_text(inventory.words or {}))
         if inventory.is_large:
             self.state.put("inventory_seconds", inventory.last_seconds)
         if newest != self._shown_metadata:

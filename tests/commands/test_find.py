@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from scanner.commands.find.criteria import (
-    STATUSES,
     Span,
     Wanted,
     parse_ages,
@@ -36,6 +35,7 @@ from scanner.console.tables import STRETCH
 from scanner.core.roots import Root
 from scanner.core.serialize import mtime_fields
 from scanner.core.snapshot import FILE, Directory, Row, listing_of
+from scanner.core.statuses import STATUSES
 from scanner.errors import SettingsError
 from scanner.output.inventory_reader import UnreadableInventoryError, header_of, read_entries
 from scanner.output.inventory_view import InventoryView, RootView
@@ -429,6 +429,28 @@ def test_statuses_and_their_groups() -> None:
     assert having("any") == {*STATUSES, "new_word"}
     assert having() == {*STATUSES, "new_word", ""}
     assert parse_statuses(["any", "page"]) == frozenset()
+
+
+def test_misplaced_models_are_searched_as_a_status() -> None:
+    misplaced = {"misplaced": {"kind": "lora", "category": "vae"}}
+    entry, broken = {**file("x/a"), **misplaced}, {**file("x/b"), "status": "page"}
+    for words, expected in (
+        (["misplaced"], (True, False)),
+        (["misplaced", "broken"], (True, True)),
+        (["page"], (False, True)),
+        (["any"], (True, True)),
+    ):
+        assert (is_found(entry, statuses=words), is_found(broken, statuses=words)) == expected
+    assert not is_found(file("x/c"), statuses=["any"])
+    assert "misplaced: lora in vae" in printed([entry])[1]
+
+
+def test_a_link_whose_target_is_away_is_found() -> None:
+    for leads_to in ({}, {"leads_to": "directory"}, {"leads_to": "file"}):
+        link = {**file("x/a"), "type": "symlink", **leads_to, "status": "away", "target": "/nas/a"}
+        assert is_found(link, statuses=["away"])
+        assert is_found(link, statuses=["away"], types=["symlink"])
+        assert not is_found(link, statuses=["away"], types=["file"])
 
 
 def test_types() -> None:

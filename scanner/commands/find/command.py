@@ -44,8 +44,8 @@ _CRITERIA = {
     "size": _text("Size: '>1GB', '<=100MB', 1GB..2GB or =0.", "--size"),
     "age": _text("Time since it was modified: '>30d', '<2h' or 7d..30d.", "--age"),
     "statuses": _texts(
-        "Status: unsettled, partial, incomplete, truncated, damaged, pointer, page, corrupt or "
-        "mismatch; or a group of them: broken, unfinished, any.",
+        "Status: unsettled, partial, incomplete, away, truncated, damaged, pointer, page, corrupt, "
+        "mismatch or misplaced; or a group of them: broken, unfinished, any.",
         "--status",
     ),
     "is_shadowed": Annotated[

@@ -15,6 +15,7 @@ from scanner.console.options import _one_of
 from scanner.core.digests import ALGORITHM
 from scanner.core.roots import LEGACY_CATEGORIES
 from scanner.core.serialize import readable
+from scanner.core.statuses import GROUPS, MARKS, STATUSES
 from scanner.errors import SettingsError
 from scanner.output.inventory_reader import base_of
 from scanner.settings.values import parse_duration, parse_size
@@ -22,14 +23,6 @@ from scanner.settings.values import parse_duration, parse_size
 TYPES = ("file", "directory", "symlink", "other")
 
 SORTS = ("path", "size", "age")
-
-BROKEN = ("truncated", "damaged", "pointer", "page", "corrupt")
-
-UNFINISHED = ("unsettled", "partial", "truncated", "incomplete")
-
-STATUSES = ("unsettled", "partial", "incomplete", "mismatch", *BROKEN)
-
-STATUS_GROUPS = {"broken": BROKEN, "unfinished": UNFINISHED}
 
 ANY = "any"
 
@@ -111,7 +104,7 @@ class Wanted:
     ages: Span | None = None
     """Nanoseconds."""
     statuses: frozenset[str] | None = None
-    """None for entries with or without one; empty for any status."""
+    """Statuses and marks. None for entries with or without one; empty for any."""
     is_shadowed: bool = False
     """True for entries only that ComfyUI does not load, because it finds another one first."""
     types: frozenset[str] = frozenset()
@@ -289,11 +282,11 @@ def parse_ages(text: str) -> Span:
 
 def parse_statuses(texts: Iterable[str]) -> frozenset[str]:
     """The words that these words and groups stand for; empty where one of them is `any`."""
-    choices = (*STATUSES, *STATUS_GROUPS, ANY)
+    choices = (*STATUSES, *MARKS, *GROUPS, ANY)
     words = [_one_of("--status", text, choices) for text in texts]
     if ANY in words:
         return frozenset()
-    return frozenset(status for word in words for status in STATUS_GROUPS.get(word, (word,)))
+    return frozenset(status for word in words for status in GROUPS.get(word, (word,)))
 
 
 def parse_hash(text: str) -> Digest:

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from scanner.commands.find.criteria import BROKEN, PACK, texts_of
+from scanner.commands.find.criteria import PACK, texts_of
 from scanner.commands.find.search import size_of
 from scanner.commands.packs.listing import pack_name
 from scanner.commands.packs.page import _version
 from scanner.console.tables import _Cell, _Column, _print_table, _write_document
 from scanner.core.serialize import raw_text
+from scanner.core.statuses import BROKEN
 from scanner.core.wording import count_text, size_text
 from scanner.output.inventory_reader import is_file, size_in
 
@@ -118,16 +119,18 @@ def print_found(
 
 def _entry_cells(entry: Mapping[str, Any]) -> Sequence[_Cell]:
     status = entry.get("status", "")
-    text = f"{status}: {entry['problem']}" if status and "problem" in entry else status
+    texts = [f"{status}: {entry['problem']}" if status and "problem" in entry else status]
+    if "misplaced" in entry:
+        texts.append("misplaced: {kind} in {category}".format_map(entry["misplaced"]))
     if "shadowed_by" in entry:
-        text = f"shadowed by {entry['shadowed_by']}" + f"; {text}" * bool(text)
+        texts.append(f"shadowed by {entry['shadowed_by']}")
     return (
         _Cell("" if (size := size_of(entry)) is None else size_text(size)),
         _Cell(entry.get("mtime", "")[:16].replace("T", " ")),
         _Cell(entry.get("category", "")),
         _Cell(_model_text(entry)),
         _Cell(_path_text(entry)),
-        _Cell(text, "red" if status in BROKEN else "yellow"),
+        _Cell(", ".join(filter(None, texts)), "red" if status in BROKEN else "yellow"),
     )
 
 

@@ -22,6 +22,7 @@ from scanner.commands.find.criteria import (
 )
 from scanner.console.filters import folded
 from scanner.core.serialize import mtime_of
+from scanner.core.statuses import words_of
 from scanner.output.inventory_reader import damage_reported, is_file, read_entries, size_in
 
 _COMPANIONS = (
@@ -74,7 +75,9 @@ def _has_type(entry: Mapping[str, Any], wanted: Wanted) -> bool:
         return True  # a file, or a folder of the category diffusers
     if is_file(entry) or (PACK in wanted.kinds and PACK in entry):
         return True
-    return SET in entry and (is_about_models or wanted.statuses is not None)
+    if SET in entry and is_about_models:
+        return True
+    return wanted.statuses is not None and "status" in entry
 
 
 def size_of(entry: Mapping[str, Any]) -> int | None:
@@ -84,8 +87,8 @@ def size_of(entry: Mapping[str, Any]) -> int | None:
 
 
 def _has_status(entry: Mapping[str, Any], statuses: frozenset[str]) -> bool:
-    status = entry.get("status")
-    return status is not None and (not statuses or status in statuses)
+    words = words_of(entry)
+    return bool(words) and (not statuses or not statuses.isdisjoint(words))
 
 
 def _has_digest(entry: Mapping[str, Any], digests: Iterable[Digest]) -> bool:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from scanner.commands.roots.page import print_accepts, print_roots
 from scanner.console.terminal import printed
+from scanner.core.statuses import MARKS
 from scanner.core.wording import count_text, size_text
 from scanner.settings.values import format_duration
 
@@ -43,13 +44,16 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
         console.print(printed(f"hashes to take: {left}"))
     if status.get("unfinished"):
         files = count_text(status["unfinished"], "file")
-        console.print(printed(f"not whole yet: {files} (comfy-inventory find --status unfinished)"))
+        found = "comfy-inventory find --status partial --status unsettled"
+        console.print(printed(f"not whole yet: {files} ({found})"))
+    for word in ("broken", *MARKS):
+        if number := status.get(word):  # older versions do not write them
+            found = f"{count_text(number, 'file')} (comfy-inventory find --status {word})"
+            console.print(printed(f"{word}: {found}", "yellow"))
     if status.get("shadowed"):
         models = count_text(status["shadowed"], "model")
-        console.print(
-            printed(f"hidden from ComfyUI by others of the same name: {models} "
-                    "(comfy-inventory find --shadowed)")
-        )  # fmt: skip
+        hidden = f"hidden from ComfyUI by others of the same name: {models}"
+        console.print(printed(f"{hidden} (comfy-inventory find --shadowed)"))
     console.print(printed(f"inventory {status['inventory']['path']}"))
 
 
