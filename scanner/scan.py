@@ -56,6 +56,8 @@ class ScanResult:
     """Ids of the zones that were asked for."""
     states: dict[str, str] = field(default_factory=dict)
     new_holds: list[Hold] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+    """The effects of requests of `accept`, each in a sentence."""
     is_complete: bool = True
     """False if the scan was abandoned."""
     is_committed: bool = False
@@ -74,6 +76,7 @@ class ScanResult:
         self.bytes += other.bytes
         self.changes += other.changes
         self.new_holds += other.new_holds
+        self.answers += other.answers
         self.zones |= other.zones
 
 
@@ -178,6 +181,7 @@ class Scanner:
             zones=frozenset(root.id for root in roots),
             states={root.id: state.state for root, state in root_states(self.store, rules.roots)},
             new_holds=list(decision.new_holds),
+            answers=list(decision.answers.values()),
             is_committed=True,
         )
 

@@ -14,6 +14,7 @@ import pytest
 from scanner.core.roots import Root
 from scanner.disk.fingerprint import WHOLE
 from scanner.disk.mounts import Mount
+from tests.support.fakes import FakeFileSystem
 from tests.support.world import DOWNLOADS, MODELS, World, at, content
 
 BIG = WHOLE * 3
@@ -547,6 +548,42 @@ def test_accept_drops_a_folder_whose_name_is_not_utf8(world: World) -> None:
     number = world.store.state.ask(0, "", folder, frozenset())
     world.scan()
     assert "caf\ufffd" in str(world.store.state.answer_of(number))
+
+
+# Lanes
+
+
+@pytest.mark.parametrize("name", ["f1", ""])
+def test_move_is_found_though_another_lane_began_before_its_first_half_and_ended_after_it(
+    tmp_path: Path, name: str
+) -> None:
+    """SMB's client shows what was renamed on the server under both names for some scans. Another
+    lane must not forget that it came."""
+    files = FakeFileSystem()
+    files.mount_table.append(Mount("/m", "cifs", "//nas/m"))
+    files.shuffles_inodes = True
+    for folder in ("d0", "d1"):
+        for file in ("f0", "f1", "f2"):
+            files.write(f"/m/{folder}/{file}", content(folder + file))
+    files.makedirs(DOWNLOADS.path)
+    share = Root("models", "/m")
+    world = World(tmp_path, files, (share, DOWNLOADS)).settle()
+    source, target = f"/m/d1/{name}".rstrip("/"), "/m/d0/renamed"
+
+    def scan(root: Root) -> list[tuple[str, str]]:
+        files.advance(1)
+        changes = world.scanner.scan([root], interval=1).changes
+        return [(change.kind, change.path) for change in changes]
+
+    def meanwhile(path: str) -> None:
+        files.on_list = None
+        files._resolve("/m/d0").children["renamed"] = files._resolve(source)
+        assert ("created", target) in scan(share)
+
+    files.on_list = meanwhile
+    assert scan(DOWNLOADS) == []
+    files.remove(source)
+    assert scan(share) == [("moved", target)]
 
 
 # Links

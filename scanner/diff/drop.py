@@ -11,6 +11,7 @@ from scanner.core.memory import MISSING, OFFLINE, Memory, RootRecord
 from scanner.core.paths import is_below
 from scanner.core.roots import Root
 from scanner.core.snapshot import FILE, Entry, Snapshot, directories_below, entries_of
+from scanner.diff.drop_names import drop_names
 from scanner.walk.zone_scan import Collected
 
 
@@ -56,6 +57,8 @@ def drop_removed_roots(memory: Memory, snapshot: Snapshot, roots: Sequence[Root]
 class Dropped(NamedTuple):
     """The effect of requests to drop entries that cannot be looked at."""
 
+    collected: Collected
+    """With walks that say nothing of names that were dropped."""
     deleted: dict[str, Entry]
     gone: frozenset[str]
     """Directories that the snapshot loses."""
@@ -68,33 +71,44 @@ class Dropped(NamedTuple):
 
 
 def drop_accepted(snapshot: Snapshot, collected: Collected) -> Dropped:
-    """Delete what a person said is gone for good: an offline zone, or a folder that answers with
-    an error."""
+    """Delete what a person said is gone for good: an offline zone, a folder that answers with
+    an error, or a name that could not be looked at."""
     deleted: dict[str, Entry] = {}
     gone: set[str] = set()
     missing: set[Root] = set()
     places: set[str] = set()
     answers: dict[int, str] = {}
     for request in collected.requests:
-        scan = collected.scan_of(request.path) if request.path else None
+        path = request.path
+        scan = collected.scan_of(path) if path else None
         if scan is None:
             continue
         failed = scan.walked.failed if scan.walked is not None else {}
-        is_offline = scan.zone.path == request.path and (
-            request.path in failed or scan.health.state in (OFFLINE, MISSING)
+        is_offline = scan.zone.path == path and (
+            path in failed or scan.health.state in (OFFLINE, MISSING)
         )
-        if not is_offline and request.path not in failed:
-            answers[request.id] = f"{request.path} is neither offline nor unreachable"
-            continue
-        places.add(request.path)
-        before = len(deleted)
-        for path, directory in directories_below(snapshot, request.path):
-            gone.add(path)
-            deleted.update((entry.path, entry) for entry in entries_of(path, directory))
-        if is_offline:
-            missing.add(scan.zone)
-        answers[request.id] = f"{len(deleted) - before} entries below {request.path} deleted"
-    return Dropped(deleted, frozenset(gone), frozenset(missing), frozenset(places), answers)
+        names = None if scan.walked is None else drop_names(path, scan.walked, snapshot)
+        if names is not None and (names.deleted or path not in failed):
+            places.add(path)
+            deleted.update(names.deleted)
+            collected = collected.with_scan(replace(scan, walked=names.walked))
+            answers[request.id] = names.answer
+        elif is_offline or path in failed:
+            places.add(path)
+            before = len(deleted)
+            for folder, directory in directories_below(snapshot, path):
+                gone.add(folder)
+                deleted.update((entry.path, entry) for entry in entries_of(folder, directory))
+            if is_offline:
+                missing.add(scan.zone)
+            answers[request.id] = f"{len(deleted) - before} entries below {path} deleted"
+        elif scan.walked is not None and path in scan.walked.surplus:
+            answers[request.id] = f"{path} is not entered: {scan.walked.surplus[path]}"
+        else:
+            answers[request.id] = f"{path} is neither offline nor unreachable"
+    return Dropped(
+        collected, deleted, frozenset(gone), frozenset(missing), frozenset(places), answers
+    )
 
 
 def _is_configured(record: RootRecord, roots: Sequence[Root]) -> bool:

@@ -192,7 +192,7 @@ def _find_differences(
     snapshot, old = known.snapshot, known.memory
     removed = drop_removed_roots(old, snapshot, rules.roots)
     dropped = drop_accepted(snapshot, collected)
-    collected = trust_walks(collected, old, dropped.missing)
+    collected = trust_walks(dropped.collected, old, dropped.missing)
     collected = without_surplus_links(collected, settings.max_paths)
 
     delta = Delta(deleted=dict(dropped.deleted), gone={*removed.gone, *dropped.gone})

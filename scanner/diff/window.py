@@ -16,12 +16,16 @@ from scanner.walk.zone_scan import Collected
 
 def without_expired(memory: Memory, now: int, seconds: float) -> Memory:
     """`memory` without deletions and arrivals more than `seconds` before `now` (nanoseconds of wall
-    time). Those after `now` go as well: the clock was set back, and their age is not known."""
-    oldest = now - int(seconds * 1e9)
+    time).
+
+    `now` is when a scan began, and a lane that began later may have committed first: what lies a
+    little after `now` stays. More than `seconds` after it the clock was set back.
+    """
+    window = int(seconds * 1e9)
     return replace(
         memory,
-        gone={path: gone for path, gone in memory.gone.items() if oldest <= gone.time <= now},
-        arrived={path: time for path, time in memory.arrived.items() if oldest <= time <= now},
+        gone={path: gone for path, gone in memory.gone.items() if abs(now - gone.time) <= window},
+        arrived={path: time for path, time in memory.arrived.items() if abs(now - time) <= window},
     )
 
 

@@ -19,6 +19,7 @@ from scanner.scan import Scanner
 from scanner.service.attempts import RETRY_ELSEWHERE, Attempts
 from scanner.service.reading import MODEL_KINDS, NAP
 from scanner.service.real_files import RealFiles, has_no_content, patience_for
+from scanner.walk.granularity import settle_of
 
 CHUNK = 4096
 """The least number of files to choose at a time: each choice searches all folders that wait."""
@@ -125,6 +126,7 @@ class FingerprintReader:
         """The rank of each zone that is read, by id, and the seconds for which its folders have to
         stand unchanged before that. Lower ranks come first."""
         zones, mounts = self._scanner.zones(), self._scanner.files.mounts()
+        snapshot = self._scanner.store.snapshot
         own = zones.all if self._own is None else self._own()
         by_zone = {zone: zones.mount_of(zone, mounts) for zone in zones.all}
         has_several = len(set(by_zone.values())) > 1
@@ -134,7 +136,8 @@ class FingerprintReader:
             needs_content = has_several or not mount.has_stable_inodes
             rank = self._rank(zone, needs_content=needs_content)
             if zone in own and rank is not None:
-                ranks[zone.id], settles[zone.id] = rank, mount.settle
+                ranks[zone.id] = rank
+                settles[zone.id] = settle_of(mount, zone, zones, snapshot)
         return ranks, settles
 
     def _rank(self, zone: Root, *, needs_content: bool) -> int | None:

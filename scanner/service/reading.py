@@ -19,6 +19,7 @@ from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount, mount_of
 from scanner.errors import OutputError
 from scanner.store.metadata import FileMetadata, MetadataTable, MetadataUpdate
+from scanner.walk.granularity import settle_of
 from scanner.walk.zones import Zones
 from scanner.workers.pool import Workers
 
@@ -78,9 +79,9 @@ def settle_times(source: Source, zones: Zones, own: Collection[Root] | None) -> 
     It has the zones of `own`, or all, that answered the last scan. Rule 4 (changed means not equal)
     asks for the wait.
     """
-    mounts, memory = source.files.mounts(), source.store.memory
+    mounts, memory, snapshot = source.files.mounts(), source.store.memory, source.store.snapshot
     return {
-        zone.id: zones.mount_of(zone, mounts).settle
+        zone.id: settle_of(zones.mount_of(zone, mounts), zone, zones, snapshot)
         for zone in zones.all
         if (own is None or zone in own) and memory.could_read(zone.id)
     }

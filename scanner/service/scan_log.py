@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping
 
 from scanner.core.memory import ONLINE, Memory
+from scanner.core.serialize import printable
 from scanner.core.wording import accept_command, accept_hint, count_text
 from scanner.scan import ScanResult
 from scanner.service.change_lines import change_lines, counts_text
@@ -24,10 +25,12 @@ def states_of(memory: Memory) -> States:
 def log_scan(
     result: ScanResult, before: States, after: States, base: str | None, inventory: str
 ) -> None:
-    """Log the changes that a scan found, and the zones whose state has changed. `inventory` is the
-    path of the file."""
+    """Log the changes that a scan found, the effects of `accept`, and the zones whose state has
+    changed. `inventory` is the path of the file."""
     for line in change_lines(result.changes, base):
         log.info("%s", line)
+    for answer in result.answers:
+        log.info("accept: %s", printable(answer))
     for zone_id, (state, reason) in after.items():
         if before.get(zone_id) != (state, reason) and zone_id in result.zones:
             path = zone_id.partition(":")[2]

@@ -122,8 +122,8 @@ class Service:
     def _assign(self) -> list[Lane]:
         """Put every root into the lane of its mount. Returns the lanes that are new.
 
-        This is done again before each scan: a share that is mounted while we run gets its own lane
-        before anything on it is touched.
+        This is done again before and after each scan: a share that is mounted while we run gets
+        its own lane before anything on it is touched.
         """
         with self._assigning:
             zones, mounts = self._scanner.zones(), self._scanner.files.mounts()
@@ -152,6 +152,8 @@ class Service:
             if self._stop.is_set() or not lane.roots:
                 return
             result = lane.scan(lane.interval(seconds_left), display)
+            # The walk may have mounted something by opening a folder: it may be gone by the next.
+            self._add_lanes(schedule, display)
             if lane.keep_pace(result) and lane.every is not None:
                 schedule.set_every(lane.id, lane.every)
             self.write_status("running")

@@ -26,6 +26,7 @@ from scanner.disk.trust import Trust
 from scanner.settings.schema import Settings
 from scanner.walk.digits import settle_digits
 from scanner.walk.fingerprints import PATIENCE
+from scanner.walk.granularity import settle_of
 from scanner.walk.guard import Guard
 from scanner.walk.health import NOT_A_FOLDER, Moment, stayed_healthy
 from scanner.walk.history import History
@@ -209,7 +210,7 @@ class Collector:
                 self._settings.mtime_digits,
                 lambda paths: self._stat(scan.health.mount, paths),
             )
-            self._learn(scan, trust, walked, started)
+            self._learn(scan, trust, walked, started, self._settle(scan, zones))
         return walked
 
     def read_packs(
@@ -232,7 +233,7 @@ class Collector:
             for path, is_directory in pack_places(snapshot, top)
             if is_directory and path not in walked.foreign and zones.owner(path) == zone
         ]
-        history, settle = self.history, scan.health.mount.settle
+        history, settle = self.history, self._settle(scan, zones)
         changed = {around for path in walked.observed if (around := pack_around(path, top))}
         started, verify_within = moment.monotonic, self._settings.verify_within
         due = history.packs_due(
@@ -271,7 +272,9 @@ class Collector:
             log.debug("stats on %s: %s", mount.point, lost)
         return found
 
-    def _learn(self, scan: ZoneScan, trust: Trust, walked: Walked, started: float) -> None:
+    def _learn(
+        self, scan: ZoneScan, trust: Trust, walked: Walked, started: float, settle: float
+    ) -> None:
         """Note what a walk says of the mount's directory times, and of its own cost (rule 5)."""
         mount = scan.health.mount
         seen = self.history.learn(
@@ -280,10 +283,13 @@ class Collector:
             self._store.snapshot,
             started=started,
             seconds=self._files.monotonic() - started,
-            settle=mount.settle,
+            settle=settle,
         )
         for path, has_moved in seen:
             trust.learn(mount, path, has_moved=has_moved)
+
+    def _settle(self, scan: ZoneScan, zones: Zones) -> float:
+        return settle_of(scan.health.mount, scan.zone, zones, self._store.snapshot)
 
     def _spared(self, scan: ZoneScan, trust: Trust, moment: Moment) -> AbstractSet[str]:
         """Known directories that a walk does not list while their times stay."""

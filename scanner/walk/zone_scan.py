@@ -70,6 +70,10 @@ class Collected:
         scans = {zone: scan.without(points) for zone, scan in self.scans.items()}
         return replace(self, scans=scans)
 
+    def with_scan(self, scan: ZoneScan) -> Collected:
+        """The same, with `scan` in place of that of its zone."""
+        return replace(self, scans={**self.scans, scan.zone: scan})
+
     def scan_of(self, path: str) -> ZoneScan | None:
         """The scan of the zone that owns `path`; None if this scan did not look at that zone."""
         zone = self.zones.owner(path)

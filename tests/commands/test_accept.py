@@ -34,7 +34,8 @@ def test_unreadable_folder_is_kept_until_it_is_accepted(
 
     done = scanned.run("accept", LORAS)
     assert "next scan" in done.stderr
-    scanned.run("scan", expect=3, through=unprivileged)
+    done = scanned.run("scan", expect=3, through=unprivileged)
+    assert f"accept: 24 entries below {scanned.work / LORAS} deleted" in done.stderr
     assert told(scanned.changes()) == [
         ("deleted", f"{LORAS}/{number:02}.safetensors") for number in range(24)
     ]
@@ -45,6 +46,33 @@ def test_unreadable_folder_is_kept_until_it_is_accepted(
     scanned.run("scan", through=unprivileged)
     assert [kind for kind, *_ in told(scanned.changes())] == ["created"] * 24 + ["deleted"] * 24
     assert_valid(scanned)
+
+
+def test_name_that_cannot_be_looked_at_is_kept_until_it_is_accepted(
+    scanned: Machine, unprivileged: tuple[str, ...], closing: list[Path]
+) -> None:
+    """A folder that may be read and not entered gives names and nothing else."""
+    folder = scanned.work / "ComfyUI" / "models" / "vae"
+    folder.mkdir(parents=True, exist_ok=True)
+    name = "ComfyUI/models/vae/one.safetensors"
+    (scanned.work / name).write_bytes(b"1" * 1000)
+    scanned.run("scan", through=unprivileged)
+    folder.chmod(0o444)
+    closing.append(folder)
+    before = len(scanned.changes())
+    scanned.run("scan", expect=3, through=unprivileged)
+    assert str(scanned.work / name) in scanned.inventory()
+    scanned.run("accept", name)
+    done = scanned.run("scan", expect=3, through=unprivileged)
+    assert f"accept: {scanned.work / name}: 1 entry deleted; it stays" in done.stderr
+    scanned.run("scan", expect=3, through=unprivileged)
+    assert told(scanned.changes())[before:] == [("deleted", name)]
+    header = read_header(scanned.output)
+    assert header is not None
+    assert [place["path"] for place in header["unreachable"]] == [name]
+    folder.chmod(0o755)
+    scanned.run("scan", through=unprivileged)
+    assert told(scanned.changes())[before:] == [("created", name), ("deleted", name)]
 
 
 def test_accepted_loss_is_committed_by_the_next_scan(scanned: Machine) -> None:

@@ -104,6 +104,20 @@ def test_granularity_is_inferred_from_mtimes(granularity: int, seconds: float) -
     assert ("coarse_times" in codes(finding)) == (seconds >= 1)
 
 
+@pytest.mark.parametrize(
+    ("granularity", "seconds", "source", "settle"),
+    [(1, 1e-9, "type", 0.05), (SECOND, 1, "sample", 2)],
+)
+def test_granularity_of_a_type_counts_unless_the_times_of_folders_show_another(
+    granularity: int, seconds: float, source: str, settle: float
+) -> None:
+    """ext4 with inodes of 128 bytes counts whole seconds."""
+    finding = examine(disk("ext4", granularity=granularity))
+    times = finding.as_json()["times"]
+    assert times["granularity_seconds"] == pytest.approx(seconds)
+    assert (times["known_from"], times["settle_seconds"]) == (source, settle)
+
+
 def test_few_mtimes_prove_no_granularity() -> None:
     files = FakeFileSystem()
     files.mount_table = [Mount("/", "cifs", "nas")]

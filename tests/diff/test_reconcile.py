@@ -272,6 +272,15 @@ def test_accepted_deletions_are_counted_for_the_zone_that_was_asked_for() -> Non
 # Window
 
 
+@pytest.mark.parametrize(("time", "stays"), [(6, False), (7, True), (13, True), (14, False)])
+def test_window_is_open_to_both_sides_of_the_start_of_a_scan(time: int, stays: bool) -> None:
+    """A lane that began later may have committed first."""
+    then = time * 10**9
+    old = Memory(gone={"/r/x": Gone(then, entry("/r/x"))}, arrived={"/r/a": then})
+    kept = without_expired(old, 10 * 10**9, 3)
+    assert (bool(kept.gone), bool(kept.arrived)) == (stays, stays)
+
+
 def test_window_forgets_what_is_too_old_and_shows_arrivals_as_they_are() -> None:
     old = Memory(
         gone={"/r/x": Gone(5, entry("/r/x")), "/r/y": Gone(9, entry("/r/y"))},

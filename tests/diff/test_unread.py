@@ -149,3 +149,104 @@ def test_what_a_mount_hides_that_came_meanwhile_is_not_told(world: World) -> Non
     world.files.on_list = come
     assert world.scan() == []
     assert "x" not in told(world)
+
+
+# Names that a person drops
+
+
+def accept(world: World, name: str) -> tuple[list[tuple[str, ...]], str]:
+    """The lines of the next scan, and its answer to a request to drop `name`."""
+    number = world.store.state.ask(0, "", f"{FOLDER}/{name}".rstrip("/"), frozenset())
+    lines = world.scan()
+    return lines, world.store.state.answer_of(number) or ""
+
+
+def test_a_file_that_cannot_be_looked_at_is_dropped_by_hand(world: World) -> None:
+    fails(world, f"{FOLDER}/a")
+    world.scan()
+    lines, answer = accept(world, "a")
+    assert lines == [("deleted", "ComfyUI/models/loras/a")]
+    assert answer.startswith(f"{FOLDER}/a: 1 entry deleted; it stays among what is unreachable")
+    for _ in range(3):
+        assert told(world) == {"a": os.strerror(errno.EIO)}
+        assert world.scan() == []
+    lines, answer = accept(world, "a")
+    assert lines == []
+    assert answer.startswith(f"{FOLDER}/a: nothing is known of it")
+    world.restart()
+    assert world.scan() == []
+    world.files.faults.clear()
+    assert world.scan() == [("created", "ComfyUI/models/loras/a")]
+    assert told(world) == {}
+    assert accept(world, "a") == ([], f"{FOLDER}/a is neither offline nor unreachable")
+
+
+def test_a_folder_that_cannot_be_looked_at_is_dropped_with_all_below_it(world: World) -> None:
+    """It can still be listed: names whose stat fails are no proof that what is below is gone."""
+    world.files.write(f"{FOLDER}/sub/deep/x", content("x"))
+    world.files.write(f"{FOLDER}/sub/y", content("y"))
+    world.settle()
+    fails(world, f"{FOLDER}/sub")
+    world.files.write(f"{FOLDER}/sub/new", content("new"))
+    world.scan()
+    lines, answer = accept(world, "sub")
+    below = ["", "/deep", "/deep/x", "/new", "/y"]
+    assert lines == [("deleted", f"ComfyUI/models/loras/sub{name}") for name in below]
+    assert answer.startswith(f"{FOLDER}/sub: 5 entries deleted")
+    assert world.scan() == []
+    assert told(world) == {"sub": os.strerror(errno.EIO)}
+    world.files.faults.clear()
+    assert world.scan() == [("created", f"ComfyUI/models/loras/sub{name}") for name in below]
+
+
+def test_a_folder_that_answers_with_an_error_stays_and_all_below_it_is_dropped(
+    world: World,
+) -> None:
+    world.files.write(f"{FOLDER}/sub/x", content("x"))
+    world.settle()
+    world.files.faults["list", f"{FOLDER}/sub"] = errno.EACCES
+    world.scan()
+    lines, answer = accept(world, "sub")
+    assert lines == [("deleted", "ComfyUI/models/loras/sub/x")]
+    assert answer == f"1 entries below {FOLDER}/sub deleted"
+    for _ in range(2):
+        assert world.scan() == []
+        assert told(world) == {"sub": os.strerror(errno.EACCES)}
+    world.files.faults.clear()
+    assert world.scan() == [("created", "ComfyUI/models/loras/sub/x")]
+
+
+def test_a_link_that_is_away_stays_and_loses_what_was_known_of_its_target(world: World) -> None:
+    world.files.write("/mnt/share/model", b"12345")
+    world.files.symlink("/mnt/share/model", f"{FOLDER}/known")
+    world.files.symlink("/mnt/share/other", f"{FOLDER}/unknown")
+    world.settle()
+    world.files.remove("/mnt/share/model")
+    world.files.remove("/mnt/share")
+    world.scan()
+    assert told(world) == {"known": AWAY, "unknown": AWAY}
+    lines, answer = accept(world, "known")
+    assert lines == [("modified", "ComfyUI/models/loras/known")]
+    assert "what this link leads to dropped" in answer
+    assert "size" not in world.entry("/known")
+    lines, answer = accept(world, "unknown")
+    assert lines == []
+    assert answer.startswith(f"{FOLDER}/unknown: nothing is known of what this link leads to")
+    assert told(world) == {"known": AWAY, "unknown": AWAY}
+    world.files.write("/mnt/share/model", b"12345")
+    assert world.scan() == [("modified", "ComfyUI/models/loras/known")]
+
+
+def test_names_that_are_told_as_one_folder_are_dropped_together(world: World) -> None:
+    names = sorted(f"n{number}" for number in range(MOST_NAMES + 1))
+    for name in names:
+        world.files.write(f"{FOLDER}/{name}", content(name))
+    world.settle()
+    for name in names:
+        fails(world, f"{FOLDER}/{name}")
+    world.scan()
+    lines, answer = accept(world, "")
+    assert lines == [("deleted", f"ComfyUI/models/loras/{name}") for name in names]
+    assert answer.startswith(f"{FOLDER}: {MOST_NAMES + 1} entries deleted")
+    assert world.scan() == []
+    assert list(told(world)) == ["loras"]

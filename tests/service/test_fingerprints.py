@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import pytest
 
+from scanner.core.pending import PendingFolders
 from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import Root
 from scanner.core.snapshot import Directory
@@ -351,19 +353,29 @@ def test_file_that_comes_while_its_folder_is_looked_at_gets_a_fingerprint(
     world.files.advance(60)
     world.files.write(at("Downloads/new"), b"new")
 
+    looking = threading.Event()
+    items = PendingFolders._items
+
+    def begin(pending: PendingFolders) -> list[tuple[str, float]]:
+        looking.set()
+        return items(pending)
+
     class LateSnapshot(dict[str, Directory]):
-        """Gives a listing, after which a scan replaces it."""
+        """Gives a listing to who goes through the folders, after which a scan replaces it."""
 
         def get(self, path: str, default: Any = None) -> Any:
             directory = super().get(path, default)
-            if path == at("Downloads") and world.store.snapshot is self:
+            is_looked_at = looking.is_set() and path == at("Downloads")
+            if is_looked_at and world.store.snapshot is self:
                 world.store.snapshot = dict(self)
                 world.scan(reads=False)
                 world.scan(reads=False)
             return directory
 
+    monkeypatch.setattr(PendingFolders, "_items", begin)
     world.store.snapshot = LateSnapshot(world.store.snapshot)
     work(world)
+    assert type(world.store.snapshot) is dict
     for _ in range(3):
         world.scan()
     assert at("Downloads/new") in fingerprints(world)

@@ -19,13 +19,15 @@ from scanner.core.turns import Turns
 from scanner.disk.mounts import Mount
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import read_entries
+from scanner.output.journal_reader import read
 from scanner.output.status_file import read_status
 from scanner.scan import TURNS, Scanner
 from scanner.service.lanes import LOCAL
 from scanner.service.opening import assembled
-from scanner.service.service import Turn
+from scanner.service.service import Service, Turn
 from scanner.settings.schema import Settings
-from tests.support.fakes import FakeFileSystem
+from tests.support.fakes import FakeFileSystem, Node
+from tests.support.world import World
 
 TOP = "/models"
 FOLDERS = 9
@@ -186,6 +188,44 @@ def test_status_is_written_while_another_lane_is_added(
 
 
 # One-shot scans
+
+
+# Mounts that come when a folder is opened
+
+
+def test_mount_that_a_walk_brings_about_is_scanned_before_it_goes_again(tmp_path: Path) -> None:
+    """Exports inside an export of NFS 4 are mounted by whoever opens their folder, and let go of
+    after some minutes, which may be less than the interval."""
+    folder = f"{TOP}/0"
+    files, inner = FakeFileSystem(), Mount(folder, "nfs4", "nas:/models/0")
+    files.mount_table.append(Mount(TOP, "nfs4", "nas:/models"))
+    covered, export = files.makedirs(folder), files.makedirs("/export")
+    files.write("/export/sub/x", b"x")
+    world = World(tmp_path, files, (Root("models", TOP),))
+    service, schedule = Service(world.settings, world.scanner, threading.Event()), ByHand()
+
+    def hold(node: Node, table: list[Mount]) -> None:
+        files._resolve(TOP).children["0"] = node
+        files.mount_table = [mount for mount in files.mount_table if mount != inner] + table
+
+    files.faults["list", folder] = lambda: hold(export, [inner])
+
+    def turn() -> set[str]:
+        """One turn of the lane of the share and of those that it adds; all that is known."""
+        files.advance(60)
+        hold(covered, [])
+        known = set(schedule.turns)
+        schedule.turns[f"nfs4 {TOP}"](lambda: 20.0)
+        for lane in schedule.turns.keys() - known:
+            schedule.turns[lane](lambda: 20.0)
+        return set(world.inventory())
+
+    service.run(schedule, Display())
+    assert f"{folder}/sub/x" in turn()
+    files.write("/export/sub/y", b"y")
+    assert f"{folder}/sub/y" in turn()
+    kinds = [(line["kind"], line["path"]) for line in read(world.outputs.journal)]
+    assert kinds == [("baseline", TOP), ("baseline", folder), ("created", f"{folder}/sub/y")]
 
 
 class StopIn(Display):

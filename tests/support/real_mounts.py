@@ -617,7 +617,10 @@ class ImageMount(Mount):
     `source` is that file. `remount` with another is another disk in the same place.
     """
 
-    def __init__(self, kind: Literal["exfat", "vfat", "ext4"], source: Path, point: Path) -> None:
+    def __init__(
+        self, kind: Literal["exfat", "vfat", "ext4"], source: Path, point: Path, *options: str
+    ) -> None:
+        """`options` are those of its mkfs."""
         require_root()
         self._mkfs, self._losetup, *_ = require(f"mkfs.{kind}", "losetup", "mount", "umount")
         if _kernel_has(kind):
@@ -628,7 +631,7 @@ class ImageMount(Mount):
         else:
             pytest.skip(f"this kernel has no {kind}")
         super().__init__(source, point)
-        self.kind = kind
+        self.kind, self._options = kind, options
 
     @property
     def files(self) -> Path:
@@ -638,7 +641,7 @@ class ImageMount(Mount):
         if not self.source.exists():
             with self.source.open("wb") as image:
                 image.truncate(_IMAGE_BYTES)
-            _do(self._mkfs, str(self.source))
+            _do(self._mkfs, *self._options, str(self.source))
 
     def _mount(self) -> None:
         device = _do(self._losetup, "--find", "--show", str(self.source)).strip()

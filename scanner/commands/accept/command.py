@@ -28,7 +28,7 @@ def accept(
         typer.Argument(
             metavar="PLACE",
             help="A root (id or path) whose held deletions or changed mount to confirm, or an "
-            "offline root or unreachable folder to drop. Default: everything that is held.",
+            "offline root or unreachable path to drop. Default: everything that is held.",
         ),
     ] = None,
     timeout: Annotated[str, typer.Option(help="How long to wait for the running scanner.")] = "2m",

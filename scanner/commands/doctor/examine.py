@@ -132,8 +132,11 @@ class Doctor:
         finding.workers = self._workers.requests_at_once(mount)
         finding.size = estimate(sample)
         finding.cost = cost_of(finding.size, self._burst(sample.folders, mount))
-        if mount.known_granularity is not None:
-            finding.granularity, finding.granularity_from = mount.known_granularity, "type"
+        step = mount.known_granularity
+        if step is not None and step < 1 and not sample.has_digits:
+            finding.granularity, finding.granularity_from = 1.0, "sample"
+        elif step is not None:
+            finding.granularity, finding.granularity_from = step, "type"
         elif len(sample.mtimes) >= TIMES_WANTED:
             finding.granularity = granularity_of(list(sample.mtimes))
             finding.granularity_from = "sample"

@@ -16,6 +16,7 @@ from scanner.disk.trust import LOST, NEVER, PROOFS_WANTED, Trust, trust_state
 from scanner.settings.schema import Settings
 from scanner.settings.values import format_duration
 from scanner.walk.cost import INTERVALS, Budget, ScanCost, choose, verification_duty
+from scanner.walk.granularity import SETTLE
 from scanner.walk.verification import Terms
 
 OK = "ok"
@@ -78,6 +79,12 @@ class Finding:
         return self.trust.is_earned(self.mount)
 
     @property
+    def settle(self) -> float:
+        """Seconds after which a change can no longer hide behind an equal mtime (rule 4)."""
+        counts_seconds = self.sample is not None and not self.sample.has_digits
+        return max(self.mount.settle, SETTLE if counts_seconds else 0.0)
+
+    @property
     def present_cost(self) -> ScanCost | None:
         """Estimated cost of scans with the trust that the mount has now."""
         if self.cost is None or self.is_trusted:
@@ -112,7 +119,7 @@ class Finding:
             "times": {
                 "granularity_seconds": self.granularity,
                 "known_from": self.granularity_from,
-                "settle_seconds": self.mount.settle,
+                "settle_seconds": self.settle,
             },
             "stable_inodes": self.mount.has_stable_inodes,
             "folder_times": {

@@ -14,6 +14,7 @@ from scanner.core.snapshot import DIRECTORY, DIRECTORY_LINK, FILE, FOREIGN_LINK,
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
 from scanner.walk.cost import ScanCost
+from scanner.walk.granularity import has_digits
 from scanner.walk.ignore import IgnoreRules
 from scanner.workers.latency import _Pool
 from scanner.workers.pool import Workers
@@ -52,6 +53,8 @@ class Sample:
 
     levels: dict[int, _Level] = field(default_factory=lambda: defaultdict(_Level))
     mtimes: set[int] = field(default_factory=set)
+    has_digits: bool = False
+    """True if the time of any directory has digits below a second."""
     alone: list[float] = field(default_factory=list)
     """Seconds of each of the first listings, which ran one after the other."""
     worked: float = 0.0
@@ -200,6 +203,7 @@ class Sampling:
     def _take_listing(self, path: str, depth: int, directory: Directory) -> None:
         sample, level = self._sample, self._sample.levels[depth]
         sample.mtimes.add(directory.mtime)
+        sample.has_digits = sample.has_digits or has_digits(directory)
         relative = "" if path == self._top else os.path.relpath(path, self._top) + os.sep
         prefix = relative.replace(os.sep, "/")
         for row in directory.listing.rows():

@@ -35,6 +35,7 @@ from scanner.service.lanes import lane_name
 from scanner.settings.schema import Settings
 from scanner.settings.values import format_duration
 from scanner.store.store import Store
+from scanner.walk.granularity import settle_of
 from scanner.workers.latency import latency
 from scanner.workers.pool import Workers, WorkersByMount
 from scanner.workers.remote import LostWorkerError
@@ -249,7 +250,11 @@ class Tuner:
 
         The second is None if mtimes cannot be trusted.
         """
-        settle = max(mount.settle for mount in states)
+        mounts, zones = self._files.mounts(), self._scanner.zones()
+        settle = max(
+            settle_of(zones.mount_of(zone, mounts), zone, zones, self._store.snapshot)
+            for zone in lane.zones
+        )
         is_remote = any(mount.is_remote for mount in states)
         self._settle(settle)  # new directories are listed twice, which is wanted here
         self._tell(f"listing everything again, {readable(lane.id)}")
@@ -285,7 +290,7 @@ class Tuner:
     def _settle(self, seconds: float) -> None:
         """Wait until new directories count as settled and caches have expired."""
         if seconds > 1:
-            self._tell(f"waiting {format_duration(seconds)} for the caches of the mount to expire")
+            self._tell(f"waiting {format_duration(seconds)} until times and caches are settled")
         self._files.sleep(seconds + MARGIN)
 
     def _scan(
