@@ -82,10 +82,17 @@ def _follow(path: str, mounts: Sequence[Mount], read_link: Callable[[str], str])
     points = mounts_by_point(tuple(mounts))
     drive, below = os.path.splitdrive(path)
     found, rest, links = drive + os.sep, _parts(below), 0
+    above = nearest_above(os.path.normcase(found), points)
     while rest:
         part = rest.pop()
-        child = os.path.dirname(found) if part == os.pardir else os.path.join(found, part)
-        point = nearest_above(os.path.normcase(child), points)
+        if part == os.pardir:
+            child = os.path.dirname(found)
+            point = nearest_above(os.path.normcase(child), points)
+        else:
+            child = os.path.join(found, part)
+            key = os.path.normcase(child)
+            # A step and not a climb: a path may have thousands of parts.
+            point = key if key in points else above
         mount = UNKNOWN if point is None else points[point]
         if mount.is_remote:
             whole = os.path.normpath(os.path.join(child, *reversed(rest)))
@@ -93,15 +100,17 @@ def _follow(path: str, mounts: Sequence[Mount], read_link: Callable[[str], str])
             if found == whole:
                 return whole
             rest = _parts(whole[len(found) :])
+            above = nearest_above(os.path.normcase(found), points)
             continue
         text = _link(child, read_link)
         links += text is not None
         if text is None or links > MOST_LINKS:
-            found = child
+            found, above = child, point
             continue
         if os.path.isabs(text):
             drive, text = os.path.splitdrive(text)
             found = drive + os.sep
+            above = nearest_above(os.path.normcase(found), points)
         rest += _parts(text)
     return found
 

@@ -1,7 +1,10 @@
 """Where a path really lives: links and mounts, without a look at a mount that may hang."""
 
+from collections.abc import Container
+
 import pytest
 
+from scanner.core.paths import nearest_above
 from scanner.disk.location import locate, points_below
 from scanner.disk.mounts import Mount
 from tests.support.fakes import FakeFileSystem
@@ -90,3 +93,22 @@ def test_mount_points_by_the_words_of_the_link_above_them() -> None:
         "/home/u/models/deep": "/mnt/nas/deep"
     }
     assert points_below("/", "/", [ROOT, DISK]) == {"/disk1": "/disk1"}
+
+
+def test_a_path_of_thousands_of_parts_takes_one_step_for_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    climbs: list[str] = []
+
+    def counted(path: str, tops: Container[str]) -> str | None:
+        climbs.append(path)
+        return nearest_above(path, tops)
+
+    monkeypatch.setattr("scanner.disk.location.nearest_above", counted)
+    path = "/" + "x/" * 3000 + "i"
+    assert locate(path, [ROOT], no_link).path == path
+    assert len(climbs) == 1
+
+
+def no_link(path: str) -> str:
+    raise FileNotFoundError
