@@ -52,12 +52,6 @@ PROGRAMS: dict[str, tuple[str, ...]] = {
 }
 """What each cell needs of this machine."""
 
-NOT_KEPT = {
-    "vfat, hour": "an hour's shift of all times on FAT counts as a change of every file",
-    "inner export": "its first scans may list it as an empty folder, before the client mounts it",
-}
-"""Cells that may fail, and why."""
-
 
 def observe(*cells: str) -> list[dict[str, Any]]:
     """What the cells observed in one boot, all of it as it must be."""
@@ -131,13 +125,7 @@ def test_nfs_smb_and_vfat_lose_nothing_and_recover_by_themselves() -> None:
 
 
 @pytest.mark.skipif(ASKED_FOR != "all", reason="takes minutes: `make guest` runs it")
-@pytest.mark.parametrize(
-    "cell",
-    [
-        pytest.param(cell, marks=[pytest.mark.xfail(strict=False, reason=why)] if why else [])
-        for cell, why in ((cell, NOT_KEPT.get(cell)) for cell in PROGRAMS)
-    ],
-)
+@pytest.mark.parametrize("cell", PROGRAMS)
 def test_every_fault_on_every_kernel_client(cell: str) -> None:
     require(*PROGRAMS[cell])
     assert observe(cell)

@@ -127,12 +127,12 @@ def inner_export_cell() -> Observations:
     mount_image(Path("/guest/inner.img"), inner)
     do("exportfs", "-ra")
     fill(inner)
-    do("sysctl", "-q", "-w", "fs.nfs.nfs_mountpoint_timeout=5")
+    do("sysctl", "-q", "-w", "fs.nfs.nfs_mountpoint_timeout=15")
     cell = Cell("NFS 4.2", POINT, start)
     observed = Observed("export inside the export unmounted when idle", cell.name)
     observed.states_allowed = ["online"]
-    cell.scan()
-    cell.scan()
+    # The server may need some seconds to know that there is an export: it is an empty folder then.
+    wait_for(lambda: not cell.scan() and inner_is_known(cell), "that the inner export is known")
     observed.entries_before = len(cell.entries())
     wait_for(lambda: len(mounted("nfs4")) == 1, "that the inner export is idle")
     client.server.write("models/loras/d0/new.safetensors", "new")
@@ -144,6 +144,10 @@ def inner_export_cell() -> Observations:
     observed.changes_after = cell.told(before)
     observed.expected = ["created loras/d0/new.safetensors"]
     yield observed
+
+
+def inner_is_known(cell: Cell) -> bool:
+    return any("/loras/" in path for path in cell.entries())
 
 
 def output_cell() -> Observations:

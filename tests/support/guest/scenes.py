@@ -113,18 +113,14 @@ def _edited(cell: Cell, name: str, edit: Callable[[], None], expected: list[str]
 
 
 def in_pairs(lines: list[str], expected: list[str]) -> list[str]:
-    """`lines` with the moves that are expected and came in parts.
+    """`lines` without the first halves of moves that are expected.
 
     SMB's client shows a file that was renamed on the server under both names for some seconds. It
-    is told as created then, and as deleted or moved later.
+    is told as created then, and as moved later.
     """
-    found = list(lines)
-    for line in expected:
-        kind, *paths = line.split()
-        parts = (f"created {paths[-1]}", f"deleted {paths[0]}")
-        if kind == "moved" and parts[0] in found and (line in found or parts[1] in found):
-            found = sorted({*found, line} - {*parts})
-    return found
+    moved = [line.split() for line in expected if line.startswith("moved ") and line in lines]
+    halves = {f"created {paths[-1]}" for paths in moved}
+    return [line for line in lines if line not in halves]
 
 
 def finish(cell: Cell, observed: Observed, before: int) -> None:
