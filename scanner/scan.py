@@ -246,17 +246,8 @@ class Scanner:
 
     def take_up_turns(self) -> None:
         """Go on with the verification where the last one-shot scan left off (rule 5)."""
-        text, snapshot = self.store.state.get(TURNS), self.store.snapshot
-        zones = turns_from(text, self._clocks())
-        # A directory that is gone would wait for its turn for ever.
-        self._collector.history.take_up(
-            {
-                zone: turns._replace(
-                    listed={path: at for path, at in turns.listed.items() if path in snapshot}
-                )
-                for zone, turns in zones.items()
-            }
-        )
+        text, is_known = self.store.state.get(TURNS), self.store.snapshot.__contains__
+        self._collector.history.take_up(turns_from(text, self._clocks(), is_known))
 
     def leave_turns(self) -> None:
         """Leave the place in the verification to the next one-shot scan. Raises OutputError."""

@@ -879,15 +879,15 @@ def test_mount_that_keeps_hanging_is_reported_once(nas: World) -> None:
         for n, seconds in enumerate((60, 61, 60, 62) * 10)
     ]
     nas.scan()
-    written, records = nas.store.inventory_scan, nas.store.memory.roots
+    written, records = nas.store.inventory.scan, nas.store.memory.roots
     reasons = {record.reason for record in records.values()}
     for _ in range(5):
         nas.scan()
-    assert nas.store.inventory_scan == written
+    assert nas.store.inventory.scan == written
     assert {record.reason for record in nas.store.memory.roots.values()} == reasons
     nas.workers.hanging.clear()
     nas.scan()
-    assert nas.store.inventory_scan > written
+    assert nas.store.inventory.scan > written
     assert set(nas.states().values()) == {"online"}
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json  # escapes surrogates, which orjson refuses
 import zlib
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 
@@ -38,9 +38,12 @@ def turns_text(zones: Mapping[str, Turns], now: Clocks) -> str:
     return b64encode(zlib.compress(text.encode("ascii"), 1)).decode("ascii")
 
 
-def turns_from(text: str | None, now: Clocks) -> dict[str, Turns]:
+def turns_from(
+    text: str | None, now: Clocks, is_known: Callable[[str], bool] = lambda path: True
+) -> dict[str, Turns]:
     """Inverse of `turns_text`, on the clocks of another process. Empty if `text` is damaged: then
-    everything is listed again.
+    everything is listed again. A directory that is not `is_known` any more would wait for its turn
+    for ever, and is left out.
 
     The clock that went further tells the time that has passed: the monotonic clock begins anew when
     the system starts, and the wall clock may have been set back. Where both are behind, nobody
@@ -57,7 +60,7 @@ def turns_from(text: str | None, now: Clocks) -> dict[str, Turns]:
             zone: Turns(
                 planned + shift,
                 float(cost),
-                {path: time + shift for time, paths in by_time for path in paths},
+                {p: time + shift for time, paths in by_time for p in paths if is_known(p)},
             )
             for zone, (planned, cost, by_time) in kept["zones"].items()
         }

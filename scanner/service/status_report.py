@@ -64,8 +64,8 @@ def status_report(status: ServiceStatus, store: Store, roots: Sequence[Root]) ->
         "backlog": _sum([lane.unfingerprinted for lane in status.lanes]),
         "unhashed": _sum([lane.unhashed for lane in status.lanes]),
         "unfinished": status.unfinished,
-        "shadowed": store.shadowed,
-        **counts_shown(store.inventory_words),
+        "shadowed": store.inventory.shadowed,
+        **counts_shown(store.inventory.counts),
         "roots": _roots(store, roots),
         "holds": _holds(store),
         "accept": accepts(store),
@@ -79,14 +79,14 @@ def status_report(status: ServiceStatus, store: Store, roots: Sequence[Root]) ->
         ],
         "journal": {
             "path": shown(outputs.journal, None),
-            "scan": store.journal_scan,
-            "bytes": store.journal_bytes,
+            "scan": store.journal.last_scan(),
+            "bytes": store.journal.position,
         },
         "inventory": {
             "path": shown(outputs.inventory, None),
-            "scan": store.inventory_scan,
-            "written": time_text(store.inventory_written) if store.inventory_written else None,
-            "bytes": store.inventory_bytes,
+            "scan": store.inventory.scan,
+            "written": time_text(store.inventory.written) if store.inventory.written else None,
+            "bytes": store.inventory.bytes,
         },
     }
 

@@ -81,6 +81,11 @@ class PublishedInventory:
         return is_same_file(self.mark, _mark(self._path), is_local=self._is_local)
 
     @property
+    def counts(self) -> Mapping[str, int]:
+        """Number of entries by status and mark, as far as it is known."""
+        return self.words or {}
+
+    @property
     def is_outdated(self) -> bool:
         """True if an older version wrote the file, and readers lack what this one writes."""
         return not self._is_current or self.words is None

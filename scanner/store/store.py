@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -33,6 +33,7 @@ from scanner.store.loading import Loaded, load_again, load_or_set_aside, rebuilt
 from scanner.store.pipelines import pipelines_in
 from scanner.store.published import PublishedInventory
 from scanner.store.recovery import take_from_remote
+from scanner.store.unshown import Unshown
 
 if TYPE_CHECKING:
     from scanner.settings.schema import Settings
@@ -83,16 +84,14 @@ class Store:
         self.memory = loaded.memory
         self.scan = loaded.scan
         self.downloads = Downloads()
-        self._journal = journal
-        self._inventory = inventory
-        self._visible_scan = loaded.visible_scan
+        self.journal = journal
+        self.inventory = inventory
         self._annotations: Annotations | None = None
-        self._has_annotations = inventory.lacks_mounts
-        self._shown_metadata = loaded.shown_metadata
-        """Number of the last change of metadata that the inventory shows."""
-        self._has_news = loaded.metadata.newest != loaded.shown_metadata
-        """True if facts wait that readers should see at once. A process that was killed may have
-        left some."""
+        # A process that was killed may have left facts that nobody has seen.
+        has_news = loaded.metadata.newest != loaded.shown_metadata
+        self._unshown = Unshown(
+            loaded.visible_scan, loaded.shown_metadata, inventory.lacks_mounts, has_news
+        )
         self._trust = loaded.trust
         self._saved_trust = loaded.trust.as_text()
         self._undelivered: Sequence[bytes] = ()
@@ -113,31 +112,7 @@ class Store:
         for path in (outputs.inventory, outputs.status):
             remove_leftovers(path)
         take_from_remote(outputs)
-        loaded = load_or_set_aside(outputs.state)
-        try:
-            inventory = PublishedInventory(
-                outputs,
-                files,
-                annotations_every=settings.annotations_every,
-                last_seconds=loaded.inventory_seconds,
-                mark=loaded.inventory_mark,
-                words=loaded.inventory_words,
-            )
-            if inventory.bytes:
-                loaded.state.note_inventory(outputs.inventory)
-            journal = Journal(
-                outputs.journal, limit_bytes=settings.journal_size, keep=settings.journal_files
-            )
-            # First, so that a rebuild sees no half of a scan.
-            journal.recover(loaded.state.outbox(), max(loaded.scan, inventory.scan))
-            loaded.state.clear_outbox(loaded.scan)
-            if not loaded.scan and not loaded.memory.roots and inventory.bytes:
-                loaded = rebuilt(loaded, outputs, journal)
-            loaded = loaded._replace(scan=max(loaded.scan, journal.last_scan()))
-            return cls(loaded, journal, inventory, outputs, base)
-        except BaseException:
-            loaded.close()
-            raise
+        return cls(*_load(settings, outputs, files), outputs, base)
 
     def mend(self) -> bool:
         """Open the state anew if its files were removed, replaced or cut, or are damaged, and write
@@ -152,16 +127,15 @@ class Store:
         self.metadata.close()
         self.state.close()
         trust = self._trust.as_text()
-        values = {"scan": self.scan, "visible_scan": self._visible_scan, "trust": trust}
+        values = {"scan": self.scan, "visible_scan": self._unshown.scan, "trust": trust}
         loaded = load_again(
             self.outputs.state, self.snapshot, self.memory, values, (self.scan, self._undelivered)
         )
         self.state, self.metadata, self._saved_trust = loaded.state, loaded.metadata, trust
-        if self._inventory.bytes:
+        if self.inventory.bytes:
             self.state.note_inventory(self.outputs.inventory)
-            self.state.note("inventory_file", self._inventory.mark)
-            self.state.note("inventory_words", words_text(self.inventory_words))
-        self._has_annotations = True
+            self._note_file()
+        self._unshown.has_annotations = True
         return True
 
     def close(self) -> None:
@@ -184,7 +158,6 @@ class Store:
         ]
         gone = [path for path in commit.gone if path not in commit.directories]
         trust = self._trust.as_text()
-        moves = [change for change in commit.changes if change.kind == MOVED]
         with self.state.transaction():
             self.state.remove_directories(gone)
             self.state.save_directories(commit.directories)
@@ -197,22 +170,7 @@ class Store:
                 self.state.put("trust", trust)
             for number, text in commit.answers:
                 self.state.answer_request(number, text)
-            doubtful = self.state.doubt_known(
-                returned(
-                    commit.directories, self.snapshot, self.metadata.versions, self.memory.gone
-                )
-            )
-            self.state.move_known(
-                {
-                    change.source: (change.path, change.size, change.mtime)
-                    for change in moves
-                    if change.type != "directory"
-                },
-                {change.source: change.path for change in moves if change.type == "directory"},
-            )
-            self.state.shift_known(commit.shifted)
-            self.state.forget_known(commit.other_files)
-            self.state.forget_known(_expired(commit, self.memory, self.snapshot))
+            doubtful = self._carry_metadata(commit)
         self.metadata.doubtful.update(doubtful)
         for path in gone:
             self.snapshot.pop(path, None)
@@ -221,9 +179,28 @@ class Store:
         self._saved_trust = trust
         self.scan = scan
         if commit.is_visible:
-            self._visible_scan = scan
+            self._unshown.scan = scan
         self._undelivered = lines
         return scan
+
+    def _carry_metadata(self, commit: Commit) -> Iterable[str]:
+        """Have the metadata of files follow them, inside the transaction of `commit`. Returns the
+        files that were gone and have come back."""
+        moves = [change for change in commit.changes if change.kind == MOVED]
+        files = {
+            change.source: (change.path, change.size, change.mtime)
+            for change in moves
+            if change.type != "directory"
+        }
+        known = self.metadata.versions
+        back = returned(commit.directories, self.snapshot, known, self.memory.gone)
+        doubtful = self.state.doubt_known(back)
+        directories = {change.source: change.path for change in moves if change.type == "directory"}
+        self.state.move_known(files, directories)
+        self.state.shift_known(commit.shifted)
+        self.state.forget_known(commit.other_files)
+        self.state.forget_known(_expired(commit, self.memory, self.snapshot))
+        return doubtful
 
     def deliver(self, lock: AbstractContextManager[object] = _UNLOCKED) -> None:
         """Append the outbox to the journal: the lines of the last commit, and those of earlier ones
@@ -239,25 +216,25 @@ class Store:
                 return
             outbox = self.state.outbox() if oldest < scan else None
         if outbox is None:
-            self._journal.append(lines)
+            self.journal.append(lines)
         else:
-            self._journal.recover(outbox, scan)
+            self.journal.recover(outbox, scan)
         self.state.clear_outbox(scan)
 
     def note_annotations(self) -> None:
         """Remember that the inventory could say more, though nothing changed (rule 10)."""
-        self._has_annotations = True
+        self._unshown.has_annotations = True
 
     def note_news(self) -> None:
         """Remember that facts are complete: the next `publish` shows them (rule 10)."""
-        self._has_news = True
+        self._unshown.has_news = True
 
     def save_fingerprints(self, directories: Mapping[str, Directory]) -> None:
         """Replace directories by themselves with more fingerprints: an annotation, no scan."""
         with self.state.transaction():
             self.state.save_directories(directories)
         self.snapshot.update(directories)
-        self._has_annotations = True
+        self._unshown.has_annotations = True
 
     def annotations(self) -> Annotations:
         """The annotations of the inventory's entries as they are now."""
@@ -274,42 +251,6 @@ class Store:
 
     # Projections
 
-    @property
-    def journal_scan(self) -> int:
-        """Number of the last scan in the journal. Raises OutputError."""
-        return self._journal.last_scan()
-
-    @property
-    def journal_bytes(self) -> int:
-        """Size of the journal's newest file. Raises OutputError."""
-        return self._journal.position
-
-    @property
-    def inventory_scan(self) -> int:
-        """Number of the scan that the inventory shows."""
-        return self._inventory.scan
-
-    @property
-    def inventory_written(self) -> int:
-        """When the inventory was written, nanoseconds since 1970; 0 if there is none."""
-        return self._inventory.written
-
-    @property
-    def shadowed(self) -> int:
-        """Models in the inventory that ComfyUI does not load, because of another of the same
-        name."""
-        return self._inventory.shadowed
-
-    @property
-    def inventory_words(self) -> Mapping[str, int]:
-        """Number of entries in the inventory by status and mark."""
-        return self._inventory.words or {}
-
-    @property
-    def inventory_bytes(self) -> int:
-        """Size of the inventory."""
-        return self._inventory.bytes
-
     def publish(
         self,
         view: Callable[[], InventoryView],
@@ -325,43 +266,71 @@ class Store:
         publish at a time. Raises OutputError.
         """
         self.metadata.refresh()
-        inventory = self._inventory
+        inventory = self.inventory
         is_as_written = inventory.is_as_written()
         with lock:
             # Another lane may add metadata while this one writes: the next write shows it.
             newest = self.metadata.newest
-            if newest != self._shown_metadata:
-                self._has_annotations = True
-            else:
-                self._has_news = False
+            self._unshown.look(self.metadata)
             if not inventory.tells_origins(roots_of(self.memory.roots.values())):
-                self._has_annotations = True
-            is_stale = inventory.scan < self._visible_scan or not is_as_written
-            is_stale |= inventory.is_outdated or self.metadata.newest_problem > self._shown_metadata
-            is_stale |= self._has_news
-            if not is_stale and not self._has_annotations:
+                self.note_annotations()
+            is_stale = self._unshown.is_stale(inventory, self.metadata) or not is_as_written
+            if not is_stale and not self._unshown.has_annotations:
                 return False
             if not inventory.may_be_written(is_stale=is_stale, is_last=is_last):
                 return False
-            had_annotations, self._has_annotations = self._has_annotations, False
-            had_news, self._has_news = self._has_news, False
+            had = self._unshown.take()
             now = view()
         try:
             # Before the write: a file that is damaged in it is still known as ours.
             self.state.note_inventory(self.outputs.inventory)
             inventory.write(now)
         except BaseException:
-            self._has_annotations |= had_annotations
-            self._has_news |= had_news
+            self._unshown.give_back(had)
             raise
-        self.state.note("inventory_file", inventory.mark)
-        self.state.note("inventory_words", words_text(inventory.words or {}))
+        self._note_file()
         if inventory.is_large:
             self.state.put("inventory_seconds", inventory.last_seconds)
-        if newest != self._shown_metadata:
-            self._shown_metadata = newest
+        if newest != self._unshown.metadata:
+            self._unshown.metadata = newest
             self.state.put("shown_knowledge", newest)
         return True
+
+    def _note_file(self) -> None:
+        """Note what the inventory's file does not say of itself."""
+        self.state.note("inventory_file", self.inventory.mark)
+        self.state.note("inventory_words", words_text(self.inventory.counts))
+
+
+def _load(
+    settings: Settings, outputs: Outputs, files: FileSystem
+) -> tuple[Loaded, Journal, PublishedInventory]:
+    """What is kept, brought to one scan: what a crash left out is made up for."""
+    loaded = load_or_set_aside(outputs.state)
+    try:
+        inventory = PublishedInventory(
+            outputs,
+            files,
+            annotations_every=settings.annotations_every,
+            last_seconds=loaded.inventory_seconds,
+            mark=loaded.inventory_mark,
+            words=loaded.inventory_words,
+        )
+        if inventory.bytes:
+            loaded.state.note_inventory(outputs.inventory)
+        journal = Journal(
+            outputs.journal, limit_bytes=settings.journal_size, keep=settings.journal_files
+        )
+        # First, so that a rebuild sees no half of a scan.
+        journal.recover(loaded.state.outbox(), max(loaded.scan, inventory.scan))
+        loaded.state.clear_outbox(loaded.scan)
+        if not loaded.scan and not loaded.memory.roots and inventory.bytes:
+            loaded = rebuilt(loaded, outputs, journal)
+        loaded = loaded._replace(scan=max(loaded.scan, journal.last_scan()))
+        return loaded, journal, inventory
+    except BaseException:
+        loaded.close()
+        raise
 
 
 def _make_state_folder(outputs: Outputs) -> None:

@@ -717,10 +717,10 @@ def test_nothing_is_read_under_the_commit_lock(world: World) -> None:
 
 def test_new_record_alone_reaches_the_inventory_as_an_annotation(world: World) -> None:
     world.files.write(node("Foo/.git/config"), GITHUB.replace("me/", "you/").encode())
-    written = world.store.inventory_written
+    written = world.store.inventory.written
     assert world.scan(advance=world.settings.verify_within) == []
     assert "you/" in packs(world)["Foo"].remote
-    assert world.store.inventory_written > written
+    assert world.store.inventory.written > written
 
 
 def test_linked_pack_has_a_line_of_its_own_type(tmp_path: Path) -> None:

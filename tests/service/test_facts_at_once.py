@@ -127,7 +127,7 @@ def world(tmp_path: Path) -> World:
 
 
 def counts(world: World) -> dict[str, int]:
-    return counts_shown(world.store.inventory_words)
+    return counts_shown(world.store.inventory.counts)
 
 
 def test_damage_that_verify_found_is_shown_by_the_next_scan(world: World) -> None:
@@ -180,7 +180,7 @@ def test_a_file_that_begins_to_grow_is_unsettled_in_the_next_inventory(world: Wo
     for size in range(1, 7):
         world.files.write(path, b"g" * size)
         world.scan(reads=False)
-        writes.append(world.store.inventory_scan == world.store.scan)
+        writes.append(world.store.inventory.scan == world.store.scan)
         entry = entries_of(world.outputs.inventory)["growing.bin"]
         assert entry.get("status", "") == ("" if size == 1 else "unsettled")
     assert writes == [True, True, False, False, False, False]

@@ -333,15 +333,15 @@ def test_what_another_lane_learns_while_the_inventory_is_written_is_shown_later(
     world.files.write(C, content("c"))
     reader(world.settle(), within=[A]).work(never)
     world.files.advance(700)
-    write = world.store._inventory.write
+    write = world.store.inventory.write
 
     def slowly(view: InventoryView) -> None:
         write(view)
         reader(world, within=[C]).work(never)
 
-    world.store._inventory.write = slowly  # type: ignore[method-assign]
+    world.store.inventory.write = slowly  # type: ignore[method-assign]
     assert world.scanner.publish(is_last=False)
-    world.store._inventory.write = write  # type: ignore[method-assign]
+    world.store.inventory.write = write  # type: ignore[method-assign]
     assert "hash" in world.entry("c.safetensors")
 
 

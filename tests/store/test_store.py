@@ -45,11 +45,11 @@ def world(tmp_path: Path) -> World:
 
 
 def test_size_and_time_of_the_inventory_are_known_after_a_restart(world: World) -> None:
-    written = world.store.inventory_written
+    written = world.store.inventory.written
     world.restart()
     assert world.scan() == []
-    assert world.store.inventory_bytes == os.path.getsize(world.outputs.inventory)
-    assert world.store.inventory_written == written
+    assert world.store.inventory.bytes == os.path.getsize(world.outputs.inventory)
+    assert world.store.inventory.written == written
 
 
 @pytest.fixture
@@ -64,7 +64,7 @@ def large(world: World, monkeypatch: pytest.MonkeyPatch) -> World:
     monkeypatch.setattr(InventoryWriter, "write", slowly)
     world.files.write(at("Downloads/first"), b"x")
     world.scan(advance=200)
-    assert world.store.inventory_scan == world.store.scan
+    assert world.store.inventory.scan == world.store.scan
     return world
 
 
@@ -74,7 +74,7 @@ def test_a_large_inventory_rests_over_restarts(large: World) -> None:
         large.restart()
         large.files.write(at(f"Downloads/{name}"), b"x")
         large.scan(advance=advance, reads=False)
-        assert (large.store.inventory_scan == large.store.scan) == is_written
+        assert (large.store.inventory.scan == large.store.scan) == is_written
 
 
 def test_annotations_wait_ten_minutes_over_restarts(world: World) -> None:
@@ -92,7 +92,7 @@ def test_a_clock_that_was_set_back_delays_no_write(large: World) -> None:
     large.restart()
     large.files.write(at("Downloads/b"), b"x")
     large.scan(advance=101, reads=False)
-    assert large.store.inventory_scan == large.store.scan
+    assert large.store.inventory.scan == large.store.scan
 
 
 @pytest.mark.parametrize("restarts", [False, True])

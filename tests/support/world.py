@@ -91,7 +91,7 @@ class World:
         if not is_first and not any(line["kind"] == "baseline" for line in lines):
             assert replay(before, lines, self.base) == self.project()
         if read_header(self.outputs.inventory) is not None and self.result.scan == (
-            self.store.inventory_scan
+            self.store.inventory.scan
         ):
             assert self.inventory() == self.project()
         if reads:
