@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import logging
 import os
-from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from copy import copy
@@ -13,24 +11,21 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from scanner.comfyui.packs import KIND, is_believable, pack_around, pack_places
 from scanner.core.memory import MISSING, ONLINE, AcceptRequest, Memory
 from scanner.core.packs import Pack
 from scanner.core.progress import Progress
 from scanner.core.roots import Root
 from scanner.core.snapshot import FILE, Directory, Snapshot
-from scanner.disk.filesystem import FileSystem, Stat
-from scanner.disk.location import locate
+from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
 from scanner.settings.schema import Settings
 from scanner.walk.digits import settle_digits
-from scanner.walk.fingerprints import PATIENCE
 from scanner.walk.granularity import settle_of
 from scanner.walk.guard import Guard
 from scanner.walk.health import NOT_A_FOLDER, Moment, stayed_healthy
 from scanner.walk.history import History
-from scanner.walk.linked import LookAt
+from scanner.walk.pack_reading import KnownPacks, PackTerms, read_packs
 from scanner.walk.rules import ListingRules, OwnFiles, has_new_rules
 from scanner.walk.verification import Terms
 from scanner.walk.walk import Walk
@@ -39,18 +34,8 @@ from scanner.walk.zone_scan import Collected, ZoneScan
 from scanner.walk.zones import Zones
 from scanner.workers.pool import Workers
 from scanner.workers.remote import LostWorkerError
-from scanner.workers.requests import (
-    Failed,
-    PackRead,
-    ReadPack,
-    Stated,
-    StatPath,
-)
 
 log = logging.getLogger(__name__)
-
-NO_LINK = (errno.EINVAL, errno.ENOENT, errno.ENOTDIR)
-"""What readlink answers where no link is."""
 
 
 class Known(Protocol):
@@ -117,7 +102,7 @@ class Collector:
         roots = [root for root in roots if root.path not in zones.files]
         before = self._guard.examine(roots, zones, requests)
         healthy = [zone for zone in roots if before[zone.id].state == ONLINE]
-        zones = zones.without_stale(healthy, self._real_path_if_known)
+        zones = zones.without_stale(healthy, self._guard.real_path_if_known)
         roots = [zone for zone in roots if zone.path not in zones.stale]
         lost_links = self._guard.lost_links(zones, before)
         scans: dict[Root, ZoneScan] = {}
@@ -132,7 +117,7 @@ class Collector:
                 scan = replace(scan, walked=walked, has_new_rules=rematch)
             scans[zone] = scan
         for zone, scan in scans.items():
-            scans[zone] = replace(scan, packs=self.read_packs(scan, zones, moment, stopped))
+            scans[zone] = replace(scan, packs=self._packs(scan, zones, moment, stopped))
         if stopped():
             return None
         after = self._guard.examine(roots, zones, requests)
@@ -167,39 +152,28 @@ class Collector:
         those of `Guard.lost_links`.
         """
 
-        def look(
-            where: str, ask: Callable[[Mount, float | None], Stat | Failed | None]
-        ) -> Stat | Failed | None:
-            mount = zones.mount_at(where, mounts)
-            is_own = mount == scan.health.mount
-            if mount in silent:
-                return None
-            try:
-                return ask(mount, None if is_own else PATIENCE)
-            except LostWorkerError:
-                silent.add(mount)
-                return None
-
-        def look_at(path: str, where: str) -> Stat | Failed | None:
-            return look(where, partial(self._guard.stat, path))
-
-        def look_again(path: str, target: str) -> Stat | Failed | None:
-            return look(target, partial(self._guard.target_of_link, path, target))
-
-        silent: set[Mount] = set()
         mounts = self._files.mounts()
         started = self._files.monotonic()
         trust = self._store.trust_of(scan.health.mount)
         spared = self._spared(scan, trust, moment)
         in_order = self.history.is_crowded(scan.zone.id)
         try:
+            looks = self._guard.looks(scan.health.mount, zones, mounts, lost_links)
             walk_with = partial(
-                self._make_walk,
-                *(scan, zones, spared, rematch, mounts, lost_links, look_at, look_again),
+                Walk,
+                self._workers.of(scan.health.mount),
+                scan.zone.path,
+                self._store.snapshot,
+                self._rules.of_walk(scan.zone, zones, self._store.outputs),
+                has_inodes=scan.health.mount.has_stable_inodes,
+                rematch=rematch,
+                looks=looks,
+                spared=spared,
+                mounts=mounts,
             )
-            walked = walk_with(in_order).run(stopped, progress)
+            walked = walk_with(in_order=in_order).run(stopped, progress)
             if walked.is_crowded and not in_order:
-                walked = walk_with(True).run(stopped, progress)
+                walked = walk_with(in_order=True).run(stopped, progress)
         except LostWorkerError as lost:
             log.debug("%s: %s", scan.zone.id, lost)
             return None
@@ -208,69 +182,18 @@ class Collector:
                 walked,
                 self._store.snapshot,
                 self._settings.mtime_digits,
-                lambda paths: self._stat(scan.health.mount, paths),
+                partial(self._guard.stats, scan.health.mount),
             )
             self._learn(scan, trust, walked, started, self._settle(scan, zones))
         return walked
 
-    def read_packs(
-        self,
-        scan: ZoneScan,
-        zones: Zones,
-        moment: Moment,
-        stopped: Callable[[], bool],
+    def _packs(
+        self, scan: ZoneScan, zones: Zones, moment: Moment, stopped: Callable[[], bool]
     ) -> dict[str, Pack]:
-        """The node packs of a zone that its walk gives reason to read, by path.
-
-        A pack that could not be read is left out, and so is one in the middle of an update.
-        """
-        zone, walked, top = scan.zone, scan.walked, scan.root.path
-        if zone.kind != KIND or walked is None or zone.path in walked.failed:
-            return {}
-        snapshot = ChainMap(walked.observed, self._store.snapshot)
-        packs = [
-            path
-            for path, is_directory in pack_places(snapshot, top)
-            if is_directory and path not in walked.foreign and zones.owner(path) == zone
-        ]
-        history, settle = self.history, self._settle(scan, zones)
-        changed = {around for path in walked.observed if (around := pack_around(path, top))}
-        started, verify_within = moment.monotonic, self._settings.verify_within
-        due = history.packs_due(
-            zone.id, packs, changed, started=started, verify_within=verify_within
-        )
-        read: dict[str, Pack] = {}
-        try:
-            worker = self._workers.of(scan.health.mount)
-            for path in reversed(due):  # last in, first out
-                worker.ask(ReadPack(path, is_directory=True))
-            while not stopped() and (answer := worker.answer()) is not None:
-                pack = answer.pack if isinstance(answer, PackRead) else None
-                if pack is None:
-                    continue
-                is_at_rest = history.has_read_pack(
-                    zone.id, answer.path, started=started, settle=settle
-                )
-                previous = self._store.memory.packs.get(answer.path)
-                if is_believable(pack, previous, is_at_rest=is_at_rest):
-                    read[answer.path] = pack
-        except LostWorkerError as lost:
-            log.debug("packs of %s: %s", zone.id, lost)
-        return read
-
-    def _stat(self, mount: Mount, paths: Iterable[str]) -> dict[str, Stat]:
-        """Stats of files on `mount`, as far as they answer."""
-        found: dict[str, Stat] = {}
-        try:
-            worker = self._workers.of(mount)
-            for path in paths:
-                worker.ask(StatPath(path))
-            while (answer := worker.answer()) is not None:
-                if isinstance(answer, Stated):
-                    found[answer.path] = answer.stat
-        except LostWorkerError as lost:
-            log.debug("stats on %s: %s", mount.point, lost)
-        return found
+        known = KnownPacks(self._store.snapshot, self._store.memory.packs)
+        settle, within = self._settle(scan, zones), self._settings.verify_within
+        terms = PackTerms(moment.monotonic, settle, within)
+        return read_packs(scan, zones, known, terms, self.history, self._workers, stopped)
 
     def _learn(
         self, scan: ZoneScan, trust: Trust, walked: Walked, started: float, settle: float
@@ -302,20 +225,6 @@ class Collector:
             hot={os.path.dirname(path) for path in memory.unsettled} | memory.unreachable.keys(),
         )
 
-    def _real_path_if_known(self, path: str) -> str | None:
-        """`path` with all links followed; None if one of them could not be read."""
-        unread: list[OSError] = []
-
-        def read_link(link: str) -> str:
-            try:
-                return self._files.read_link(link)
-            except OSError as error:
-                unread.extend([error] if error.errno not in NO_LINK else ())
-                raise
-
-        real = locate(path, self._files.mounts(), read_link).path
-        return None if unread else real
-
     def forget(self, paths: Iterable[str]) -> None:
         """Note that directories are gone."""
         self.history.forget(paths)
@@ -323,37 +232,6 @@ class Collector:
     def verification_period(self, root: Root) -> float:
         """Seconds within which every file of `root` is read again, as things stand."""
         return self.history.period(root.id)
-
-    def _make_walk(
-        self,
-        scan: ZoneScan,
-        zones: Zones,
-        spared: AbstractSet[str],
-        rematch: bool,
-        mounts: Sequence[Mount],
-        lost_links: AbstractSet[str],
-        look_at: LookAt,
-        look_again: LookAt,
-        in_order: bool,
-    ) -> Walk:
-        def real_path(path: str) -> str:
-            return locate(path, mounts, self._files.read_link).path
-
-        return Walk(
-            self._workers.of(scan.health.mount),
-            scan.zone.path,
-            self._store.snapshot,
-            self._rules.of_walk(scan.zone, zones, self._store.outputs),
-            has_inodes=scan.health.mount.has_stable_inodes,
-            rematch=rematch,
-            look_at=look_at,
-            spared=spared,
-            real_path=real_path,
-            mounts=mounts,
-            lost_links=lost_links,
-            look_again=look_again,
-            in_order=in_order,
-        )
 
 
 def _file_points(zones: Zones, directories: Mapping[str, Directory]) -> frozenset[str]:

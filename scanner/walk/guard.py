@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from functools import partial
 from typing import Protocol
 
 from scanner.core.memory import MISSING, OFFLINE, STALLED, AcceptRequest, Memory
@@ -13,7 +16,9 @@ from scanner.core.snapshot import Snapshot, is_empty
 from scanner.disk.filesystem import FileSystem, Stat
 from scanner.disk.location import Location, locate
 from scanner.disk.mounts import Mount
+from scanner.walk.fingerprints import PATIENCE
 from scanner.walk.health import Health, KnownMount, examine
+from scanner.walk.looks import Looks
 from scanner.walk.zones import Zones
 from scanner.workers.pool import Workers
 from scanner.workers.remote import LostWorkerError
@@ -27,8 +32,14 @@ from scanner.workers.requests import (
     StatPath,
 )
 
+log = logging.getLogger(__name__)
+
 MOST_AUTOMOUNTS = 4
 """Mounts on the way to one folder that appear one after the other, as each is opened."""
+
+
+NO_LINK = (errno.EINVAL, errno.ENOENT, errno.ENOTDIR)
+"""What readlink answers where no link is."""
 
 
 class Known(Protocol):
@@ -159,6 +170,64 @@ class Guard:
         answer = self._ask(StatPath(path), mount, patience)
         assert isinstance(answer, Stated | Failed)
         return answer.stat if isinstance(answer, Stated) else answer
+
+    def looks(
+        self, own: Mount, zones: Zones, mounts: Sequence[Mount], lost_links: AbstractSet[str]
+    ) -> Looks:
+        """How a walk on the mount `own` looks at other mounts. One that does not answer is asked
+        once, and with little patience."""
+        silent: set[Mount] = set()
+
+        def look(
+            where: str, ask: Callable[[Mount, float | None], Stat | Failed | None]
+        ) -> Stat | Failed | None:
+            mount = zones.mount_at(where, mounts)
+            if mount in silent:
+                return None
+            try:
+                return ask(mount, None if mount == own else PATIENCE)
+            except LostWorkerError:
+                silent.add(mount)
+                return None
+
+        def look_at(path: str, where: str) -> Stat | Failed | None:
+            return look(where, partial(self.stat, path))
+
+        def look_again(path: str, target: str) -> Stat | Failed | None:
+            return look(target, partial(self.target_of_link, path, target))
+
+        def real_path(path: str) -> str:
+            return locate(path, mounts, self._files.read_link).path
+
+        return Looks(look_at, look_again, lost_links, real_path)
+
+    def stats(self, mount: Mount, paths: Iterable[str]) -> dict[str, Stat]:
+        """Stats of files on `mount`, as far as they answer."""
+        found: dict[str, Stat] = {}
+        try:
+            worker = self._workers.of(mount)
+            for path in paths:
+                worker.ask(StatPath(path))
+            while (answer := worker.answer()) is not None:
+                if isinstance(answer, Stated):
+                    found[answer.path] = answer.stat
+        except LostWorkerError as lost:
+            log.debug("stats on %s: %s", mount.point, lost)
+        return found
+
+    def real_path_if_known(self, path: str) -> str | None:
+        """`path` with all links followed; None if one of them could not be read."""
+        unread: list[OSError] = []
+
+        def read_link(link: str) -> str:
+            try:
+                return self._files.read_link(link)
+            except OSError as error:
+                unread.extend([error] if error.errno not in NO_LINK else ())
+                raise
+
+        real = locate(path, self._files.mounts(), read_link).path
+        return None if unread else real
 
     def _ask(self, request: Request, mount: Mount, patience: float | None = None) -> Answer | None:
         worker = self._workers.of(mount, patience)

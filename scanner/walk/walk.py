@@ -27,10 +27,10 @@ from scanner.core.snapshot import (
 from scanner.disk.filesystem import Stat
 from scanner.disk.location import points_below
 from scanner.disk.mounts import Mount
-from scanner.walk.linked import Identities, LinkedFolders, LookAt
+from scanner.walk.linked import Identities, LinkedFolders
+from scanner.walk.looks import Looks, file_points
 from scanner.walk.members import (
     NOTHING,
-    ForeignLink,
     dead_links,
     foreign_links,
     is_own_file,
@@ -68,12 +68,8 @@ class Walk:
     """A walk of one zone.
 
     `rematch` forgets earlier decisions of the ignore rules (rule 9). `spared` are the known
-    directories that are not listed while their times stay. `look_at` stats a path on any mount.
-    `look_again` does so for known links to folders: for `lost_links`, where another mount says
-    that there is no folder any more, and for those of this mount that lead to nothing. It says
-    nothing (None) without proof.
-    `real_path` follows links on local disks; `mounts` are those that can be seen. `in_order`:
-    see `scanner.walk.linked`.
+    directories that are not listed while their times stay. `mounts` are those that can be seen.
+    `in_order`: see `scanner.walk.linked`.
     """
 
     def __init__(
@@ -85,26 +81,20 @@ class Walk:
         *,
         has_inodes: bool,
         rematch: bool,
-        look_at: LookAt,
-        spared: AbstractSet[str] = frozenset(),
-        real_path: Callable[[str], str] = lambda path: path,
-        mounts: Sequence[Mount] = (),
-        lost_links: AbstractSet[str] = frozenset(),
-        look_again: LookAt | None = None,
-        in_order: bool = False,
+        looks: Looks,
+        spared: AbstractSet[str],
+        mounts: Sequence[Mount],
+        in_order: bool,
     ) -> None:
         self._worker = worker
         self._top = top
         self._snapshot = snapshot
         self._rules = rules
         self._rematch = rematch
-        self._look_at = look_at
+        self._looks = looks
         self._spared = frozenset() if rematch else spared
-        self._real_path = real_path
         self._mounts = mounts
-        self._lost_links = lost_links
-        self._look_again = look_again or look_at
-        self._holds_lost_links = frozenset(map(os.path.dirname, lost_links))
+        self._holds_lost_links = frozenset(map(os.path.dirname, looks.lost_links))
         self._asked: set[str] = set()
         self._doubtful: set[str] = set()
         self._linked = LinkedFolders(rules.max_paths, in_order=in_order)
@@ -113,7 +103,7 @@ class Walk:
         """Directories that have failed, by the one that holds them."""
         self._walked = Walked(top)
         known = ChainMap(self._walked.observed, snapshot)
-        self._identities = Identities(known, self._linked.paths, look_at)
+        self._identities = Identities(known, self._linked.paths, looks.at)
         self._member_rules = member_rules(rules, top, has_inodes=has_inodes, rematch=rematch)
         self._mount_points = dict(names_by_folder(rules.inner))
 
@@ -180,18 +170,11 @@ class Walk:
             and not known.listing.unstatted
             and path not in self._linked.paths
             and path not in self._holds_lost_links
-            and not self._file_points(path, known.listing)
+            and not file_points(self._mount_points.get(path, NOTHING), known.listing)
         ):
             self._put(StatPath(path))
         else:
             self._ask_listing(path)
-
-    def _file_points(self, path: str, listing: Listing) -> list[Row]:
-        """The rows of files in `path` that are mount points: its times say nothing of them."""
-        names = self._mount_points.get(path)
-        if not names:
-            return []
-        return [row for row in listing.rows() if row.name in names and row.type == FILE]
 
     def _compare_times(self, path: str, stat: Stat) -> None:
         """Count a known directory as unchanged if its times are: the cheap half of rule 5."""
@@ -274,8 +257,8 @@ class Walk:
     def _meet_points(self, folder: str, link: str) -> None:
         """Note the mounts that begin below the target of a link in `folder`: they are not entered,
         since each is a zone of its own."""
-        target = self._real_path(link)
-        if is_below(self._real_path(folder), target):
+        target = self._looks.real_path(link)
+        if is_below(self._looks.real_path(folder), target):
             return  # it leads back: it will not be entered
         for path, point in points_below(link, target, self._mounts).items():
             if path not in self._rules.inner:
@@ -295,8 +278,8 @@ class Walk:
         """`new` with what other mounts say of its links to them and of its files on which they are
         mounted, as far as they answer."""
         rows: dict[str, Row | None] = {}
-        for link in foreign_links(path, new.listing, old, self._real_path):
-            answer = self._look_at_link(link)
+        for link in foreign_links(path, new.listing, old, self._looks.real_path):
+            answer = self._looks.at_link(link)
             row = linked_row(link, answer)
             # Only where its mount has just answered: the question may touch it.
             if isinstance(answer, Stat) and is_own_file(link.target, self._member_rules):
@@ -305,25 +288,17 @@ class Walk:
             is_folder = row is not None and row.type == DIRECTORY_LINK
             if is_folder and self._rules.follow_links:
                 self._walked.foreign[link.path] = link.target
-        for link in dead_links(path, new.listing, old, self._real_path):
+        for link in dead_links(path, new.listing, old, self._looks.real_path):
             if link.path not in self._rules.inner_links:
-                answer = self._look_again(link.path, link.target)
+                answer = self._looks.again(link.path, link.target)
                 if isinstance(answer, Failed):
                     rows[link.row.name] = linked_row(link, answer)
-        for row in self._file_points(path, new.listing):
+        for row in file_points(self._mount_points.get(path, NOTHING), new.listing):
             child = join(path, row.name)
             # A point below a link is a file of this folder and no zone.
-            answer = self._look_at(child, self._walked.points.pop(child, child))
+            answer = self._looks.at(child, self._walked.points.pop(child, child))
             rows[row.name] = mounted_file_row(row, answer, old)
         return replace(new, listing=with_links(new.listing, rows)) if rows else new
-
-    def _look_at_link(self, link: ForeignLink) -> Stat | Failed | None:
-        """A known folder behind a link is looked at by its own zone, unless that lost it."""
-        if not link.is_known_folder:
-            return self._look_at(link.path, link.target)
-        if link.path not in self._lost_links:
-            return None
-        return self._look_again(link.path, link.target)
 
     def _ask_parents_again(self) -> None:
         """The parent has the last word on whether a directory that did not answer is gone.
