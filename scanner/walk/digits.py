@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from scanner.core.paths import join
 from scanner.core.serialize import printable
-from scanner.core.snapshot import FILE, Directory, Row, Snapshot, listing_of
+from scanner.core.snapshot import FILE, Directory, Listing, Row, Snapshot
 from scanner.disk.filesystem import Stat
 from scanner.settings.values import ALL_DIGITS, SECONDS, MtimeDigits
 from scanner.walk.members import with_old_columns
@@ -64,13 +64,27 @@ def _suspects(old: Directory, new: Directory) -> Iterator[tuple[str, Row]]:
     below a second, by name."""
     if old.listing.mtimes == new.listing.mtimes:
         return
-    known = {row.name: row for row in old.listing.rows()}
+    names = new.listing.split_names()
+    befores: Iterable[int | None] = old.listing.mtimes
+    if names and old.listing.names != new.listing.names:
+        befores = map(_times(old.listing).get, names)
+    # Nearly no folder goes on from here, so rows are made for those that do.
+    found = {
+        name
+        for name, before, now in zip(names, befores, new.listing.mtimes, strict=True)
+        if before is not None and before != now and before // SECOND == now // SECOND
+    }
+    if not found:
+        return
+    known = {row.name: row for row in old.listing.rows() if row.name in found}
     for row in new.listing.rows():
         last = known.get(row.name)
-        if last is None or row.type != FILE or row.mtime == last.mtime:
-            continue
-        if row.mtime // SECOND == last.mtime // SECOND and row == last._replace(mtime=row.mtime):
+        if last and row.type == FILE and row == last._replace(mtime=row.mtime):
             yield row.name, last
+
+
+def _times(listing: Listing) -> dict[str, int]:
+    return dict(zip(listing.split_names(), listing.mtimes, strict=True))
 
 
 def _are_steady(walked: Walked, suspects: Mapping[str, Mapping[str, Row]], stat: StatFiles) -> bool:
@@ -93,9 +107,5 @@ def _are_steady(walked: Walked, suspects: Mapping[str, Mapping[str, Row]], stat:
 
 
 def _with_rows(new: Directory, old: Directory, rows: Mapping[str, Row]) -> Directory:
-    listing = listing_of(
-        (rows.get(row.name, row) for row in new.listing.rows()),
-        targets=new.listing.targets,
-        unstatted=new.listing.unstatted,
-    )
+    listing = new.listing.with_rows(rows.get(row.name, row) for row in new.listing.rows())
     return with_old_columns(replace(new, listing=listing), old)
