@@ -66,7 +66,7 @@ def _suspects(old: Directory, new: Directory) -> Iterator[tuple[str, Row]]:
         return
     names = new.listing.split_names()
     befores: Iterable[int | None] = old.listing.mtimes
-    if names and old.listing.names != new.listing.names:
+    if old.listing.names != new.listing.names:
         befores = map(_times(old.listing).get, names)
     # Nearly no folder goes on from here, so rows are made for those that do.
     found = {

@@ -10,7 +10,7 @@ import pytest
 
 from scanner.disk.mounts import Mount
 from tests.support.fakes import Node
-from tests.support.world import MODELS, World
+from tests.support.world import MODELS, World, at
 
 SECOND = 10**9
 NAMES = [f"{MODELS.path}/d{number % 3}/m{number}" for number in range(12)]
@@ -105,3 +105,12 @@ def test_nothing_is_stat_ed_twice_where_no_digit_moved(tmp_path: Path) -> None:
     world.files.calls.clear()
     world.scan(reads=False)
     assert world.files.calls["stat"] == unchanged
+
+
+def test_a_folder_that_is_empty_now_is_compared(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    world.files.write(at("ComfyUI/models/a/x"), b"1")
+    world.files.write(at("ComfyUI/models/b"), b"1")
+    world.settle()
+    world.files.remove(at("ComfyUI/models/a/x"))
+    assert world.scan() == [("deleted", "ComfyUI/models/a/x")]
