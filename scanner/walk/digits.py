@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from scanner.core.paths import join
 from scanner.core.serialize import printable
-from scanner.core.snapshot import FILE, Directory, Row, Snapshot, listing_of
+from scanner.core.snapshot import FILE, Directory, Row, Snapshot
 from scanner.disk.filesystem import Stat
 from scanner.settings.values import ALL_DIGITS, SECONDS, MtimeDigits
 from scanner.walk.members import with_old_columns
@@ -93,9 +93,5 @@ def _are_steady(walked: Walked, suspects: Mapping[str, Mapping[str, Row]], stat:
 
 
 def _with_rows(new: Directory, old: Directory, rows: Mapping[str, Row]) -> Directory:
-    listing = listing_of(
-        (rows.get(row.name, row) for row in new.listing.rows()),
-        targets=new.listing.targets,
-        unstatted=new.listing.unstatted,
-    )
+    listing = new.listing.with_rows(rows.get(row.name, row) for row in new.listing.rows())
     return with_old_columns(replace(new, listing=listing), old)

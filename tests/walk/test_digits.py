@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scanner.core.snapshot import FILE, Directory, Row, listing_of
 from scanner.disk.mounts import Mount
+from scanner.walk.digits import settle_digits
+from scanner.walk.walked import Walked
 from tests.support.fakes import Node
 from tests.support.world import MODELS, World
 
@@ -105,3 +109,13 @@ def test_nothing_is_stat_ed_twice_where_no_digit_moved(tmp_path: Path) -> None:
     world.files.calls.clear()
     world.scan(reads=False)
     assert world.files.calls["stat"] == unchanged
+
+
+def test_digits_that_do_not_count_leave_hard_links_known() -> None:
+    rows = [Row("model", FILE, 9, 7 * SECOND + 1, 5)]
+    listing = replace(listing_of(rows), hard_links=("model",))
+    old = Directory(listing, 3)
+    moved = listing.with_rows([rows[0]._replace(mtime=7 * SECOND + 2)])
+    walked = Walked("/models", observed={"/models": replace(old, listing=moved, mtime=4)})
+    settled = settle_digits(walked, {"/models": old}, "seconds", lambda paths: {})
+    assert settled.observed["/models"].listing == listing
