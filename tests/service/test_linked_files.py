@@ -147,6 +147,26 @@ def test_many_links_are_saved_a_few_at_a_time(
     assert len(saved) < 5
 
 
+def test_links_cost_no_look_at_the_mount_table_each(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        world.files.write(f"/data/{number}.safetensors", content(f"{number} "))
+        world.files.symlink(f"/data/{number}.safetensors", f"{LORAS}/{number}.safetensors")
+    world.scan(reads=False)
+    world.files.advance(30)
+    mounts, looks = world.files.mounts, Counter[str]()
+
+    def count() -> list[Mount]:
+        looks["mounts"] += 1
+        return mounts()
+
+    monkeypatch.setattr(world.files, "mounts", count)
+    world.backlog.work(lambda: False)
+    assert len(opened(world)) == 40
+    assert looks["mounts"] < 20
+
+
 def test_the_cache_of_hugging_face_has_its_names_from_the_snapshot(world: World) -> None:
     world.files.write(BLOB, safetensors())
     world.files.write(f"{REPOSITORY}/blobs/{'1' * 64}.incomplete", content("half"))
