@@ -45,7 +45,10 @@ class ClaimReader:
         for path in mine:
             entry = self._real.entry(path)
             if entry is None:
-                continue  # it is gone again
+                metadata.doubtful.discard(
+                    path
+                )  # it is gone again, and is in doubt when it comes back
+                continue
             known = metadata.of(path)
             if known is None or not known.is_of(entry.row.size, entry.row.mtime):
                 found[path] = None
@@ -58,7 +61,8 @@ class ClaimReader:
         for path, stat in self._stats(files, real).items():
             known = metadata.of(path)
             if known is None or known.claimed is None:
-                continue  # it has been read meanwhile
+                metadata.doubtful.discard(path)  # it has been read meanwhile
+                continue
             row, fingerprint = files[path]
             is_same = (stat.identity, stat.size, stat.mtime) == (known.identity, *row[2:4])
             if is_same:
@@ -70,11 +74,12 @@ class ClaimReader:
 
     def _stats(self, files: Collection[str], real: dict[str, str]) -> dict[str, Stat]:
         """Stats of `files`, as far as their mounts answer."""
-        by_mount: defaultdict[Mount, dict[str, str]] = defaultdict(dict)
+        by_mount: defaultdict[Mount, defaultdict[str, list[str]]]
+        by_mount = defaultdict(lambda: defaultdict(list))
         for path in files:
             mount = mount_to_read(self._source, real[path], ())
             if mount is not None:
-                by_mount[mount][real[path]] = path
+                by_mount[mount][real[path]].append(path)
         found: dict[str, Stat] = {}
         patience = patience_for(self._source, self._own)
         for mount, paths in by_mount.items():
@@ -84,7 +89,7 @@ class ClaimReader:
                     worker.ask(StatPath(path))
                 while (answer := worker.answer()) is not None:
                     if isinstance(answer, Stated):
-                        found[paths[answer.path]] = answer.stat
+                        found.update(dict.fromkeys(paths[answer.path], answer.stat))
             except LostWorkerError:
                 continue  # the next turn asks again
         return found

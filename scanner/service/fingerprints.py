@@ -208,6 +208,8 @@ class FingerprintReader:
         taken: dict[str, bytes] = {}
         wanted: dict[str, Entry] = {}
         waiting: list[Entry] = []
+        zones, mounts = self._scanner.zones(), self._scanner.files.mounts()
+        patience = patience_for(self._scanner, self._own)
         for entry in batch:
             path = paths[entry.path]
             known = b""
@@ -215,7 +217,7 @@ class FingerprintReader:
                 known = self._real.fingerprint(path, entry.size, entry.mtime)
             if known:
                 taken[entry.path] = known
-            elif path == entry.path or self._is_settled(path, entry):
+            elif path == entry.path or self._is_settled(entry, zones.mount_at(path, mounts)):
                 wanted.setdefault(path, entry._replace(path=path))
                 waiting.append(entry)
         own = None if self._own is None else self._own()
@@ -225,19 +227,16 @@ class FingerprintReader:
             if path in read:
                 is_same = wanted[path][2:4] == entry[2:4]
                 taken[entry.path] = read[path] if is_same else b""
-            elif patience_for(self._scanner, self._own)(self._mount_at(path)) is not None:
+            elif patience(zones.mount_at(path, mounts)) is not None:
                 # No scan of ours says when it answers again.
                 now = self._scanner.files.monotonic()
                 self._attempts.failed(entry.path, entry.size, entry.mtime, now, RETRY_ELSEWHERE)
         return taken
 
-    def _mount_at(self, path: str) -> Mount:
-        return self._scanner.zones().mount_at(path, self._scanner.files.mounts())
-
-    def _is_settled(self, path: str, entry: Entry) -> bool:
-        """True if the entry of a file elsewhere, at `path`, has stood unchanged for long enough."""
+    def _is_settled(self, entry: Entry, mount: Mount) -> bool:
+        """True if the entry of a file elsewhere, on `mount`, has stood unchanged for long enough."""
         since = self._pending.since(os.path.dirname(entry.path))
-        return self._scanner.files.monotonic() - since >= self._mount_at(path).settle
+        return self._scanner.files.monotonic() - since >= mount.settle
 
 
 def _with_fingerprints(

@@ -227,8 +227,10 @@ class FileHasher:
         if task.expected is not None:
             return None
         if task.real and task.real not in self._shared:
-            self.batch.save()  # what this run has read is looked up, too
-            for path in self.real.others(task.real):
+            others = self.real.others(task.real)
+            if self.batch.holds_any(others):
+                self.batch.save()  # what this run has read is looked up, too
+            for path in others:
                 known = self._source.store.metadata.of(path)
                 if known is not None and known.is_of(task.size, task.mtime) and known.digests:
                     shared = _Shared(known.size, known.mtime, known.digests, known.corrupt)

@@ -130,6 +130,10 @@ class MetadataBatch:
         if is_late or len(self._updates) >= BATCH_FILES or self._bytes >= BATCH_BYTES:
             self.save()
 
+    def holds_any(self, paths: Collection[str]) -> bool:
+        """True if metadata of one of `paths` is not saved yet."""
+        return not {update.path for update in self._updates}.isdisjoint(paths)
+
     def save(self, *, is_last: bool = False) -> None:
         """Save all.
 

@@ -11,7 +11,7 @@ from collections.abc import Container, Mapping
 from scanner.core.memory import Gone
 from scanner.core.paths import join
 from scanner.core.snapshot import Directory
-from scanner.store.metadata_rows import KEY, SUM
+from scanner.store.metadata_rows import DROP_DAMAGED, KEY, SUM
 
 _DOUBT = """
 UPDATE known SET claimed = :fingerprint, identity = coalesce(identity, x''), version = :version
@@ -59,6 +59,8 @@ def doubt_rows(database: sqlite3.Connection, files: Mapping[str, bytes]) -> set[
                     "fingerprint": files[names[name]],
                     "version": max(version + 1, time.time_ns()),
                 }
+                if database.execute(DROP_DAMAGED, key).rowcount:
+                    continue
                 database.execute(_DOUBT, key)
                 database.execute(f"{SUM} {KEY}", key)
                 doubted.add(names[name])

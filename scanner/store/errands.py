@@ -54,7 +54,11 @@ class Errand:
             self._tell()
             return False
         job = _Job(write)
-        threading.Thread(target=self._do, args=(job,), name=self._what, daemon=True).start()
+        try:
+            threading.Thread(target=self._do, args=(job,), name=self._what, daemon=True).start()
+        except BaseException:  # the system has no thread to give now
+            self._lock.release()
+            raise
         job.done.wait(patience)
         with self._guard:
             if not job.done.is_set():

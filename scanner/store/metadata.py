@@ -254,7 +254,6 @@ class MetadataTable:
     def settle(self, found: Mapping[str, bool | None]) -> None:
         """Store of files that came back, by path, whether they are the same: False if what was read
         is a claim until they are read again, None if it does not count at all."""
-        self.doubtful.difference_update(found)
         with self._writing() as version:
             for path, is_same in found.items():
                 folder, name = map(os.fsencode, os.path.split(path))
@@ -262,6 +261,7 @@ class MetadataTable:
                 self._db.execute(DROP_DAMAGED, key)
                 self._db.execute(_SETTLE[is_same], key)
                 self._db.execute(f"{SUM} {KEY}", key)
+        self.doubtful.difference_update(found)
         self.refresh()
 
     def forget_folders(self, folders: Iterable[str]) -> None:

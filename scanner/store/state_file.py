@@ -102,7 +102,9 @@ class StateFile:
         """False if the database or its log was removed, replaced or cut since it was opened, or if
         a statement failed as it does on a damaged file. It must be opened anew then: what is
         written here may be lost."""
-        for now, was in zip(_files_of(self.path), self._files, strict=True):
+        # First: another lane may commit meanwhile, and then the files only grow.
+        known = self._files
+        for now, was in zip(_files_of(self.path), known, strict=True):
             if was is not None and (now is None or now[:2] != was[:2] or now[2] < was[2]):
                 self._has_failed = True
         return not self._has_failed

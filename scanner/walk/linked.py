@@ -9,6 +9,7 @@ folders sorted by path. The choice is then the same in every scan, whatever answ
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from heapq import heappop, heappush
@@ -35,7 +36,8 @@ class LinkedFolders:
         self._most = most
         self._counts: Counter[Hashable] = Counter()
         self._counted: set[str] = set()
-        self._surplus: dict[Hashable, list[str]] = {}
+        self._surplus: dict[Hashable, dict[str, None]] = {}
+        """Paths that are not entered, by folder, in the order in which they were met."""
         self._has_begun = False
         self._waiting: list[tuple[list[str], str]] = []
         """A heap of the folders that are not decided yet, by path."""
@@ -74,13 +76,16 @@ class LinkedFolders:
             if self._counts[folder] < self._most:
                 self._counts[folder] += 1
             elif path in self.paths:
-                self._surplus.setdefault(folder, []).append(path)
+                self._surplus.setdefault(folder, {})[path] = None
             self.is_crowded |= self._counts[folder] >= self._most
         return path in self._surplus.get(folder, ())
 
     def told(self) -> dict[str, str]:
         """What is not entered: the first surplus path to each folder, with a sentence."""
-        return {paths[0]: surplus_text(len(paths), self._most) for paths in self._surplus.values()}
+        return {
+            next(iter(paths)): surplus_text(len(paths), self._most)
+            for paths in self._surplus.values()
+        }
 
 
 def surplus_text(count: int, most: int) -> str:
@@ -135,9 +140,17 @@ class Identities:
 
     def _words(self, path: str) -> str:
         """The real path by the words of the links in `path`: all there is without inodes."""
-        if path not in self._linked:
-            return path
-        folder, name = os.path.split(path)
+        words: list[str] = []
+        while path in self._linked:
+            path, name = os.path.split(path)
+            words.append(self._text(path, name))
+        for text in reversed(words):
+            path = os.path.normpath(os.path.join(path, text))
+        return path
+
+    def _text(self, folder: str, name: str) -> str:
+        """The text of the link `name` in `folder`; the name itself if it is none."""
         holder = self._known.get(folder)
-        text = dict(holder.listing.targets).get(name, name) if holder else name
-        return os.path.normpath(os.path.join(self._words(folder), text))
+        targets = holder.listing.targets if holder else ()
+        index = bisect_left(targets, (name,))
+        return targets[index][1] if index < len(targets) and targets[index][0] == name else name

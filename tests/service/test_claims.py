@@ -167,18 +167,53 @@ def test_a_linked_folder_that_is_made_again_keeps_all(tmp_path: Path) -> None:
     top.mkdir()
     shared.mkdir()
     (shared / "a.safetensors").write_bytes(safetensors())
+    (top / "other.txt").write_text("1")  # a zone that lists empty is held
     (top / "loras").symlink_to(shared)
     world = RealWorld(tmp_path, top)
     read(world.settle())
     assert known(world) == ALL
     (top / "loras").unlink()
-    world.scan()
+    assert world.scan()
     (top / "loras").symlink_to(shared)
     world.settle()
     world.opened.clear()
     read(world)
     assert known(world) == ALL
     assert not world.opened
+
+
+def test_all_names_of_a_file_with_hard_links_are_compared_at_once(tmp_path: Path) -> None:
+    top, shared = tmp_path / "models", tmp_path / "shared"
+    top.mkdir()
+    shared.mkdir()
+    (shared / "a.safetensors").write_bytes(safetensors())
+    (shared / "b.safetensors").hardlink_to(shared / "a.safetensors")
+    (top / "other.txt").write_text("1")  # a zone that lists empty is held
+    (top / "loras").symlink_to(shared)
+    world = RealWorld(tmp_path, top)
+    read(world.settle())
+    (top / "loras").unlink()
+    world.scan()
+    (top / "loras").symlink_to(shared)
+    world.settle()
+    assert len(world.store.metadata.doubtful) == 2
+    ClaimReader(world.scanner).work()
+    assert not world.store.metadata.doubtful
+    assert known(world, "b.safetensors") == known(world) == ALL
+
+
+def test_a_file_that_is_gone_again_is_not_looked_for(world: World) -> None:
+    world.files.write(A, safetensors())
+    gone_and_back(world, lambda node: put_back(world, node))
+    assert world.store.metadata.doubtful == {A}
+    node = world.files.remove(A)
+    world.scan()
+    ClaimReader(world.scanner).work()
+    assert not world.store.metadata.doubtful
+    put_back(world, node)
+    world.settle()
+    read(world)
+    assert known(world) == ALL
 
 
 def test_a_root_that_is_removed_and_named_again_keeps_what_is_the_same(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from scanner.service.hash_tasks import tasks_to_verify
 from scanner.service.hasher import FileHasher
 from scanner.service.hashes import HashReader
 from scanner.service.headers import HeaderReader
+from scanner.store.metadata import MetadataUpdate
 from scanner.walk.fingerprints import PATIENCE
 from scanner.workers.worker import Worker
 from tests.support.real_worlds import RealWorld
@@ -124,6 +125,46 @@ def test_a_link_that_comes_later_takes_what_is_known(world: World) -> None:
     assert facts(world, "b.safetensors") == ALL
     assert facts(world, "c.safetensors")[2] == hashlib.sha256(safetensors(3) + b"x").hexdigest()
     assert opened(world) == {}
+
+
+def test_many_links_are_saved_a_few_at_a_time(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        world.files.write(f"/data/{number}.safetensors", safetensors())
+        world.files.symlink(f"/data/{number}.safetensors", f"{LORAS}/{number}.safetensors")
+    saved: list[int] = []
+    save = world.store.metadata.save
+
+    def count(updates: list[MetadataUpdate], now: int) -> None:
+        saved.append(len(updates))
+        save(updates, now)
+
+    world.settle()
+    monkeypatch.setattr(world.store.metadata, "save", count)
+    HashReader(world.scanner, world.unhashed, (XXH3, SHA256)).work(lambda: False)
+    assert sum(saved) == 40
+    assert len(saved) < 5
+
+
+def test_links_cost_no_look_at_the_mount_table_each(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(40):
+        world.files.write(f"/data/{number}.safetensors", content(f"{number} "))
+        world.files.symlink(f"/data/{number}.safetensors", f"{LORAS}/{number}.safetensors")
+    world.scan(reads=False)
+    world.files.advance(30)
+    mounts, looks = world.files.mounts, Counter[str]()
+
+    def count() -> list[Mount]:
+        looks["mounts"] += 1
+        return mounts()
+
+    monkeypatch.setattr(world.files, "mounts", count)
+    world.backlog.work(lambda: False)
+    assert len(opened(world)) == 40
+    assert looks["mounts"] < 20
 
 
 def test_the_cache_of_hugging_face_has_its_names_from_the_snapshot(world: World) -> None:

@@ -12,7 +12,9 @@ import pytest
 
 from scanner.errors import OutputError
 from scanner.output.journal_reader import read
+from scanner.store import state_file
 from scanner.store.metadata import MetadataUpdate
+from scanner.store.state import State
 from scanner.store.store import Store
 from tests.support.world import World, at
 
@@ -148,3 +150,21 @@ def test_a_log_that_grows_and_starts_anew_is_sound(world: World) -> None:
         state.put(f"key {number % 50}", "x" * 4000)
     assert state.is_sound()
     assert not world.store.mend()
+
+
+def test_commit_of_another_lane_while_the_files_are_looked_at_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look, commits = state_file._files_of, iter([1])
+    state = State(str(tmp_path / "state.sqlite"))
+
+    def look_while_it_commits(path: str) -> object:
+        seen = look(path)
+        for scan in commits:
+            with state.transaction():
+                state.put_outbox(scan, [b"line" * 10_000])
+        return seen
+
+    monkeypatch.setattr(state_file, "_files_of", look_while_it_commits)
+    assert state.is_sound()
+    state.close()

@@ -100,3 +100,16 @@ def test_second_caller_waits_for_its_turn() -> None:
     first.join(20)
     second.join(20)
     assert results == [True, True]
+
+
+def test_write_without_a_thread_keeps_nobody_from_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    some = errand(5.0)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            some.run(lambda: True)
+    some.patience = 0.05
+    assert some.run(lambda: True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scanner.errors import DamagedStateError
+from scanner.errors import DamagedStateError, OutputError
 from scanner.store.claims import doubt_rows
 from scanner.store.metadata import MetadataTable, MetadataUpdate
 
@@ -257,3 +257,22 @@ def test_a_claim_stays_beside_new_facts_and_ends_with_new_hashes(doubtful: Metad
     assert known is not None
     assert (known.digests, known.claims) == ({"xxh3": b"x" * 16}, {})
     assert (known.facts, known.identity) == ({"model": {"a": 1}}, b"4")
+
+
+def test_a_damaged_row_of_a_file_that_came_back_is_not_believed(metadata: MetadataTable) -> None:
+    metadata.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16})], 1)
+    metadata._db.execute("UPDATE known SET xxh3 = ?", (b"y" * 16,))
+    assert metadata.of(PATH) is None
+    assert doubt_rows(metadata._db, {PATH: b""}) == set()
+    assert metadata.of(PATH) is None
+
+
+def test_doubt_that_cannot_be_settled_stays(doubtful: MetadataTable) -> None:
+    with closing(sqlite3.connect(doubtful.path, isolation_level=None)) as other:
+        doubtful._db.execute("PRAGMA busy_timeout=1")
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OutputError, match="locked"):
+            doubtful.settle({PATH: True})
+    assert doubtful.doubtful == {PATH}
+    doubtful.settle({PATH: True})
+    assert not doubtful.doubtful

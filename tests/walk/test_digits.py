@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scanner.core.snapshot import FILE, Directory, Row, listing_of
 from scanner.disk.mounts import Mount
+from scanner.walk.digits import settle_digits
+from scanner.walk.walked import Walked
 from tests.support.fakes import Node
 from tests.support.world import MODELS, World, at
 
@@ -114,3 +118,13 @@ def test_a_folder_that_is_empty_now_is_compared(tmp_path: Path) -> None:
     world.settle()
     world.files.remove(at("ComfyUI/models/a/x"))
     assert world.scan() == [("deleted", "ComfyUI/models/a/x")]
+
+
+def test_digits_that_do_not_count_leave_hard_links_known() -> None:
+    rows = [Row("model", FILE, 9, 7 * SECOND + 1, 5)]
+    listing = replace(listing_of(rows), hard_links=("model",))
+    old = Directory(listing, 3)
+    moved = listing.with_rows([rows[0]._replace(mtime=7 * SECOND + 2)])
+    walked = Walked("/models", observed={"/models": replace(old, listing=moved, mtime=4)})
+    settled = settle_digits(walked, {"/models": old}, "seconds", lambda paths: {})
+    assert settled.observed["/models"].listing == listing

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from scanner.core.memory import PARTIAL
-from scanner.core.snapshot import DIRECTORY_LINK, Snapshot
+from scanner.core.snapshot import DIRECTORY_LINK, Directory, Listing, Row, Snapshot, listing_of
 from scanner.disk.mounts import Mount
+from scanner.walk.linked import Identities, LinkedFolders
 from scanner.workers.worker import LocalWorker, perform
 from tests.support.world import DOWNLOADS, MODELS, World, at
 
@@ -199,3 +200,25 @@ def test_two_mounts_that_link_to_each_other_give_no_zones_without_end(tmp_path: 
         world.scan()
     assert world.scan() == []
     assert max(Counter(world.scanner.zones().targets.values()).values()) <= 4
+
+
+def test_real_paths_of_thousands_of_folders_below_each_other_are_found() -> None:
+    """Without inodes, by the words of the links."""
+    links = [Row("a", DIRECTORY_LINK, 0, 0, 0), Row("c", DIRECTORY_LINK, 0, 0, 0)]
+    root = Directory(listing_of(links, targets=[("a", "../b"), ("c", "d")]), 0)
+    paths = ["/m/a" + "/x" * depth for depth in range(3000)]
+    identities = Identities({"/m": root}, {*paths, "/m/b"}, lambda path, where: None)
+    assert identities.of(paths[-1], Directory(Listing(), 0)) == "/b" + "/x" * 2999
+    assert identities.of("/m/b", Directory(Listing(), 0)) == "/m/b"
+
+
+def test_surplus_paths_are_counted_by_folder_and_the_first_one_is_named() -> None:
+    linked = LinkedFolders(2, in_order=True)
+    paths = [f"/m/{number}" for number in range(5)]
+    linked.paths.update(paths)
+    for _ in range(2):
+        assert [linked.is_surplus(path, 7) for path in paths] == [False] * 2 + [True] * 3
+    assert not linked.is_surplus("/m/2", 8)
+    (path,) = linked.told()
+    assert path == "/m/2"
+    assert linked.told()[path].startswith("3 more paths")
