@@ -424,7 +424,7 @@ def _model(header: _Header, tensors: _Tensors | None, unread: str) -> dict[str, 
     model["autov3"] = _autov3(metadata)
     model.update(identity_of(tensors.names if tensors else None, metadata).as_facts())
     if header.format == "gguf":
-        model["quantization"] = _quantization(metadata, tensors)
+        model["quantization"] = _quantization(metadata, model.get("dtypes", {}))
         model["precision"] = word_of(model["quantization"])
     if "byte_order" in metadata:
         model["byte_order"] = metadata["byte_order"]
@@ -444,11 +444,12 @@ def _clean(text: str, most: int = TEXT) -> str:
     return " ".join(_CONTROLS.sub(" ", text[: most * 8]).split())[:most].strip()
 
 
-def _quantization(metadata: dict[str, str | int], tensors: _Tensors | None) -> str:
+def _quantization(metadata: dict[str, str | int], dtypes: dict[str, int]) -> str:
+    """The word for most weights; the `dtypes` stand in the order of their numbers of values."""
     kind = metadata.get("general.file_type")
     # llama.cpp adds 1024 to a type that it guessed.
     name = FILE_TYPES.get(kind & ~1024) if isinstance(kind, int) else None
-    return name or (next(iter(tensors.facts()["dtypes"]), "") if tensors else "")
+    return name or next(iter(dtypes), "")
 
 
 _HASH = re.compile(r"(?:0x)?([0-9a-fA-F]{12,128})")

@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from scanner.comfyui.base_words import Base, base_of_word, xl_of_file_name
+from scanner.comfyui.base_words import Base, base_of_word, is_version, xl_of_file_name
 from scanner.comfyui.signs_of_additions import ADDITIONS, OTHERS, UPSCALERS
 from scanner.comfyui.signs_of_diffusion import DIFFUSION
 from scanner.comfyui.signs_of_loras import base_of, layers_of
@@ -196,19 +196,8 @@ def _better(kind: str, base: str, families: tuple[str, ...], known: Base) -> str
         return known.family if len(families) > 1 else ""
     if len(families) > 1:
         return known.name
-    if known.name == base or not known.name.startswith(_stem(base, known.family)):
-        return _numbered(base, known.name)
-    return known.name
-
-
-def _stem(base: str, family: str) -> str:
-    return base if base != family else family
-
-
-def _numbered(base: str, name: str) -> str:
-    """`name` if it is `base` with a number in place of its x, as "Wan 2.x T2V 14B" has one."""
-    pattern = re.escape(base).replace(r"\.x", r"\.\d")
-    return name if name != base and re.fullmatch(pattern, name) else ""
+    is_more = known.name.startswith(base) or is_version(known.name, base)
+    return known.name if is_more and known.name != base else ""
 
 
 _KEYS = (
