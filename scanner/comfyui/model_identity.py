@@ -1,7 +1,7 @@
 """What a model is: its kind and base model, from its tensors first and its metadata second.
 
-Metadata refine what the tensors say and never contradict it. A path or a file name says nothing.
-Where no sign holds, nothing is said.
+Metadata refine what the tensors say and never contradict it. A path or a file name says nothing,
+but for branches of SDXL where nothing else tells them apart. Where no sign holds, nothing is said.
 """
 
 from __future__ import annotations
@@ -179,10 +179,10 @@ def _refined(match: Match, metadata: Metadata) -> Identity:
                 base, families, evidence = known.name, (known.family,), METADATA
         elif known.family in families and (better := _better(match.kind, base, families, known)):
             base, families, evidence = better, (known.family,), METADATA
-    if "SDXL" in families and (
-        branch := xl_of_file_name(str(metadata.get("ss_sd_model_name", "")))
-    ):
-        base, families, evidence = branch.name, ("SDXL",), METADATA
+    branch = xl_of_file_name(str(metadata.get("ss_sd_model_name", "")))
+    # A file name only tells what nothing else does.
+    if branch is not None and families == ("SDXL",) and not re.search(r"\(|refiner", base):
+        base, evidence = branch.name, METADATA
     return Identity(match.kind, base, families, evidence)
 
 

@@ -403,6 +403,10 @@ def test_unknown_architectures_have_no_kind(text: str) -> None:
 
 
 XL_LORA = PUBLIC["lora"]["SDXL"][0]
+TEXT_ENCODER_LORA = (
+    "lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight[16,768] "
+    "lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_up.weight[3072,16]"
+)
 
 
 @pytest.mark.parametrize(
@@ -416,6 +420,12 @@ XL_LORA = PUBLIC["lora"]["SDXL"][0]
         (XL_LORA, {"ss_sd_model_name": "D:\\a\\ponyDiffusionV6XL.safetensors"}, "SDXL (Pony)",
          "metadata"),
         (XL_LORA, {"ss_sd_model_name": "/pony/flux1-dev.safetensors"}, "SDXL", "tensors"),
+        (XL_LORA, {"ss_sd_model_name": "pony.safetensors", "base_model": "Illustrious"},
+         "SDXL (Illustrious)", "metadata"),
+        (PUBLIC["diffusion model"]["SDXL refiner"][0], {"ss_sd_model_name": "pony.safetensors"},
+         "SDXL refiner", "tensors"),
+        (TEXT_ENCODER_LORA, {"ss_sd_model_name": "pony.safetensors"}, "SDXL/SD 3/Flux.1",
+         "tensors"),
         (PUBLIC["lora"]["Flux.1"][0], {"ss_sd_model_name": "pony.safetensors"}, "Flux.1",
          "tensors"),
         (PUBLIC["lora"][""][0], {"ss_base_model_version": "wan2.1"}, "Wan 2.1", "metadata"),
