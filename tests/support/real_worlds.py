@@ -1,4 +1,4 @@
-"""A world on the real disk, which counts how often each file is opened."""
+"""Worlds on the real disk: clocks that can be put forward, and a count of openings of each file."""
 
 from __future__ import annotations
 
@@ -12,25 +12,29 @@ from scanner.disk.filesystem import DiskFileSystem
 from tests.support.world import World
 
 
-class _Disk(DiskFileSystem):
-    """The real disk. Its clocks are ahead by what a test has let pass."""
+class AheadDisk(DiskFileSystem):
+    """The real disk, with clocks that can be put forward: nobody waits for an interval."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.opened: Counter[str] = Counter()
-        self._ahead = 0.0
+    ahead = 0.0
 
     def advance(self, seconds: float) -> None:
-        self._ahead += seconds
+        self.ahead += seconds
+        time.sleep(0.006)  # more than the granularity of ext4: a jiffy
 
     def monotonic(self) -> float:
-        return time.monotonic() + self._ahead
+        return super().monotonic() + self.ahead
 
     def now(self) -> int:
-        return time.time_ns() + int(self._ahead * 1e9)
+        return super().now() + int(self.ahead * 1e9)
 
     def sleep(self, seconds: float) -> None:
         self.advance(seconds)
+
+
+class _Disk(AheadDisk):
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: Counter[str] = Counter()
 
     def open(self, path: str) -> BinaryIO:
         self.opened[path] += 1
