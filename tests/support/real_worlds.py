@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from scanner.core.roots import Root
+from scanner.core.snapshot import Directory
 from scanner.disk.filesystem import DiskFileSystem
 from tests.support.world import World
 
@@ -49,3 +51,13 @@ class RealWorld(World):
         self.opened = disk.opened
         root = Root("models", str(top))
         super().__init__(folder / "output", disk, (root,), hold_wait=0.0, **settings)  # type: ignore[arg-type]
+
+
+def listed(top: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[str, Directory]]:
+    """`top` and all below it, links to folders followed as a walk does."""
+    found = DiskFileSystem().list_directory(str(top))
+    identity = (found.device, found.inode)
+    if identity not in above:
+        yield str(top), found
+        for name, _ in found.listing.named_containers():
+            yield from listed(top / name, (*above, identity))
