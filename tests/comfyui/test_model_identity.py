@@ -14,7 +14,7 @@ from scanner.comfyui.signs_of_additions import ADDITIONS, OTHERS, UPSCALERS
 from scanner.comfyui.signs_of_diffusion import DIFFUSION
 from scanner.comfyui.signs_of_parts import AUDIOS, TEXTS, VAES, VISIONS
 from scanner.comfyui.tensor_signs import TensorNames
-from tests.support.model_cases import CASES, Case, is_family
+from tests.support.model_cases import CASES, Case, identity, is_family
 
 _TENSOR = re.compile(r"([^\[\s]+)(?:\[([0-9,]*)\])?")
 
@@ -30,13 +30,6 @@ def tensors(text: str, prefix: str = "") -> TensorNames:
 def told(text: str, **metadata: str) -> tuple[str, str]:
     found = identity_of(tensors(text), {k.replace("__", "."): v for k, v in metadata.items()})
     return found.kind, found.base
-
-
-def of_case(case: Case) -> Identity:
-    names = TensorNames()
-    for name, (_, shape) in case.tensors.items():
-        names.add(name.encode(), tuple(shape))
-    return identity_of(names, case.metadata)
 
 
 UNET = "input_blocks.1.0.in_layers.0.weight[320] middle_block.0.in_layers.0.weight[1280] "
@@ -368,7 +361,7 @@ def test_a_container_changes_nothing(base: str, prefix: str) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_cases_of_public_headers(case: Case) -> None:
-    found = of_case(case)
+    found = identity(case)
     assert found.kind == case.kind
     assert is_family(found.families, found.base, case.base)
     assert found.evidence in ("tensors", "metadata")
@@ -384,7 +377,7 @@ def _renamed(name: str) -> str:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_unknown_names_say_nothing(case: Case) -> None:
     tensors = {_renamed(name): value for name, value in case.tensors.items()}
-    assert of_case(case._replace(tensors=tensors)) == Identity()
+    assert identity(case._replace(tensors=tensors)) == Identity()
 
 
 @pytest.mark.parametrize(
