@@ -37,7 +37,6 @@ from scanner.core.paths import is_below, nearest_above
 from scanner.core.roots import Root
 from scanner.core.serialize import native
 from scanner.diff.replay import moves_a_tree, replay
-from scanner.walk.health import NOT_A_FOLDER
 from scanner.workers.pool import WorkersByMount
 from tests.support.random_edits import KEPT, Edit, apply, choose
 from tests.support.real_mounts import BindMount, Mount, SshfsMount, TmpfsMount
@@ -430,8 +429,6 @@ class Rounds:
                 if any(nearest_above(p, doubtful) is None for p in below):
                     self._be_late(path, found)
         for record in store.memory.roots.values():
-            if record.reason == NOT_A_FOLDER:  # a link whose target became a file (known gap)
-                found.add(record.path)
             is_sure = not any(is_below(record.path, top) for top in doubtful | found)
             if record.state not in (ONLINE, PARTIAL) and is_sure and record.path in there:
                 self._be_late(record.path, found)
@@ -497,9 +494,7 @@ class Rounds:
         for _ in range(6):
             self.scan()
         there, doubtful = self.walk()
-        records = self.world.store.memory.roots.values()
         unsure = doubtful | self._of_other_mounts()
-        unsure |= {record.path for record in records if record.reason == NOT_A_FOLDER}
         self._same(self.world.project(), there, unsure, "in the end")
         assert self.world.scan() == []
 
