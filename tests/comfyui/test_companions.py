@@ -9,6 +9,7 @@ import pytest
 
 from scanner.comfyui.companion_reader import MOST_READ, MOST_SHARDS, read_companion, told_by
 from scanner.comfyui.companions import INDEX, PIPELINE, SIDECAR, Companion, companion_of
+from scanner.comfyui.model_sets import sets_in
 from scanner.comfyui.sidecar_facts import claimed_sha256, mismatch, with_claims
 from tests.support.fakes import FakeFileSystem
 from tests.support.fuzz_companions import fuzz
@@ -55,6 +56,14 @@ def test_indexes_are_known_by_their_names() -> None:
     assert companion_of("model_index.json", ()) == Companion(PIPELINE)
     for name in ("m.safetensors.index.json", "m.bin.index.json", "m.safetensors.index.fp16.json"):
         assert companion_of(name, ()) == Companion(INDEX)
+
+
+@pytest.mark.parametrize("name", ["m.safetensors", "M.SAFETENSORS", "\u0130.safetensors", "m.bin"])
+def test_an_index_next_to_the_model_in_one_file_names_no_set(name: str) -> None:
+    index, shards = f"{name}.Index.json", ("a-1", "a-2")
+    assert companion_of(index, ()) == Companion(INDEX)
+    assert sets_in([name, index], {index: shards}) == []
+    assert [found.missing for found in sets_in([index], {index: shards})] == [shards]
 
 
 @pytest.mark.parametrize(
