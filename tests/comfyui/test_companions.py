@@ -66,31 +66,22 @@ def test_an_index_next_to_the_model_in_one_file_names_no_set(name: str) -> None:
     assert [found.missing for found in sets_in([index], {index: shards})] == [shards]
 
 
+CIVITAI = {
+    "base_model": "Pony",
+    "trigger_words": ["ink style", "by inker"],
+    "title": "Ink",
+    "version": "v1.0",
+    "url": "https://civitai.com/models/122359?modelVersionId=135867",
+    "sha256": SHA256,
+}
+"""What the answer of Civitai's API claims, in whatever file it stands."""
+
+
 @pytest.mark.parametrize(
     ("document", "claims"),
     [
-        (
-            civitai_info(),
-            {
-                "base_model": "Pony",
-                "trigger_words": ["ink style", "by inker"],
-                "title": "Ink",
-                "version": "v1.0",
-                "url": "https://civitai.com/models/122359?modelVersionId=135867",
-                "sha256": SHA256,
-            },
-        ),
-        (
-            lora_manager(),
-            {
-                "base_model": "Illustrious",
-                "trigger_words": ["ink style", "by inker"],
-                "title": "Ink (mine)",
-                "version": "v1.0",
-                "url": "https://civitai.com/models/122359?modelVersionId=135867",
-                "sha256": SHA256,
-            },
-        ),
+        (civitai_info(), CIVITAI),
+        (lora_manager(), {**CIVITAI, "base_model": "Illustrious", "title": "Ink (mine)"}),
         (
             stability_matrix(),
             {
@@ -102,17 +93,7 @@ def test_an_index_next_to_the_model_in_one_file_names_no_set(name: str) -> None:
                 "sha256": SHA256,
             },
         ),
-        (
-            rgthree(),
-            {
-                "base_model": "Pony",
-                "trigger_words": ["ink style", "by inker"],
-                "title": "Ink",
-                "version": "v1.0",
-                "url": "https://civitai.com/models/122359?modelVersionId=135867",
-                "sha256": SHA256,
-            },
-        ),
+        (rgthree(), CIVITAI),
         (
             {**rgthree(), "raw": {}},
             {"base_model": "Pony", "trigger_words": ["ink"], "sha256": SHA256},
