@@ -20,25 +20,16 @@ from unittest import mock
 
 from scanner.comfyui import model_identity
 from scanner.comfyui.model_facts import facts_of
-from scanner.comfyui.model_identity import Identity, identity_of
+from scanner.comfyui.model_identity import Identity
 from scanner.comfyui.safetensors import BITS
-from scanner.comfyui.tensor_signs import TensorNames
 from tests.support.fuzz_headers import safetensors_file, tensor
-from tests.support.model_cases import CASES, Case, is_family, true_base
+from tests.support.model_cases import CASES, Case, identity, is_family, true_base
 
 PAGE = Path(__file__).parents[1] / "docs" / "models.md"
 
 BEGIN, END = "<!-- begin of the table -->\n", "<!-- end of the table -->\n"
 
 RIGHT, FAMILY, MISSING, WRONG = "right", "family only", "missing", "wrong"
-
-
-def identity(case: Case) -> Identity:
-    """What the program says of a case."""
-    names = TensorNames()
-    for name, (_, shape) in case.tensors.items():
-        names.add(name.encode(), tuple(shape))
-    return identity_of(names, case.metadata)
 
 
 def verdict_on_base(found: Identity, case: Case) -> str:

@@ -95,9 +95,8 @@ _NAMES: dict[str, tuple[str, ...]] = {
 """For each of our words the words of others, in the form that `_form` gives."""
 
 _FAMILIES = {
-    "SD 2.1": "SD 2", "SVD": "SVD", "Stable Cascade": "Stable Cascade", "AuraFlow (Pony V7)":
-     "AuraFlow",
-    "Cosmos-Predict2": "Cosmos", "Kandinsky 5": "Kandinsky", "HiDream I1": "HiDream",
+    "AuraFlow (Pony V7)": "AuraFlow", "Cosmos-Predict2": "Cosmos", "Kandinsky 5": "Kandinsky",
+    "HiDream I1": "HiDream",
 }  # fmt: skip
 """Families that `family_of` does not find by the beginning of the word."""
 
@@ -119,6 +118,12 @@ def family_of(base: str) -> str:
     """The family of a base model in our words."""
     known = _FAMILIES.get(base)
     return known or next((word for word in _BEGINNINGS if base.startswith(word)), base)
+
+
+def is_version(name: str, base: str) -> bool:
+    """True if `name` is `base` with a number in place of its x, as "Wan 2.x T2V 14B" has one."""
+    pattern = re.escape(base).replace(r"\.x", r"\.\d")
+    return name != base and re.fullmatch(pattern, name) is not None
 
 
 def _form(word: str) -> str:

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from scanner.comfyui.companions import INDEX, PIPELINE, SIDECAR
-from scanner.comfyui.model_facts import _clean, _words
+from scanner.comfyui.model_facts import clean_text, clean_words
 from scanner.disk.filesystem import FileSystem
 
 MOST_READ = 4 << 20
@@ -150,11 +150,11 @@ def _version_of(document: Mapping[str, Any]) -> Mapping[str, Any]:
 def _trigger_words(document: Mapping[str, Any], version: Mapping[str, Any]) -> list[str]:
     activation = document.get("activation text")
     if isinstance(activation, str) and activation.strip():
-        return _words(activation[: NAME * 8].split(","))
+        return clean_words(activation[: NAME * 8].split(","))
     for value in (document.get("TrainedWords"), version.get("trainedWords")):
-        if words := _words(list(_word_texts(value))):
+        if words := clean_words(list(_word_texts(value))):
             return words
-    return _words(list(_word_texts(document.get("trainedWords"))))
+    return clean_words(list(_word_texts(document.get("trainedWords"))))
 
 
 def _word_texts(value: object) -> Iterator[str]:
@@ -240,7 +240,7 @@ def _mapping(value: object) -> Mapping[str, Any]:
 
 
 def _text(value: object) -> str:
-    return _clean(value) if isinstance(value, str) else ""
+    return clean_text(value) if isinstance(value, str) else ""
 
 
 def _first(document: Mapping[str, Any], *keys: str) -> str:

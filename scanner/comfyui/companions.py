@@ -23,7 +23,7 @@ SIDECAR, INDEX, PIPELINE = "sidecar", "index", "pipeline"
 
 PIPELINE_NAME = "model_index.json"
 
-_INDEX = re.compile(r".+\.(?:safetensors|bin)\.index(?:\.[\w-]{1,32})?\.json", re.IGNORECASE)
+_INDEX = re.compile(r"(.+\.(?:safetensors|bin))\.index(?:\.[\w-]{1,32})?\.json", re.IGNORECASE)
 """The names that transformers and diffusers give to the index of shards; a variant such as fp16 may
 stand before the last suffix."""
 
@@ -48,6 +48,12 @@ def companion_of(name: str, names: Collection[str]) -> Companion | None:
         return Companion(INDEX)
     model = described_by(name, names)
     return Companion(SIDECAR, model) if model else None
+
+
+def whole_of_index(name: str) -> str:
+    """Name of the model in one file that the shards of the index `name` are parts of."""
+    match = _INDEX.fullmatch(name)
+    return match[1] if match else ""
 
 
 def described_by(name: str, names: Collection[str]) -> str:

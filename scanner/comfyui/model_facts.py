@@ -167,7 +167,7 @@ def _not_a_model(size: int, head: bytes) -> Facts | None:
         if _MARKUP.match(_without_comments(text)):
             return Facts({}, "page", "The file contains a web page or a server error.")
         if _JSON.match(text) or (size <= HEAD and _is_text(text) and _REFUSAL.match(text)):
-            start = _clean(text.decode("utf-8", "replace"), 80)
+            start = clean_text(text.decode("utf-8", "replace"), 80)
             return Facts({}, "page", f'The file contains a text instead of a model: "{start}".')
     if not any(head):
         return Facts({}, "damaged", "The file begins with zeros: unfinished or lost data.")
@@ -416,7 +416,7 @@ def _model(header: _Header, tensors: _Tensors | None, unread: str) -> dict[str, 
     metadata = header.metadata
     model: dict[str, Any] = {"format": header.format, **(tensors.facts() if tensors else {})}
     for fact, keys in _TEXTS.items():
-        texts = (_clean(str(metadata[key])) for key in keys if key in metadata)
+        texts = (clean_text(str(metadata[key])) for key in keys if key in metadata)
         model[fact] = next((text for text in texts if text and text != "None"), "")
     model["made_from"] = model["made_from"] or _merged(metadata)
     model["trigger_words"] = _trigger_words(metadata)
@@ -424,7 +424,7 @@ def _model(header: _Header, tensors: _Tensors | None, unread: str) -> dict[str, 
     model["autov3"] = _autov3(metadata)
     model.update(identity_of(tensors.names if tensors else None, metadata).as_facts())
     if header.format == "gguf":
-        model["quantization"] = _quantization(metadata, tensors)
+        model["quantization"] = _quantization(metadata, model.get("dtypes", {}))
         model["precision"] = word_of(model["quantization"])
     if "byte_order" in metadata:
         model["byte_order"] = metadata["byte_order"]
@@ -440,15 +440,17 @@ _CONTROLS = re.compile(
 stay, because emoji and some scripts need them."""
 
 
-def _clean(text: str, most: int = TEXT) -> str:
+def clean_text(text: str, most: int = TEXT) -> str:
+    """The first characters of `text` in one line, without those that `_CONTROLS` matches."""
     return " ".join(_CONTROLS.sub(" ", text[: most * 8]).split())[:most].strip()
 
 
-def _quantization(metadata: dict[str, str | int], tensors: _Tensors | None) -> str:
+def _quantization(metadata: dict[str, str | int], dtypes: dict[str, int]) -> str:
+    """The word for most weights; the `dtypes` stand in the order of their numbers of values."""
     kind = metadata.get("general.file_type")
     # llama.cpp adds 1024 to a type that it guessed.
     name = FILE_TYPES.get(kind & ~1024) if isinstance(kind, int) else None
-    return name or (next(iter(tensors.facts()["dtypes"]), "") if tensors else "")
+    return name or next(iter(dtypes), "")
 
 
 _HASH = re.compile(r"(?:0x)?([0-9a-fA-F]{12,128})")
@@ -481,19 +483,20 @@ _TAG_COUNT = re.compile(r'"((?:[^"\\]|\\.){1,300})"\s*:\s*(\d{1,9})\b')
 def _merged(metadata: dict[str, str | int]) -> str:
     """Names of the models of a merge, from JSON of the form {hash: {"name": ...}}."""
     names = _MERGED_NAME.findall(str(metadata.get("sd_merge_models", "")))
-    return _clean(", ".join(map(_unescaped, names[:WORDS])))
+    return clean_text(", ".join(map(_unescaped, names[:WORDS])))
 
 
 def _trigger_words(metadata: dict[str, str | int]) -> list[str]:
     return (
-        _words(str(metadata.get("modelspec.trigger_phrase", "")).split(","))
-        or _words(_listed(str(metadata.get("trained_words", ""))))
-        or _words(_top_tags(str(metadata.get("ss_tag_frequency", ""))))
+        clean_words(str(metadata.get("modelspec.trigger_phrase", "")).split(","))
+        or clean_words(_listed(str(metadata.get("trained_words", ""))))
+        or clean_words(_top_tags(str(metadata.get("ss_tag_frequency", ""))))
     )
 
 
-def _words(words: list[str]) -> list[str]:
-    cleaned = dict.fromkeys(_clean(word, WORD) for word in words[: WORDS * 8])
+def clean_words(words: list[str]) -> list[str]:
+    """The first of these words, each once and as `clean_text` leaves it."""
+    cleaned = dict.fromkeys(clean_text(word, WORD) for word in words[: WORDS * 8])
     return [word for word in cleaned if word][:WORDS]
 
 

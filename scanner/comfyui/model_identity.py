@@ -1,7 +1,7 @@
 """What a model is: its kind and base model, from its tensors first and its metadata second.
 
-Metadata refine what the tensors say and never contradict it. A path or a file name says nothing.
-Where no sign holds, nothing is said.
+Metadata refine what the tensors say and never contradict it. A path or a file name says nothing,
+but for branches of SDXL where nothing else tells them apart. Where no sign holds, nothing is said.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from scanner.comfyui.base_words import Base, base_of_word, xl_of_file_name
+from scanner.comfyui.base_words import Base, base_of_word, is_version, xl_of_file_name
 from scanner.comfyui.signs_of_additions import ADDITIONS, OTHERS, UPSCALERS
 from scanner.comfyui.signs_of_diffusion import DIFFUSION
 from scanner.comfyui.signs_of_loras import base_of, layers_of
@@ -179,10 +179,10 @@ def _refined(match: Match, metadata: Metadata) -> Identity:
                 base, families, evidence = known.name, (known.family,), METADATA
         elif known.family in families and (better := _better(match.kind, base, families, known)):
             base, families, evidence = better, (known.family,), METADATA
-    if "SDXL" in families and (
-        branch := xl_of_file_name(str(metadata.get("ss_sd_model_name", "")))
-    ):
-        base, families, evidence = branch.name, ("SDXL",), METADATA
+    branch = xl_of_file_name(str(metadata.get("ss_sd_model_name", "")))
+    # A file name only tells what nothing else does.
+    if branch is not None and families == ("SDXL",) and not re.search(r"\(|refiner", base):
+        base, evidence = branch.name, METADATA
     return Identity(match.kind, base, families, evidence)
 
 
@@ -196,19 +196,8 @@ def _better(kind: str, base: str, families: tuple[str, ...], known: Base) -> str
         return known.family if len(families) > 1 else ""
     if len(families) > 1:
         return known.name
-    if known.name == base or not known.name.startswith(_stem(base, known.family)):
-        return _numbered(base, known.name)
-    return known.name
-
-
-def _stem(base: str, family: str) -> str:
-    return base if base != family else family
-
-
-def _numbered(base: str, name: str) -> str:
-    """`name` if it is `base` with a number in place of its x, as "Wan 2.x T2V 14B" has one."""
-    pattern = re.escape(base).replace(r"\.x", r"\.\d")
-    return name if name != base and re.fullmatch(pattern, name) else ""
+    is_more = known.name.startswith(base) or is_version(known.name, base)
+    return known.name if is_more and known.name != base else ""
 
 
 _KEYS = (

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from scanner.comfyui.companion_reader import MOST_SHARDS
+from scanner.comfyui.companions import whole_of_index
 from scanner.comfyui.model_facts import wants_facts
 from scanner.core.wording import count_text
 
@@ -84,8 +85,7 @@ def sets_in(names: Sequence[str], indexes: Mapping[str, Sequence[str]]) -> list[
 
 
 def _by_index(index: str, shards: Sequence[str], here: Collection[str]) -> ModelSet | None:
-    whole = index[: index.lower().rindex(".index")]
-    if len(shards) < 2 or whole in here:
+    if len(shards) < 2 or whole_of_index(index) in here:
         return None  # the same model may lie there in one file
     parts = tuple(name for name in shards if name in here)
     missing = tuple(name for name in shards if name not in here)

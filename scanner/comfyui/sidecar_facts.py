@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from scanner.comfyui.base_words import Base, base_of_word
+from scanner.comfyui.base_words import Base, base_of_word, is_version
 from scanner.comfyui.companions import priority
 
 EVIDENCE = "sidecar"
@@ -112,6 +112,4 @@ def _says_more(known: Base, base: str, families: Iterable[str], kind: str) -> bo
         return False
     if base in families or base == known.family:
         return known.name != known.family and kind in ("", "checkpoint", "diffusion model")
-    if re.fullmatch(re.escape(base).replace(r"\.x", r"\.\d"), known.name):
-        return True
-    return known.name.startswith(f"{base} ")
+    return is_version(known.name, base) or known.name.startswith(f"{base} ")

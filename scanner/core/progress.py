@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -11,6 +12,15 @@ class Remaining(NamedTuple):
 
     files: int
     bytes: int
+
+    @classmethod
+    def of(cls, sizes: Iterable[int]) -> Remaining:
+        """The number and the sum of `sizes`."""
+        files = bytes_ = 0
+        for size in sizes:
+            files += 1
+            bytes_ += size
+        return cls(files, bytes_)
 
 
 @dataclass(frozen=True)

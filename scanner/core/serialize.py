@@ -156,6 +156,11 @@ def mtime_of(fields: Mapping[str, Any]) -> int:
 def _slashed(path: str, base: str | None) -> str:
     if base is not None and is_below(path, base):
         path = path[len(base) :].lstrip(os.sep) or "."
+    return with_slashes(path)
+
+
+def with_slashes(path: str) -> str:
+    """`path` with forward slashes."""
     return path if os.sep == "/" else path.replace(os.sep, "/")
 
 

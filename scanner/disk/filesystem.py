@@ -16,6 +16,7 @@ import time
 from array import array
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
+from functools import cache
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeVar
 
@@ -113,8 +114,6 @@ class DiskFileSystem:
         self._stopped = stopped
         self._calls = 0
         self._under_way: dict[int, list[_RowFields]] = {}
-        self._mounts: list[Mount] = []
-        self._mounts_read = float("-inf")
 
     def returned(self) -> int:
         """A number that changes whenever a call on a file or directory has returned.
@@ -152,22 +151,21 @@ class DiskFileSystem:
         skip: frozenset[str],
         mount_points: frozenset[str],
     ) -> Directory:
+        # Read at the first link of each listing. A link to a mount that has just come would else be
+        # followed as one on this mount, and nothing would guard what lies below it.
+        mounts = cache(self.mounts)
+
+        def is_foreign(path: str, text: str) -> bool:
+            return leads_away(path, text, mounts(), self.read_link)
+
         rows: list[_RowFields] = []
         thread = threading.get_ident()
         self._under_way[thread] = rows
         try:
-            return _list(
-                path, target, own, skip, mount_points, rows, self._leads_away, self._stopped
-            )
+            return _list(path, target, own, skip, mount_points, rows, is_foreign, self._stopped)
         finally:
             self._calls += len(rows) + 1
             del self._under_way[thread]
-
-    def _leads_away(self, path: str, text: str) -> bool:
-        """True if the link at `path` leads to another mount."""
-        if time.monotonic() - self._mounts_read > MOUNTS_FRESH:
-            self._mounts, self._mounts_read = self.mounts(), time.monotonic()
-        return leads_away(path, text, self._mounts, self.read_link)
 
     def stat(self, path: str) -> Stat:
         return self._counted(os.stat(path))
@@ -233,9 +231,6 @@ class _CountedFile(io.FileIO):
         self._files.count_call()
         return count
 
-
-MOUNTS_FRESH = 1.0
-"""Seconds for which a reading of the mount table serves: it is asked for every link."""
 
 _LISTS_DESCRIPTORS = os.scandir in os.supports_fd and hasattr(os, "O_DIRECTORY")
 

@@ -36,6 +36,7 @@ from scanner.core.serialize import (
     shown,
     text_fields,
     time_text,
+    with_slashes,
 )
 from scanner.core.snapshot import (
     CONTAINERS,
@@ -455,7 +456,7 @@ def _header(view: InventoryView, layout: Layout) -> dict[str, Any]:
         "tool": TOOL,
         "generated": time_text(view.generated),
         "scan": view.scan,
-        **({} if view.base is None else text_fields(_slashes(view.base), "base")),
+        **({} if view.base is None else text_fields(with_slashes(view.base), "base")),
         "roots": [
             _root_fields(root, view, layout.folders, count)
             for root, count in zip(view.roots, counts, strict=True)
@@ -522,7 +523,3 @@ def _prefix(folder: str, base: str | None) -> str:
     if text == ".":
         return ""
     return text if text.endswith("/") else text + "/"
-
-
-def _slashes(path: str) -> str:
-    return path if os.sep == "/" else path.replace(os.sep, "/")

@@ -17,7 +17,7 @@ from scanner.core.model_names import (
 )
 from scanner.core.paths import join, tail
 from scanner.core.roots import Root, category_folder, category_of
-from scanner.core.serialize import is_utf8, path_fields, text_fields
+from scanner.core.serialize import is_utf8, path_fields, text_fields, with_slashes
 from scanner.core.snapshot import CONTAINERS, FILE, FILE_LINK, Listing, Snapshot
 
 FILES = (FILE, FILE_LINK)
@@ -81,7 +81,7 @@ class LoaderNames:
         is_simple = category not in _SPECIAL and not has_dots and has_plain_names
         if shadows or not is_simple or not is_utf8(below):
             return self._each(category, below, zip(names, listing.types, strict=True), shadows)
-        prefix = orjson.dumps({"name": _slashes(below) + "/" * bool(below)}).decode()
+        prefix = orjson.dumps({"name": with_slashes(below) + "/" * bool(below)}).decode()
         before, endings = f",{prefix[1:-2]}", endings_of(category)
         if endings is None:
             rows = zip(names, listing.types, strict=True)
@@ -106,11 +106,7 @@ class LoaderNames:
                 yield ""
                 continue
             text = join(below, name) if below else name
-            fields = text_fields(_slashes(text), "name")
+            fields = text_fields(with_slashes(text), "name")
             if name in shadows:
                 fields |= path_fields(shadows[name], self._base, "shadowed_by")
             yield "," + orjson.dumps(fields).decode()[1:-1]
-
-
-def _slashes(path: str) -> str:
-    return path if os.sep == "/" else path.replace(os.sep, "/")

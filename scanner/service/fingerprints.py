@@ -60,11 +60,7 @@ class FingerprintReader:
 
     def size(self) -> Remaining:
         """Count the files that wait now, and their bytes."""
-        files = bytes_ = 0
-        for _, size, _, _ in self._waiting(math.inf):
-            files += 1
-            bytes_ += size
-        return Remaining(files, bytes_)
+        return Remaining.of(size for _, size, _, _ in self._waiting(math.inf))
 
     def work(
         self,

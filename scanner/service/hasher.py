@@ -99,7 +99,7 @@ class FileHasher:
         Returns the files that are left. Raises OutputError if the result cannot be saved.
         """
         self.begin()
-        self.left = Remaining(len(tasks), sum(task.size for task in tasks))
+        self.left = Remaining.of(task.size for task in tasks)
         self.hash(deque(tasks), stopped, progress)
         return self.left
 

@@ -66,11 +66,7 @@ class HashReader:
 
     def size(self) -> Remaining:
         """Count the files that wait to be hashed, and their bytes."""
-        files = bytes_ = 0
-        for task in self._waiting(math.inf):
-            files += 1
-            bytes_ += task.size
-        return Remaining(files, bytes_)
+        return Remaining.of(task.size for task in self._waiting(math.inf))
 
     def work(
         self,

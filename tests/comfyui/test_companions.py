@@ -9,6 +9,7 @@ import pytest
 
 from scanner.comfyui.companion_reader import MOST_READ, MOST_SHARDS, read_companion, told_by
 from scanner.comfyui.companions import INDEX, PIPELINE, SIDECAR, Companion, companion_of
+from scanner.comfyui.model_sets import sets_in
 from scanner.comfyui.sidecar_facts import claimed_sha256, mismatch, with_claims
 from tests.support.fakes import FakeFileSystem
 from tests.support.fuzz_companions import fuzz
@@ -57,31 +58,30 @@ def test_indexes_are_known_by_their_names() -> None:
         assert companion_of(name, ()) == Companion(INDEX)
 
 
+@pytest.mark.parametrize("name", ["m.safetensors", "M.SAFETENSORS", "\u0130.safetensors", "m.bin"])
+def test_an_index_next_to_the_model_in_one_file_names_no_set(name: str) -> None:
+    index, shards = f"{name}.Index.json", ("a-1", "a-2")
+    assert companion_of(index, ()) == Companion(INDEX)
+    assert sets_in([name, index], {index: shards}) == []
+    assert [found.missing for found in sets_in([index], {index: shards})] == [shards]
+
+
+CIVITAI = {
+    "base_model": "Pony",
+    "trigger_words": ["ink style", "by inker"],
+    "title": "Ink",
+    "version": "v1.0",
+    "url": "https://civitai.com/models/122359?modelVersionId=135867",
+    "sha256": SHA256,
+}
+"""What the answer of Civitai's API claims, in whatever file it stands."""
+
+
 @pytest.mark.parametrize(
     ("document", "claims"),
     [
-        (
-            civitai_info(),
-            {
-                "base_model": "Pony",
-                "trigger_words": ["ink style", "by inker"],
-                "title": "Ink",
-                "version": "v1.0",
-                "url": "https://civitai.com/models/122359?modelVersionId=135867",
-                "sha256": SHA256,
-            },
-        ),
-        (
-            lora_manager(),
-            {
-                "base_model": "Illustrious",
-                "trigger_words": ["ink style", "by inker"],
-                "title": "Ink (mine)",
-                "version": "v1.0",
-                "url": "https://civitai.com/models/122359?modelVersionId=135867",
-                "sha256": SHA256,
-            },
-        ),
+        (civitai_info(), CIVITAI),
+        (lora_manager(), {**CIVITAI, "base_model": "Illustrious", "title": "Ink (mine)"}),
         (
             stability_matrix(),
             {
@@ -93,17 +93,7 @@ def test_indexes_are_known_by_their_names() -> None:
                 "sha256": SHA256,
             },
         ),
-        (
-            rgthree(),
-            {
-                "base_model": "Pony",
-                "trigger_words": ["ink style", "by inker"],
-                "title": "Ink",
-                "version": "v1.0",
-                "url": "https://civitai.com/models/122359?modelVersionId=135867",
-                "sha256": SHA256,
-            },
-        ),
+        (rgthree(), CIVITAI),
         (
             {**rgthree(), "raw": {}},
             {"base_model": "Pony", "trigger_words": ["ink"], "sha256": SHA256},

@@ -14,7 +14,7 @@ from scanner.comfyui.signs_of_additions import ADDITIONS, OTHERS, UPSCALERS
 from scanner.comfyui.signs_of_diffusion import DIFFUSION
 from scanner.comfyui.signs_of_parts import AUDIOS, TEXTS, VAES, VISIONS
 from scanner.comfyui.tensor_signs import TensorNames
-from tests.support.model_cases import CASES, Case, is_family
+from tests.support.model_cases import CASES, Case, identity, is_family
 
 _TENSOR = re.compile(r"([^\[\s]+)(?:\[([0-9,]*)\])?")
 
@@ -30,13 +30,6 @@ def tensors(text: str, prefix: str = "") -> TensorNames:
 def told(text: str, **metadata: str) -> tuple[str, str]:
     found = identity_of(tensors(text), {k.replace("__", "."): v for k, v in metadata.items()})
     return found.kind, found.base
-
-
-def of_case(case: Case) -> Identity:
-    names = TensorNames()
-    for name, (_, shape) in case.tensors.items():
-        names.add(name.encode(), tuple(shape))
-    return identity_of(names, case.metadata)
 
 
 UNET = "input_blocks.1.0.in_layers.0.weight[320] middle_block.0.in_layers.0.weight[1280] "
@@ -368,7 +361,7 @@ def test_a_container_changes_nothing(base: str, prefix: str) -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_cases_of_public_headers(case: Case) -> None:
-    found = of_case(case)
+    found = identity(case)
     assert found.kind == case.kind
     assert is_family(found.families, found.base, case.base)
     assert found.evidence in ("tensors", "metadata")
@@ -384,7 +377,7 @@ def _renamed(name: str) -> str:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_unknown_names_say_nothing(case: Case) -> None:
     tensors = {_renamed(name): value for name, value in case.tensors.items()}
-    assert of_case(case._replace(tensors=tensors)) == Identity()
+    assert identity(case._replace(tensors=tensors)) == Identity()
 
 
 @pytest.mark.parametrize(
@@ -403,6 +396,10 @@ def test_unknown_architectures_have_no_kind(text: str) -> None:
 
 
 XL_LORA = PUBLIC["lora"]["SDXL"][0]
+TEXT_ENCODER_LORA = (
+    "lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_down.weight[16,768] "
+    "lora_te1_text_model_encoder_layers_0_mlp_fc1.lora_up.weight[3072,16]"
+)
 
 
 @pytest.mark.parametrize(
@@ -416,6 +413,12 @@ XL_LORA = PUBLIC["lora"]["SDXL"][0]
         (XL_LORA, {"ss_sd_model_name": "D:\\a\\ponyDiffusionV6XL.safetensors"}, "SDXL (Pony)",
          "metadata"),
         (XL_LORA, {"ss_sd_model_name": "/pony/flux1-dev.safetensors"}, "SDXL", "tensors"),
+        (XL_LORA, {"ss_sd_model_name": "pony.safetensors", "base_model": "Illustrious"},
+         "SDXL (Illustrious)", "metadata"),
+        (PUBLIC["diffusion model"]["SDXL refiner"][0], {"ss_sd_model_name": "pony.safetensors"},
+         "SDXL refiner", "tensors"),
+        (TEXT_ENCODER_LORA, {"ss_sd_model_name": "pony.safetensors"}, "SDXL/SD 3/Flux.1",
+         "tensors"),
         (PUBLIC["lora"]["Flux.1"][0], {"ss_sd_model_name": "pony.safetensors"}, "Flux.1",
          "tensors"),
         (PUBLIC["lora"][""][0], {"ss_base_model_version": "wan2.1"}, "Wan 2.1", "metadata"),

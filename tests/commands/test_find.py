@@ -862,6 +862,21 @@ def test_sums_count_nothing_twice() -> None:
     assert printed([broken])[-1] == "1 other"
 
 
+def test_sums_count_a_model_in_several_files_with_all_its_parts() -> None:
+    index = file("x/m.safetensors.index.json", 3, set={"kind": "shards", "bytes": 70})
+    parts = [file(f"x/m-{n}-of-2.safetensors", 30, part_of=index["path"]) for n in (1, 2)]
+    assert printed([index])[-1] == "1 file, 70 B"
+    # One part is not in the table: the model has its bytes all the same.
+    assert printed([parts[0], index, file("x/z", 5)])[-1] == "3 files, 75 B"
+    assert printed(parts)[-1] == "2 files, 60 B"
+    assert document([*parts, index])["bytes"] == 70
+    further = [{**entry, "path": f"y/{n}", "alias_of": "x"} for n, entry in enumerate(parts)]
+    counted = document([*parts, *further, index])
+    assert (counted["bytes"], counted["alias_bytes"]) == (70, 60)
+    pipeline = folder("x/p", 99, set={"kind": "diffusers", "bytes": 90})
+    assert printed([pipeline])[-1] == "1 folder, 90 B"
+
+
 def test_a_reached_limit_is_told() -> None:
     entries = [file("x/a"), file("x/b")]
     assert "--limit is 2" in printed(entries, limit=2)[-1]

@@ -21,6 +21,7 @@ from scanner.core.snapshot import (
     DIRECTORY_LINK,
     FILE,
     FILE_LINK,
+    FOREIGN_LINK,
     OTHER,
     Directory,
     Row,
@@ -28,6 +29,7 @@ from scanner.core.snapshot import (
 from scanner.disk import filesystem
 from scanner.disk.filesystem import DiskFileSystem
 from scanner.disk.links import is_proven_broken
+from scanner.disk.mounts import Mount
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX links, FIFOs and names")
 
@@ -535,3 +537,28 @@ def test_listing_of_a_wide_folder_ends_when_it_is_stopped(
         files.list_directory(str(tmp_path))
     assert looks == 3
     assert len(DiskFileSystem().list_directory(str(tmp_path)).listing.types) == 20
+
+
+def test_a_link_to_a_mount_that_has_just_come_leads_to_another_mount(tmp_path: Path) -> None:
+    share = tmp_path / "share"
+    share.mkdir()
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    for name in ("a", "b"):
+        (folder / name).symlink_to(share)
+    table = [Mount("/", "ext4", "/dev/sda1")]
+    readings = 0
+
+    class Disk(DiskFileSystem):
+        def mounts(self) -> list[Mount]:
+            nonlocal readings
+            readings += 1
+            return table
+
+    disk = Disk()
+    assert set(disk.list_directory(str(folder)).listing.types) == {DIRECTORY_LINK}
+    assert readings == 1  # not one for each link
+    table = [*table, Mount(str(share), "tmpfs", "tmpfs")]
+    assert set(disk.list_directory(str(folder)).listing.types) == {FOREIGN_LINK}
+    assert list(disk.list_directory(str(share)).listing.types) == []
+    assert readings == 2  # none without links

@@ -6,7 +6,6 @@ from __future__ import annotations
 import os
 import random
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,15 +18,14 @@ from scanner.core.model_names import is_listed
 from scanner.core.roots import Root, SearchedFolder
 from scanner.core.serialize import raw_text
 from scanner.core.snapshot import Directory, Snapshot
-from scanner.disk.filesystem import DiskFileSystem
 from scanner.output.inventory_reader import read_entries, read_header
 from scanner.output.inventory_view import InventoryView, RootView
 from scanner.output.inventory_writer import InventoryWriter, write_inventory
 from scanner.schemas import load_schema
 from scanner.settings.schema import Settings
 from tests.support.build import directory_of, file_row, folder_row
+from tests.support.real_worlds import listed
 
-DISK = DiskFileSystem()
 SCHEMA = Draft202012Validator(load_schema("inventory"))
 MODELS = {".ckpt", ".pt", ".pt2", ".bin", ".pth", ".safetensors", ".pkl", ".sft"}
 
@@ -81,16 +79,6 @@ class Comfy:
         """The file that it loads."""
         paths = (os.path.join(folder, name) for folder in self.lists[category][0])
         return next(filter(os.path.isfile, paths), "")
-
-
-def listed(top: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[str, Directory]]:
-    """`top` and all below it, links to folders followed as a walk does."""
-    found = DISK.list_directory(str(top))
-    identity = (found.device, found.inode)
-    if identity not in above:
-        yield str(top), found
-        for name, _ in found.listing.named_containers():
-            yield from listed(top / name, (*above, identity))
 
 
 def view(top: Path) -> InventoryView:

@@ -5,30 +5,17 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from scanner.core.roots import Root
 from scanner.core.snapshot import Directory, Listing, Row, Snapshot, listing_of
-from scanner.disk.filesystem import DiskFileSystem
 from scanner.output.inventory_reader import read_entries, read_header
 from scanner.output.inventory_view import InventoryView, RootView
 from scanner.output.inventory_writer import InventoryWriter, write_inventory
 from scanner.output.same_files import find_same_files
-
-DISK = DiskFileSystem()
-
-
-def listed(top: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[str, Directory]]:
-    """`top` and all below it, links to folders followed as a walk does."""
-    found = DISK.list_directory(str(top))
-    identity = (found.device, found.inode)
-    if identity not in above:
-        yield str(top), found
-        for name, _ in found.listing.named_containers():
-            yield from listed(top / name, (*above, identity))
+from tests.support.real_worlds import listed
 
 
 def view(top: Path, kinds: tuple[str, ...] = ("models", "output")) -> InventoryView:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import random
-import sys
 import time
 from collections import Counter
 from typing import Any
@@ -25,7 +24,7 @@ from scanner.comfyui.companions import INDEX, PIPELINE, SIDECAR, companion_of
 from scanner.comfyui.model_facts import TEXT, WORD, WORDS
 from scanner.comfyui.model_sets import sets_in
 from scanner.comfyui.sidecar_facts import claimed_sha256, with_claims
-from tests.support.fuzz_headers import _CONTROLS, MUTATIONS, _spoiled
+from tests.support.fuzz_headers import _CONTROLS, MUTATIONS, Tried, _spoiled, main, tried
 from tests.support.sidecars import (
     SHA256,
     as_bytes,
@@ -128,29 +127,24 @@ def fuzz(count: int, seed: int) -> Counter[str]:
 
     Returns how often each outcome was met.
     """
-    met: Counter[str] = Counter()
     names = list(CORPUS)
-    for number in range(count):
-        chance = random.Random(f"{seed}/{number}")
+
+    def case(chance: random.Random) -> Tried:
         name = chance.choice(names)
         kind, content = CORPUS[name]
         data = _mutant(chance, content)
         if chance.random() < 0.1:
             kind = chance.choice([SIDECAR, INDEX, PIPELINE])
         companion_of("".join(chance.sample(name, len(name))), {MODEL, name})
-        try:
+
+        def check() -> str:
             told = checked(name, kind, data)
-        except Exception as error:
-            raise AssertionError(
-                f"seed {seed}, case {number}, {name} as {kind}: {error!r}: {data!r}"
-            ) from error
-        met["problem" if told.problem else "tells" if told.tells else "nothing"] += 1
-    return met
+            return "problem" if told.problem else "tells" if told.tells else "nothing"
+
+        return f"{name} as {kind}", data, check
+
+    return tried(count, seed, case)
 
 
 if __name__ == "__main__":
-    cases = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    first = int(sys.argv[2]) if len(sys.argv) > 2 else 1
-    begun = time.monotonic()
-    outcomes = fuzz(cases, first)
-    print(f"{cases} cases in {time.monotonic() - begun:.0f} s, seed {first}: {dict(outcomes)}")
+    main(fuzz)

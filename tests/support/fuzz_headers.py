@@ -349,28 +349,47 @@ def fuzz(count: int, seed: int) -> Counter[str]:
 
     Returns how often each status was met.
     """
-    met: Counter[str] = Counter()
     names = list(CORPUS)
-    for number in range(count):
-        chance = random.Random(f"{seed}/{number}")
+
+    def case(chance: random.Random) -> Tried:
         name = chance.choice(names)
         data = mutant(chance, CORPUS[name])
         if chance.random() < 0.1:
             name = chance.choice(names)
         # A file may shrink or grow between its stat and its reading.
         size = len(data) + chance.choice([0, 0, 0, 0, 0, 0, 1, 4096, 2**40, -(len(data) // 2)])
+        return f"{name}, {size} bytes", data, lambda: checked(name, data, size).status
+
+    return tried(count, seed, case)
+
+
+Tried = tuple[str, bytes, Callable[[], str]]
+"""One case: its name in messages, what is read, and a check that returns the outcome."""
+
+
+def tried(count: int, seed: int, case: Callable[[random.Random], Tried]) -> Counter[str]:
+    """Check `count` cases; raises AssertionError with the first that fails. How often each outcome
+    was met."""
+    met: Counter[str] = Counter()
+    for number in range(count):
+        name, data, check = case(random.Random(f"{seed}/{number}"))
         try:
-            met[checked(name, data, size).status] += 1
+            met[check()] += 1
         except Exception as error:
             raise AssertionError(
-                f"seed {seed}, case {number}, {name}, {size} bytes: {error!r}: {data!r}"
+                f"seed {seed}, case {number}, {name}: {error!r}: {data!r}"
             ) from error
     return met
 
 
-if __name__ == "__main__":
+def main(fuzz: Callable[[int, int], Counter[str]]) -> None:
+    """Run `fuzz` as the command line says, and print the outcomes."""
     cases = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     first = int(sys.argv[2]) if len(sys.argv) > 2 else 1
     begun = time.monotonic()
-    statuses = fuzz(cases, first)
-    print(f"{cases} cases in {time.monotonic() - begun:.0f} s, seed {first}: {dict(statuses)}")
+    outcomes = fuzz(cases, first)
+    print(f"{cases} cases in {time.monotonic() - begun:.0f} s, seed {first}: {dict(outcomes)}")
+
+
+if __name__ == "__main__":
+    main(fuzz)

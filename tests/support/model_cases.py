@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import orjson
 
 from scanner.comfyui.base_words import family_of
+from scanner.comfyui.model_identity import Identity, identity_of
+from scanner.comfyui.tensor_signs import TensorNames
 
 FILE = Path(__file__).parents[1] / "data" / "model_headers.json.gz"
 
@@ -33,6 +35,15 @@ def _read() -> list[Case]:
 
 
 CASES = _read()
+
+
+def identity(case: Case) -> Identity:
+    """What the program says of a case."""
+    names = TensorNames()
+    for name, (_, shape) in case.tensors.items():
+        names.add(name.encode(), tuple(shape))
+    return identity_of(names, case.metadata)
+
 
 _SAME = {"SD VAE": "SD 1.x/SDXL", "Qwen/Flux": "Qwen-Image/Flux.1"}
 """Names of the cases for what the program has another name for."""

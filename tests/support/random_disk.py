@@ -37,11 +37,10 @@ from scanner.core.paths import is_below, nearest_above
 from scanner.core.roots import Root
 from scanner.core.serialize import native
 from scanner.diff.replay import moves_a_tree, replay
-from scanner.disk.filesystem import DiskFileSystem
-from scanner.walk.health import NOT_A_FOLDER
 from scanner.workers.pool import WorkersByMount
 from tests.support.random_edits import KEPT, Edit, apply, choose
 from tests.support.real_mounts import BindMount, Mount, SshfsMount, TmpfsMount
+from tests.support.real_worlds import AheadDisk
 from tests.support.witness import Seen, Witness
 from tests.support.world import Projection, World, quick_folder
 
@@ -60,25 +59,6 @@ EVENTS = [
 
 LATE = 3
 """Scans within which a root is online again, once its mount is."""
-
-
-class AheadDisk(DiskFileSystem):
-    """The real disk, with clocks that can be put forward: nobody waits for an interval."""
-
-    ahead = 0.0
-
-    def advance(self, seconds: float) -> None:
-        self.ahead += seconds
-        time.sleep(0.006)  # more than the granularity of ext4: a jiffy
-
-    def monotonic(self) -> float:
-        return super().monotonic() + self.ahead
-
-    def now(self) -> int:
-        return super().now() + int(self.ahead * 1e9)
-
-    def sleep(self, seconds: float) -> None:
-        self.advance(seconds)
 
 
 class DiskWorld(World):
@@ -449,8 +429,6 @@ class Rounds:
                 if any(nearest_above(p, doubtful) is None for p in below):
                     self._be_late(path, found)
         for record in store.memory.roots.values():
-            if record.reason == NOT_A_FOLDER:  # a link whose target became a file (known gap)
-                found.add(record.path)
             is_sure = not any(is_below(record.path, top) for top in doubtful | found)
             if record.state not in (ONLINE, PARTIAL) and is_sure and record.path in there:
                 self._be_late(record.path, found)
@@ -516,9 +494,7 @@ class Rounds:
         for _ in range(6):
             self.scan()
         there, doubtful = self.walk()
-        records = self.world.store.memory.roots.values()
         unsure = doubtful | self._of_other_mounts()
-        unsure |= {record.path for record in records if record.reason == NOT_A_FOLDER}
         self._same(self.world.project(), there, unsure, "in the end")
         assert self.world.scan() == []
 

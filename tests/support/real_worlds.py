@@ -1,36 +1,42 @@
-"""A world on the real disk, which counts how often each file is opened."""
+"""Worlds on the real disk: clocks that can be put forward, and a count of openings of each file."""
 
 from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from scanner.core.roots import Root
+from scanner.core.snapshot import Directory
 from scanner.disk.filesystem import DiskFileSystem
 from tests.support.world import World
 
 
-class _Disk(DiskFileSystem):
-    """The real disk. Its clocks are ahead by what a test has let pass."""
+class AheadDisk(DiskFileSystem):
+    """The real disk, with clocks that can be put forward: nobody waits for an interval."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.opened: Counter[str] = Counter()
-        self._ahead = 0.0
+    ahead = 0.0
 
     def advance(self, seconds: float) -> None:
-        self._ahead += seconds
+        self.ahead += seconds
+        time.sleep(0.006)  # more than the granularity of ext4: a jiffy
 
     def monotonic(self) -> float:
-        return time.monotonic() + self._ahead
+        return super().monotonic() + self.ahead
 
     def now(self) -> int:
-        return time.time_ns() + int(self._ahead * 1e9)
+        return super().now() + int(self.ahead * 1e9)
 
     def sleep(self, seconds: float) -> None:
         self.advance(seconds)
+
+
+class _Disk(AheadDisk):
+    def __init__(self) -> None:
+        super().__init__()
+        self.opened: Counter[str] = Counter()
 
     def open(self, path: str) -> BinaryIO:
         self.opened[path] += 1
@@ -45,3 +51,13 @@ class RealWorld(World):
         self.opened = disk.opened
         root = Root("models", str(top))
         super().__init__(folder / "output", disk, (root,), hold_wait=0.0, **settings)  # type: ignore[arg-type]
+
+
+def listed(top: Path, above: tuple[tuple[int, int], ...] = ()) -> Iterator[tuple[str, Directory]]:
+    """`top` and all below it, links to folders followed as a walk does."""
+    found = DiskFileSystem().list_directory(str(top))
+    identity = (found.device, found.inode)
+    if identity not in above:
+        yield str(top), found
+        for name, _ in found.listing.named_containers():
+            yield from listed(top / name, (*above, identity))

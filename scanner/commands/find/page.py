@@ -6,22 +6,45 @@ rows, JSON with its sums at the end.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from scanner.commands.find.criteria import PACK, texts_of
-from scanner.commands.find.search import size_of
+from scanner.commands.find.search import PART_OF, SET, size_of
 from scanner.commands.packs.listing import pack_name
 from scanner.commands.packs.page import _version
 from scanner.console.tables import _Cell, _Column, _print_table, _write_document
 from scanner.core.serialize import raw_text
 from scanner.core.statuses import BROKEN
 from scanner.core.wording import count_text, size_text
-from scanner.output.inventory_reader import is_file, size_in
+from scanner.output.inventory_reader import is_file
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+class _Sizes:
+    """Sizes of files. A model in several files has that of all of them, and so its parts add
+    nothing where it is added itself."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._sets: set[str] = set()
+        self._parts: Counter[str] = Counter()
+
+    def add(self, entry: Mapping[str, Any]) -> None:
+        size = size_of(entry) or 0
+        self._bytes += size
+        if SET in entry:
+            self._sets.add(raw_text(entry, "path"))
+        if PART_OF in entry:
+            self._parts[raw_text(entry, PART_OF)] += size
+
+    @property
+    def bytes(self) -> int:
+        return self._bytes - sum(self._parts[path] for path in self._sets)
 
 
 @dataclass(slots=True)
@@ -31,26 +54,33 @@ class Tally:
     count: int = 0
     files: int = 0
     """Files and links to files."""
-    bytes: int = 0
-    """Sum of the sizes of `files`."""
     aliases: int = 0
     """The number of `files` that are further paths to a file that has an entry elsewhere."""
-    alias_bytes: int = 0
-    """Sum of the sizes of `aliases`, which is in `bytes` too."""
+    _file_sizes: _Sizes = field(default_factory=_Sizes)
+    _alias_sizes: _Sizes = field(default_factory=_Sizes)
     _folders: dict[str, int] = field(default_factory=dict)
 
     def add(self, entry: Mapping[str, Any]) -> None:
         """Count an entry of an inventory."""
         self.count += 1
-        size = size_in(entry) or 0
         if is_file(entry):
             self.files += 1
-            self.bytes += size
+            self._file_sizes.add(entry)
             if "alias_of" in entry:
                 self.aliases += 1
-                self.alias_bytes += size
+                self._alias_sizes.add(entry)
         elif entry["type"] == "directory" or entry.get("leads_to") == "directory":
-            self._folders[raw_text(entry, "path")] = size
+            self._folders[raw_text(entry, "path")] = size_of(entry) or 0
+
+    @property
+    def bytes(self) -> int:
+        """Sum of the sizes of `files`."""
+        return self._file_sizes.bytes
+
+    @property
+    def alias_bytes(self) -> int:
+        """Sum of the sizes of `aliases`, which is in `bytes` too."""
+        return self._alias_sizes.bytes
 
     @property
     def folders(self) -> int:
@@ -158,8 +188,9 @@ def write_found(
     """Write entries as `find_entries` gives them as one JSON document, an entry a line.
 
     `schema`, `scan`, `generated` and `base` of the inventory; `entries`; then `count` of them,
-    `bytes` of files and links to files, `alias_bytes` that are in it although these files are
-    listed elsewhere, and `folder_bytes` of folders. Nothing is written before the first entry, so
+    `bytes` of files and links to files, a model in several files with that of all its parts,
+    `alias_bytes` that are in it although these files are listed elsewhere, and `folder_bytes` of
+    folders. Nothing is written before the first entry, so
     that an inventory that cannot be read leaves no half document.
     """
     tally = Tally()

@@ -28,6 +28,10 @@ if TYPE_CHECKING:
     from scanner.core.progress import Progressed
     from scanner.settings.load import Loaded
 
+_Rate = Annotated[
+    str | None, typer.Option("--rate", help="Bytes per second at most on each mount: 50MB/s.")
+]
+
 
 @app.command("hash")
 @_taking(_OUTPUT, _FILES)
@@ -43,9 +47,7 @@ def hash_(
         list[str] | None,
         typer.Option(help="xxh3 or sha256; repeatable. Default: the setting `hash`, or both."),
     ] = None,
-    rate: Annotated[
-        str | None, typer.Option(help="Bytes per second at most on each mount: 50MB/s.")
-    ] = None,
+    rate: _Rate = None,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
@@ -75,9 +77,7 @@ def verify(
     older: Annotated[
         str, typer.Option(help="Only files that were last read so long ago: 30d.")
     ] = "0s",
-    rate: Annotated[
-        str | None, typer.Option(help="Bytes per second at most on each mount: 50MB/s.")
-    ] = None,
+    rate: _Rate = None,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
