@@ -17,7 +17,13 @@ from scanner.core.progress import Progress
 from scanner.core.roots import Root
 from scanner.core.snapshot import Entry
 from scanner.core.turns import Clocks, turns_from, turns_text
-from scanner.diff.reconcile import AbsenceWantedError, Decision, FingerprintsWantedError, reconcile
+from scanner.diff.reconcile import (
+    AbsenceWantedError,
+    Decision,
+    FingerprintsWantedError,
+    Seen,
+    reconcile,
+)
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.trust import trust_state
 from scanner.settings.schema import Settings
@@ -195,7 +201,7 @@ class Scanner:
         """
         fingerprints: dict[str, bytes] = {}
         absences: dict[str, Absence] = {}
-        own = collected.scans.keys()
+        seen, own = Seen(fingerprints, absences), collected.scans.keys()
         while True:
             entries: Sequence[Entry] = ()
             names: Sequence[str] = ()
@@ -206,9 +212,7 @@ class Scanner:
                 # Under the lock: another lane may have committed what came meanwhile.
                 collected = collected.without_new_mounts(self.zones())
                 try:
-                    decision = reconcile(
-                        self.store, collected, rules, self._settings, fingerprints, absences
-                    )
+                    decision = reconcile(self.store, collected, rules, self._settings, seen)
                 except FingerprintsWantedError as wanted:
                     entries = wanted.entries
                 except AbsenceWantedError as wanted_names:

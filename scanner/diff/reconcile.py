@@ -96,24 +96,29 @@ class Decision:
     """True if the inventory could say more, although project did not change (rule 10)."""
 
 
+class Seen(NamedTuple):
+    """What was looked at on the disks because an earlier attempt to decide wanted it."""
+
+    fingerprints: Mapping[str, bytes]
+    """Those taken for this scan, by path; empty where a file could not be read."""
+    absences: Mapping[str, Absence]
+    """For names that are not listed any more, whether they are gone."""
+
+
 def reconcile(
     known: Known,
     collected: Collected,
     rules: ListingRules,
     settings: Settings,
-    fingerprints: Mapping[str, bytes],
-    absences: Mapping[str, Absence],
+    seen: Seen,
 ) -> Decision:
     """Decide everything between walk and commit. It changes nothing, so it can be done again.
 
-    `fingerprints` are those taken for this scan, by path; empty where a file could not be read.
-    `absences` says of names that are not listed any more whether they are gone.
-
-    Raises FingerprintsWantedError if moves turn on fingerprints that are not among them, and
-    AbsenceWantedError if deletions turn on names that are not among `absences`.
+    Raises FingerprintsWantedError if moves turn on fingerprints that are not among `seen`, and
+    AbsenceWantedError if deletions turn on names that are not.
     """
     snapshot, old = known.snapshot, known.memory
-    found = _find_differences(known, collected, rules, settings, fingerprints, absences)
+    found = _find_differences(known, collected, rules, settings, seen)
     collected, delta, moves = found.collected, found.delta, found.moves
     removed, dropped, baselines = found.removed, found.dropped, found.baselines
     changes = compose(delta, moves, snapshot, rules.root_id)
@@ -185,8 +190,7 @@ def _find_differences(
     collected: Collected,
     rules: ListingRules,
     settings: Settings,
-    fingerprints: Mapping[str, bytes],
-    absences: Mapping[str, Absence],
+    seen: Seen,
 ) -> _Differences:
     """Raises what `reconcile` raises."""
     snapshot, old = known.snapshot, known.memory
@@ -201,13 +205,14 @@ def _find_differences(
     baselines += shift_lines
 
     missing = missing_names(delta, snapshot, dropped.deleted)
+    absences = seen.absences
     _want(absences, (*missing, *names_to_look_for(collected)))
     collected = with_unread(absences, collected, snapshot)
     collected = keep_present({path: absences[path] for path in missing}, delta, snapshot, collected)
 
     memory = without_expired(removed.memory, collected.moment.wall, settings.move_window)
     window = open_window(memory, delta, snapshot, collected)
-    moves = find_moves(delta, window, _asker(fingerprints))
+    moves = find_moves(delta, window, _asker(seen.fingerprints))
     return _Differences(collected, removed, dropped, delta, baselines, shifted, memory, moves)
 
 

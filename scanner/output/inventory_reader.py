@@ -41,6 +41,8 @@ END = b"]}\n"
 _MOST_SCANS = 1 << 53
 """Above all numbers of scans. Larger numbers are not exact in JSON."""
 
+_NO_PARTS = {"bytes": 0}
+
 LONGEST_HEADER = 1 << 26
 """Most bytes of line 1. A file without line ends is not an inventory."""
 
@@ -205,10 +207,18 @@ def _parse_entries(file: BinaryIO, path: str | os.PathLike[str]) -> Iterator[dic
             entry = orjson.loads(line[:-2] if line.endswith(b",\n") else line)
         except orjson.JSONDecodeError:
             break
-        if not isinstance(entry, dict) or type(entry.get("size", 0)) is not int:
+        if not isinstance(entry, dict) or not _has_sizes(entry):
             break
         yield entry
     raise UnreadableInventoryError(f"{_name(path)} is damaged at line {number}")
+
+
+def _has_sizes(entry: Mapping[str, Any]) -> bool:
+    """True if the sizes that an entry has are numbers: readers add them up."""
+    if type(entry.get("size", entry.get("total_size", 0))) is not int:
+        return False
+    parts = entry.get("set", _NO_PARTS)
+    return isinstance(parts, dict) and type(parts.get("bytes")) is int
 
 
 class _Columns:

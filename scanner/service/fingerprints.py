@@ -230,7 +230,7 @@ class FingerprintReader:
         return taken
 
     def _is_settled(self, entry: Entry, mount: Mount) -> bool:
-        """True if the entry of a file elsewhere, on `mount`, has stood unchanged for long enough."""
+        """True if the entry of a file elsewhere, on `mount`, was long enough unchanged."""
         since = self._pending.since(os.path.dirname(entry.path))
         return self._scanner.files.monotonic() - since >= mount.settle
 

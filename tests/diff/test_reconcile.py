@@ -41,7 +41,7 @@ from scanner.diff.drop import drop_accepted, drop_removed_roots
 from scanner.diff.hold_losses import hold_losses
 from scanner.diff.losses import Limits
 from scanner.diff.moves import FINGERPRINT, Move, Moves
-from scanner.diff.reconcile import AbsenceWantedError, reconcile
+from scanner.diff.reconcile import AbsenceWantedError, Seen, reconcile
 from scanner.diff.window import open_window, without_expired
 from scanner.walk.absence import GONE
 from scanner.walk.health import Health, Moment
@@ -129,11 +129,11 @@ def test_deciding_changes_nothing_that_it_is_given(tmp_path: Path) -> None:
     assert found is not None
     before = deepcopy((store.memory, store.snapshot, found))
     with pytest.raises(AbsenceWantedError) as wanted:
-        reconcile(store, found, scanner._rules, world.settings, {}, {})
+        reconcile(store, found, scanner._rules, world.settings, Seen({}, {}))
     absences = dict.fromkeys(wanted.value.paths, GONE)
-    first = reconcile(store, found, scanner._rules, world.settings, {}, absences)
+    first = reconcile(store, found, scanner._rules, world.settings, Seen({}, absences))
     assert (store.memory, store.snapshot, found) == before
-    assert reconcile(store, found, scanner._rules, world.settings, {}, absences) == first
+    assert reconcile(store, found, scanner._rules, world.settings, Seen({}, absences)) == first
     assert {change.kind for change in first.changes} == {"moved", "created"}
     assert [each.files for each in first.new_holds] == [25]
 

@@ -805,6 +805,16 @@ def test_a_size_that_is_no_number_is_damage_for_every_reader(tmp_path, size):
         list(read_entries(path))
 
 
+@pytest.mark.parametrize("parts", [b"[]", b"{}", b'{"bytes":null}', b'"a"'])
+def test_a_set_without_its_size_is_damage_for_every_reader(tmp_path, parts):
+    models, extra, snapshot = alias_snapshot()
+    path = tmp_path / "i.json"
+    write_inventory(path, view([models, extra], snapshot))
+    path.write_bytes(path.read_bytes().replace(b'"size":100', b'"set":' + parts + b',"size":100'))
+    with pytest.raises(UnreadableInventoryError, match="damaged at line"):
+        list(read_entries(path))
+
+
 def test_a_failed_write_leaves_the_old_inventory(tmp_path, monkeypatch):
     path = tmp_path / "i.json"
     path.write_bytes(b"old")
