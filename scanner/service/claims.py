@@ -45,9 +45,8 @@ class ClaimReader:
         for path in mine:
             entry = self._real.entry(path)
             if entry is None:
-                metadata.doubtful.discard(
-                    path
-                )  # it is gone again, and is in doubt when it comes back
+                # It is gone again, and is in doubt when it comes back.
+                metadata.doubtful.discard(path)
                 continue
             known = metadata.of(path)
             if known is None or not known.is_of(entry.row.size, entry.row.mtime):
