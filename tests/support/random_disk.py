@@ -321,7 +321,8 @@ class Rounds:
         found = {}
         for path in paths:
             with suppress(OSError):
-                found[path] = Seen(Path(path).read_bytes(), os.lstat(path).st_ino)
+                real = os.path.realpath(path)
+                found[path] = Seen(Path(path).read_bytes(), os.lstat(path).st_ino, real)
         return found
 
     def walk(self) -> tuple[Projection, set[str]]:
