@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from scanner.walk import verification
 from tests.support.random_disk import run
 from tests.support.witness import Seen, Witness
 
@@ -20,6 +21,33 @@ def test_change_list_inventory_and_tree_are_one_while_mounts_come_and_go(
     tally = run(kind, seed, rounds)
     assert tally.rounds >= rounds
     assert tally.lines["deleted"] and tally.moves and tally.events
+
+
+@pytest.fixture
+def is_spread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Listing everything is never cheap, as on a machine under load."""
+    monkeypatch.setattr(verification, "CHEAP", 0.0)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("is_spread")
+def test_files_written_in_place_are_read_again_within_the_period() -> None:
+    assert run("ext4", 1, 40).lines["modified"]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("is_spread")
+def test_files_that_are_never_read_again_are_a_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verification.Verification, "_due", never_due)
+    with pytest.raises(AssertionError, match="not read again in time"):
+        run("ext4", 1, 40)
+
+
+def never_due(self: verification.Verification, *_: object) -> frozenset[str]:
+    self.period = 600.0
+    return frozenset()
 
 
 OLD, LINKED, NEW = "/nas/c", "/link/c", "/new"
