@@ -230,6 +230,8 @@ class Rounds:
         )
         self.witness = Witness()
         self.late: Counter[str] = Counter()
+        self.unread: dict[str, float] = {}
+        """Files that were written in place and are not read again yet, and since when."""
         self.history: list[tuple[int, Edit | str]] = []
 
     # Edits and events
@@ -321,7 +323,8 @@ class Rounds:
         found = {}
         for path in paths:
             with suppress(OSError):
-                found[path] = Seen(Path(path).read_bytes(), os.lstat(path).st_ino)
+                real = os.path.realpath(path)
+                found[path] = Seen(Path(path).read_bytes(), os.lstat(path).st_ino, real)
         return found
 
     def walk(self) -> tuple[Projection, set[str]]:
@@ -387,7 +390,8 @@ class Rounds:
         if tops and set(tops.values()) == {"mounted"}:
             replayed = replay(before, lines, self.top)
             self._same(replayed, after, set(tops), "replay")
-        self._same(after, there, doubtful | self._waiting(after, there, doubtful), "tree")
+        unsure = doubtful | self._waiting(after, there, doubtful)
+        self._same(after, there, unsure | self._unread(after, there, unsure), "tree")
 
     def _check_deletions(self, lines: Sequence[dict[str, Any]], doubtful: set[str]) -> None:
         """Nothing is deleted that is there, or that lies on what is away."""
@@ -434,6 +438,26 @@ class Rounds:
                 self._be_late(record.path, found)
         self.late = Counter({path: n for path, n in self.late.items() if path in found})
         return found
+
+    def _unread(self, after: Projection, there: Projection, unsure: set[str]) -> set[str]:
+        """Files of which only size or mtime differ, on zones whose verification is spread over
+        scans: they are read again within `verify_within`, or the period that the zone needs."""
+        zones, now = self.world.scanner.zones(), self.clock.monotonic()
+        since: dict[str, float] = {}
+        for path, shown in after.items():
+            real = there.get(path)
+            is_written = real not in (None, shown) and real[0] == shown[0] == "file"
+            zone = zones.owner(path) if is_written else None
+            if zone is None or nearest_above(path, unsure) is not None:
+                continue
+            period = self.world.scanner.verification_period(zone)
+            if period <= self.world.interval:
+                continue  # every scan lists all of it
+            since[path] = self.unread.get(path, now)
+            most = max(self.world.settings.verify_within, period)
+            assert now - since[path] <= most, ("not read again in time", path, shown, real)
+        self.unread = since
+        return set(since)
 
     def _of_other_mounts(self) -> set[str]:
         """Zones that were first seen on a mount that stood before a share."""
@@ -492,6 +516,8 @@ class Rounds:
             self.mount(point)
         self.turn(self._home)
         for _ in range(6):
+            self.scan()
+        while self.unread:
             self.scan()
         there, doubtful = self.walk()
         unsure = doubtful | self._of_other_mounts()

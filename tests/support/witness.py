@@ -19,12 +19,15 @@ class Seen:
 
     content: bytes
     inode: int = 0
+    real: str = ""
+    """Its path without links; empty if that is the one by which it was found."""
 
 
 class Witness:
     """Looks at the tree with every scan.
 
-    A file whose content changes while its size and mtime stay has several contents that count.
+    A file whose content changes while its size and mtime stay has several contents that count, by
+    whatever path it is reached: it is read once for all of them.
     """
 
     def __init__(self) -> None:
@@ -51,8 +54,12 @@ class Witness:
             self._shown[path] = (size, mtime)
             if path in files:
                 seen = files[path]
-                times = self._contents.setdefault(path, {})
-                times.setdefault((size, mtime), set()).add(seen.content)
+                names, times = {path, seen.real or path}, (size, mtime)
+                held = {seen.content}.union(
+                    *(self._contents.get(name, {}).get(times, ()) for name in names)
+                )
+                for name in names:
+                    self._contents.setdefault(name, {}).setdefault(times, set()).update(held)
                 self._inodes[path] = seen.inode
 
     def check(
