@@ -170,8 +170,10 @@ class HeaderReader:
             path = paths[entry.path]
             is_elsewhere = path != entry.path
             request = _at(path, own_request) if is_elsewhere else own_request
-            if is_elsewhere and (facts := self._facts_of(request, entry)) is not None:
+            facts = self._facts_of(request, entry) if is_elsewhere else None
+            if facts is not None:
                 self._give(entry, facts, request.path)
+            if facts is not None or self._has_given(request, entry):
                 continue
             mount = mount_to_read(self._source, path, self._attempts.silent)
             if mount is None or now - self._pending.since(dirname(entry.path)) < mount.settle:
@@ -179,6 +181,10 @@ class HeaderReader:
             else:
                 _add(by_mount[mount], request, entry)
         return by_mount
+
+    def _has_given(self, request: _Request, entry: Entry) -> bool:
+        """True if a listed file got its facts in this run, when a link to it was read."""
+        return self._shared.get(request, ())[:2] == entry[2:4]
 
     def _facts_of(self, request: _Request, entry: Entry) -> Mapping[str, Any] | None:
         """The facts that `request` would read for `entry`, if another entry has them."""

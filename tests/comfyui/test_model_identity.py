@@ -419,6 +419,7 @@ TEXT_ENCODER_LORA = (
          "SDXL refiner", "tensors"),
         (TEXT_ENCODER_LORA, {"ss_sd_model_name": "pony.safetensors"}, "SDXL/SD 3/Flux.1",
          "tensors"),
+        (TEXT_ENCODER_LORA, {"ss_base_model_version": "wan2.1"}, "SDXL/SD 3/Flux.1", "tensors"),
         (PUBLIC["lora"]["Flux.1"][0], {"ss_sd_model_name": "pony.safetensors"}, "Flux.1",
          "tensors"),
         (PUBLIC["lora"][""][0], {"ss_base_model_version": "wan2.1"}, "Wan 2.1", "metadata"),

@@ -99,6 +99,23 @@ def test_links_to_one_file_share_one_reading_with_it(world: World) -> None:
     assert opened(world) == {f"{LORAS}/m.safetensors": 3}
 
 
+@pytest.mark.parametrize("runs", [1, 2])
+def test_a_file_that_a_link_was_read_for_is_not_read_again(
+    world: World, monkeypatch: pytest.MonkeyPatch, runs: int
+) -> None:
+    """The link is read first, and the turn of the file comes later, or in the next run."""
+    monkeypatch.setattr("scanner.service.headers.HEADERS", 1)
+    file = f"{LORAS}/m.safetensors"
+    world.files.write(file, safetensors())
+    world.files.symlink("m.safetensors", f"{LORAS}/a.safetensors")
+    reader = HeaderReader(world.settle().scanner, world.without_facts)
+    if runs == 2:
+        reader.work(lambda: bool(opened(world)[file] > 1))
+    reader.work(lambda: False)
+    assert opened(world)[file] == 2  # for its fingerprint, and for its header
+    assert facts(world, "a.safetensors")[0] == facts(world, "m.safetensors")[0] == "safetensors"
+
+
 def test_links_to_one_file_outside_of_all_roots_share_one_reading(world: World) -> None:
     world.files.write(ELSEWHERE, safetensors())
     world.files.symlink(ELSEWHERE, "/data/link")
