@@ -21,6 +21,10 @@ _SERVE = "import sys; from scanner.workers.process import main; main(sys.argv[1:
 POLL = 0.2
 """Seconds between checks for the end of the program and for a stalled mount."""
 
+FROZEN = 1.0
+"""Seconds more than `POLL` between two checks, from which on this program itself stood still: it was
+stopped, or its machine was. Such a time is no silence of a mount."""
+
 START_AFTER = 60.0
 """Seconds that a process has to start. That is no silence of its mount: on a busy or slow machine
 Python alone may take longer to start than a mount may be silent."""
@@ -191,11 +195,15 @@ class _Session:
         if not self._under_way:
             self._process.close(self._number)
             return None
-        asked = time.monotonic()
+        asked = checked = time.monotonic()
         while True:
             try:
                 answer = self._queue.get(timeout=POLL)
             except Empty:
+                now, before = time.monotonic(), checked
+                checked = now
+                if now - before >= POLL + FROZEN:
+                    asked = max(asked, self._process.last_sign) + (now - before)
                 self._check(asked)
                 continue
             if answer is None:

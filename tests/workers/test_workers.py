@@ -6,8 +6,10 @@ import errno
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from queue import Empty
+from types import SimpleNamespace
 
 import pytest
 
@@ -230,3 +232,51 @@ def test_worker_that_cannot_be_started_is_lost_and_tried_again(
     worker = workers.of(NAS)
     worker.ask(StatPath(str(tmp_path)))
     assert len(answers(worker)) == 1
+
+
+class SilentProcess:
+    """A worker process that never answers. Each wait for it takes the next of `waits` seconds."""
+
+    requests_at_once = 1
+    is_up = True
+    is_abandoned = False
+    started = last_sign = 0.0
+
+    def __init__(self, waits: Iterable[float]) -> None:
+        self._waits = iter(waits)
+        self.now = 0.0
+        self.has_ended = False
+
+    def open(self, session: int) -> SilentProcess:
+        return self
+
+    def get(self, timeout: float) -> None:
+        wait = next(self._waits, None)
+        self.has_ended = wait is None
+        self.now += wait or timeout
+        raise Empty
+
+    def pause(self) -> float:
+        return 0.0
+
+    def send(self, task: object) -> None: ...
+
+    def close(self, session: int) -> None: ...
+
+    def abandon(self) -> None:
+        self.is_abandoned = True
+
+
+@pytest.mark.parametrize(("waits", "is_silence"), [([0.2] * 40, True), ([6.0] * 8, False)])
+def test_own_standstill_is_no_silence_of_a_mount(
+    monkeypatch: pytest.MonkeyPatch, waits: list[float], is_silence: bool
+) -> None:
+    """Where a wait is so long, this program was stopped meanwhile."""
+    process = SilentProcess(waits)
+    clock = SimpleNamespace(monotonic=lambda: process.now, sleep=time.sleep)
+    monkeypatch.setattr(remote, "time", clock)
+    session = _Session(process, 4.0, lambda: process.has_ended, None)  # type: ignore[arg-type]
+    session.ask(StatPath("/mnt/nas"))
+    with pytest.raises(LostWorkerError) as lost:
+        session.answer()
+    assert lost.value.is_stalled == process.is_abandoned == is_silence
