@@ -22,8 +22,8 @@ POLL = 0.2
 """Seconds between checks for the end of the program and for a stalled mount."""
 
 FROZEN = 1.0
-"""Seconds more than `POLL` between two checks, from which on this program itself stood still: it was
-stopped, or its machine was. Such a time is no silence of a mount."""
+"""Seconds more than `POLL` between two checks, from which on this program itself stood still: it
+was stopped, or its machine was. Such a time is no silence of a mount."""
 
 START_AFTER = 60.0
 """Seconds that a process has to start. That is no silence of its mount: on a busy or slow machine
