@@ -22,13 +22,17 @@ import scanner.commands.tune.command
 import scanner.commands.accept.command
 import scanner.commands.duplicates.command
 import scanner.commands.hashing.command
-import scanner.commands.config.command  # noqa: F401
+import scanner.commands.export.command
+import scanner.commands.schema.command
+import scanner.commands.config.command
+import scanner.commands.service.command  # noqa: F401
 
 # isort: on
-from scanner.console.app import app, config_app
+from scanner.console.app import app, config_app, service_app
 from scanner.errors import InventoryError, exhausted
 
 app.add_typer(config_app, name="config", no_args_is_help=True)
+app.add_typer(service_app, name="service", no_args_is_help=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -40,6 +40,9 @@ _ERRORS = sys.getfilesystemencodeerrors()
 
 _DRIVE = re.compile(r"([A-Za-z]):[\\/]")
 
+_COMMENT = re.compile(r"^#|\s+#(?=\s|$)")
+"""A comment in a block, where YAML has none. A word such as `#2` may be part of a name."""
+
 _VARIABLE = re.compile(r"\$(?:(\w+)|\{([^}]*)\})", re.ASCII)
 
 _WINDOWS_VARIABLE = re.compile(r"%(\w+)%()", re.ASCII)
@@ -219,37 +222,58 @@ class _Collector:
             self._warnings.add(
                 _line(node),
                 f"{name} is a list, which stops ComfyUI; one folder a line after | is right",
+                "list",
             )
             for item in node.value:
                 if isinstance(item, ScalarNode):
                     yield from self._texts(name, item)
                 else:
-                    self._warnings.add(_line(item), f"{name}: expected a path")
+                    self._warnings.add(_line(item), f"{name}: expected a path", "item")
             return
         if not isinstance(node, ScalarNode):
-            self._warnings.add(_line(node), f"{name}: expected a path; this stops ComfyUI")
+            self._warnings.add(_line(node), f"{name}: expected a path; this stops ComfyUI", "value")
             return
         if node.tag == _NULL:
-            self._warnings.add(_line(node), f"{name} has no value, which stops ComfyUI; left out")
+            self._warnings.add(
+                _line(node), f"{name} has no value, which stops ComfyUI; left out", "no value"
+            )
             return
         if node.tag != _TEXT:
             self._warnings.add(
-                _line(node), f"{name}: {node.value} is not a text, which stops ComfyUI; quote it"
+                _line(node),
+                f"{name}: {node.value} is not a text, which stops ComfyUI; quote it",
+                "no text",
             )
         # The lines of a block begin below its | or >.
-        first = _line(node) + (node.style in ("|", ">"))
-        for line, text in enumerate(node.value.split("\n"), first):
-            stripped = text.strip()
-            if stripped != text and stripped:
-                self._warnings.add(
-                    line, f"{name}: spaces around the path, which ComfyUI takes as part of it"
-                )
-            if "\0" in stripped:
-                self._warnings.add(line, f"{name}: a zero byte, which no path can have; left out")
-            elif not _is_encodable(stripped, sys.getfilesystemencoding(), _ERRORS):
-                self._warnings.add(line, f"{name}: half a character, which no path can have")
-            elif stripped:
-                yield stripped, line
+        is_block = node.style in ("|", ">")
+        for line, text in enumerate(node.value.split("\n"), _line(node) + is_block):
+            path = self._path_in(name, line, text, is_block=is_block)
+            if path:
+                yield path, line
+
+    def _path_in(self, name: str, line: int, text: str, *, is_block: bool) -> str:
+        """The path in one line of the value `name`; empty if there is none."""
+        stripped = text.strip()
+        if stripped != text and stripped:
+            self._warnings.add(
+                line, f"{name}: spaces around the path, which ComfyUI takes as part of it", "spaces"
+            )
+        if is_block and (comment := _COMMENT.search(stripped)):
+            stripped = stripped[: comment.start()]
+            self._warnings.add(
+                line,
+                f"{name}: a comment below |, which ComfyUI takes as part of the path; cut off",
+                "comment",
+            )
+        if "\0" in stripped:
+            self._warnings.add(
+                line, f"{name}: a zero byte, which no path can have; left out", "zero"
+            )
+        elif not _is_encodable(stripped, sys.getfilesystemencoding(), _ERRORS):
+            self._warnings.add(line, f"{name}: half a character, which no path can have", "half")
+        else:
+            return stripped
+        return ""
 
     def _pairs(self, node: MappingNode) -> dict[str, tuple[Node, Node]]:
         """Keys and values by the text of the key, with merge keys (<<) resolved.
@@ -278,6 +302,7 @@ class _Collector:
                         _line(key),
                         f"{key.value} is here for the second time; as in ComfyUI, the first one, "
                         f"at line {_line(own[key.value][0])}, is ignored",
+                        "second time",
                     )
                 own[key.value] = (key, value)
         merged.update(own)
@@ -305,17 +330,22 @@ class _Collector:
         if drive and "WSL_DISTRO_NAME" in self._environ:
             # The mount point of drives in WSL, unless /etc/wsl.conf sets another one.
             local = f"/mnt/{drive[1].lower()}/{slashed[3:]}"
-            self._warnings.add(line, f"{path} is a path of Windows; read as {local}")
+            self._warnings.add(
+                line, f"{path} is a path of Windows; read as {local}", "drive in WSL"
+            )
             return local
         if drive or slashed.startswith("//"):
             self._warnings.add(
                 line,
                 f"{path} is a path of Windows, which means nothing on this system; left out, "
                 "pass the folder with --models or --extra instead",
+                "drive",
             )
             return None
         self._warnings.add(
-            line, f"{path}: backslashes, which only Windows understands; read as slashes"
+            line,
+            f"{path}: backslashes, which only Windows understands; read as slashes",
+            "backslashes",
         )
         return slashed
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from scanner.comfyui.extra_model_paths import ExtraPath, read_extra_paths
 from scanner.comfyui.search_order import OUTPUT, OWN, with_search_order
 from scanner.core.roots import KINDS, Root, category_of, owner_of
+from scanner.core.wording import count_text
 from scanner.disk.read_with_timeout import ABSENT, FILE, FOLDER, MOST_BYTES, read_with_timeout
 from scanner.errors import SettingsError
 from scanner.settings.schema import Settings
@@ -156,9 +157,13 @@ class _ExtraFiles:
 
 
 def _detected(default: str, home: str, notices: list[str]) -> str | None:
-    """ComfyUI's folder if none is named: `default`, or the workspace of comfy-cli."""
+    """ComfyUI's folder if none is named: `default`, the folder that it would be in, or the
+    workspace of comfy-cli."""
     if _is_comfy_root(default):
         return default
+    here = os.path.dirname(default)
+    if _is_surely_comfy_root(here):
+        return here
     for workspace in _workspaces(home):
         if _is_comfy_root(workspace):
             notices.append(
@@ -174,6 +179,14 @@ def _is_comfy_root(path: str) -> bool:
         read_with_timeout(os.path.join(path, "models")).kind == FOLDER
         or read_with_timeout(os.path.join(path, "main.py")).kind == FILE
         or read_with_timeout(os.path.join(path, "folder_paths.py")).kind == FILE
+    )
+
+
+def _is_surely_comfy_root(path: str) -> bool:
+    """True for a folder with two signs of ComfyUI: many programs have a main.py, or models."""
+    return read_with_timeout(os.path.join(path, "main.py")).kind == FILE and (
+        read_with_timeout(os.path.join(path, "folder_paths.py")).kind == FILE
+        or read_with_timeout(os.path.join(path, "models")).kind == FOLDER
     )
 
 
@@ -208,13 +221,22 @@ def _workspaces(home: str) -> list[str]:
 def _merged(given: Iterable[Root], warnings: list[str]) -> tuple[Root, ...]:
     """`given` sorted by kind, without paths that an earlier kind has."""
     merged: dict[str, Root] = {}
+    doubles: dict[tuple[str, str, str], list[tuple[Root, Root]]] = {}
     for root in sorted(given, key=lambda root: KINDS.index(root.kind)):
-        first = merged.setdefault(os.path.normcase(root.path), root)
-        if first != root:
-            warnings.append(
-                f"{root.path} is named as {_described(first)} and as {_described(root)}; "
-                f"it is scanned as {_described(first)}"
-            )
+        key = os.path.normcase(root.path)
+        first = merged.setdefault(key, root)
+        if first.category == "configs" and first.kind == root.kind:
+            merged[key] = root
+        # Configurations lie beside their checkpoints in AUTOMATIC1111 and in ComfyUI's example.
+        if first != root and "configs" not in (first.category, root.category):
+            kind = (first.kind, root.kind, root.named_by or "")
+            doubles.setdefault(kind, []).append((first, root))
+    for (first, root), *others in doubles.values():
+        likewise = f"; likewise {count_text(len(others), 'more folder')}" if others else ""
+        warnings.append(
+            f"{root.path} is named as {_described(first)} and as {_described(root)}; "
+            f"it is scanned as {_described(first)}{likewise}"
+        )
     return tuple(merged.values())
 
 

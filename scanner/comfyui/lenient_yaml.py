@@ -6,14 +6,14 @@ ComfyUI reads its files strictly, so each warning says what stops ComfyUI.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from yaml import Node
 
-MOST_WARNINGS = 100
-"""Most warnings about one file: nobody reads more."""
+MOST_LINES = 5
+"""Most further lines that a warning names."""
 
 _QUOTED = re.compile(r'"([^"]*)"')
 
@@ -22,21 +22,34 @@ class Warnings:
     """Warnings about one file, each with a line number that counts from 1."""
 
     def __init__(self) -> None:
-        self._texts: set[tuple[int, str]] = set()
+        self._texts: dict[str, set[tuple[int, str]]] = {}
+        """By kind: lines and texts."""
 
-    def add(self, line: int, text: str) -> None:
-        """Add a warning; the same one is kept once."""
-        self._texts.add((line, text))
+    def add(self, line: int, text: str, kind: str = "") -> None:
+        """Add a warning; the same one is kept once. Of one kind only the first is shown whole.
+
+        Warnings without a kind are of the same kind if their texts are equal.
+        """
+        self._texts.setdefault(kind or text, set()).add((line, text))
 
     def about(self, path: str) -> list[str]:
-        """The warnings about the file at `path` as sentences, sorted by line."""
-        first = sorted(self._texts)[:MOST_WARNINGS]
-        lines = [f"{path}, line {line}: {text}" for line, text in first]
-        if len(self._texts) > len(first):
-            line, _ = first[-1]
-            more = len(self._texts) - len(first)
-            lines.append(f"{path}, line {line}: {more:,} more warnings are not shown")
-        return lines
+        """The warnings about the file at `path` as sentences, one for each kind, sorted by line."""
+        kinds = sorted(sorted(texts) for texts in self._texts.values())
+        return [
+            f"{path}, line {line}: {text}{_likewise([line for line, _ in others])}"
+            for (line, text), *others in kinds
+        ]
+
+
+def _likewise(lines: Sequence[int]) -> str:
+    """The lines of further warnings of a kind, in words; empty if there are none."""
+    lines = sorted(set(lines))
+    if not lines:
+        return ""
+    named = ", ".join(str(line) for line in lines[:MOST_LINES])
+    if len(lines) > MOST_LINES:
+        named += f" and {len(lines) - MOST_LINES:,} more"
+    return f" (likewise {'line' if len(lines) == 1 else 'lines'} {named})"
 
 
 class _NotYamlError(Exception):

@@ -87,6 +87,8 @@ app = _App(
 
 config_app = _App(help="Show the settings and where they come from.")
 
+service_app = _App(help="Let the system start `run`: systemd, launchd or Windows' Task Scheduler.")
+
 log = logging.getLogger("scanner")
 
 

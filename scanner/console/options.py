@@ -47,7 +47,12 @@ def _paths(panel: str, help_: str) -> Any:
 
 # Settings that are options of several commands, by name. All are None if they are not given.
 _ROOTS = {
-    "comfy_root": _path(_ROOTS_PANEL, "ComfyUI's folder (default: ./ComfyUI)."),
+    "comfy_root": _path(
+        _ROOTS_PANEL,
+        "ComfyUI's folder (default: ./ComfyUI, or the current folder if it is ComfyUI's).",
+        "--comfy-root",
+        "--workspace",
+    ),
     "models": _paths(_ROOTS_PANEL, "A models folder without ComfyUI, as on a NAS."),
     "downloads": _paths(_ROOTS_PANEL, "A folder of downloads."),
     "extra": _paths(_ROOTS_PANEL, "Any other folder."),
@@ -218,6 +223,21 @@ def _outputs(loaded: Loaded) -> Outputs:
     from scanner.output.file_names import outputs_of
 
     return outputs_of(loaded.settings, DiskFileSystem(), _cwd())
+
+
+def _known_outputs(loaded: Loaded) -> Outputs:
+    """The files to read: those of the settings or here, else those that were written last."""
+    here = _outputs(loaded)
+    files = (here.inventory, here.status, here.journal)
+    if loaded.origins["output"] != "default" or any(map(os.path.lexists, files)):
+        return here
+    from scanner.output.last_output import last_output
+
+    last = last_output()
+    if not last or not os.path.exists(last):
+        return here
+    _tell_plainly(f"No inventory here; reading {last}, which was written last (-o names another).")
+    return _outputs(replace(loaded, settings=replace(loaded.settings, output=Path(last))))
 
 
 def _start_log(loaded: Loaded) -> None:

@@ -45,6 +45,7 @@ STATE_STYLES = {
     "offline": "red",
     "stalled": "red",
     "missing": "red",
+    "absent": "dim",
 }
 
 KIND_STYLES = {

@@ -26,6 +26,9 @@ HELD = "held"
 
 MISSING = "missing"
 
+ABSENT = "absent"
+"""A file names the root, its disk is there, and the folder never was."""
+
 LOSS = "loss"
 
 

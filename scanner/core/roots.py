@@ -26,6 +26,9 @@ MAX_PATHS = 64
 KINDS = ("models", "custom_nodes", "input", "output", "downloads", "extra")
 """Kinds of roots, in the order in which they own a directory that several of them reach."""
 
+COMPLETE = frozenset(("online", "absent"))
+"""States of roots in which nothing that should be there is out of reach."""
+
 FOLDER_CATEGORIES = LEGACY_CATEGORIES | {"t2i_adapter": "controlnet"}
 """Folders of a models root that belong to a category of another name (ComfyUI's folder_paths)."""
 

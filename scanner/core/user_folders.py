@@ -1,4 +1,4 @@
-"""The user's folders for settings and for states. Nothing is asked of the disk."""
+"""The user's folders for settings, states and logs. Nothing is asked of the disk."""
 
 from __future__ import annotations
 
@@ -20,6 +20,13 @@ def state_folder() -> str:
     import platformdirs
 
     return _absolute(lambda: platformdirs.user_state_dir(_PROGRAM))
+
+
+def log_folder() -> str:
+    """The folder of the logs of services; empty without a home."""
+    import platformdirs
+
+    return _absolute(lambda: platformdirs.user_log_dir(_PROGRAM, appauthor=False))
 
 
 def _absolute(find: Callable[[], str]) -> str:

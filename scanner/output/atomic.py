@@ -94,6 +94,12 @@ class AtomicFile:
             raise cannot("write", self.path, error) from error
         return self
 
+    @property
+    def temporary(self) -> str:
+        """Path of the new content, for a library that writes to a path. It must write this very
+        file, and close it before the block ends."""
+        return self._temporary
+
     def write(self, data: bytes) -> None:
         """Append `data` to the new content."""
         assert self._file is not None, "write outside the block"

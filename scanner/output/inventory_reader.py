@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import repeat
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Self
 
 import orjson
 
@@ -41,6 +41,9 @@ END = b"]}\n"
 _MOST_SCANS = 1 << 53
 """Above all numbers of scans. Larger numbers are not exact in JSON."""
 
+_PIECE = 1 << 15
+"""Bytes of lines that are read at once."""
+
 _NO_PARTS = {"bytes": 0}
 
 LONGEST_HEADER = 1 << 26
@@ -71,7 +74,7 @@ def damage_reported(path: str | os.PathLike[str]) -> Iterator[None]:
     """Turn errors from a malformed entry into UnreadableInventoryError."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UnreadableInventoryError(
             f"the inventory at {_name(path)} is damaged: {type(error).__name__}: {error}"
         ) from error
@@ -97,8 +100,8 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any] | None:
 
 def header_of(path: str | os.PathLike[str]) -> dict[str, Any]:
     """The header of the inventory at `path`. Raises as `read_entries` does."""
-    with _opened(path) as (_, header):
-        return header
+    with OpenInventory(path) as inventory:
+        return inventory.header
 
 
 def read_entries(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
@@ -107,8 +110,8 @@ def read_entries(path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
     Raises UnreadableInventoryError if it is missing or damaged (possibly after many entries),
     OutputError if it cannot be read.
     """
-    with _opened(path) as (file, _):
-        yield from _parse_entries(file, path)
+    with OpenInventory(path) as inventory:
+        yield from inventory.entries()
 
 
 def snapshot_from(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Snapshot]:
@@ -118,22 +121,60 @@ def snapshot_from(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Snapsho
     directories (not of directories behind links). Inodes, devices and ignored names are not in the
     file. A directory without a listing stays without one. Raises as `read_entries` does.
     """
-    with _opened(path) as (file, header):
-        if not _is_whole(header):
+    with OpenInventory(path) as inventory:
+        if not _is_whole(inventory.header):
             raise UnreadableInventoryError(f"{_name(path)} is not an inventory")
-        return header, _rebuild(header, _parse_entries(file, path))
+        return inventory.header, _rebuild(inventory.header, inventory.entries())
 
 
-@contextmanager
-def _opened(path: str | os.PathLike[str]) -> Iterator[tuple[BinaryIO, dict[str, Any]]]:
-    """The inventory at `path`, open after its first line, and its header."""
-    try:
-        with open(path, "rb", opener=opening_regular) as file:
-            yield file, _header_in(file, path)
-    except FileNotFoundError:
-        raise UnreadableInventoryError(f"there is no inventory at {_name(path)}") from None
-    except OSError as error:
-        raise cannot("read", os.fspath(path), error) from error
+class OpenInventory:
+    """An inventory that stays open, so that header and entries belong together.
+
+    Another file may replace it meanwhile. Raises as `read_entries` does.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = path
+        try:
+            self._file: BinaryIO = open(path, "rb", opener=opening_regular)  # noqa: SIM115
+        except FileNotFoundError:
+            raise UnreadableInventoryError(f"there is no inventory at {_name(path)}") from None
+        except OSError as error:
+            raise cannot("read", os.fspath(path), error) from error
+        try:
+            self.header = _header_in(self._file, path)
+            self._start = self._file.tell()
+        except BaseException as error:
+            self._file.close()
+            if isinstance(error, OSError):
+                raise cannot("read", os.fspath(path), error) from error
+            raise
+
+    def entries(self) -> Iterator[dict[str, Any]]:
+        """The entries from the first one on. Several of these iterators may be used in turn."""
+        return _parse_entries(self._lines(), self.path)
+
+    def _lines(self) -> Iterator[bytes]:
+        position = self._start
+        while True:
+            try:
+                self._file.seek(position)
+                lines = self._file.readlines(_PIECE)
+                position = self._file.tell()
+            except OSError as error:
+                raise cannot("read", os.fspath(self.path), error) from error
+            if not lines:
+                return
+            yield from lines
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def base_of(header: Mapping[str, Any]) -> str | None:
@@ -194,13 +235,15 @@ def _header_in(file: BinaryIO, path: str | os.PathLike[str]) -> dict[str, Any]:
     return header
 
 
-def _parse_entries(file: BinaryIO, path: str | os.PathLike[str]) -> Iterator[dict[str, Any]]:
+def _parse_entries(
+    lines: Iterator[bytes], path: str | os.PathLike[str]
+) -> Iterator[dict[str, Any]]:
     """The entries after line 1. A file without the last line was cut off and counts as damaged."""
     number = 1
-    for line in file:
+    for line in lines:
         number += 1
         if line == END:
-            if file.read(1):
+            if next(lines, b""):
                 break
             return
         try:

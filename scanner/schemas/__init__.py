@@ -1,4 +1,4 @@
-"""JSON Schemas (draft 2020-12) of the three files that other programs read."""
+"""JSON Schemas (draft 2020-12) of the files that other programs read."""
 
 from __future__ import annotations
 
@@ -8,11 +8,18 @@ from typing import Any
 import orjson
 
 NAMES = ("inventory", "change", "status")
+"""Those of the files that a scan writes."""
+
+EXPORTED = ("lock",)
+"""Those of documents that `export` writes."""
 
 
 def load_schema(name: str) -> dict[str, Any]:
-    """The schema of that name, one of `NAMES`. FileNotFoundError for any other."""
-    schema: dict[str, Any] = orjson.loads(
-        files(__name__).joinpath(f"{name}.schema.json").read_bytes()
-    )
+    """The schema of that name, one of `NAMES` and `EXPORTED`. FileNotFoundError for any other."""
+    schema: dict[str, Any] = orjson.loads(schema_text(name))
     return schema
+
+
+def schema_text(name: str) -> bytes:
+    """The same as the text of its file."""
+    return files(__name__).joinpath(f"{name}.schema.json").read_bytes()

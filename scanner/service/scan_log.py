@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from scanner.core.memory import ONLINE, Memory
+from scanner.core.memory import ABSENT, ONLINE, Memory
 from scanner.core.serialize import printable
 from scanner.core.wording import accept_command, accept_hint, count_text
 from scanner.scan import ScanResult
@@ -31,11 +31,18 @@ def log_scan(
         log.info("%s", line)
     for answer in result.answers:
         log.info("accept: %s", printable(answer))
+    absent = []
     for zone_id, (state, reason) in after.items():
-        if before.get(zone_id) != (state, reason) and zone_id in result.zones:
+        if state == ABSENT:
+            absent += [zone_id] if before.get(zone_id) != (state, reason) else []
+        elif before.get(zone_id) != (state, reason) and zone_id in result.zones:
             path = zone_id.partition(":")[2]
             hint = accept_hint(state, accept_command(path, inventory))
             _log_state(zone_id, state, reason, hint, is_known=zone_id in before)
+    if absent:
+        first = absent[0].partition(":")[2]
+        others = f" and {count_text(len(absent) - 1, 'more folder')}" if absent[1:] else ""
+        log.info("%s%s: named in a file and never there (see `roots`).", first, others)
     log.debug(
         "scan %d: %s in %s, %s, %.2f s",
         result.scan,

@@ -22,6 +22,7 @@ from apscheduler.triggers.cron import CronTrigger
 
 from scanner.errors import SettingsError, exhausted
 from scanner.service.local_time import LocalTime, zone_warning
+from scanner.service.notify import Notifier
 
 __all__ = ("Schedule", "Trigger", "trigger_of")
 
@@ -186,8 +187,10 @@ class _Noted(Trigger):  # type: ignore[misc]
 class Schedule:
     """Runs one job per lane until it is stopped."""
 
-    def __init__(self, trigger: Trigger) -> None:
+    def __init__(self, trigger: Trigger, notifier: Notifier | None = None) -> None:
+        """`notifier` tells the service manager that the loop runs."""
         self._trigger = trigger
+        self._notifier = notifier or Notifier()
         self._lanes: dict[str, _Noted] = {}
         self._is_ending = False
         self._scheduler = BackgroundScheduler(
@@ -237,8 +240,10 @@ class Schedule:
         Returns False if a turn is still stuck: the process then has to exit without it.
         """
         self._scheduler.start()
+        self._notifier.ready()
         offset = _clock_offset()
-        while not stop.wait(LOOK_EVERY):
+        while not stop.wait(min(LOOK_EVERY, self._notifier.ping_every)):
+            self._notifier.alive()
             now = _clock_offset()
             if abs(now - offset) > CLOCK_STEP:
                 log.info("The clock moved by %+.0f s: scanning now.", now - offset)
@@ -246,6 +251,7 @@ class Schedule:
             offset = now
             self._place_moved()
         self._is_ending = True
+        self._notifier.stopping()
         # A stuck turn must not hold up the end, so nothing waits for the pool without limit.
         self._scheduler.remove_all_jobs()
         ending = threading.Thread(target=self._scheduler.shutdown, daemon=True)

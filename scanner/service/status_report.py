@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 
 from scanner import __version__
 from scanner.core.changes import BASELINE
-from scanner.core.memory import HELD, OFFLINE, ONLINE
+from scanner.core.memory import HELD, OFFLINE
 from scanner.core.progress import Remaining
-from scanner.core.roots import Root
+from scanner.core.roots import COMPLETE, Root
 from scanner.core.serialize import path_fields, readable, shown, time_text
 from scanner.core.statuses import counts_shown
 from scanner.core.wording import accept_command
@@ -188,7 +188,7 @@ def scan_summary(
         "changes": sum(kinds.values()),
         "kinds": kinds,
         "incomplete_roots": {
-            readable(root): state for root, state in result.states.items() if state != ONLINE
+            readable(root): state for root, state in result.states.items() if state not in COMPLETE
         },
         "accept": accepts(store),
         "backlog": unfingerprinted._asdict(),

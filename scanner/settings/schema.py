@@ -42,7 +42,8 @@ class FolderSettings:
         Path | None,
         PATH.optional(),
         About(
-            "ComfyUI's folder; without it ./ComfyUI, then the workspace of comfy-cli.", "./ComfyUI"
+            "ComfyUI's folder; without it ./ComfyUI, the current folder, or comfy-cli's workspace.",
+            "./ComfyUI",
         ),
     ] = None
     models: Annotated[

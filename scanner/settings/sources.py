@@ -156,13 +156,17 @@ def _profile_layer(naming: Layer, anchor: Anchor) -> Layer:
     return Layer(values, f"{PROFILE}{name}", anchor, text)
 
 
-def _profiles() -> dict[str, Traversable]:
-    """Name -> file of the profiles shipped in the wheel, or of those in the source tree."""
+def shipped_folder() -> Traversable:
+    """The data files shipped in the wheel, or `config/` of the source tree."""
     import importlib.resources
 
     folder = importlib.resources.files("scanner") / "profiles"
-    if not folder.is_dir():
-        folder = Path(__file__).parent.parent.parent / "config"
+    return folder if folder.is_dir() else Path(__file__).parent.parent.parent / "config"
+
+
+def _profiles() -> dict[str, Traversable]:
+    """Name -> file of the profiles shipped with the program."""
+    folder = shipped_folder()
     if not folder.is_dir():
         return {}
     return {

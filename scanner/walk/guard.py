@@ -7,15 +7,17 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from scanner.core.memory import MISSING, OFFLINE, STALLED, AcceptRequest, Memory
+from scanner.core.memory import ABSENT, MISSING, OFFLINE, STALLED, AcceptRequest, Memory
 from scanner.core.roots import Root
 from scanner.core.snapshot import Snapshot, is_empty
 from scanner.disk.filesystem import FileSystem, Stat
 from scanner.disk.location import Location, locate
 from scanner.disk.mounts import Mount
+from scanner.walk.absent import has_disk
 from scanner.walk.fingerprints import PATIENCE
 from scanner.walk.health import Health, KnownMount, examine
 from scanner.walk.looks import Looks
@@ -85,11 +87,31 @@ class Guard:
                 is_same = mounts == before
                 location = asked if is_same else self._locate(root, zones, mounts)
                 health[root.id] = examine(location, answer, mounts, known[root])
+                if health[root.id].state == MISSING and isinstance(answer, Failed):
+                    health[root.id] = self._absent(root, location, answer, health[root.id])
                 if asked.mount != location.mount:
                     waiting.append(root)
             if not waiting:
                 break
         return health
+
+    def _absent(self, root: Root, location: Location, answer: Failed, missing: Health) -> Health:
+        """The health of a missing root: absent if a file names it and the folder never was there,
+        although its disk is. Once this was seen it stays so, and costs no more than the stat."""
+        if not root.named_by or answer.errno not in (errno.ENOENT, errno.ENOTDIR):
+            return missing
+        file = os.path.basename(root.named_by)
+        absent = replace(missing, state=ABSENT, reason=f"{file} names it, and it never was there")
+        record = self._store.memory.roots.get(root.id)
+        if record is not None and record.state == ABSENT:
+            return absent
+        if location.waits_for_automount:
+            return missing
+        try:
+            is_there = has_disk(location, lambda request: self._ask(request, location.mount))
+        except LostWorkerError:
+            return missing
+        return absent if is_there else missing
 
     def lost_links(self, zones: Zones, now: Mapping[str, Health]) -> frozenset[str]:
         """Links to folders on other mounts that are there and answer, and hold no such folder any

@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.comfyui.extra_model_paths import MOST_PATHS, ExtraPath, read_extra_paths
-from scanner.comfyui.lenient_yaml import MOST_WARNINGS
 from scanner.errors import SettingsError
 
 HOME = "/home/me"
@@ -280,7 +279,31 @@ def test_an_alias_of_an_alias_is_read_once(tmp_path: Path) -> None:
     assert len(warnings) < 300
 
 
-def test_of_many_warnings_the_first_are_shown(tmp_path: Path) -> None:
-    _, warnings = read(tmp_path, "a:\n" + "".join(f"  k{i}: {{}}\n" for i in range(150)))
-    assert len(warnings) == MOST_WARNINGS + 1
-    assert warnings[-1] == "line 101: 50 more warnings are not shown"
+def test_of_one_kind_of_warning_the_first_is_shown(tmp_path: Path) -> None:
+    keys = "".join(f"  k{i}: {{}}\n" for i in range(150))
+    found, warnings = read(tmp_path, f"a:\n{keys}  x: D:\\one\n  y: D:\\two\n")
+    assert found == []
+    assert warnings == [
+        "line 2: k0: expected a path; this stops ComfyUI "
+        "(likewise lines 3, 4, 5, 6, 7 and 144 more)",
+        "line 152: D:\\one is a path of Windows, which means nothing on this system; left out, "
+        "pass the folder with --models or --extra instead (likewise line 153)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("/x # mine", ["/x"]),
+        ("/x\t#", ["/x"]),
+        ("#/x", []),
+        ("# all of it", []),
+        ("/x #2", ["/x #2"]),
+        ("/x#y", ["/x#y"]),
+    ],
+)
+def test_a_comment_in_a_block_is_cut(tmp_path: Path, line: str, expected: list[str]) -> None:
+    found, warnings = read(tmp_path, f"a:\n  loras: |\n    /a\n    {line}\n    /b\n")
+    assert [entry.path for entry in found] == ["/a", *expected, "/b"]
+    is_cut = expected != [line]
+    assert ("line 4: loras: a comment" in "".join(warnings)) == is_cut

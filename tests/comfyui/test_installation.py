@@ -72,6 +72,25 @@ def test_comfyui_in_the_working_directory_is_found(here, sign) -> None:
     assert found.notices == found.warnings == ()
 
 
+@pytest.mark.parametrize(
+    ("signs", "is_found"),
+    [
+        (("main.py", "models"), True),
+        (("main.py", "folder_paths.py"), True),
+        (("main.py",), False),
+        (("models",), False),
+    ],
+)
+def test_comfyui_is_found_from_inside_its_folder(here, signs, is_found) -> None:
+    for sign in signs:
+        (here / sign).touch() if sign.endswith(".py") else (here / sign).mkdir()
+    found = find(here, extra=["/x"])
+    assert found.comfy_root == (str(here) if is_found else None)
+    assert found.notices == ()
+    nearer = comfy_at(here / "ComfyUI")
+    assert find(here).comfy_root == str(nearer)
+
+
 def test_named_comfyui_is_waited_for_if_it_is_not_there(here) -> None:
     comfy_at(here / "ComfyUI")
     found = find(here, comfy_root="../gone/ComfyUI")
@@ -338,3 +357,24 @@ def test_inner_root_owns_its_paths(path, expected) -> None:
 def test_root_of_everything_owns_what_no_other_does() -> None:
     everything = Root("extra", "/")
     assert owner_of("/x/y", [Root("models", "/x/z"), everything]) is everything
+
+
+def test_one_warning_stands_for_folders_named_twice_in_one_file(here) -> None:
+    comfy = comfy_at(here / "ComfyUI")
+    pairs = "".join(f"  a{i}: /m/{i}\n  b{i}: /m/{i}\n" for i in range(14))
+    (comfy / "extra_model_paths.yaml").write_text(f"x:\n{pairs}")
+    found = find(here)
+    assert found.warnings == (
+        "/m/0 is named as models (a0) and as models (b0); it is scanned as models (a0); likewise "
+        "13 more folders",
+    )
+
+
+@pytest.mark.parametrize("order", [("checkpoints", "configs"), ("configs", "checkpoints")])
+def test_configurations_beside_checkpoints_are_no_warning(here, order) -> None:
+    comfy = comfy_at(here / "ComfyUI")
+    text = "".join(f"  {name}: /m\n" for name in order)
+    (comfy / "extra_model_paths.yaml").write_text(f"x:\n{text}")
+    found = find(here)
+    assert found.warnings == ()
+    assert [root.category for root in found.roots if root.path == "/m"] == ["checkpoints"]

@@ -22,13 +22,14 @@ from scanner.commands.find.criteria import (
     Wanted,
     parse_ages,
     parse_base_model,
-    parse_glob,
     parse_sizes,
     parse_statuses,
     parse_wanted,
 )
+from scanner.commands.find.globs import parse_glob
+from scanner.commands.find.nothing import nothing_text
 from scanner.commands.find.page import print_found, write_found
-from scanner.commands.find.search import find_entries, matches
+from scanner.commands.find.search import Searched, find_entries, matches
 from scanner.commands.packs.listing import pack_name, packs_of
 from scanner.commands.packs.page import print_packs, write_packs
 from scanner.console.tables import STRETCH
@@ -40,6 +41,8 @@ from scanner.errors import SettingsError
 from scanner.output.inventory_reader import UnreadableInventoryError, header_of, read_entries
 from scanner.output.inventory_view import InventoryView, RootView
 from scanner.output.inventory_writer import write_inventory
+from tests.support.installation import sentence
+from tests.support.machine import PATIENCE, Machine, write
 
 NOW = 1_790_000_000_000_000_000
 DAY = 86_400 * 10**9
@@ -125,7 +128,7 @@ PATTERNS = [
     ("*.SafeTensors", f"{LORAS}/A.SAFETENSORS", True),
     ("*.safetensors", f"{LORAS}/a.safetensors.part", False),
     ("loras", f"{LORAS}/a", False),
-    ("a", f"{LORAS}/ba", False),
+    ("a*", f"{LORAS}/ba", False),
     ("?[0-9].pt", "x/a1.pt", True),
     ("?[!0-9].pt", "x/a1.pt", False),
     ("[z-a]*", "x/a", False),
@@ -135,7 +138,9 @@ PATTERNS = [
     ("oras/a", f"{LORAS}/a", False),
     ("models/*/a", f"{LORAS}/a", True),
     ("models/*", f"{LORAS}/a", False),
-    ("models/loras", f"{LORAS}/a", False),
+    ("models/loras", f"{LORAS}/a", True),
+    ("models/lora", f"{LORAS}/a", False),
+    ("models/loras", "x/models/loras", True),
     ("./loras//a", f"{LORAS}/a", True),
     # `**` for any number of components.
     ("models/**/a", f"{LORAS}/b/c/a", True),
@@ -206,6 +211,142 @@ def test_absolute_patterns_whatever_the_base_is(base: str | None) -> None:
     assert not matches(file("/mnt/ComfyUI/a.pt"), inside, NOW)
     deeper = Wanted(globs=(parse_glob(f"{above}/*/ComfyUI/*.pt", base),))
     assert not matches(file("ComfyUI/a.pt"), deeper, NOW)
+
+
+WORDS = [
+    ("sdxl base", "sd_xl_base_1.0.safetensors", True),
+    ("base sdxl", "sd_xl_base_1.0.safetensors", True),
+    ("SD-XL", "sdxl_vae.safetensors", True),
+    ("sdxl base", "sdxl_vae.safetensors", False),
+    ("sdxl.base", "sd_xl_base_1.0.safetensors", True),
+    ("base.sdxl", "sd_xl_base_1.0.safetensors", False),
+    ("1.0", "sd_xl_base_1_0.pt", True),
+    ("1.0", "epoch10.pt", False),
+    ("sd15", "sd_1.5.pt", True),
+    ("ae.safetensors", "ae.safetensors", True),
+    ("ae.safetensors", "ae.sft", False),
+    ("flux", "x.safetensors", False),  # its folder is no part of a name
+    ("caf\u00e9", "un-cafe\u0301.pt", True),
+    ("stra\u00dfe", "STRASSE.pt", True),
+    ("\U0001f600", "\U0001f600.pt", True),
+    ("__", "a__b", True),
+    ("__", "ab", False),
+    ("\u6a21\u578b", "\u5927-\u6a21-\u578b.pt", True),
+    ("-rf", "-rf", True),
+    ("a(", "b(a)", True),
+]
+
+
+@pytest.mark.parametrize(("words", "name", "expected"), WORDS)
+def test_words_are_searched_in_names(words: str, name: str, expected: bool) -> None:
+    assert is_found(file(f"{LORAS}/flux/{name}"), globs=[words]) is expected
+
+
+def test_words_narrow_a_search_and_folders_widen_it(tmp_path: Path) -> None:
+    names = [f"ComfyUI/models/{name}" for name in ("loras/a_ink", "loras/b_ink", "vae/a_ink")]
+    path = inventory(tmp_path, [*map(file, names), file("ComfyUI/models/vae/b")])
+    assert found(path, globs=["ink", "a"]) == [names[0], names[2]]
+    assert found(path, globs=["ink", "models/loras"]) == names[:2]
+    assert found(path, globs=["ink", "models/loras", "models/vae/*"]) == names
+
+
+@pytest.mark.skipif(os.name == "nt", reason="absolute paths of POSIX")
+@pytest.mark.parametrize(
+    ("folder", "cwd", "expected"),
+    [
+        (".", "/srv/ComfyUI/models", True),
+        (".", "/srv/ComfyUI/models/vae", False),
+        ("..", "/srv/ComfyUI/models/vae", True),
+        ("../loras", "/srv/ComfyUI/models/vae", True),
+        ("/srv/ComfyUI/models/loras", "/", True),
+        ("/srv/ComfyUI/models/lor", "/", False),
+        ("loras/", "/", True),
+    ],
+)
+def test_a_folder_means_what_is_below(folder: str, cwd: str, expected: bool) -> None:
+    wanted = parse_wanted(HEADER, cwd, globs=[folder])
+    assert matches(file(f"{LORAS}/flux/a.pt"), wanted, NOW) is expected
+
+
+IN_PACK = "ComfyUI/custom_nodes/ComfyUI-Manager/js/extra.json"
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({}, False),
+        ({"globs": ["extra"]}, False),
+        ({"globs": ["*.json"]}, False),
+        ({"globs": ["ComfyUI/"]}, False),
+        ({"globs": ["ComfyUI/**"]}, False),
+        ({"is_all": True}, True),
+        ({"roots": ["custom_nodes"]}, True),
+        ({"globs": ["ComfyUI/custom_nodes"]}, True),
+        ({"globs": ["ComfyUI-Manager/"]}, True),
+        ({"globs": ["comfyui-manager/**/*.json"]}, True),
+        ({"globs": ["extra", "custom_nodes/"]}, True),
+        ({"statuses": ["broken"]}, True),
+        ({"hashes": ["sha256:abcd"]}, True),
+        ({"formats": ["json"]}, False),
+    ],
+)
+def test_files_inside_packs_are_found_if_they_are_asked_for(
+    tmp_path: Path, options: dict[str, Any], expected: bool
+) -> None:
+    entry = file(IN_PACK, root=PACKS, status="damaged", sha256="abcd" * 16)
+    single = file("ComfyUI/custom_nodes/extra.json.py", root=PACKS)
+    path = inventory(tmp_path, [entry, single])
+    assert (IN_PACK in found(path, **options)) is expected
+    if not options:
+        assert found(path) == [single["path"]]
+
+
+@pytest.mark.parametrize(
+    "options", [{"kinds": ["controlnet"]}, {"formats": ["safetensors"]}, {"base_models": ["sd15"]}]
+)
+def test_models_inside_packs_are_found_where_models_are_asked_for(
+    tmp_path: Path, options: dict[str, Any]
+) -> None:
+    model = {"format": "safetensors", "kind": "controlnet", "base_model": "SD 1.5"}
+    weights = "ComfyUI/custom_nodes/aux/ckpts/body.safetensors"
+    path = inventory(tmp_path, [file(weights, root=PACKS, model=model)])
+    assert found(path, **options) == [weights]
+    assert found(path, globs=["body"]) == []
+
+
+NOTHING = [
+    ({"categories": ["lora"]}, "category lora: did you mean loras?"),
+    ({"categories": ["nope"]}, "category nope: there are checkpoints, loras"),
+    ({"kinds": ["lorra"]}, "kind lorra: did you mean lora?"),
+    ({"formats": ["safetensor"]}, "format safetensor: did you mean safetensors?"),
+    ({"globs": ["zzz"], "categories": ["vae", "loras"]}, "category vae: there are"),
+    ({"globs": ["loras"]}, "loras is a category: did you mean --category loras?"),
+    ({"globs": ["zzz"]}, ""),
+    ({"categories": ["loras"], "globs": ["zzz"]}, ""),
+    ({"size": ">1TB"}, ""),
+    ({"globs": ["extra"]}, "1 inside node packs is left out (--all)"),
+]
+
+
+@pytest.mark.parametrize(("options", "expected"), NOTHING)
+def test_a_search_that_found_nothing_says_what_may_be_meant(
+    tmp_path: Path, options: dict[str, Any], expected: str
+) -> None:
+    entries = [
+        file(f"{LORAS}/a.safetensors", model={"format": "safetensors", "kind": "lora"}),
+        file("ComfyUI/models/checkpoints/b.ckpt"),
+        folder(f"{LORAS}/deep.folder"),
+        file(IN_PACK, root=PACKS),
+    ]
+    path = inventory(tmp_path, entries)
+    searched = Searched()
+    wanted = parse_wanted(HEADER, "/srv", **options)
+    assert list(find_entries(path, wanted, NOW, searched)) == []
+    text = nothing_text(path, searched, options)
+    assert text.startswith("Nothing found among 4 entries" + ("; " if expected else ""))
+    assert expected in text
+    assert bool(expected) == (";" in text)
+    assert "\n" not in text
 
 
 # The other criteria
@@ -587,7 +728,7 @@ def test_all_criteria_must_hold(tmp_path: Path) -> None:
 
 
 REFUSED = [
-    ({"globs": [""]}, ("GLOB", "*.safetensors", "''")),
+    ({"globs": [""]}, ("WORD", "*.safetensors", "''")),
     ({"roots": ["nowhere"]}, ("--root", MODELS, NAS, "'nowhere'")),
     ({"roots": ["downloads"]}, ("--root", MODELS, NAS, "'downloads'")),  # there is none of it
     ({"categories": [" "]}, ("--category", "loras")),
@@ -1120,3 +1261,67 @@ def test_a_table_of_many_rows_needs_the_memory_of_a_stretch(tmp_path: Path) -> N
 
     printed([file("x/a")])  # what Rich keeps once is not counted
     assert peak(table) < 2_500_000
+
+
+# Through the command line
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a terminal of POSIX")
+def test_find_as_people_type_it(machine: Machine) -> None:
+    models = machine.work / "ComfyUI" / "models"
+    for name in ("checkpoints/sd_xl_base_1.0.safetensors", "loras/flux/ink.safetensors"):
+        write(models / name, name)
+    write(machine.work / "ComfyUI/custom_nodes/Pack/inner.json", "{}")
+    machine.run("scan")
+    listed = machine.run("find", "sdxl base").stdout
+    assert "checkpoints/sd_xl_base_1.0.safetensors" in listed
+    assert "1 file, " in listed
+    listed = machine.run("find", "ComfyUI/models/loras/flux").stdout
+    assert "ink.safetensors" in listed and "1 file, " in listed
+    everything = machine.run("find", "--json").stdout
+    assert "inner.json" not in everything
+    assert "inner.json" in machine.run("find", "--all", "--json").stdout
+    assert "inner.json" in machine.run("find", "ComfyUI/custom_nodes/Pack").stdout
+    done = machine.run("find", "inner", expect=1)
+    assert sentence(done).endswith("1 inside node packs is left out (--all)")
+    done = machine.run("find", "--category", "lora", expect=1)
+    assert sentence(done).endswith("entries; category lora: did you mean loras?")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a terminal of POSIX")
+def test_a_terminal_shows_the_first_hundred(machine: Machine) -> None:
+    for number in range(150):
+        write(machine.work / LORAS / f"many{number:03}.pt", "x")
+    machine.run("scan")
+    assert "many149.pt" in machine.run("find", "many").stdout
+    shown = on_terminal(machine, "find", "many")
+    assert shown.count(".pt") == 100
+    assert "150 files, 150 B; the first 100 are shown, --limit 0 shows all" in shown
+    assert on_terminal(machine, "find", "many", "--limit", "0").count(".pt") == 150
+
+
+def on_terminal(machine: Machine, *arguments: str) -> str:
+    """What a terminal of 200 columns shows."""
+    import pty
+    import subprocess
+    import sys
+
+    parent, child = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "scanner", *arguments],
+        cwd=machine.work,
+        env={**machine.environ, "COLUMNS": "200", "TERM": "dumb"},
+        stdin=subprocess.DEVNULL,
+        stdout=child,
+        stderr=subprocess.DEVNULL,
+    ) as process:
+        os.close(child)
+        shown = b""
+        try:
+            while part := os.read(parent, 1 << 16):
+                shown += part
+        except OSError:
+            pass  # Linux ends a terminal with an error
+        assert process.wait(PATIENCE) == 0
+    os.close(parent)
+    return shown.decode()

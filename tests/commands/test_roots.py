@@ -12,6 +12,17 @@ from tests.support.machine import Machine
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX")
 
 
+def test_comfyui_by_its_other_option_and_from_inside(machine: Machine) -> None:
+    comfy = machine.work / "ComfyUI"
+    (comfy / "main.py").touch()
+    expected = parsed(machine.run("roots", "--json"))
+    machine.work = machine.home
+    assert parsed(machine.run("roots", "--workspace", comfy, "--json")) == expected
+    assert "comfy_root: expected ComfyUI" in machine.run("roots", expect=2).stderr
+    machine.work = comfy
+    assert parsed(machine.run("roots", "--json")) == expected
+
+
 def test_roots_are_told_before_and_after_the_first_scan(machine: Machine) -> None:
     before = parsed(machine.run("roots", "--downloads", "Downloads", "--json"))
     assert before["base"] == str(machine.work)

@@ -49,6 +49,52 @@ def test_root_that_is_not_there_is_3(scanned: Machine) -> None:
     assert told(scanned.changes()) == [("created", "ComfyUI/input/new.png")]
 
 
+EXAMPLE = """# Rename this to extra_model_paths.yaml and ComfyUI will load it
+a111:
+    base_path: path/to/stable-diffusion-webui/
+
+    checkpoints: models/Stable-diffusion
+    configs: models/Stable-diffusion
+    vae: models/VAE
+    loras: |
+         models/Lora
+         models/LyCORIS  # made by others
+    upscale_models: |
+                  models/ESRGAN
+                  models/RealESRGAN
+                  models/SwinIR
+    embeddings: embeddings
+    hypernetworks: models/hypernetworks
+    controlnet: models/ControlNet
+"""
+
+
+def test_example_that_comfyui_ships_is_no_reason_for_3(machine: Machine) -> None:
+    (machine.work / "ComfyUI" / "extra_model_paths.yaml").write_text(EXAMPLE)
+    done = machine.run("scan", "--json")
+    assert parsed(done)["incomplete_roots"] == {}
+    (warning,) = [line for line in done.stderr.splitlines() if "WARNING" in line]
+    assert "line 10: loras: a comment" in warning
+    (note,) = [line for line in done.stderr.splitlines() if "never there" in line]
+    assert note.endswith("and 9 more folders: named in a file and never there (see `roots`).")
+    machine.run("status")
+    assert "never there" not in machine.run("scan").stderr
+    roots = parsed(machine.run("roots", "--json"))["roots"]
+    absent = [root for root in roots if root["state"] == "absent"]
+    assert len(absent) == 10
+    assert {root["reason"] for root in absent} == {
+        "extra_model_paths.yaml names it, and it never was there"
+    }
+    assert_valid(machine)
+    loras = machine.work / "ComfyUI/path/to/stable-diffusion-webui/models/LyCORIS"
+    write(loras / "x.safetensors", "x")
+    machine.run("scan")
+    assert machine.states()[str(loras)] == "online"
+    (loras / "x.safetensors").unlink()
+    loras.rmdir()
+    machine.run("scan", expect=3)
+
+
 def test_output_that_names_weights_is_refused_and_they_stay(machine: Machine) -> None:
     model = machine.work / LORAS / "big.safetensors"
     write(model, "weights")

@@ -26,10 +26,11 @@ MAY_IMPORT = {
         "errors", "core", "settings", "disk", "comfyui", "workers", "walk", "output", "store",
         "scan",
     },
+    "api": {"errors", "core", "output"},
     "console": {"errors", "core", "settings", "disk", "comfyui", "output"},
     "commands": {
         "errors", "core", "settings", "disk", "comfyui", "workers", "walk", "diff", "output",
-        "store", "scan", "service", "console",
+        "store", "scan", "service", "console", "api", "schemas",
     },
     "cli": {"errors", "console", "commands"},
     "__main__": {"cli"},

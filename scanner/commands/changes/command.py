@@ -9,7 +9,16 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import _FILES, _OUTPUT, AsJson, Roots, _cwd, _load, _outputs, _taking
+from scanner.console.options import (
+    _FILES,
+    _OUTPUT,
+    AsJson,
+    Roots,
+    _cwd,
+    _known_outputs,
+    _load,
+    _taking,
+)
 from scanner.console.terminal import _console
 from scanner.errors import InventoryError
 
@@ -38,7 +47,7 @@ def changes(
     **options: Any,
 ) -> None:
     """Print the change list, oldest line first."""
-    outputs = _outputs(_load(options))
+    outputs = _known_outputs(_load(options))
     if not follow and not os.path.exists(outputs.journal):
         raise InventoryError(f"No scan has written {outputs.journal} yet.")
     from scanner.commands.changes import page, select

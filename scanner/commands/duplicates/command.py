@@ -16,9 +16,9 @@ from scanner.console.options import (
     Roots,
     _checked,
     _cwd,
+    _known_outputs,
     _load,
     _one_of,
-    _outputs,
     _taking,
 )
 from scanner.console.terminal import _console, _print_json
@@ -50,7 +50,7 @@ def duplicates(
     Without --limit and --json the first 50 sets are shown. Exits with 1 if there
     are duplicates.
     """
-    outputs = _outputs(_load(options))
+    outputs = _known_outputs(_load(options))
     from scanner.commands.duplicates import page
     from scanner.commands.duplicates.search import search
     from scanner.commands.duplicates.sets import SORTS

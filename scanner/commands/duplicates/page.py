@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from scanner.commands.duplicates.sets import Copy, DuplicateSet, Report, Total
 from scanner.console.terminal import printed
 from scanner.core.memory import RootRecord
+from scanner.core.roots import COMPLETE
 from scanner.core.serialize import mtime_fields, path_fields, readable
 from scanner.core.wording import count_text, size_text
 
@@ -174,7 +175,7 @@ def _sentences(document: Mapping[str, Any]) -> Iterator[str]:
             f"{count_text(over['sets'], 'set')} of these, {size_text(over['wasted'])}, "
             f"{_verb(over['sets'], 'spans', 'span')} several roots."
         )
-    away = [root for root in document["roots"] if root["state"] not in (None, "online")]
+    away = [root for root in document["roots"] if root["state"] not in (None, *COMPLETE)]
     for root in away:
         yield f"{root['id']} is {root['state']}: its files are reported as last seen."
     if document["unhashed"]:

@@ -16,9 +16,10 @@ from scanner.console.options import (
     Limit,
     Roots,
     _cwd,
+    _known_outputs,
     _load,
-    _outputs,
     _taking,
+    _tell_plainly,
 )
 from scanner.console.terminal import _console
 
@@ -77,13 +78,17 @@ _SHOW = {"as_json": AsJson}
 @app.command()
 @_taking(_CRITERIA, _SHOW, _OUTPUT, _FILES)
 def find(
-    globs: Annotated[
+    words: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="GLOB",
-            help="Patterns of file names ('*.gguf') or, with a slash, of the ends of paths "
+            metavar="WORD",
+            help="Words in the names of files, in any order ('sdxl base' finds sd_xl_base_1.0); "
+            "folders (loras/flux); or patterns of names ('*.gguf') and of the ends of paths "
             "('loras/**'). Capitals do not matter. Default: everything.",
         ),
+    ] = None,
+    is_all: Annotated[
+        bool | None, typer.Option("--all", help="Files inside node packs too.")
     ] = None,
     **options: Any,
 ) -> None:
@@ -92,22 +97,27 @@ def find(
     Exits with 1 if nothing is found.
     """
     as_json = options.pop("as_json")
-    given = {"globs": globs, **{name: options.pop(name) for name in _CRITERIA}}
-    inventory = _outputs(_load(options)).inventory
+    given = {"globs": words, "is_all": is_all, **{name: options.pop(name) for name in _CRITERIA}}
+    inventory = _known_outputs(_load(options)).inventory
     import time
 
     from scanner.commands.find.criteria import parse_wanted
-    from scanner.commands.find.page import print_found, write_found
-    from scanner.commands.find.search import find_entries
+    from scanner.commands.find.page import FIRST, print_found, write_found
+    from scanner.commands.find.search import Searched, find_entries
     from scanner.output.inventory_reader import header_of
 
     header = header_of(inventory)
     criteria = {name: value for name, value in given.items() if value is not None}
     wanted = parse_wanted(header, _cwd(), **criteria)
-    entries = find_entries(inventory, wanted, time.time_ns())
+    searched = Searched()
+    entries = find_entries(inventory, wanted, time.time_ns(), searched)
     if as_json:
         found = write_found(sys.stdout.buffer, header, entries)
     else:
-        found = print_found(_console(), entries, given["limit"])
+        first = FIRST if sys.stdout.isatty() and given["limit"] is None else None
+        found = print_found(_console(), entries, given["limit"], first, searched)
     if not found.count:
+        from scanner.commands.find.nothing import nothing_text
+
+        _tell_plainly(f"comfy-inventory: {nothing_text(inventory, searched, criteria)}")
         raise typer.Exit(1)

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from scanner.comfyui.base_words import base_of_word
-from scanner.console.filters import CategoryFilter, RootFilter, folded, pattern_of
+from scanner.commands.find.globs import Glob, filled
+from scanner.commands.find.words import parse_arguments
+from scanner.console.filters import CategoryFilter, RootFilter, folded
 from scanner.console.options import _one_of
 from scanner.core.digests import ALGORITHM
 from scanner.core.roots import LEGACY_CATEGORIES
-from scanner.core.serialize import readable
 from scanner.core.statuses import GROUPS, MARKS, STATUSES
 from scanner.errors import SettingsError
 from scanner.output.inventory_reader import base_of
@@ -68,15 +68,6 @@ class Span(NamedTuple):
         )
 
 
-class Glob(NamedTuple):
-    """A pattern of the last components of a path."""
-
-    parts: tuple[re.Pattern[str] | None, ...]
-    """One for each component, None for `**`; the last one is never None."""
-    above: tuple[str, ...]
-    """The components of the base, for an absolute pattern: relative paths lack them."""
-
-
 class Digest(NamedTuple):
     """The first digits of a hash."""
 
@@ -90,6 +81,8 @@ class Digest(NamedTuple):
 class Wanted:
     """Criteria, parsed. All that are given must hold; of several values of one, any."""
 
+    words: tuple[re.Pattern[str], ...] = ()
+    """All of them must be in the name."""
     globs: tuple[Glob, ...] = ()
     roots: frozenset[str] | None = None
     """Ids; None for all."""
@@ -116,6 +109,15 @@ class Wanted:
     """One of SORTS; empty for the order of the inventory."""
     is_reversed: bool = False
     limit: int | None = None
+    pack_folders: Mapping[str, str] = field(default_factory=dict)
+    """Path by id of the roots of node packs, if what lies inside packs is not wanted."""
+    named_folders: frozenset[str] = frozenset()
+    """Folded names of folders that the arguments have in full."""
+
+    @property
+    def is_about_models(self) -> bool:
+        """True if models are asked for, and no other files."""
+        return bool(self.kinds or self.base_models or self.formats)
 
 
 # Criteria from texts. All of these raise SettingsError, one sentence that names the option.
@@ -141,16 +143,23 @@ def parse_wanted(
     sort: str | None = None,
     is_reversed: bool = False,
     limit: int | None = None,
+    is_all: bool = False,
 ) -> Wanted:
     """The criteria that the options of `find` set for the inventory with this header.
 
+    `globs` are words, folders or patterns.
+
     Paths of roots may be relative to `cwd`. `is_reversed` alone sorts by path. A `limit` of 0 is
-    none. Raises SettingsError.
+    none. What lies inside node packs is left out unless `is_all`, or unless a root, a status, a
+    hash or packs are asked for. Raises SettingsError.
     """
     if sort is None and is_reversed:
         sort = "path"
-    return Wanted(
-        globs=tuple(parse_glob(glob, base_of(header)) for glob in globs),
+    arguments = parse_arguments(globs, cwd, base_of(header))
+    wanted = Wanted(
+        words=arguments.words,
+        globs=arguments.globs,
+        named_folders=arguments.folders,
         roots=_root_ids(roots, header, cwd) if roots else None,
         categories=CategoryFilter(categories) if categories else None,
         kinds=frozenset().union(*map(parse_kind, kinds)),
@@ -162,44 +171,24 @@ def parse_wanted(
         is_shadowed=is_shadowed,
         types=frozenset(_one_of("--type", word, TYPES) for word in types),
         digests=tuple(map(parse_hash, hashes)),
-        text="" if text is None else folded(_filled("--text", text, "some text")),
+        text="" if text is None else folded(filled("--text", text, "some text")),
         sort="" if sort is None else _one_of("--sort", sort, SORTS),
         is_reversed=is_reversed,
         limit=limit or None,
     )
+    if is_all or roots or statuses or hashes or PACK in wanted.kinds:
+        return wanted
+    packs = {r["id"]: r["path"] for r in header["roots"] if r["kind"] == "custom_nodes"}
+    return replace(wanted, pack_folders=packs)
 
 
 def _root_ids(texts: Sequence[str], header: Mapping[str, Any], cwd: str) -> frozenset[str]:
     return RootFilter(texts, cwd, base_of(header)).ids(root["id"] for root in header["roots"])
 
 
-def parse_glob(text: str, base: str | None) -> Glob:
-    """A pattern: of a name, or with a slash in it of the last components of a path.
-
-    `*`, `?` and `[...]` stay within a component; a component `**` stands for any number of them,
-    at the end for at least one, and a slash at the end for `/**`. An absolute pattern is one of
-    absolute paths, also where the inventory shows them relative to `base`.
-    """
-    pattern = _filled("GLOB", text, "a pattern such as *.safetensors or loras/**")
-    above = readable(base or "")
-    if os.sep != "/":
-        pattern, above = pattern.replace(os.sep, "/"), above.replace(os.sep, "/")
-    names = [name for name in pattern.split("/") if name not in ("", ".")]
-    if pattern.endswith("/") or not names:
-        names.append("**")
-    if names[-1] == "**":
-        names.append("*")
-    if pattern.startswith("/"):
-        names.insert(0, "")
-    parts = tuple(None if name == "**" else pattern_of(name) for name in names)
-    if not above or not os.path.isabs(pattern):
-        return Glob(parts, ())
-    return Glob(parts, tuple(folded(above).rstrip("/").split("/")))
-
-
 def parse_kind(text: str) -> frozenset[str]:
     """The kind of model in the forms to compare with; an old name stands for that of today too."""
-    form = _kind_form(_filled("--kind", text, "a kind of model such as lora, checkpoint or pack"))
+    form = _kind_form(filled("--kind", text, "a kind of model such as lora, checkpoint or pack"))
     if form in _PACK_FORMS:
         return frozenset((PACK,))
     return frozenset((form, _kind_form(LEGACY_CATEGORIES.get(form, form))))
@@ -220,7 +209,7 @@ def parse_base_model(text: str) -> re.Pattern[str]:
     14B". SD is short for Stable Diffusion, in which headers differ.
     """
     expected = "a base model such as sdxl, flux.1 or wan*"
-    tokens = _BASE_MODEL_TOKEN.findall(_base_model_form(_filled("--base-model", text, expected)))
+    tokens = _BASE_MODEL_TOKEN.findall(_base_model_form(filled("--base-model", text, expected)))
     pieces: list[str] = []
     before, is_apart = "", False
     for token in tokens:
@@ -267,7 +256,7 @@ def _base_model_form(text: str) -> str:
 def parse_format(text: str) -> str:
     """A format of files: "safetensors", ".gguf"."""
     expected = "a format such as safetensors or gguf"
-    return folded(_filled("--format", text, expected)).strip().removeprefix(".")
+    return folded(filled("--format", text, expected)).strip().removeprefix(".")
 
 
 def parse_sizes(text: str) -> Span:
@@ -327,13 +316,6 @@ def _span(option: str, text: str, parse: Callable[[str], int], expected: str) ->
 
 def _duration_ns(text: str) -> int:
     return int(parse_duration(text) * 1e9)
-
-
-def _filled(option: str, text: str, expected: str) -> str:
-    """`text` as the inventory would show it. Raises SettingsError for an empty one."""
-    if not text.strip():
-        raise SettingsError(f"{option}: expected {expected}, not {text!r}.")
-    return readable(text)
 
 
 def texts_of(value: object) -> list[str]:

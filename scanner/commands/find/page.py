@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from scanner.commands.find.criteria import PACK, texts_of
-from scanner.commands.find.search import PART_OF, SET, size_of
+from scanner.commands.find.search import PART_OF, SET, Searched, size_of
 from scanner.commands.packs.listing import pack_name
 from scanner.commands.packs.page import _version
 from scanner.console.tables import _Cell, _Column, _print_table, _write_document
@@ -129,22 +129,43 @@ _ENTRY_COLUMNS = (
 )
 
 
+FIRST = 100
+"""Entries that a terminal shows without --limit."""
+
+
 def print_found(
-    console: Console, entries: Iterable[Mapping[str, Any]], limit: int | None = None
+    console: Console,
+    entries: Iterable[Mapping[str, Any]],
+    limit: int | None = None,
+    first: int | None = None,
+    searched: Searched | None = None,
 ) -> Tally:
-    """Print entries as `find_entries` gives them, and their sums. Without any, print nothing."""
+    """Print entries as `find_entries` gives them, and their sums. Without any, print nothing.
+
+    Beyond `first` entries are counted only. The sums name those that `searched` left out.
+    """
     tally = Tally()
 
     def rows() -> Iterator[Sequence[_Cell]]:
         for entry in entries:
             tally.add(entry)
-            yield _entry_cells(entry)
+            if first is None or tally.count <= first:
+                yield _entry_cells(entry)
 
     _print_table(console, _ENTRY_COLUMNS, rows())
     if tally.count:
         cut = f", and no more since --limit is {limit}" if tally.count == limit else ""
+        if first is not None and tally.count > first:
+            cut = f"; the first {first} are shown, --limit 0 shows all"
+        if searched is not None and searched.hidden:
+            cut += f"; {hidden_text(searched.hidden)}"
         console.out(f"{tally.sentence()}{cut}", style="dim", highlight=False)
     return tally
+
+
+def hidden_text(count: int) -> str:
+    """The words for `count` entries inside node packs that fit and were left out."""
+    return f"{count:,} inside node packs {'is' if count == 1 else 'are'} left out (--all)"
 
 
 def _entry_cells(entry: Mapping[str, Any]) -> Sequence[_Cell]:

@@ -6,13 +6,13 @@ import heapq
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 from scanner.commands.find.criteria import (
     PACK,
     Digest,
-    Glob,
     Span,
     Wanted,
     _base_model_form,
@@ -20,6 +20,7 @@ from scanner.commands.find.criteria import (
     _name,
     texts_of,
 )
+from scanner.commands.find.globs import Glob
 from scanner.console.filters import folded
 from scanner.core.serialize import mtime_of
 from scanner.core.statuses import words_of
@@ -58,6 +59,7 @@ def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
         and (not wanted.base_models or _has_base_model(entry, wanted.base_models))
         and (not wanted.formats or _has_format(entry, wanted.formats))
         and (not wanted.kinds or _has_kind(entry, wanted.kinds))
+        and (not wanted.words or _has_words(entry["path"], wanted.words))
         and (not wanted.globs or _has_path(entry["path"], wanted.globs))
         and (wanted.ages is None or _has_age(entry, wanted.ages, now_ns))
         and (not wanted.text or _has_text(entry, wanted.text))
@@ -65,7 +67,7 @@ def matches(entry: Mapping[str, Any], wanted: Wanted, now_ns: int) -> bool:
 
 
 def _has_type(entry: Mapping[str, Any], wanted: Wanted) -> bool:
-    is_about_models = bool(wanted.kinds or wanted.base_models or wanted.formats)
+    is_about_models = wanted.is_about_models
     # A model in several files is one model. Its parts, and files that describe it, are none.
     if is_about_models and (PART_OF in entry or SIDECAR_OF in entry):
         return False
@@ -134,14 +136,18 @@ def _versions(name: str) -> list[str]:
 
 
 def _has_format(entry: Mapping[str, Any], formats: frozenset[str]) -> bool:
-    """Compare with the words of its format, as "pytorch (pickle in zip)". The ending of its name
-    counts if there is no format, as in broken files, and for pickles: .ckpt, .pt, .pth and .bin
-    are all the same."""
+    return not formats.isdisjoint(format_words(entry))
+
+
+def format_words(entry: Mapping[str, Any]) -> set[str]:
+    """The words of its format, as "pytorch (pickle in zip)". The ending of its name counts if there
+    is no format, as in broken files, and for pickles: .ckpt, .pt, .pth and .bin are all the
+    same."""
     words = set(re.findall(r"\w+", folded(entry.get("model", {}).get("format", ""))))
-    if not formats.isdisjoint(words):
-        return True
     stem, _, ending = _name(entry["path"]).rpartition(".")
-    return (not words or "pickle" in words) and bool(stem) and folded(ending) in formats
+    if stem and (not words or "pickle" in words):
+        words.add(folded(ending))
+    return words
 
 
 def _has_kind(entry: Mapping[str, Any], kinds: frozenset[str]) -> bool:
@@ -156,6 +162,25 @@ def _has_kind(entry: Mapping[str, Any], kinds: frozenset[str]) -> bool:
         and _kind_form(category) in kinds
         and (SET in entry or not entry["path"].lower().endswith(_COMPANIONS))
     )
+
+
+def _has_words(path: str, words: Iterable[re.Pattern[str]]) -> bool:
+    name = folded(_name(path))
+    return all(word.search(name) for word in words)
+
+
+def is_hidden(entry: Mapping[str, Any], wanted: Wanted) -> bool:
+    """True if an entry lies inside a node pack and nobody asked for that."""
+    top = wanted.pack_folders.get(entry["root"])
+    if top is None or (wanted.is_about_models and "model" in entry):
+        return False
+    pack, slash, below = entry["path"][len(top) :].lstrip("/").partition("/")
+    if not slash:
+        return False
+    if not wanted.named_folders:
+        return True
+    names = (_name(top), pack, *below.split("/")[:-1])
+    return wanted.named_folders.isdisjoint(map(folded, names))
 
 
 def _has_path(path: str, globs: Iterable[Glob]) -> bool:
@@ -213,17 +238,27 @@ def _has_text(entry: Mapping[str, Any], text: str) -> bool:
     ) or text in folded(entry["path"])
 
 
+@dataclass(slots=True)
+class Searched:
+    """Counts of a search, once it has ended."""
+
+    entries: int = 0
+    """Entries that were looked at."""
+    hidden: int = 0
+    """Entries inside node packs that fit all criteria and were left out."""
+
+
 def find_entries(
-    path: str | os.PathLike[str], wanted: Wanted, now_ns: int
+    path: str | os.PathLike[str], wanted: Wanted, now_ns: int, searched: Searched | None = None
 ) -> Iterator[dict[str, Any]]:
     """The entries of the inventory at `path` that are wanted, at most as many as the limit.
 
     Sorted by path they come without regard to capitals, by size the largest first, by age the
-    youngest; reversed the other way round; those without a size or time last in any case.
-    Raises as `read_entries` does.
+    youngest; reversed the other way round; those without a size or time last in any case. Counts
+    in `searched`. Raises as `read_entries` does.
     """
     with damage_reported(path):
-        entries = (entry for entry in read_entries(path) if matches(entry, wanted, now_ns))
+        entries = _matching(read_entries(path), wanted, now_ns, searched or Searched())
         if not wanted.sort:
             yield from islice(entries, wanted.limit)
             return
@@ -233,6 +268,18 @@ def find_entries(
             return
         take = heapq.nlargest if wanted.is_reversed else heapq.nsmallest
         yield from take(wanted.limit, entries, key=key)
+
+
+def _matching(
+    entries: Iterable[dict[str, Any]], wanted: Wanted, now_ns: int, searched: Searched
+) -> Iterator[dict[str, Any]]:
+    for entry in entries:
+        searched.entries += 1
+        if matches(entry, wanted, now_ns):
+            if wanted.pack_folders and is_hidden(entry, wanted):
+                searched.hidden += 1
+            else:
+                yield entry
 
 
 def _sort_key(wanted: Wanted) -> Callable[[dict[str, Any]], Any]:

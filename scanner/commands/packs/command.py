@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import _FILES, _OUTPUT, AsJson, _load, _outputs, _taking
+from scanner.console.options import _FILES, _OUTPUT, AsJson, _known_outputs, _load, _taking
 from scanner.console.terminal import _console
 
 
@@ -25,7 +25,7 @@ def packs(
     **options: Any,
 ) -> None:
     """List the node packs with their versions and sources."""
-    inventory = _outputs(_load(options)).inventory
+    inventory = _known_outputs(_load(options)).inventory
     from scanner.commands.packs.listing import packs_of
     from scanner.commands.packs.page import print_packs, write_packs
     from scanner.output.inventory_reader import header_of

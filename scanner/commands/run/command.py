@@ -34,17 +34,22 @@ def run(
     found = _find_roots(loaded)
     from scanner.commands.run.page import greeting
     from scanner.console.progress import display
+    from scanner.output.last_output import remember_output
+    from scanner.service.notify import notifier_of
     from scanner.service.opening import open_service, stopping_on_signals
     from scanner.service.schedule import Schedule, trigger_of
 
-    trigger = trigger_of(loaded.settings.first_every, loaded.settings.cron)
+    schedule = Schedule(
+        trigger_of(loaded.settings.first_every, loaded.settings.cron), notifier_of(os.environ)
+    )
     find = _finder(loaded.settings, found.comfy_root)
     with (
         open_service(loaded.settings, found, _cwd(), find) as service,
         stopping_on_signals(service),
     ):
+        remember_output(service.outputs.inventory)
         log.info("%s", greeting(loaded.settings, len(found.roots), service.outputs.inventory))
-        has_ended = service.run(Schedule(trigger), display())
+        has_ended = service.run(schedule, display())
         log.info("stopping")
     if not has_ended:
         # A scan is stuck in the kernel on a mount that hangs. It holds no lock and nothing that

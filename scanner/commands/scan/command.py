@@ -39,6 +39,7 @@ def scan(
     _start_log(loaded)
     found = _find_roots(loaded)
     from scanner.console.progress import display
+    from scanner.output.last_output import remember_output
     from scanner.service.opening import open_service, stopping_on_signals
 
     find = _finder(loaded.settings, found.comfy_root)
@@ -46,6 +47,7 @@ def scan(
         open_service(loaded.settings, found, _cwd(), find) as service,
         stopping_on_signals(service) as signals,
     ):
+        remember_output(service.outputs.inventory)
         result = service.scan_once(display())
         summary = service.summary(result)
     if as_json:

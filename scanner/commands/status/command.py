@@ -8,7 +8,7 @@ from typing import Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import _FILES, _OUTPUT, AsJson, _load, _outputs, _taking
+from scanner.console.options import _FILES, _OUTPUT, AsJson, _known_outputs, _load, _taking
 from scanner.console.terminal import _console, _print_json
 from scanner.errors import InventoryError
 
@@ -20,7 +20,8 @@ def status(
     **options: Any,
 ) -> None:
     """Show the last scans, the state of each root, and when the next scan is due."""
-    outputs = _outputs(_load(options))
+    outputs = _known_outputs(_load(options))
+    from scanner.core.roots import COMPLETE
     from scanner.output.status_file import damage_reported, is_alive, read_status
 
     document = read_status(outputs.status)
@@ -30,7 +31,7 @@ def status(
         raise InventoryError(f"No scan has written {outputs.status} yet.")
     document["alive"] = is_alive(document, outputs.lock)
     with damage_reported(outputs.status):
-        is_online = all(root["state"] == "online" for root in document["roots"])
+        is_online = all(root["state"] in COMPLETE for root in document["roots"])
         if as_json:
             _print_json(document)
         else:

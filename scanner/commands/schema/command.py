@@ -1,0 +1,24 @@
+"""`comfy-inventory schema`: the JSON Schemas."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from scanner.console.app import app
+
+
+@app.command()
+def schema(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="inventory, change, status or lock.")],
+) -> None:
+    """Print the JSON Schema of the inventory, of a line of the change list, of the status file, or
+    of what `export --format lock` writes."""
+    from scanner.console.options import _one_of
+    from scanner.schemas import EXPORTED, NAMES, schema_text
+
+    chosen = _one_of("NAME", name, (*NAMES, *EXPORTED))
+    sys.stdout.buffer.write(schema_text(chosen))
+    sys.stdout.buffer.flush()
