@@ -1,0 +1,75 @@
+"""Workflows in JSON texts, whichever form they have and whoever wrote them."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from scanner.workflows.api_form import is_api_form, read_api_form
+from scanner.workflows.ui_graph import is_ui_graph, read_ui_graph
+from scanner.workflows.uses import Workflow, WorkflowError
+
+LARGEST = 64 << 20
+"""Most bytes of a JSON text that is read. Workflows have some hundred thousand."""
+
+_KEYS = ("workflow", "prompt", "extra_pnginfo", "output", "extra_data")
+"""Keys under which other programs wrap a workflow. The page's form comes first: it says more."""
+
+_MOST_WRAPS = 4
+
+
+def read_text(data: bytes) -> Workflow:
+    """The workflow in a JSON text. Raises WorkflowError."""
+    if len(data) > LARGEST:
+        raise WorkflowError(f"it is larger than {LARGEST >> 20} MB")
+    return read_document(parse(data))
+
+
+def parse(data: bytes) -> Any:
+    """A JSON text as Python and other programs write it: also with NaN and a byte-order mark.
+
+    Raises WorkflowError.
+    """
+    if data.startswith((b"\xff\xfe", b"\xfe\xff")):
+        encoding = "utf-16"
+    else:
+        encoding = "utf-8-sig"
+    try:
+        return json.loads(data.decode(encoding, "replace"))
+    except RecursionError:
+        raise WorkflowError("it is nested too deeply") from None
+    except ValueError as error:
+        raise WorkflowError(f"it is no JSON ({str(error)[:200]})") from None
+
+
+def read_document(document: Any) -> Workflow:
+    """The workflow in a parsed JSON document. Raises WorkflowError if there is none."""
+    found = _unwrap(document, 0)
+    if found is None:
+        raise WorkflowError("it holds no workflow of ComfyUI")
+    return found
+
+
+def _unwrap(document: Any, depth: int) -> Workflow | None:
+    if is_ui_graph(document):
+        return read_ui_graph(document)
+    if is_api_form(document):
+        return read_api_form(document)
+    if depth == _MOST_WRAPS:
+        return None
+    if isinstance(document, dict):
+        parts = [document[key] for key in _KEYS if key in document]
+    elif isinstance(document, list):
+        parts = document[:16]
+    else:
+        return None
+    for part in parts:
+        if isinstance(part, str) and part[:1] in "{[" and len(part) <= LARGEST:
+            try:
+                part = parse(part.encode("utf-8", "surrogatepass"))
+            except WorkflowError:
+                continue
+        found = _unwrap(part, depth + 1)
+        if found is not None:
+            return found
+    return None
