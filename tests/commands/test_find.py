@@ -1031,7 +1031,7 @@ def document(entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
     out = io.BytesIO()
     write_found(out, HEADER, entries)
     assert out.getvalue().endswith(b"\n")
-    parsed: dict[str, Any] = json.loads(out.getvalue())
+    parsed: dict[str, Any] = json.loads(out.getvalue())["data"]
     assert out.getvalue().count(b"\n") == len(parsed["entries"]) + 2
     return parsed
 
@@ -1171,7 +1171,7 @@ def test_packs_as_a_table(with_packs: Path) -> None:
 def test_packs_as_json(with_packs: Path) -> None:
     out = io.BytesIO()
     write_packs(out, HEADER, packs_of(with_packs))
-    parsed = json.loads(out.getvalue())
+    parsed = json.loads(out.getvalue())["data"]
     assert parsed["packs"] == packs_of(with_packs)
     assert (parsed["schema"], parsed["scan"], parsed["count"]) == (1, 7, 4)
     assert (parsed["files"], parsed["bytes"]) == (4, 52)
