@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scanner.commands.duplicates.sets import Copy, DuplicateSet, Report, Total
+from scanner.console.tables import _Cell, _Column, _print_table
 from scanner.console.terminal import printed
 from scanner.core.memory import RootRecord
 from scanner.core.roots import COMPLETE
@@ -174,32 +175,31 @@ def _print_paths(console: Console, lines: Sequence[_Line], most: int | None) -> 
 
 
 def _print_totals(console: Console, document: Mapping[str, Any]) -> None:
-    from rich.table import Table
-
     tables = {
         "category": [(item["category"] or "(none)", item) for item in document["categories"]],
         "root": [(item["id"], item) for item in document["roots"] if item["files"]],
     }
-    for title, rows in tables.items():
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for heading in ("wasted", "copies"):
-            table.add_column(heading, justify="right")
-        table.add_column(title, overflow="fold")
-        for name, item in rows:
-            wasted = size_text(item["wasted"])
-            table.add_row(wasted, f"{item['files']:,}", printed(name))
-        console.print(table)
-        console.print()
-    if document["pairs"]:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for heading in ("in both", "sets"):
-            table.add_column(heading, justify="right")
-        table.add_column("roots", overflow="fold")
-        for pair in document["pairs"]:
-            names = " and ".join(pair["roots"])
-            table.add_row(size_text(pair["bytes"]), f"{pair['sets']:,}", printed(names))
-        console.print(table)
-        console.print()
+    for title, items in tables.items():
+        rows = [(item["wasted"], item["files"], name) for name, item in items]
+        _print_sums(console, ("wasted", "copies", title), rows)
+    pairs = [
+        (pair["bytes"], pair["sets"], " and ".join(pair["roots"])) for pair in document["pairs"]
+    ]
+    if pairs:
+        _print_sums(console, ("in both", "sets", "roots"), pairs)
+
+
+def _print_sums(
+    console: Console, headings: Sequence[str], rows: Iterable[tuple[int, int, str]]
+) -> None:
+    """Print rows of bytes, a count, and what both are of."""
+    first, second, last = headings
+    columns = (_Column(first, True, False), _Column(second, True, False), _Column(last))
+    cells = [
+        (_Cell(size_text(size)), _Cell(f"{count:,}"), _Cell(name)) for size, count, name in rows
+    ]
+    _print_table(console, columns, cells)
+    console.print()
 
 
 def _sentences(document: Mapping[str, Any]) -> Iterator[str]:
