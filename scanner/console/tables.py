@@ -61,7 +61,7 @@ def _print_table(
         ]
         last = len(columns) - 1
         longest = [max(cell_len(line[i].text) for line in lines) for i in range(last + 1)]
-        filled = [i for i in range(last + 1) if longest[i] or widths[i] or i == last]
+        filled = [i for i in range(last + 1) if longest[i] or widths[i]] or [last]
         if any(not widths[index] for index in filled):
             lines.insert(0, [_Cell(column.heading, "bold") for column in columns])
         for index in filled:
@@ -92,14 +92,12 @@ class _Layout(NamedTuple):
             first, *others = layout._facts(console, line[:-1])
             last = Text(line[-1].text, line[-1].style)
             if left + cell_len(last.plain) <= console.width:
-                console.print(first + last, soft_wrap=True)
+                shown = [first + last, *others]
             else:
-                others = [*others, Text(" " * _INDENT) + last]
-                first.rstrip()
-                console.print(first, soft_wrap=True)
-            for other in others:
-                other.rstrip()
-                console.print(other, soft_wrap=True)
+                shown = [first, *others, Text(" " * _INDENT) + last]
+            for text in shown:
+                text.rstrip()
+                console.print(text, soft_wrap=True)
 
     def _fitting(self, width: int) -> list[int]:
         """Widths with which a row fits into `width`, the widest column giving first. Where the last

@@ -326,6 +326,21 @@ def test_copies_on_another_file_system_are_not_linked(tmp_path: Path) -> None:
         other.unlink()
 
 
+@pytest.mark.parametrize(("action", "tool"), [("link", "ln"), ("delete", "rm"), ("delete", "mv")])
+def test_a_script_that_is_stopped_leaves_every_file(tmp_path: Path, action: str, tool: str) -> None:
+    """The signal comes while the tool runs that makes the replacement, or moves the file."""
+    real = shutil.which(tool)
+    stopping = f'#!/bin/sh\n[ {tool} = rm ] && [ -z "$AGAIN" ] || {real} "$@"\nkill -TERM $PPID\n'
+    put(tmp_path / "programs" / tool, stopping.encode()).chmod(0o755)
+    keep, other = (put(tmp_path / "top" / name, b"bytes") for name in ("keep", "other"))
+    before = tree(tmp_path / "top")
+    path = f"{tmp_path / 'programs'}{os.pathsep}{os.environ['PATH']}"
+    done = run(shell_script(plan(action, keep, other)), tmp_path, PATH=path, AGAIN="")
+    assert done.returncode == 1
+    assert b"Stopped." in done.stderr
+    assert tree(tmp_path / "top") == before
+
+
 def test_a_script_needs_its_tools(tmp_path: Path) -> None:
     sh = shutil.which("sh")
     assert sh is not None

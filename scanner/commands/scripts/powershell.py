@@ -52,7 +52,8 @@ def _calls(plan: Plan) -> Iterator[str]:
 
 
 def _comment(text: str) -> str:
-    return "# " + printable(text).encode("ascii", "backslashreplace").decode("ascii")
+    line = f"# {printable(text)}".rstrip()
+    return line.encode("ascii", "backslashreplace").decode("ascii")
 
 
 def _call(words: str, file: Known) -> str:

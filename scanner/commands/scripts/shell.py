@@ -42,7 +42,7 @@ def _calls(plan: Plan) -> Iterator[bytes]:
 
 
 def _comment(text: str) -> bytes:
-    return b"# " + os.fsencode(printable(text))
+    return f"# {printable(text)}".rstrip().encode()
 
 
 def _call(words: str, file: Known) -> bytes:

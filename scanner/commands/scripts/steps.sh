@@ -59,6 +59,7 @@ tidy() {
 }
 
 stopped() {
+    trap '' HUP INT TERM
     tidy
     echo 'Stopped.' >&2
     summary
