@@ -10,7 +10,7 @@ from typing import Any
 from scanner.errors import SettingsError
 from scanner.settings.fields import WrongValueError
 from scanner.settings.schema import TYPES, Settings
-from scanner.settings.sources import Layer, read_layers
+from scanner.settings.sources import Layer, layers_of_text, read_layers
 from scanner.settings.values import suggestion
 
 ADDED = ("ignore", "per_root")
@@ -48,6 +48,18 @@ def load(
     Raises SettingsError: one sentence with the setting, where it stands and what was expected.
     """
     layers, config = read_layers(options, environ, cwd)
+    return _loaded(layers, config)
+
+
+def load_text(text: str, path: str) -> Loaded:
+    """Settings from a TOML file at the absolute `path` with this text, its profile and defaults.
+
+    Raises SettingsError as `load` does.
+    """
+    return _loaded(layers_of_text(text, path), path)
+
+
+def _loaded(layers: list[Layer], config: str | None) -> Loaded:
     for layer in layers:
         _refuse_unknown(layer)
     source = {name: layer for layer in reversed(layers) for name in layer.values}
