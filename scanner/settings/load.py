@@ -25,6 +25,8 @@ class Loaded:
     origins: dict[str, str]
     """Field -> "option", "environment COMFY_INVENTORY_EVERY", "file /x/y.toml", "profile nas" or
     "default"."""
+    places: dict[str, str]
+    """Field -> the words for its place in a message, with the line of a file; set fields only."""
     config: str | None = None
     """The TOML file that was read."""
 
@@ -76,7 +78,8 @@ def _loaded(layers: list[Layer], config: str | None) -> Loaded:
         name: source[name].origin_of(name) if name in source else "default" for name in TYPES
     }
     origins.update({name: f"{origins[name]}, {layers[-1].origin}" for name in added})
-    return Loaded(settings, origins, config)
+    places = {name: layer.place_of((name,)) for name, layer in source.items()}
+    return Loaded(settings, origins, places, config)
 
 
 def _add_to_profile(layers: list[Layer], values: dict[str, Any]) -> list[str]:
