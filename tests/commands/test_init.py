@@ -6,14 +6,21 @@ import os
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from scanner.comfyui.installation import find_roots
+from scanner.commands.doctor.finding import OK, STALLED, Finding
 from scanner.commands.init import propose
 from scanner.commands.init.propose import advised, examined, text_with
 from scanner.core import bounded_toml
+from scanner.core.roots import Root
+from scanner.disk.location import locate
+from scanner.disk.mounts import read_mounts
+from scanner.disk.trust import Trust
 from scanner.errors import SettingsError
 from scanner.settings.load import load_text
 from tests.support.machine import PATIENCE, Machine, write
@@ -165,6 +172,35 @@ def test_ten_seconds_are_for_all_folders(portable: Machine, monkeypatch) -> None
     results = examined(loaded, found, str(portable.work))
     assert all(one.finding is not None for one in results)
     assert "every" in advised(results)
+
+
+def test_a_hung_mount_is_asked_once_and_the_rest_share_the_time(
+    portable: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shares: list[float] = []
+
+    class Hanging:
+        state = STALLED
+
+        def examine(self, root: Root, *, probe: bool, seconds: float) -> Finding:
+            shares.append(seconds)
+            mount = locate(root.path, read_mounts()).mount
+            return Finding(root.path, root.path, mount, Trust(), state=self.state)
+
+    @contextmanager
+    def open_hanging(*args: object, limit: float) -> Iterator[Hanging]:
+        assert limit == propose.LIMIT
+        yield Hanging()
+
+    monkeypatch.setattr(propose, "open_doctor", open_hanging)
+    loaded = load_text(f"comfy_root = '{portable.work}/ComfyUI'", f"{portable.work}/x.toml")
+    found = find_roots(loaded.settings, cwd=str(portable.work), home="/no", environ={})
+    results = examined(loaded, found, str(portable.work))
+    assert [one.finding is None for one in results] == [False, True, True, True]
+    Hanging.state = OK
+    shares.clear()
+    assert all(one.finding is not None for one in examined(loaded, found, str(portable.work)))
+    assert shares == pytest.approx([10 / 8, 10 / 6, 10 / 4, 10 / 2], rel=0.2)
 
 
 def test_a_path_that_toml_cannot_hold_is_refused() -> None:

@@ -32,6 +32,11 @@ def test_an_equal_value_keeps_its_form() -> None:
     assert edited(COMMENTED, {"every": "5m", "models": ["/nas/models"]}, PATH) == COMMENTED
 
 
+def test_an_equal_value_keeps_its_form_beside_a_changed_one() -> None:
+    text = edited(COMMENTED, {"every": "1h", "models": ["/nas/models"]}, PATH)
+    assert text == COMMENTED.replace('"5m"', '"1h"')
+
+
 def test_a_new_setting_stands_before_the_first_table() -> None:
     text = edited(COMMENTED, {"duty": 0.1}, PATH)
     assert bounded_toml.loads(text) == {**bounded_toml.loads(COMMENTED), "duty": 0.1}
