@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -92,6 +93,17 @@ def test_print_writes_nothing_and_prints_the_file_alone(portable: Machine) -> No
     printed = portable.run("init", "--print").stdout
     assert bounded_toml.loads(printed)["comfy_root"] == f"{portable.work}/ComfyUI"
     assert sorted(os.listdir(portable.work)) == before
+
+
+def test_json_asks_nothing_and_says_what_was_written(portable: Machine) -> None:
+    portable.run("init", "--json", expect=2)
+    printed = json.loads(portable.run("init", "--json", "--print").stdout)["data"]
+    assert not printed["written"]
+    assert not (portable.work / "comfy_inventory.toml").exists()
+    data = json.loads(portable.run("init", "--json", "-y").stdout)["data"]
+    assert data["written"]
+    assert (portable.work / "comfy_inventory.toml").read_text() == data["text"]
+    assert [folder["state"] for folder in data["folders"]] == ["ok"] * 4
 
 
 def test_without_a_terminal_and_without_yes_it_says_so(portable: Machine) -> None:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import _OUTPUT, _ROOTS, _cwd, _path, _taking, _tell_plainly
-from scanner.console.terminal import _console_for_errors, waiting
+from scanner.console.options import _OUTPUT, _ROOTS, AsJson, _cwd, _path, _taking, _tell_plainly
+from scanner.console.terminal import _console_for_errors, _print_json, waiting
 from scanner.errors import SettingsError
 
 _CONFIG = {
@@ -27,6 +27,7 @@ def init(
     only_print: Annotated[
         bool, typer.Option("--print", help="Print the file that would be written; write nothing.")
     ] = False,
+    as_json: AsJson = False,
     **options: Any,
 ) -> None:
     """Find ComfyUI, look at its folders for ten seconds, and write a settings file.
@@ -34,7 +35,7 @@ def init(
     A file that exists is edited: what it says already stays, and so do its comments.
     """
     asks = not (yes or only_print)
-    if asks and not (sys.stdin.isatty() and sys.stderr.isatty()):
+    if asks and (as_json or not (sys.stdin.isatty() and sys.stderr.isatty())):
         raise SettingsError(
             "init asks questions, and there is no terminal: pass -y to take its proposals, or "
             "--print to see the file."
@@ -60,6 +61,12 @@ def init(
         findings = propose.examined(loaded, found, cwd)
     page.print_folders(_console_for_errors(), found, findings)
     after = propose.text_with(before, values, path, propose.advised(findings))
+    if as_json:
+        is_written = after != before and not only_print
+        if is_written:
+            write_settings(path, after)
+        _print_json(page.as_json(path, after, is_written, findings))
+        return
     if only_print:
         typer.echo(after, nl=False)
         return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import shlex
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -16,7 +16,7 @@ from scanner.commands.doctor.page import PLACES
 from scanner.commands.init.propose import Examined
 from scanner.console.tables import _Cell, _Column, _print_table
 from scanner.console.terminal import echo_error
-from scanner.core.serialize import printable
+from scanner.core.serialize import printable, readable
 from scanner.core.wording import count_text
 
 if TYPE_CHECKING:
@@ -57,6 +57,25 @@ def print_folders(console: Console, found: Found, examined: Sequence[Examined]) 
         points = sorted({one.mount.point for one in examined if one.mount.locality == place})
         if points and place != "disk":
             tell(f"{', '.join(points)}: {text}.")
+
+
+def as_json(path: str, text: str, is_written: bool, examined: Sequence[Examined]) -> dict[str, Any]:
+    """The JSON form: the settings file, and what was found out of each folder."""
+    return {
+        "schema": 1,
+        "path": readable(path),
+        "text": text,
+        "written": is_written,
+        "folders": [
+            {
+                "path": readable(one.path),
+                "filesystem": one.mount.type,
+                "mount": readable(one.mount.point),
+                "state": None if one.finding is None else one.finding.state,
+            }
+            for one in examined
+        ],
+    }
 
 
 def _system(one: Examined) -> str:
