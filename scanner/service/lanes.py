@@ -24,6 +24,7 @@ from scanner.service.headers import HeaderReader
 from scanner.service.pace import Pace
 from scanner.service.scan_log import log_scan, states_of
 from scanner.service.status_report import LaneStatus
+from scanner.service.unread import unread_text
 from scanner.settings.schema import Settings
 from scanner.settings.values import format_duration
 
@@ -86,6 +87,8 @@ class Lane:
         """The error of the last turn; empty if there was none."""
         self.unfingerprinted = Remaining(0, 0)
         self.unhashed = Remaining(0, 0)
+        self.unread: tuple[str, ...] = ()
+        """Files that can be listed and whose content cannot be read."""
         settings, scanner = context.settings, context.scanner
         self._settings = settings
         self._scanner = scanner
@@ -205,6 +208,9 @@ class Lane:
         started = time.monotonic()
         progress = _progress(display, "fingerprints", note, heartbeat)
         self.unfingerprinted = left = self._fingerprints.work(ends, progress, seconds_left)
+        before, self.unread = self.unread, self._fingerprints.unread()
+        if not set(self.unread) <= set(before):
+            log.warning("%s", unread_text(self.unread))
         if taken >= WORTH_LOGGING:
             log.info(
                 "fingerprints of %s taken in %s, %s left",
@@ -227,6 +233,7 @@ class Lane:
             error=self.error,
             unfingerprinted=self.unfingerprinted,
             unhashed=self.unhashed,
+            unread=self.unread,
         )
 
 

@@ -102,7 +102,7 @@ class Service:
     def summary(self, result: ScanResult) -> dict[str, Any]:
         """The summary of a one-shot scan, for programs."""
         lane = self._lanes["all"]
-        return scan_summary(result, lane.unfingerprinted, lane.unhashed, self._scanner.store)
+        return scan_summary(result, lane.status(), self._scanner.store)
 
     # On a schedule
 

@@ -210,7 +210,8 @@ def test_scan_tells_programs_what_it_did(scanned: Machine) -> None:
     summary = parsed(done)
     assert set(summary) == {
         "schema", "scan", "complete", "committed", "seconds", "files", "directories", "bytes",
-        "changes", "kinds", "incomplete_roots", "accept", "backlog", "unhashed", "inventory",
+        "changes", "kinds", "incomplete_roots", "accept", "backlog", "unhashed", "unread",
+        "inventory",
     }  # fmt: skip
     assert (summary["scan"], summary["complete"], summary["files"]) == (2, True, 25)
     assert (summary["changes"], summary["kinds"]) == (1, {"created": 1})

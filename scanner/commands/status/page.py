@@ -42,6 +42,11 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
     if (unhashed := status.get("unhashed", {"files": 0}))["files"]:
         left = f"{count_text(unhashed['files'], 'file')}, {size_text(unhashed['bytes'])}"
         console.print(printed(f"hashes to take: {left}"))
+    if (unread := status.get("unread", {"files": 0}))["files"]:
+        names = ", ".join(place["path"] for place in unread["first"])
+        more = ", ..." if unread["files"] > len(unread["first"]) else ""
+        files = count_text(unread["files"], "file")
+        console.print(printed(f"listed, and cannot be read: {files}: {names}{more}", "yellow"))
     if status.get("unfinished"):
         files = count_text(status["unfinished"], "file")
         found = "comfy-inventory find --status partial --status unsettled"
