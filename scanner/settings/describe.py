@@ -17,7 +17,8 @@ def describe(loaded: Loaded) -> list[tuple[str, str, str]]:
     """Name, value as it would stand in a TOML file, and origin of every setting."""
     return [
         (name, "(not set)" if value is None else _toml(value), loaded.origins[name])
-        for name, value in _formatted(loaded.settings).items()
+        for name, kind in TYPES.items()
+        for value in [kind.displayed(getattr(loaded.settings, name))]
     ]
 
 

@@ -32,6 +32,7 @@ def run(
     end_with_parent()
     _start_log(loaded)
     found = _find_roots(loaded)
+    from scanner.commands.observing import observing
     from scanner.commands.run.page import greeting
     from scanner.console.progress import display
     from scanner.output.last_output import remember_output
@@ -43,8 +44,9 @@ def run(
         trigger_of(loaded.settings.first_every, loaded.settings.cron), notifier_of(os.environ)
     )
     find = _finder(loaded.settings, found.comfy_root)
+    observe = observing(loaded.settings)
     with (
-        open_service(loaded.settings, found, _cwd(), find) as service,
+        open_service(loaded.settings, found, _cwd(), find, observe) as service,
         stopping_on_signals(service),
     ):
         remember_output(service.outputs.inventory)

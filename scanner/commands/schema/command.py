@@ -12,10 +12,12 @@ from scanner.console.app import app
 
 @app.command()
 def schema(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="inventory, change, status or lock.")],
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="inventory, change, status, lock or event.")
+    ],
 ) -> None:
     """Print the JSON Schema of the inventory, of a line of the change list, of the status file, or
-    of what `export --format lock` writes."""
+    of what `export --format lock` writes or `webhook` gets."""
     from scanner.console.options import _one_of
     from scanner.schemas import EXPORTED, NAMES, schema_text
 
