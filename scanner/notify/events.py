@@ -108,6 +108,11 @@ def _below_root(source: str, line: Mapping[str, Any]) -> bool:
     return False
 
 
+def has_header(path: str) -> bool:
+    """True for a model that is known to be whole only once its header was read."""
+    return path.lower().endswith((".safetensors", ".sft", ".gguf"))
+
+
 def _is_model(path: str) -> bool:
     return os.path.splitext(path)[1].lower() in _MODELS
 

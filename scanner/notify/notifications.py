@@ -15,9 +15,18 @@ from scanner import __version__
 from scanner.core.roots import COMPLETE
 from scanner.core.serialize import readable, time_text
 from scanner.errors import InventoryError
-from scanner.notify.events import arrived, conditions, differences, event, message, pack_news, watch
+from scanner.notify.events import (
+    arrived,
+    conditions,
+    differences,
+    event,
+    has_header,
+    message,
+    pack_news,
+    watch,
+)
 from scanner.notify.ledger import GATHERING, Ledger
-from scanner.notify.look import lines_since, statuses_in
+from scanner.notify.look import Seen, lines_since, look_into
 from scanner.notify.metrics import write_metrics
 from scanner.notify.send import NotSentError, post, run_command
 from scanner.output.file_names import Outputs
@@ -32,6 +41,9 @@ LOOK_EVERY = 30.0
 FIRST_PAUSE = 30.0
 LONGEST_PAUSE = 3600.0
 """Seconds until a message that failed is sent again: the first pause doubles up to the longest."""
+
+REST = 5.0
+"""Longest seconds between two looks of a place at what waits for it."""
 
 PING_EVERY = 60.0
 """Least seconds between two pings of `run` with the same exit code."""
@@ -68,7 +80,7 @@ class Notifications:
         self._is_closing = False
         places = places_of(settings, self._stop)
         self._ledger = Ledger(outputs.notify, list(places))
-        self._statuses: dict[str, str] = {}
+        self._found = Seen({}, frozenset())
         self._seen = ""
         self._measured = -1
         self._pings: list[tuple[str, str]] = []
@@ -155,16 +167,22 @@ class Notifications:
         ledger, now = self._ledger, time.time_ns()
         shown = status["inventory"]["scan"]
         written = str(status["inventory"]["written"])
-        if written != self._seen:
-            self._statuses, self._seen = statuses_in(self._outputs.inventory), written
         # Only what readers of the inventory can see: statuses and changes then fit together.
         upto = min(shown, status["journal"]["scan"])
         if ledger.is_new:
             ledger.scan, ledger.is_new = upto, False
         lines = lines_since(self._outputs.journal, ledger.scan, upto) if upto > ledger.scan else []
         watched = watch(ledger.watched, lines)
-        whole = arrived(watched, self._statuses, status["scan"], is_last=is_last)
-        found = conditions(status, self._statuses, now)
+        if written != self._seen:
+            self._found, self._seen = look_into(self._outputs.inventory, watched), written
+        statuses, understood = self._found
+        ready = {
+            path: scan
+            for path, scan in watched.items()
+            if path in understood or not (self._settings.facts and has_header(path))
+        }
+        whole = arrived(ready, statuses, status["scan"], is_last=is_last)
+        found = conditions(status, statuses, now)
         events = [*differences(ledger.conditions, found), *pack_news(lines)]
         events += [event("arrived", whole)] if whole else []
         rest = {path: scan for path, scan in watched.items() if path not in set(whole)}
@@ -175,21 +193,18 @@ class Notifications:
     def _send_on(self, place: str, send: Send) -> None:
         pause, not_before = 0.0, 0.0
         while not self._stop.is_set():
-            with self._wake:
-                is_last = self._is_closing and not self._looker.is_alive()
-                wait = self._ledger.due(
-                    place,
-                    time.time(),
-                    self._settings.notify_every,
-                    gather=0.0 if is_last else GATHERING,
-                )
-                later = not_before - time.monotonic()
-                wait = None if wait is None else max(wait, later)
-                if wait is None or wait > 0:
-                    if is_last:
-                        return
-                    self._wake.wait(min(wait or 3600.0, 3600.0) if not self._is_closing else 0.05)
-                    continue
+            is_last = self._is_closing and not self._looker.is_alive()
+            gather = 0.0 if is_last else GATHERING
+            wait = self._ledger.due(place, time.time(), self._settings.notify_every, gather=gather)
+            if wait is not None:
+                wait = max(wait, not_before - time.monotonic())
+            if wait is None or wait > 0:
+                if is_last:
+                    return
+                # Not under one lock with `due`, which may wait for the disk: `report` must not.
+                with self._wake:
+                    self._wake.wait(0.05 if self._is_closing else min(wait or REST, REST))
+                continue
             events = self._ledger.waiting(place)
             body = orjson.dumps(message(events, readable(self._outputs.inventory), __version__))
             try:
