@@ -33,7 +33,7 @@ def notify(
             "notify: no place is set; set on_event, webhook or healthcheck (docs/monitoring.md)."
         )
     if as_json:
-        _print_json([result._asdict() for result in results])
+        _print_json({"places": [result._asdict() for result in results]})
     else:
         for result in results:
             typer.echo(f"{result.place}: {'sent' if result.ok else 'NOT sent'} ({result.answer})")
