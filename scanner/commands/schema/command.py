@@ -14,7 +14,7 @@ from scanner.console.app import app
 def schema(
     name: Annotated[
         str,
-        typer.Argument(metavar="NAME", help="inventory, change, status, lock, event, envelope."),
+        typer.Argument(metavar="NAME", help="inventory, change, status, lock, event or envelope."),
     ],
 ) -> None:
     """Print the JSON Schema of the inventory, of a line of the change list, of the status file, of
