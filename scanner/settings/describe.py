@@ -17,7 +17,8 @@ def describe(loaded: Loaded) -> list[tuple[str, object, str]]:
     """Name, value and origin of every setting. Values are texts, numbers, flags, lists and tables,
     as a TOML file has them; None stands for one that is not set."""
     return [
-        (name, value, loaded.origins[name]) for name, value in _formatted(loaded.settings).items()
+        (name, kind.displayed(getattr(loaded.settings, name)), loaded.origins[name])
+        for name, kind in TYPES.items()
     ]
 
 

@@ -42,13 +42,15 @@ def scan(
     refuse_mistakes(loaded, outputs, _cwd())
     _start_log(loaded)
     found = _find_roots(loaded)
+    from scanner.commands.observing import observing
     from scanner.console.progress import display
     from scanner.output.last_output import remember_output
     from scanner.service.opening import open_service, stopping_on_signals
 
     find = _finder(loaded.settings, found.comfy_root)
+    observe = observing(loaded.settings, once=True)
     with (
-        open_service(loaded.settings, found, _cwd(), find) as service,
+        open_service(loaded.settings, found, _cwd(), find, observe) as service,
         stopping_on_signals(service) as signals,
     ):
         remember_output(service.outputs.inventory)
