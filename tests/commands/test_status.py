@@ -178,7 +178,7 @@ def test_status_counts_what_is_wrong_with_files(
     untouched: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = parsed(untouched.run("status", "--json"))
-    broken = json.loads(untouched.run("find", "--status", "broken", "--json").stdout)
+    broken = parsed(untouched.run("find", "--status", "broken", "--json"))
     assert status["broken"] == broken["count"] > 0
     lines = page_of({**status, "broken": 3, "misplaced": 1, "unfinished": 2}, capsys, 200)
     assert "broken: 3 files (comfy-inventory find --status broken)" in lines
