@@ -10,6 +10,7 @@ import typer
 
 # isort: off
 # Each registers itself, in the order in which the help lists them.
+import scanner.commands.init.command
 import scanner.commands.run.command
 import scanner.commands.scan.command
 import scanner.commands.status.command

@@ -45,18 +45,19 @@ def default_toml() -> str:
     for name, about in TEXTS.items():
         if name == "per_root":
             # A table takes all lines below it: it must stand last.
-            blocks.append(f"{_comment(about)}\n# [per_root.{about.example}]")
+            blocks.append(f"{comment(about)}\n# [per_root.{about.example}]")
             continue
         value = defaults[name]
         mark = "# " if value is None or isinstance(TYPES[name], PathType) else ""
         shown = _toml(about.example if value is None else value)
-        blocks.append(f"{_comment(about)}\n{mark}{name} = {shown}")
+        blocks.append(f"{comment(about)}\n{mark}{name} = {shown}")
     for name, about in ROOT_TEXTS.items():
-        blocks.append(f"{_comment(about)}\n# {name} = {_toml(about.example)}")
+        blocks.append(f"{comment(about)}\n# {name} = {_toml(about.example)}")
     return "\n\n".join(blocks) + "\n"
 
 
-def _comment(about: About) -> str:
+def comment(about: About) -> str:
+    """The description of a setting as lines of comment."""
     text = f"# {about.description}"
     return "\n".join(textwrap.wrap(text, 98, subsequent_indent="# ", break_on_hyphens=False))
 

@@ -33,8 +33,12 @@ def run(
     With --json, events are printed as they come, one JSON object a line.
     """
     loaded = _load(options)
-    need_child(_outputs(loaded).may_hang)
+    outputs = _outputs(loaded)
+    need_child(outputs.may_hang)
     end_with_parent()
+    from scanner.commands.named_folders import refuse_mistakes
+
+    refuse_mistakes(loaded, outputs, _cwd())
     _start_log(loaded)
     found = _find_roots(loaded)
     from scanner.commands.run.events import EventStream

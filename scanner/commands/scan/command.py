@@ -34,8 +34,12 @@ def scan(
 ) -> None:
     """Scan once and end, for cron."""
     loaded = _load(options)
-    need_child(_outputs(loaded).may_hang)
+    outputs = _outputs(loaded)
+    need_child(outputs.may_hang)
     end_with_parent()
+    from scanner.commands.named_folders import refuse_mistakes
+
+    refuse_mistakes(loaded, outputs, _cwd())
     _start_log(loaded)
     found = _find_roots(loaded)
     from scanner.console.progress import display
