@@ -23,6 +23,7 @@ from scanner.service.hashes import HashReader
 from scanner.service.headers import HeaderReader
 from scanner.service.pace import Pace
 from scanner.service.scan_log import log_scan, states_of
+from scanner.service.space import SpaceReader
 from scanner.service.status_report import LaneStatus
 from scanner.service.unread import unread_text
 from scanner.settings.schema import Settings
@@ -96,6 +97,7 @@ class Lane:
         self._last: ScanResult | None = None
         self._is_scanning = False
         self._pace = Pace(settings.auto_duty, settings.first_every) if settings.is_paced else None
+        self._space = SpaceReader(scanner)
         self._fingerprints = FingerprintReader(scanner, context.unfingerprinted, lambda: self.roots)
         self._claims = ClaimReader(scanner, lambda: self.roots)
         self._headers = HeaderReader(scanner, context.without_facts, lambda: self.roots)
@@ -136,6 +138,7 @@ class Lane:
             self._last, self.error = result, ""
             log_scan(result, before, states_of(store.memory), store.base, store.outputs.inventory)
             self._scanner.publish(is_last=False)
+            self._space.look(self.roots)
         return result
 
     def keep_pace(self, result: ScanResult) -> bool:
@@ -234,6 +237,7 @@ class Lane:
             unfingerprinted=self.unfingerprinted,
             unhashed=self.unhashed,
             unread=self.unread,
+            space=self._space.found,
         )
 
 

@@ -16,6 +16,7 @@ from scanner.core.serialize import path_fields, readable, shown, time_text
 from scanner.core.statuses import counts_shown
 from scanner.core.wording import accept_command
 from scanner.scan import ScanResult
+from scanner.service.space import MountSpace
 from scanner.service.unread import unread_fields
 from scanner.store.projection import root_states, unreachable
 from scanner.store.store import Store
@@ -39,6 +40,8 @@ class LaneStatus(NamedTuple):
     unhashed: Remaining
     unread: Sequence[str]
     """Files whose content could not be read."""
+    space: Sequence[MountSpace] = ()
+    """The space on its mounts, as far as they told."""
 
 
 class ServiceStatus(NamedTuple):
@@ -70,6 +73,8 @@ def status_report(status: ServiceStatus, store: Store, roots: Sequence[Root]) ->
         "unfinished": status.unfinished,
         "shadowed": store.inventory.shadowed,
         **counts_shown(store.inventory.counts),
+        "totals": dict(store.inventory.totals),
+        "mounts": [_mount(space) for lane in status.lanes for space in lane.space],
         "roots": _roots(store, roots),
         "holds": _holds(store),
         "accept": accepts(store),
@@ -106,6 +111,17 @@ def _lane(lane: LaneStatus) -> dict[str, Any]:
         "every_seconds": lane.every,
         "verify_seconds": round(lane.verify, 1),
         "error": lane.error or None,
+    }
+
+
+def _mount(found: MountSpace) -> dict[str, Any]:
+    return {
+        "point": shown(found.mount.point, None),
+        "filesystem": found.mount.type,
+        "roots": [readable(root) for root in found.roots],
+        "bytes": found.space.total,
+        "free": found.space.free,
+        "asked": time_text(found.asked),
     }
 
 

@@ -25,7 +25,7 @@ from scanner.core.snapshot import (
     Directory,
     Listing,
 )
-from scanner.disk.filesystem import FileSystem, Stat
+from scanner.disk.filesystem import FileSystem, Space, Stat
 from scanner.disk.links import is_proven_broken
 from scanner.disk.location import leads_away
 from scanner.disk.mounts import Mount
@@ -291,6 +291,11 @@ class FakeFileSystem:
             node.inode,
             node.ctime,
         )
+
+    def space(self, path: str) -> Space:
+        self._check("space", path)
+        self._resolve(path)
+        return Space(2_000_000_000_000, 500_000_000_000)
 
     def lstat(self, path: str) -> Stat:
         self._check("lstat", path)
