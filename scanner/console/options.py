@@ -113,6 +113,8 @@ Categories = Annotated[
     ),
 ]
 
+Utc = Annotated[bool, typer.Option("--utc", help="Times in UTC instead of local time.")]
+
 Limit = Annotated[int | None, typer.Option(min=0, help="List at most this many; 0 sets no limit.")]
 
 _Command = TypeVar("_Command", bound=Callable[..., None])

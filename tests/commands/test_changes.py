@@ -43,8 +43,14 @@ def test_changes_are_filtered_by_time_scan_kind_and_root(scanned: Machine) -> No
     assert lines("--root", f"models:{scanned.work}/ComfyUI/models", "--kind", "deleted") == [
         deleted
     ]
-    text = scanned.run("changes").stdout.splitlines()
+    assert lines("--since", "today", "--limit", "2") == [deleted, moved]
+    assert lines("--until", "today") == lines("--since", "2", "--until", "2") == []
+    assert lines("--since", "1", "--until", "2") == [created]
+    heading, *text = scanned.run("changes").stdout.splitlines()
+    assert heading.endswith("1 created, 1 deleted, 1 moved, 4 baselines")
     assert len(text) == len(everything)
+    (heading, *few) = scanned.run("changes", "-n", "2").stdout.splitlines()[2:]
+    assert few == text[-2:]
     assert f"{LORAS}/00.safetensors -> ComfyUI/input/00.safetensors" in text[-1] + text[-2]
 
 
@@ -97,6 +103,6 @@ def test_changes_of_hard_names_are_told_to_everyone(
         assert base64.b64decode(line["from_b64"]) == os.fsencode(LORAS) + b"/\xff\xfe"
     # One change is one line, in the log, on the terminal and for programs, and colours nothing.
     text = hard.run("changes", "--since", "1").stdout
-    assert len(text.splitlines()) == len(found)
+    assert len(text.splitlines()) == 1 + len(found)
     assert "\x1b" not in text + done.stderr
     assert all(re.match(r"\d{4}-\d\d-\d\d |\d", line) for line in done.stderr.splitlines())

@@ -15,6 +15,7 @@ from scanner.console.options import (
     Categories,
     Limit,
     Roots,
+    Utc,
     _cwd,
     _known_outputs,
     _load,
@@ -72,7 +73,7 @@ _CRITERIA = {
     "limit": Limit,
 }
 
-_SHOW = {"as_json": AsJson}
+_SHOW = {"as_json": AsJson, "utc": Utc}
 
 
 @app.command()
@@ -96,7 +97,7 @@ def find(
 
     Exits with 1 if nothing is found.
     """
-    as_json = options.pop("as_json")
+    as_json, utc = options.pop("as_json"), bool(options.pop("utc"))
     given = {"globs": words, "is_all": is_all, **{name: options.pop(name) for name in _CRITERIA}}
     inventory = _known_outputs(_load(options)).inventory
     import time
@@ -104,6 +105,7 @@ def find(
     from scanner.commands.find.criteria import parse_wanted
     from scanner.commands.find.page import FIRST, print_found, write_found
     from scanner.commands.find.search import Searched, find_entries
+    from scanner.console.times import zone_of
     from scanner.output.inventory_reader import header_of
 
     header = header_of(inventory)
@@ -115,7 +117,7 @@ def find(
         found = write_found(sys.stdout.buffer, header, entries)
     else:
         first = FIRST if sys.stdout.isatty() and given["limit"] is None else None
-        found = print_found(_console(), entries, given["limit"], first, searched)
+        found = print_found(_console(), entries, given["limit"], first, searched, zone_of(utc))
     if not found.count:
         from scanner.commands.find.nothing import nothing_text
 
