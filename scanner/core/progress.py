@@ -41,6 +41,9 @@ class Display:
     def reading(self, done: Progressed, what: str = "fingerprints") -> None:
         """Display the progress of a reader that takes `what`."""
 
+    def settling(self, seconds: float) -> None:
+        """Display that reading waits for so many seconds, until new files count as at rest."""
+
     def idle(self) -> None:
         """Remove the display: the work has ended."""
 

@@ -105,6 +105,11 @@ class Lane:
         )
 
     @property
+    def last(self) -> ScanResult | None:
+        """The last complete scan; None before the first one."""
+        return self._last
+
+    @property
     def every(self) -> float | None:
         """Seconds between scans; None if a crontab line says when they are."""
         if self._settings.cron:
@@ -204,7 +209,9 @@ class Lane:
 
         started = time.monotonic()
         progress = _progress(display, "fingerprints", note, heartbeat)
-        self.unfingerprinted = left = self._fingerprints.work(ends, progress, seconds_left)
+        self.unfingerprinted = left = self._fingerprints.work(
+            ends, progress, seconds_left, display.settling
+        )
         if taken >= WORTH_LOGGING:
             log.info(
                 "fingerprints of %s taken in %s, %s left",
