@@ -49,6 +49,9 @@ class _Live(Display):
         text = f"{done.left.files:,} left, {size_text(done.left.bytes)}"
         self._show(what, text, done.files + done.left.files, done.files)
 
+    def headers(self, files: int) -> None:
+        self._show("headers", f"{count_text(files, 'file')} read", None, 0)
+
     def settling(self, seconds: float) -> None:
         self._show("waiting", f"{math.ceil(seconds)} s left, {WHY_SETTLING}", None, 0)
 
@@ -123,6 +126,10 @@ class _Plain(Display):
                 f"{done.left.files:,}",
                 size_text(done.left.bytes),
             )
+
+    def headers(self, files: int) -> None:
+        if self._is_due():
+            logging.getLogger("scanner").info("headers: %s read", count_text(files, "file"))
 
     def settling(self, seconds: float) -> None:
         if not self._is_settling and seconds >= WORTH_A_LINE:

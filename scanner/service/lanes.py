@@ -180,8 +180,11 @@ class Lane:
             display.idle()
         if not ends():
             self._claims.work()
-        if self._settings.facts and self._headers.work(ends):
-            self._scanner.store.note_news()
+        try:
+            if self._settings.facts and self._headers.work(ends, display.headers):
+                self._scanner.store.note_news()
+        finally:
+            display.idle()
         if not self._settings.hash:
             return
 

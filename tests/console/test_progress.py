@@ -60,9 +60,12 @@ def test_terminal_counts_down_and_then_shows_a_bar_with_time_left(
     display.reading(Progressed(40, 40, Remaining(60, 60)))
     assert display._bar is not None
     display._bar.refresh()
+    display.headers(640)
     display.idle()
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", out.getvalue())
     waited, _, read = text.partition("fingerprints:")
+    read, _, headers = read.partition("headers:")
+    assert "640 files read" in headers
     assert "waiting: 18 s left, new files must stand still before they are read" in waited
     assert "fingerprints" not in waited
     assert "60 left, 60 B" in read

@@ -11,6 +11,7 @@ from scanner.console.app import app, log
 from scanner.console.options import (
     _SCANNING,
     _TIMES,
+    Utc,
     _cwd,
     _find_roots,
     _finder,
@@ -24,13 +25,14 @@ from scanner.console.options import (
 @app.command()
 @_taking(_SCANNING, _TIMES)
 def run(
+    utc: Utc = False,
     **options: Any,
 ) -> None:
     """Scan on a schedule until stopped."""
     loaded = _load(options)
     need_child(_outputs(loaded).may_hang)
     end_with_parent()
-    _start_log(loaded)
+    _start_log(loaded, utc=utc)
     found = _find_roots(loaded)
     from scanner.commands.run.page import greeting
     from scanner.console.progress import display

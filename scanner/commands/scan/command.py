@@ -12,6 +12,7 @@ from scanner.console.options import (
     _HOLD,
     _SCANNING,
     AsJson,
+    Utc,
     _cwd,
     _find_roots,
     _finder,
@@ -29,6 +30,7 @@ def scan(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if something changed.")
     ] = False,
+    utc: Utc = False,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
@@ -36,7 +38,7 @@ def scan(
     loaded = _load(options)
     need_child(_outputs(loaded).may_hang)
     end_with_parent()
-    _start_log(loaded)
+    _start_log(loaded, utc=utc)
     found = _find_roots(loaded)
     from scanner.console.progress import display
     from scanner.output.last_output import remember_output
