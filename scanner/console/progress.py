@@ -101,12 +101,13 @@ def _started_bar(what: str, text: str, total: int | None) -> Progress:
 
 
 class _Plain(Display):
-    """A log line every minute of work, and one when a wait begins."""
+    """A log line every minute of work, and one when the first wait begins."""
 
     EVERY = 60.0
 
     def __init__(self) -> None:
-        self._is_settling = False
+        self._has_told_wait = False
+        """True once a wait was logged: later ones, after each change, would fill the log."""
         self._last_line: float | None = None
         """When the last line was written, or this work began; None while there is no work."""
 
@@ -132,15 +133,14 @@ class _Plain(Display):
             logging.getLogger("scanner").info("headers: %s read", count_text(files, "file"))
 
     def settling(self, seconds: float) -> None:
-        if not self._is_settling and seconds >= WORTH_A_LINE:
+        if not self._has_told_wait and seconds >= WORTH_A_LINE:
+            self._has_told_wait = True
             logging.getLogger("scanner").info(
                 "waiting for %d s: %s.", math.ceil(seconds), WHY_SETTLING
             )
-        self._is_settling = True
 
     def idle(self) -> None:
         self._last_line = None
-        self._is_settling = False
 
     def _is_due(self) -> bool:
         now = time.monotonic()

@@ -75,6 +75,25 @@ def test_followed_changes_come_as_they_are_written(scanned: Machine) -> None:
         assert following.log() == ""
 
 
+def test_people_follow_from_the_last_twenty_lines(scanned: Machine) -> None:
+    for number in range(30):
+        write(scanned.work / LORAS / f"new{number:02}.safetensors", f"new {number}")
+    scanned.run("scan")
+    with scanned.running("changes", "--follow", "--all") as following:
+        following.wait_for(lambda: "new29" in following.printed(), "the last lines")
+        note, _, heading, *text = following.printed().splitlines()
+        assert note.startswith("14 earlier lines not shown")
+        assert heading.endswith("30 created, 4 baselines")
+        assert [line.split()[2].rpartition("/")[2][:5] for line in text] == [
+            f"new{number}" for number in range(10, 30)
+        ]
+        write(scanned.work / LORAS / "newer.safetensors", "newer")
+        scanned.run("scan")
+        following.wait_for(lambda: "newer" in following.printed(), "the new line")
+        assert len(following.printed().splitlines()) == 3 + 20 + 1
+        assert following.stop(signal.SIGINT) == 0
+
+
 def test_changes_of_hard_names_are_told_to_everyone(
     hard: Machine, unprivileged: tuple[str, ...]
 ) -> None:

@@ -34,14 +34,16 @@ def test_short_scans_write_no_progress_however_long_they_are_apart(
     assert len(caplog.records) == 2
 
 
-def test_a_wait_has_one_line_that_says_how_long_it_takes(caplog: pytest.LogCaptureFixture) -> None:
+def test_only_the_first_wait_has_a_line_that_says_how_long_it_takes(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     display = progress._Plain()
     with caplog.at_level(logging.INFO, "scanner"):
         display.settling(0.1)
         display.idle()
-        for seconds in (19.4, 19.2, 0.2):
+        for seconds in (19.4, 19.2, 0.2, 19.9):
             display.settling(seconds)
-        display.idle()
+            display.idle()
     assert caplog.messages == ["waiting for 20 s: new files must stand still before they are read."]
 
 
