@@ -63,6 +63,14 @@ def test_changes_of_a_root_that_is_scanned_no_longer_are_found(scanned: Machine)
     scanned.run("changes", "--root", "downloads", expect=2)
 
 
+def test_line_with_a_damaged_time_is_left_out(scanned: Machine) -> None:
+    before = scanned.run("changes").stdout
+    line = {"scan": 2, "n": 1, "of": 1, "kind": "created", "path": "a", "type": "file"}
+    with scanned.journal.open("a") as journal:
+        journal.write(json.dumps({**line, "time": "yesterday"}) + "\n")
+    assert scanned.run("changes").stdout == before
+
+
 def test_followed_changes_come_as_they_are_written(scanned: Machine) -> None:
     with scanned.running("changes", "--follow", "--json") as following:
         following.wait_for(lambda: following.printed().count("\n") == 4, "the baselines")

@@ -94,12 +94,16 @@ class Wanted(NamedTuple):
     roots: RootFilter
 
     def has(self, line: Mapping[str, Any]) -> bool:
-        """True if the line is one of them."""
+        """True if the line is one of them. A damaged time counts as a damaged line: left out."""
+        try:
+            moment = time_ns(line["time"])
+        except ValueError:
+            return False
         return (
             (self.since.scan is None or line["scan"] > self.since.scan)
             and (self.until.scan is None or line["scan"] <= self.until.scan)
-            and (self.since.time is None or time_ns(line["time"]) >= self.since.time)
-            and (self.until.time is None or time_ns(line["time"]) < self.until.time)
+            and (self.since.time is None or moment >= self.since.time)
+            and (self.until.time is None or moment < self.until.time)
             and line["kind"] in self.kinds
             and self.roots.selects(str(line.get("root", "")))
         )
