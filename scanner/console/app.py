@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 import re
@@ -12,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from scanner import __version__
+from scanner.console.terminal import set_quiet
 
 
 class _AsTyped:
@@ -60,6 +62,49 @@ class _Group(TyperGroup):
         return _take_as_typed(super().get_params(ctx))
 
 
+_QUIET = inspect.Parameter(
+    "quiet",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print errors and the result alone.")
+    ],
+)
+
+_VERBOSE = inspect.Parameter(
+    "verbose",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log all that is done: --log-level debug.")
+    ],
+)
+
+
+def _with_volume(function: Any) -> Any:
+    """Add --quiet, and --verbose to a command that logs, unless it has them itself."""
+    own = inspect.signature(function, eval_str=True)
+    logs = "log_level" in own.parameters
+    added = [
+        option
+        for option in (_QUIET, _VERBOSE)
+        if option.name not in own.parameters and (logs or option is _QUIET)
+    ]
+    names = [option.name for option in added]
+
+    @functools.wraps(function)
+    def command(**given: Any) -> Any:
+        wanted = {name: given.pop(name) for name in names}
+        set_quiet(wanted.get("quiet", False))
+        if logs and not given["log_level"]:
+            level = "debug" if wanted.get("verbose") else "warning" if wanted.get("quiet") else None
+            given["log_level"] = level
+        return function(**given)
+
+    command.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])  # type: ignore[attr-defined]
+    return command
+
+
 class _App(typer.Typer):
     """Commands and groups of these classes."""
 
@@ -71,7 +116,7 @@ class _App(typer.Typer):
             # Typer would keep the line ends of the docstring.
             text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(function) or "")
             add = super(_App, self).command
-            return add(*arguments, cls=_Command, help=text, **options)(function)
+            return add(*arguments, cls=_Command, help=text, **options)(_with_volume(function))
 
         return register
 

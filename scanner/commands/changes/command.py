@@ -6,6 +6,7 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterable
+from itertools import chain
 from typing import Annotated, Any
 
 import typer
@@ -15,6 +16,7 @@ from scanner.console.options import (
     _FILES,
     _OUTPUT,
     AsJson,
+    ExitCode,
     Roots,
     Utc,
     _cwd,
@@ -23,7 +25,7 @@ from scanner.console.options import (
     _taking,
 )
 from scanner.console.terminal import _console
-from scanner.errors import InventoryError
+from scanner.errors import NothingWrittenError
 
 
 @app.command()
@@ -60,6 +62,7 @@ def changes(
         ),
     ] = False,
     utc: Utc = False,
+    exit_code: ExitCode = False,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
@@ -70,7 +73,7 @@ def changes(
     """
     outputs = _known_outputs(_load(options))
     if not follow and not os.path.exists(outputs.journal):
-        raise InventoryError(f"No scan has written {outputs.journal} yet.")
+        raise NothingWrittenError(f"No scan has written {outputs.journal} yet.")
     from scanner.commands.changes import page, select
     from scanner.commands.changes.entries import days_of
     from scanner.console.times import zone_of
@@ -87,12 +90,19 @@ def changes(
     lines = followed.present() if follow else select.select_changes(outputs.journal, wanted)
     if as_json:
         lines = deque(lines, limit) if limit else lines
-        page.write_changes(sys.stdout.buffer, lines)
-        for batch in followed.new() if follow else ():
-            page.write_changes(sys.stdout.buffer, batch)
+        if follow:
+            new = chain.from_iterable(followed.new())
+            count = page.stream_changes(chain(lines, new))
+        else:
+            count = page.write_changes(sys.stdout.buffer, lines)
+        if exit_code and count:
+            raise typer.Exit(1)
         return
     if limit is None and since is None:
         limit = page.FOLLOWED if follow else page.FIRST if sys.stdout.isatty() else 0
-    day = page.print_days(_console(), days_of(lines, zone, folds=not is_all), limit or 0, zone)
+    days = page.print_days(_console(), days_of(lines, zone, folds=not is_all), limit or 0, zone)
     if follow:
+        day = days[-1].date if days else None
         page.print_new(_console(), followed.new(), zone, day, folds=not is_all)
+    if exit_code and days:
+        raise typer.Exit(1)

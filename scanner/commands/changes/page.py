@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import orjson
-
 from scanner.commands.changes.entries import PACK, Day, Entry, change_of, entries_of, last_of
+from scanner.console.envelope import envelope
 from scanner.console.terminal import KIND_STYLES, printed
 from scanner.console.times import CLOCK, DAY, Zone, moment_of
 from scanner.core.changes import BASELINE, CREATED, DELETED, MODIFIED, MOVED
@@ -28,9 +27,9 @@ FOLLOWED = 20
 _STYLES = {**KIND_STYLES, PACK: "magenta"}
 
 
-def print_days(console: Console, days: Iterable[Day], limit: int, zone: Zone) -> date | None:
+def print_days(console: Console, days: Iterable[Day], limit: int, zone: Zone) -> list[Day]:
     """Print the last `limit` entries of these days (0: all) below a heading for each day. Returns
-    the last day."""
+    these days."""
     shown, before = last_of(days, limit)
     if before:
         console.print(
@@ -42,7 +41,7 @@ def print_days(console: Console, days: Iterable[Day], limit: int, zone: Zone) ->
         console.print(_heading(day.date, zone).append(f"  {_counts_text(day.counts)}", "dim"))
         for entry in day.entries:
             console.print(_entry_text(entry, zone), soft_wrap=True)
-    return shown[-1].date if shown else None
+    return shown
 
 
 def print_new(
@@ -64,11 +63,28 @@ def print_new(
             console.print(_entry_text(entry, zone), soft_wrap=True)
 
 
-def write_changes(out: BinaryIO, changes: Iterable[Mapping[str, Any]]) -> None:
-    """Write lines of the change list as they are, one JSON object a line."""
+def write_changes(out: BinaryIO, changes: Iterable[Mapping[str, Any]]) -> int:
+    """Write lines of the change list as one JSON document, a change a line; their number."""
+    count = 0
+
+    def counted() -> Iterator[Mapping[str, Any]]:
+        nonlocal count
+        for change in changes:
+            count += 1
+            yield change
+
+    envelope().write_items(out, {}, "changes", counted(), lambda: {"count": count})
+    return count
+
+
+def stream_changes(changes: Iterable[Mapping[str, Any]]) -> int:
+    """Write lines of the change list as they are and as they come, one JSON object a line; their
+    number."""
+    count = 0
     for change in changes:
-        out.write(orjson.dumps(change, option=orjson.OPT_APPEND_NEWLINE))
-        out.flush()
+        envelope().write_line(change)
+        count += 1
+    return count
 
 
 def _heading(day: date, zone: Zone) -> Text:
