@@ -6,7 +6,6 @@ import os
 import sys
 from collections import deque
 from collections.abc import Iterable
-from itertools import chain
 from typing import Annotated, Any
 
 import typer
@@ -74,6 +73,8 @@ def changes(
     outputs = _known_outputs(_load(options))
     if not follow and not os.path.exists(outputs.journal):
         raise NothingWrittenError(f"No scan has written {outputs.journal} yet.")
+    from itertools import chain
+
     from scanner.commands.changes import page, select
     from scanner.commands.changes.entries import days_of
     from scanner.console.times import zone_of
