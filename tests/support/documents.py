@@ -186,8 +186,8 @@ class Home(Machine):
                 lambda: any(each.exists() and each.stat().st_mtime > started for each in outputs),
                 f"an inventory of {command}",
             )
-            program = [process, *psutil.Process(process.pid).children(recursive=True)][-1]
-            program.send_signal(signal.SIGTERM)
+            below = psutil.Process(process.pid).children(recursive=True)
+            os.kill(below[-1].pid if below else process.pid, signal.SIGTERM)
             return process.wait(30)
         finally:
             if process.poll() is None:
