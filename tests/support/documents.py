@@ -4,9 +4,9 @@ Every block of code has a language. Blocks of `sh`, `console` and `python` run, 
 their page, in one folder that holds the sample installation. An HTML comment before a block says
 what is different about it:
 
-    <!-- not run: for Windows -->         it is listed and not run
+    <!-- not run: it is for Windows -->   it is listed and not run
     <!-- recipe: jq folders -->           tests/whole/test_recipes.py runs it
-    <!-- until stopped -->                it is stopped once there is an inventory
+    <!-- until stopped -->                it is stopped once it has scanned
     <!-- ends with 3 -->                  the exit code, where it is not 0
 
 In `console`, a line that begins with `$ ` is a command, and the lines after it are its output.
@@ -31,7 +31,7 @@ from pathlib import Path
 import psutil
 
 from scripts.build_sample import build
-from tests.support.fuzz_headers import safetensors_file, tensor
+from scripts.sample_problems import add_problems, lora
 from tests.support.machine import CHECKOUT, Machine, wait_for, write
 
 RUN = {"sh", "console", "python"}
@@ -99,7 +99,7 @@ def blocks(page: str) -> list[Block]:
 class Home(Machine):
     """A user's home with the sample installation, a checkout, and a folder in place of /mnt/nas."""
 
-    def __init__(self, folder: Path, wheel: Path | None = None) -> None:
+    def __init__(self, folder: Path, wheel: Path | None = None, *, is_scanned: bool) -> None:
         super().__init__(folder)
         self.check_out()
         self.wheel = wheel
@@ -109,28 +109,33 @@ class Home(Machine):
         self.environ |= {
             "HOME": str(self.work),
             "PATH": os.pathsep.join([self.environ["PATH"], scripts]),
-            "VENV": str(Path(scripts).parent),
             "COLUMNS": "100",
         }
         build(str(self.work))
         for name in ("Makefile", "pyproject.toml", "README.md", "LICENSE", "tests"):
             (self.work / name).symlink_to(CHECKOUT / name)
-        (self.work / ".venv").symlink_to(sys.prefix)
+        # An environment that `make` takes for installed, and that leads to this one.
+        python = self.work / ".venv" / "bin" / "python"
+        write(python, f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+        python.chmod(0o755)
+        write(self.work / ".venv" / ".installed", "")
         for made in ("stable-diffusion-assets", "srv/inventory"):
             (self.work / made).mkdir(parents=True)
-        self._add_problems()
+        add_problems(self.work)
+        self._add_nas()
+        if is_scanned:
+            self._scan_twice()
 
-    def _add_problems(self) -> None:
-        """What the sample lacks: the NAS, a copy, an unfinished download, a broken model."""
-        models = self.work / "ComfyUI" / "models"
-        lora = safetensors_file({LAYER: tensor("F16", [1, 2048], 0, 4096)}, 4096)
-        for name in ("ink_wash.safetensors", "copies/ink_wash.safetensors"):
-            write(models / "loras" / name, lora)
-        write(models / "vae" / "broken.safetensors", lora[:-1000])
-        write(self.work / "Downloads" / "wan2.2_i2v.safetensors.part", b"half" * 1000)
+    def _scan_twice(self) -> None:
+        done = self.sh("comfy-inventory scan")
+        (self.work / "ComfyUI" / "models" / "loras" / "cut_off.safetensors").unlink()
+        again = self.sh("comfy-inventory scan")
+        assert (done.returncode, again.returncode) == (0, 0), done.stdout + again.stdout
+
+    def _add_nas(self) -> None:
         for top in (self.nas / "models", self.nas / "ComfyUI" / "models"):
-            write(top / "loras" / "flux" / "paper.safetensors", lora)
-            write(top / "checkpoints" / "big.safetensors", lora * 20)
+            write(top / "loras" / "flux" / "paper.safetensors", lora("Paper"))
+            write(top / "checkpoints" / "big.safetensors", lora("Big", 65536))
         for name in ("custom_nodes", "input", "output"):
             (self.nas / "ComfyUI" / name).mkdir()
 
@@ -168,10 +173,10 @@ class Home(Machine):
             check=False,
         )
 
-    def until_inventory(self, command: str) -> int:
-        """The exit code of a command that is stopped once it has written an inventory."""
+    def until_scanned(self, command: str) -> int:
+        """The exit code of a command that is stopped once it has scanned."""
         started = time.time()
-        outputs = [self.output, self.work / ".sample" / "comfy_inventory.json"]
+        status = self.status_file  # of each scan, while an inventory without changes stays
         process = subprocess.Popen(
             ["sh", "-euc", f"exec {self.inside(command)}"],
             cwd=self.work,
@@ -183,8 +188,10 @@ class Home(Machine):
         )
         try:
             wait_for(
-                lambda: any(each.exists() and each.stat().st_mtime > started for each in outputs),
-                f"an inventory of {command}",
+                lambda: (
+                    status.exists() and status.stat().st_mtime > started and self.output.exists()
+                ),
+                f"a scan of {command}",
             )
             below = psutil.Process(process.pid).children(recursive=True)
             os.kill(below[-1].pid if below else process.pid, signal.SIGTERM)
@@ -193,9 +200,6 @@ class Home(Machine):
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
-
-
-LAYER = "lora_unet_output_blocks_3_1_transformer_blocks_1_attn2_to_k.lora_down.weight"
 
 
 def run_block(home: Home, block: Block) -> Iterator[tuple[str, str, str]]:
@@ -210,7 +214,7 @@ def run_block(home: Home, block: Block) -> Iterator[tuple[str, str, str]]:
         parts = block.commands()
     for command, expected in parts:
         if block.mark == "until stopped":
-            code, printed = home.until_inventory(command.strip()), ""
+            code, printed = home.until_scanned(command.strip()), ""
         else:
             done = home.sh(command)
             code, printed = done.returncode, done.stdout
@@ -240,8 +244,8 @@ def build_wheel(folder: Path) -> Path:
 
 def _write_anew(page: str) -> None:
     path = CHECKOUT / page
-    with tempfile.TemporaryDirectory() as folder:
-        home = Home(Path(folder), build_wheel(Path(folder)))
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        home = Home(Path(folder), is_scanned=page != "README.md")
         for block in blocks(page):
             if not block.runs_here or block.installs:
                 continue
