@@ -18,7 +18,10 @@ PAGE = Path(__file__).resolve().parents[1] / "docs" / "man" / "comfy-inventory.1
 
 EXIT_CODES = (
     ("0", "Done."),
-    ("1", "What was asked for is so: something changed, was found, or is wrong."),
+    (
+        "1",
+        "With --exit-code something is listed or changed; doctor, verify: there is something to act on.",
+    ),
     ("2", "Wrong use or settings."),
     ("3", "Done, but a folder is partly readable, offline, stalled, held or missing."),
     ("4", "Another instance uses this output."),

@@ -113,7 +113,14 @@ Categories = Annotated[
     ),
 ]
 
-Limit = Annotated[int | None, typer.Option(min=0, help="List at most this many; 0 sets no limit.")]
+Limit = Annotated[
+    int | None,
+    typer.Option("--limit", "-n", min=0, help="List at most this many; 0 sets no limit."),
+]
+
+ExitCode = Annotated[
+    bool, typer.Option("--exit-code", help="Exit with 1 if anything is listed, for scripts.")
+]
 
 _Command = TypeVar("_Command", bound=Callable[..., None])
 

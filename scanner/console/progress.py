@@ -8,7 +8,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from scanner.console.terminal import _terminal
+from scanner.console.terminal import _terminal, is_quiet
 from scanner.core import progress as core_progress
 from scanner.core.progress import Display, Progressed
 from scanner.core.wording import count_text, size_text
@@ -21,6 +21,8 @@ SHOW_AFTER = 0.5
 
 def display() -> Display:
     """The progress display: a line on a terminal, log lines now and then elsewhere."""
+    if is_quiet():
+        return Display()
     return _Live() if sys.stderr.isatty() else _Plain()
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-import orjson
-
+from scanner.console.envelope import envelope
 from scanner.core.serialize import printable
 
 if TYPE_CHECKING:
@@ -106,14 +105,6 @@ def _write_document(
     items: Iterable[Mapping[str, Any]],
     sums: Callable[[], Mapping[str, Any]],
 ) -> None:
-    remaining = iter(items)
-    first = list(islice(remaining, 1))
     fields = ("scan", "generated", "base", "base_b64")
     start = {"schema": SCHEMA, **{field: header[field] for field in fields if field in header}}
-    out.write(orjson.dumps(start)[:-1] + b',"%b":[' % name.encode())
-    separator = b"\n"
-    for item in chain(first, remaining):
-        out.write(separator + orjson.dumps(item))
-        separator = b",\n"
-    out.write(b"\n]," + orjson.dumps(sums(), option=orjson.OPT_APPEND_NEWLINE)[1:])
-    out.flush()
+    envelope().write_items(out, start, name, items, sums)

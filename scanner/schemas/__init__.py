@@ -13,9 +13,13 @@ NAMES = ("inventory", "change", "status")
 EXPORTED = ("lock",)
 """Those of documents that `export` writes."""
 
+PRINTED = ("envelope",)
+"""Those of what commands print."""
+
 
 def load_schema(name: str) -> dict[str, Any]:
-    """The schema of that name, one of `NAMES` and `EXPORTED`. FileNotFoundError for any other."""
+    """The schema of that name, one of `NAMES`, `EXPORTED` and `PRINTED`.
+    FileNotFoundError for any other."""
     schema: dict[str, Any] = orjson.loads(schema_text(name))
     return schema
 

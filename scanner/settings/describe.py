@@ -13,12 +13,17 @@ from scanner.settings.sources import CONFIG_NAME
 from scanner.settings.types import PathType
 
 
-def describe(loaded: Loaded) -> list[tuple[str, str, str]]:
-    """Name, value as it would stand in a TOML file, and origin of every setting."""
+def describe(loaded: Loaded) -> list[tuple[str, object, str]]:
+    """Name, value and origin of every setting. Values are texts, numbers, flags, lists and tables,
+    as a TOML file has them; None stands for one that is not set."""
     return [
-        (name, "(not set)" if value is None else _toml(value), loaded.origins[name])
-        for name, value in _formatted(loaded.settings).items()
+        (name, value, loaded.origins[name]) for name, value in _formatted(loaded.settings).items()
     ]
+
+
+def toml_text(value: object) -> str:
+    """A value of `describe` as it would stand in a TOML file."""
+    return "(not set)" if value is None else _toml(value)
 
 
 def _formatted(settings: Settings) -> dict[str, object]:

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from tests.support.installation import KINDS, LORAS
+from tests.support.installation import KINDS, LORAS, parsed
 from tests.support.machine import Machine, assert_valid, told, write
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX")
@@ -26,7 +26,7 @@ def test_changes_are_filtered_by_time_scan_kind_and_root(scanned: Machine) -> No
 
     def lines(*arguments: str) -> list[tuple[str, ...]]:
         done = scanned.run("changes", "--json", *arguments)
-        return told([json.loads(line) for line in done.stdout.splitlines()])
+        return told(parsed(done)["changes"])
 
     baselines = [("baseline", f"ComfyUI/{kind}") for kind in sorted(KINDS)]
     created = ("created", f"{LORAS}/new.safetensors")

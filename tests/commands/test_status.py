@@ -29,7 +29,7 @@ def test_status_counts_what_is_wrong_with_files(
     untouched: Machine, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status = parsed(untouched.run("status", "--json"))
-    broken = json.loads(untouched.run("find", "--status", "broken", "--json").stdout)
+    broken = parsed(untouched.run("find", "--status", "broken", "--json"))
     assert status["broken"] == broken["count"] > 0
     print_status(Console(width=200), {**status, "broken": 3, "misplaced": 1, "unfinished": 2})
     lines = capsys.readouterr().out.splitlines()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +14,8 @@ from scanner.console.options import (
     _FILES,
     _OUTPUT,
     AsJson,
+    ExitCode,
+    Limit,
     Roots,
     _cwd,
     _known_outputs,
@@ -20,7 +23,7 @@ from scanner.console.options import (
     _taking,
 )
 from scanner.console.terminal import _console
-from scanner.errors import InventoryError
+from scanner.errors import NothingWrittenError
 
 
 @app.command()
@@ -43,20 +46,28 @@ def changes(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Wait for new lines and print them.")
     ] = False,
+    limit: Limit = None,
+    exit_code: ExitCode = False,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
     """Print the change list, oldest line first."""
     outputs = _known_outputs(_load(options))
     if not follow and not os.path.exists(outputs.journal):
-        raise InventoryError(f"No scan has written {outputs.journal} yet.")
+        raise NothingWrittenError(f"No scan has written {outputs.journal} yet.")
     from scanner.commands.changes import page, select
 
     start, kinds = select.parse_since(since), select.parse_kinds(kind or ())
     roots = select.root_filter(root or (), outputs, _cwd())
     lines_of = select.follow_changes if follow else select.select_changes
     lines = lines_of(outputs.journal, start, kinds, roots)
-    if as_json:
-        page.write_changes(sys.stdout.buffer, lines)
+    if limit and not follow:
+        lines = iter(deque(lines, limit))
+    if as_json and follow:
+        count = page.stream_changes(lines)
+    elif as_json:
+        count = page.write_changes(sys.stdout.buffer, lines)
     else:
-        page.print_changes(_console(), lines)
+        count = page.print_changes(_console(), lines)
+    if exit_code and count:
+        raise typer.Exit(1)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import orjson
-
+from scanner.console.envelope import envelope
 from scanner.console.terminal import KIND_STYLES, printed
 from scanner.core.serialize import printable
 from scanner.core.wording import count_text, size_text
@@ -16,17 +15,37 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 
-def print_changes(console: Console, changes: Iterable[Mapping[str, Any]]) -> None:
-    """Print lines of the change list for people."""
+def print_changes(console: Console, changes: Iterable[Mapping[str, Any]]) -> int:
+    """Print lines of the change list for people; their number."""
+    count = 0
     for change in changes:
         console.print(_change_text(change), soft_wrap=True)
+        count += 1
+    return count
 
 
-def write_changes(out: BinaryIO, changes: Iterable[Mapping[str, Any]]) -> None:
-    """Write lines of the change list as they are, one JSON object a line."""
+def write_changes(out: BinaryIO, changes: Iterable[Mapping[str, Any]]) -> int:
+    """Write lines of the change list as one JSON document, a change a line; their number."""
+    count = 0
+
+    def counted() -> Iterator[Mapping[str, Any]]:
+        nonlocal count
+        for change in changes:
+            count += 1
+            yield change
+
+    envelope().write_items(out, {}, "changes", counted(), lambda: {"count": count})
+    return count
+
+
+def stream_changes(changes: Iterable[Mapping[str, Any]]) -> int:
+    """Write lines of the change list as they are and as they come, one JSON object a line; their
+    number."""
+    count = 0
     for change in changes:
-        out.write(orjson.dumps(change, option=orjson.OPT_APPEND_NEWLINE))
-        out.flush()
+        envelope().write_line(change)
+        count += 1
+    return count
 
 
 def _change_text(change: Mapping[str, Any]) -> Text:

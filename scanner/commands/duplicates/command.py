@@ -12,6 +12,7 @@ from scanner.console.options import (
     _OUTPUT,
     AsJson,
     Categories,
+    ExitCode,
     Limit,
     Roots,
     _checked,
@@ -41,14 +42,14 @@ def duplicates(
         str, typer.Option(help="Order: wasted, count or size, largest first.")
     ] = "wasted",
     limit: Limit = None,
+    exit_code: ExitCode = False,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
     """List files of the same content and the space that they waste.
 
     Compares fingerprints and hashes that are known already: no file is read and none is deleted.
-    Without --limit and --json the first 50 sets are shown. Exits with 1 if there
-    are duplicates.
+    Without --limit and --json the first 50 sets are shown.
     """
     outputs = _known_outputs(_load(options))
     from scanner.commands.duplicates import page
@@ -73,5 +74,5 @@ def duplicates(
         _print_json(document)
     else:
         page.print_duplicates(_console(), document)
-    if found.report.sets:
+    if exit_code and found.report.sets:
         raise typer.Exit(1)

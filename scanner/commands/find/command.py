@@ -13,6 +13,7 @@ from scanner.console.options import (
     _OUTPUT,
     AsJson,
     Categories,
+    ExitCode,
     Limit,
     Roots,
     _cwd,
@@ -90,12 +91,10 @@ def find(
     is_all: Annotated[
         bool | None, typer.Option("--all", help="Files inside node packs too.")
     ] = None,
+    exit_code: ExitCode = False,
     **options: Any,
 ) -> None:
-    """Search the inventory.
-
-    Exits with 1 if nothing is found.
-    """
+    """Search the inventory."""
     as_json = options.pop("as_json")
     given = {"globs": words, "is_all": is_all, **{name: options.pop(name) for name in _CRITERIA}}
     inventory = _known_outputs(_load(options)).inventory
@@ -120,4 +119,5 @@ def find(
         from scanner.commands.find.nothing import nothing_text
 
         _tell_plainly(f"comfy-inventory: {nothing_text(inventory, searched, criteria)}")
+    elif exit_code:
         raise typer.Exit(1)

@@ -27,7 +27,7 @@ from scanner.console.terminal import _print_json, echo_error
 @_taking(_SCANNING, _HOLD)
 def scan(
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 1 if something changed.")
+        bool, typer.Option("--exit-code", help="Exit with 1 if anything changed, for scripts.")
     ] = False,
     as_json: AsJson = False,
     **options: Any,
@@ -51,7 +51,7 @@ def scan(
         result = service.scan_once(display())
         summary = service.summary(result)
     if as_json:
-        _print_json(summary)
+        _print_json(summary, signals[0] if signals else 0)
     else:
         from scanner.commands.scan.page import accept_texts, summary_text
 

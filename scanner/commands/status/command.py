@@ -10,7 +10,7 @@ import typer
 from scanner.console.app import app
 from scanner.console.options import _FILES, _OUTPUT, AsJson, _known_outputs, _load, _taking
 from scanner.console.terminal import _console, _print_json
-from scanner.errors import InventoryError
+from scanner.errors import InventoryError, NothingWrittenError
 
 
 @app.command()
@@ -28,7 +28,7 @@ def status(
     if document is None and os.path.exists(outputs.status):
         raise InventoryError(f"The status {outputs.status} is damaged; the next scan replaces it.")
     if document is None:
-        raise InventoryError(f"No scan has written {outputs.status} yet.")
+        raise NothingWrittenError(f"No scan has written {outputs.status} yet.")
     document["alive"] = is_alive(document, outputs.lock)
     with damage_reported(outputs.status):
         is_online = all(root["state"] in COMPLETE for root in document["roots"])
