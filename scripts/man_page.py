@@ -20,7 +20,7 @@ EXIT_CODES = (
     ("0", "Done."),
     (
         "1",
-        "With --exit-code something is listed or changed; doctor, verify: there is something to act on.",
+        "Something is listed or changed (--exit-code), or there is something to act on.",
     ),
     ("2", "Wrong use or settings."),
     ("3", "Done, but a folder is partly readable, offline, stalled, held or missing."),

@@ -35,7 +35,6 @@ IN_PICTURE = (
     "comfy-inventory scan --comfy-root ./ComfyUI --downloads ~/Downloads",
     "comfy-inventory status",
     "comfy-inventory find sdxl base",
-    "comfy-inventory duplicates",
 )
 
 MOST_USED = {
@@ -48,7 +47,7 @@ MOST_USED = {
     "packs": "comfy-inventory packs",
     "roots": "comfy-inventory roots --comfy-root ./ComfyUI --downloads ./Downloads",
     "doctor": "comfy-inventory doctor ./ComfyUI/models",
-    "hash": "comfy-inventory hash ./ComfyUI/models/loras",
+    "hash": "comfy-inventory hash ./ComfyUI/models/loras/flux",
     "duplicates": "comfy-inventory duplicates",
     "config": "comfy-inventory config show --profile nas",
 }

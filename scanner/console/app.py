@@ -120,8 +120,8 @@ class _App(typer.Typer):
             name = f"{self._above}{arguments[0] if arguments else function.__name__}"
             place = {"rich_help_panel": PANELS.get(name), "epilog": epilog(name)}
             add = super(_App, self).command
-            add = add(*arguments, cls=_Command, help=text, **{**place, **options})
-            return add(_with_volume(function))
+            made = {"cls": _Command, "help": text, **place, **options}
+            return add(*arguments, **made)(_with_volume(function))
 
         return register
 

@@ -8,6 +8,7 @@ what is different about it:
     <!-- recipe: jq folders -->           tests/whole/test_recipes.py runs it
     <!-- until stopped -->                it is stopped once it has scanned
     <!-- ends with 3 -->                  the exit code, where it is not 0
+    <!-- never scanned before -->         what the program wrote until then is removed
 
 In `console`, a line that begins with `$ ` is a command, and the lines after it are its output.
 `python -m tests.support.documents` writes these outputs anew.
@@ -31,7 +32,7 @@ from pathlib import Path
 import psutil
 
 from scripts.build_sample import build
-from scripts.sample_problems import add_problems, lora
+from scripts.sample_problems import add_problems, write_lora
 from tests.support.machine import CHECKOUT, Machine, wait_for, write
 
 RUN = {"sh", "console", "python"}
@@ -134,8 +135,8 @@ class Home(Machine):
 
     def _add_nas(self) -> None:
         for top in (self.nas / "models", self.nas / "ComfyUI" / "models"):
-            write(top / "loras" / "flux" / "paper.safetensors", lora("Paper"))
-            write(top / "checkpoints" / "big.safetensors", lora("Big", 65536))
+            write_lora(top / "loras" / "flux" / "paper.safetensors", "Paper")
+            write_lora(top / "checkpoints" / "big.safetensors", "Big", rows=100)
         for name in ("custom_nodes", "input", "output"):
             (self.nas / "ComfyUI" / name).mkdir()
 
@@ -204,6 +205,9 @@ class Home(Machine):
 
 def run_block(home: Home, block: Block) -> Iterator[tuple[str, str, str]]:
     """Run a block; what was run, what its page shows, and what was printed. Raises on failure."""
+    if block.mark == "never scanned before":
+        for written in home.work.glob("comfy_inventory.*"):
+            written.unlink()
     if block.language == "python":
         home.environ["PYTHONPATH"] = str(CHECKOUT)
         (home.work / "example.py").write_text(block.text, encoding="utf-8")
