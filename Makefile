@@ -99,9 +99,8 @@ docs-anew: $(DOCS_INSTALLED) ## Write anew what is made from the program: man pa
 
 # The database of known weaknesses is on the network; without it this says so and is no failure.
 audit: install ## Look for known weaknesses in what is installed, where the network has their list
-	@$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check pip-audit; \
-	$(VENV_PYTHON) -m pip_audit --skip-editable --progress-spinner off --timeout 20; status=$$?; \
-	exit $$status
+	@$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[audit]'
+	@$(VENV_PYTHON) -m scripts.audit
 
 # What else is measured beside the program. Without it a benchmark leaves those out and says so.
 BENCH_INSTALLED := $(VENV)/.installed-bench

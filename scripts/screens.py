@@ -59,13 +59,10 @@ _SVG = """<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"
 {styles}
 </style>
 <defs>
-<clipPath id="{unique_id}-clip-terminal">
-<rect x="0" y="0" width="{terminal_width}" height="{terminal_height}" />
-</clipPath>
 {lines}
 </defs>
 <rect fill="#1d2126" width="{width}" height="{height}" rx="8" />
-<g transform="translate({terminal_x}, 12)" clip-path="url(#{unique_id}-clip-terminal)">
+<g transform="translate({terminal_x}, 12)">
 {backgrounds}
 <g class="{unique_id}-matrix">
 {matrix}
