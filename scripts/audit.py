@@ -33,7 +33,7 @@ def main() -> int:
     command = [sys.executable, "-m", "pip_audit", "--format", "json", "--progress-spinner", "off"]
     done = subprocess.run(
         [*command, "--skip-editable", "--timeout", "20"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, check=False,
+        capture_output=True, text=True, check=False,
     )  # fmt: skip
     try:
         report = json.loads(done.stdout)
