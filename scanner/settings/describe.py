@@ -31,6 +31,12 @@ def _formatted(settings: Settings) -> dict[str, object]:
     return {name: kind.format(getattr(settings, name)) for name, kind in TYPES.items()}
 
 
+def default_texts() -> dict[str, str]:
+    """The default of every setting as it would stand in a TOML file; empty where there is none."""
+    defaults = _formatted(Settings())
+    return {name: "" if value is None else _toml(value) for name, value in defaults.items()}
+
+
 def default_toml() -> str:
     """A TOML file with every setting, its meaning and its default: `config/default.toml`.
 
