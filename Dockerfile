@@ -4,6 +4,7 @@ FROM python:3.13-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY config config
+COPY docs/man docs/man
 COPY scanner scanner
 RUN python -m venv /opt/comfy-inventory
 RUN /opt/comfy-inventory/bin/python -m pip install --no-cache-dir --disable-pip-version-check .
@@ -19,6 +20,6 @@ WORKDIR /data
 USER 1000:1000
 VOLUME /data
 # Healthy means that the program runs. A folder that is away does not make it unhealthy.
-HEALTHCHECK --interval=1m --timeout=30s --start-period=10m CMD comfy-inventory status --json | python -c "import json, sys; sys.exit(not json.load(sys.stdin)['alive'])"
+HEALTHCHECK --interval=1m --timeout=30s --start-period=10m CMD comfy-inventory status --quiet
 ENTRYPOINT ["comfy-inventory"]
 CMD ["run"]

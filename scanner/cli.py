@@ -4,12 +4,13 @@ small scans feel instant."""
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import typer
 
 # isort: off
 # Each registers itself, in the order in which the help lists them.
+import scanner.commands.init.command
 import scanner.commands.run.command
 import scanner.commands.scan.command
 import scanner.commands.status.command
@@ -23,16 +24,18 @@ import scanner.commands.accept.command
 import scanner.commands.duplicates.command
 import scanner.commands.hashing.command
 import scanner.commands.export.command
+import scanner.commands.notify.command
+import scanner.commands.metrics.command
 import scanner.commands.schema.command
 import scanner.commands.config.command
 import scanner.commands.service.command  # noqa: F401
 
 # isort: on
 from scanner.console.app import app, config_app, service_app
-from scanner.errors import InventoryError, exhausted
+from scanner.console.examples import PANELS
 
-app.add_typer(config_app, name="config", no_args_is_help=True)
-app.add_typer(service_app, name="service", no_args_is_help=True)
+app.add_typer(config_app, name="config", rich_help_panel=PANELS["config"], no_args_is_help=True)
+app.add_typer(service_app, name="service", rich_help_panel=PANELS["service"], no_args_is_help=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -45,43 +48,49 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    from scanner.console.apart import NeedsChildError, run_apart
+    from scanner.console.envelope import BUG, INTERRUPTED, begin_envelope, failure_of
     from scanner.console.streams import ReaderGoneError, guarded_stdout
 
+    answer = begin_envelope(argv)
     try:
         with guarded_stdout():
             try:
-                result = app(argv, prog_name="comfy-inventory", standalone_mode=False)
-            except NeedsChildError:
-                return run_apart(argv)
+                return _called(argv)
+            except ReaderGoneError:
+                raise
+            except (Exception, KeyboardInterrupt) as error:
+                answer.write_failure(failure_of(error))
+                raise
     except ReaderGoneError as error:
         return error.exit_code
-    except InventoryError as error:
-        return _tell(error)
-    except (KeyboardInterrupt, EOFError):
-        return 130
-    except Exception as error:
-        if _is_usage_error(error):
-            error.show()  # type: ignore[attr-defined]
-            return 2
-        if type(error).__name__ == "Abort":
-            return 130
-        if scarce := exhausted(error):
-            return _tell(scarce)
-        import traceback
+    except (Exception, KeyboardInterrupt) as error:
+        failure = failure_of(error)
+        if show := _show_of(error):
+            show()
+        elif failure.code == BUG:
+            import traceback
 
-        traceback.print_exc()
-        typer.echo("comfy-inventory: this is a bug; please report the lines above.", err=True)
-        return 70
+            traceback.print_exc()
+            typer.echo("comfy-inventory: this is a bug; please report the lines above.", err=True)
+        elif failure.code != INTERRUPTED:
+            from scanner.console.terminal import echo_failure
+
+            echo_failure(f"comfy-inventory: {failure.message}")
+        return failure.code
+
+
+def _called(argv: list[str]) -> int:
+    from scanner.console.apart import NeedsChildError, run_apart
+
+    try:
+        result = app(argv, prog_name="comfy-inventory", standalone_mode=False)
+    except NeedsChildError:
+        return run_apart(argv)
     return result if isinstance(result, int) else 0
 
 
-def _tell(error: InventoryError) -> int:
-    from scanner.console.terminal import echo_error
-
-    echo_error(f"comfy-inventory: {error}")
-    return error.exit_code
-
-
-def _is_usage_error(error: Exception) -> bool:
-    return any(base.__name__ == "ClickException" for base in type(error).__mro__)
+def _show_of(error: BaseException) -> Callable[[], None] | None:
+    """What prints a wrong use; None for another error. Typer brings a Click of its own, so the
+    class is known by its name."""
+    is_wrong_use = any(base.__name__ == "ClickException" for base in type(error).__mro__)
+    return getattr(error, "show", None) if is_wrong_use else None

@@ -9,6 +9,8 @@ class InventoryError(Exception):
     """Base of all errors of this program: its text is one clear sentence for the user."""
 
     exit_code = 2
+    hint: str | None = None
+    """What may help, for programs that show it; None if the text says it all."""
 
 
 LONGEST = 1000
@@ -28,6 +30,13 @@ class BusyError(InventoryError):
     """Another instance holds the lock of this output."""
 
     exit_code = 4
+    hint = "comfy-inventory status shows what the other instance does."
+
+
+class NothingWrittenError(InventoryError):
+    """There is no file of a scan to read yet."""
+
+    hint = "comfy-inventory scan writes the files; -o names those of another place."
 
 
 class OutputError(InventoryError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import logging
 import re
@@ -12,6 +13,8 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from scanner import __version__
+from scanner.console.examples import PANELS, epilog
+from scanner.console.terminal import set_quiet
 
 
 class _AsTyped:
@@ -60,18 +63,65 @@ class _Group(TyperGroup):
         return _take_as_typed(super().get_params(ctx))
 
 
-class _App(typer.Typer):
-    """Commands and groups of these classes."""
+_QUIET = inspect.Parameter(
+    "quiet",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool, typer.Option("--quiet", "-q", help="Print errors and the result alone.")
+    ],
+)
 
-    def __init__(self, **options: Any) -> None:
+_VERBOSE = inspect.Parameter(
+    "verbose",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=False,
+    annotation=Annotated[
+        bool, typer.Option("--verbose", "-v", help="Log all that is done: --log-level debug.")
+    ],
+)
+
+
+def _with_volume(function: Any) -> Any:
+    """Add --quiet, and --verbose to a command that logs, unless it has them itself."""
+    own = inspect.signature(function, eval_str=True)
+    logs = "log_level" in own.parameters
+    added = [
+        option
+        for option in (_QUIET, _VERBOSE)
+        if option.name not in own.parameters and (logs or option is _QUIET)
+    ]
+    names = [option.name for option in added]
+
+    @functools.wraps(function)
+    def command(**given: Any) -> Any:
+        wanted = {name: given.pop(name) for name in names}
+        set_quiet(wanted.get("quiet", False))
+        if logs and not given["log_level"]:
+            level = "debug" if wanted.get("verbose") else "warning" if wanted.get("quiet") else None
+            given["log_level"] = level
+        return function(**given)
+
+    command.__signature__ = own.replace(parameters=[*own.parameters.values(), *added])  # type: ignore[attr-defined]
+    return command
+
+
+class _App(typer.Typer):
+    """Commands and groups of these classes, with their place in the help and their examples."""
+
+    def __init__(self, above: str = "", **options: Any) -> None:
         super().__init__(cls=_Group, **options)
+        self._above = above
 
     def command(self, *arguments: Any, **options: Any) -> Callable[[Any], Any]:
         def register(function: Any) -> Any:
             # Typer would keep the line ends of the docstring.
             text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(function) or "")
+            name = f"{self._above}{arguments[0] if arguments else function.__name__}"
+            place = {"rich_help_panel": PANELS.get(name), "epilog": epilog(name)}
             add = super(_App, self).command
-            return add(*arguments, cls=_Command, help=text, **options)(function)
+            made = {"cls": _Command, "help": text, **place, **options}
+            return add(*arguments, **made)(_with_volume(function))
 
         return register
 
@@ -80,14 +130,17 @@ app = _App(
     name="comfy-inventory",
     help="Keep an inventory of ComfyUI's folders by polling. Made for NAS, external disks and WSL.",
     no_args_is_help=True,
-    add_completion=False,
+    epilog=epilog(""),
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-config_app = _App(help="Show the settings and where they come from.")
+config_app = _App(above="config ", help="Show the settings and where they come from.")
 
-service_app = _App(help="Let the system start `run`: systemd, launchd or Windows' Task Scheduler.")
+service_app = _App(
+    above="service ",
+    help="Let the system start `run`: systemd, launchd or Windows' Task Scheduler.",
+)
 
 log = logging.getLogger("scanner")
 

@@ -31,11 +31,13 @@ def _console_for_errors() -> Console:
     return Console(stderr=True, width=None if sys.stderr.isatty() else 100_000)
 
 
-def _print_json(value: object) -> None:
-    import orjson
+def _print_json(value: object, signal_number: int = 0) -> None:
+    """Print `value` as the data of the envelope. `signal_number` is the signal that ended the
+    command before its work was done."""
+    from scanner.console.envelope import Failure, envelope
 
-    sys.stdout.buffer.write(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE))
-    sys.stdout.flush()
+    failure = Failure(128 + signal_number, "Interrupted.") if signal_number else None
+    envelope().write(value, failure)
 
 
 STATE_STYLES = {
@@ -68,7 +70,7 @@ def _terminal() -> Console:
 @contextmanager
 def waiting(text: str) -> Iterator[None]:
     """Show `text` on a terminal while the block runs."""
-    if not sys.stderr.isatty():
+    if is_quiet() or not sys.stderr.isatty():
         yield
         return
     with _terminal().status(text):
@@ -83,8 +85,29 @@ def printed(text: str, style: str = "") -> Text:
     return Text(printable(text), style)
 
 
+_is_quiet = False
+
+
+def set_quiet(is_quiet: bool) -> None:
+    """Let `echo_error` and the displays of progress print nothing: the user wants errors only."""
+    global _is_quiet  # noqa: PLW0603 - one process runs one command line at a time
+    _is_quiet = is_quiet
+
+
+def is_quiet() -> bool:
+    """True if the user wants errors and the result only."""
+    return _is_quiet
+
+
+def echo_failure(text: str) -> None:
+    """Print the line that ends the program on stderr, with control characters as escapes."""
+    typer.secho(printable(text), err=True)
+
+
 def echo_error(text: str, *, dim: bool = False) -> None:
-    """Print a line on stderr, with control characters as escapes."""
+    """Print a line on stderr unless --quiet is given, with control characters as escapes."""
+    if _is_quiet:
+        return
     typer.secho(printable(text), err=True, dim=dim or None)
 
 

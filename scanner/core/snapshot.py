@@ -12,6 +12,8 @@ import re
 from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import compress, count
+from operator import ne
 from typing import NamedTuple
 
 from scanner.core.paths import join
@@ -25,6 +27,12 @@ def carried_fingerprints(old: Directory, new: Directory) -> bytes:
     """
     if not old.fingerprints:
         return b""
+    if (
+        old.listing.names == new.listing.names
+        and old.listing.types == new.listing.types
+        and FILE_LINK not in new.listing.types
+    ):
+        return _carried_in_place(old, new.listing)
     known = {
         row: old.fingerprint(index) for index, row in enumerate(_keys(old.listing, new.listing))
     }
@@ -32,6 +40,19 @@ def carried_fingerprints(old: Directory, new: Directory) -> bytes:
         known.get(row) or UNKNOWN_FINGERPRINT for row in _keys(new.listing, old.listing)
     )
     return carried if any(carried) else b""
+
+
+def _carried_in_place(old: Directory, new: Listing) -> bytes:
+    """The same where the names and types are equal: only the rows that changed are touched."""
+    changed = set(unequal_rows(old.listing, new))
+    if len(old.listing.inodes) and len(new.inodes):
+        changed.update(compress(count(), map(ne, old.listing.inodes, new.inodes)))
+    if not changed:
+        return old.fingerprints
+    carried = bytearray(old.fingerprints)
+    for row in changed:
+        carried[row * FINGERPRINT_BYTES : (row + 1) * FINGERPRINT_BYTES] = UNKNOWN_FINGERPRINT
+    return bytes(carried) if any(carried) else b""
 
 
 def _keys(listing: Listing, other: Listing) -> list[Row | tuple[Row, str]]:
@@ -307,6 +328,35 @@ def entries_of(path: str, directory: Directory) -> Iterator[Entry]:
             directory.device,
             directory.fingerprint(index) if directory.fingerprints and row.type == FILE else b"",
         )
+
+
+def entries_at(path: str, directory: Directory, rows: Iterable[int]) -> Iterator[Entry]:
+    """The entries of some rows of `directory`, as `entries_of` gives them."""
+    listing = directory.listing
+    names = listing.split_names()
+    for row in rows:
+        is_file = listing.types[row] == FILE
+        yield Entry(
+            join(path, names[row]),
+            listing.types[row],
+            listing.sizes[row],
+            listing.mtimes[row],
+            listing.inodes[row] if len(listing.inodes) else 0,
+            directory.device,
+            directory.fingerprint(row) if directory.fingerprints and is_file else b"",
+        )
+
+
+def unequal_rows(old: Listing, new: Listing) -> list[int]:
+    """The rows of two listings of the same names whose type, size or mtime differ."""
+    if old.types == new.types and old.sizes == new.sizes and old.mtimes == new.mtimes:
+        return []
+    unequal = {
+        *compress(count(), map(ne, old.types, new.types)),
+        *compress(count(), map(ne, old.sizes, new.sizes)),
+        *compress(count(), map(ne, old.mtimes, new.mtimes)),
+    }
+    return sorted(unequal)
 
 
 def project(

@@ -125,7 +125,10 @@ def growing(unsettled: Mapping[str, Unsettled], snapshot: Mapping[str, Directory
         folders[folder][name] = seen
     for folder, names in folders.items():
         directory = snapshot.get(folder)
-        for row in directory.listing.rows() if directory is not None else ():
-            last = names.get(row.name)
-            if last is not None and (row.size, row.mtime) != (last.size, last.mtime):
-                yield join(folder, row.name)
+        if directory is None:
+            continue
+        listing = directory.listing
+        for row, name in enumerate(listing.split_names()):
+            last = names.get(name)
+            if last and (listing.sizes[row], listing.mtimes[row]) != (last.size, last.mtime):
+                yield join(folder, name)

@@ -10,12 +10,16 @@ import orjson
 NAMES = ("inventory", "change", "status")
 """Those of the files that a scan writes."""
 
-EXPORTED = ("lock",)
-"""Those of documents that `export` writes."""
+EXPORTED = ("lock", "event")
+"""Those of documents that `export` writes, and of the news that are sent."""
+
+PRINTED = ("envelope",)
+"""Those of what commands print."""
 
 
 def load_schema(name: str) -> dict[str, Any]:
-    """The schema of that name, one of `NAMES` and `EXPORTED`. FileNotFoundError for any other."""
+    """The schema of that name, one of `NAMES`, `EXPORTED` and `PRINTED`.
+    FileNotFoundError for any other."""
     schema: dict[str, Any] = orjson.loads(schema_text(name))
     return schema
 

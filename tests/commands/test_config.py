@@ -21,11 +21,11 @@ def test_settings_name_where_they_come_from(untouched: Machine) -> None:
     settings = parsed(untouched.run(*arguments, "--json", environ=environ))["settings"]
     names = ("every", "log_level", "move_window", "unsettled_every", "journal_files")
     assert {name: (settings[name]["value"], settings[name]["origin"]) for name in names} == {
-        "every": ('"7s"', "option"),
-        "log_level": ('"warning"', "environment COMFY_INVENTORY_LOG_LEVEL"),
-        "move_window": ('"20m"', f"file {config}"),
-        "unsettled_every": ('"30m"', "profile nas"),
-        "journal_files": ("5", "default"),
+        "every": ("7s", "option"),
+        "log_level": ("warning", "environment COMFY_INVENTORY_LOG_LEVEL"),
+        "move_window": ("20m", f"file {config}"),
+        "unsettled_every": ("30m", "profile nas"),
+        "journal_files": (5, "default"),
     }
     text = untouched.run(*arguments, environ=environ).stdout
     assert re.search(r'^every +"7s" +option *$', text, re.MULTILINE)

@@ -40,6 +40,7 @@ from scanner.workers.pool import LocalWorkers
 from scanner.workers.remote import LostWorkerError
 from scanner.workers.worker import Worker
 from tests.support.fakes import FakeFileSystem
+from tests.support.installation import parsed
 from tests.support.machine import Machine, wait_for, write
 from tests.support.real_mounts import SshfsMount
 from tests.support.world import World, at, content
@@ -566,7 +567,7 @@ def test_command_examines_and_writes_nothing(machine: Machine) -> None:
     before = tree(machine.work)
     done = machine.run("doctor", "ComfyUI/models", "--json")
     assert done.stderr == ""
-    told = json.loads(done.stdout)
+    told = parsed(done)
     assert told["schema"] == 1
     (page,) = told["paths"]
     assert page["path"] == f"{machine.work}/ComfyUI/models"
@@ -579,7 +580,7 @@ def test_command_examines_and_writes_nothing(machine: Machine) -> None:
 
 
 def test_command_takes_what_would_be_scanned(machine: Machine) -> None:
-    pages = json.loads(machine.run("doctor", "--json").stdout)["paths"]
+    pages = parsed(machine.run("doctor", "--json"))["paths"]
     names = [os.path.basename(page["path"]) for page in pages]
     assert names == ["models", "custom_nodes", "input", "output"]
 
@@ -628,7 +629,7 @@ def test_page_is_for_people(machine: Machine) -> None:
 def test_probe_leaves_the_tree_as_it_was(machine: Machine) -> None:
     names = set(tree(machine.work))
     done = machine.run("doctor", "ComfyUI/models", "--probe", "--json")
-    (page,) = json.loads(done.stdout)["paths"]
+    (page,) = parsed(done)["paths"]
     assert page["probe"]["is_listed"] is True
     assert page["probe"]["creation_moved_folder_time"] in (True, None)
     assert page["probe"]["removal_moved_folder_time"] is True
@@ -641,7 +642,7 @@ def test_trust_is_given_back_by_the_next_scan(machine: Machine) -> None:
     machine.run("doctor", "elsewhere", "--trust", expect=2)
     done = machine.run("doctor", "ComfyUI/models/loras", "--trust", "--json")
     place = f"{machine.work}/ComfyUI/models/loras"
-    assert json.loads(done.stdout)["trusted"] == [
+    assert parsed(done)["trusted"] == [
         {"place": place, "applied": False, "told": f"{place}: the next scan will apply it."}
     ]
     machine.run("scan")
@@ -656,7 +657,7 @@ def test_without_a_path_trust_is_given_back_to_all_roots_by_the_running_scanner(
     with machine.running("run", "--every", "1s") as running:
         running.scans()
         done = machine.run("doctor", "--trust", "--json")
-    trusted = json.loads(done.stdout)["trusted"]
+    trusted = parsed(done)["trusted"]
     assert {each["place"] for each in trusted} == set(machine.states())
     assert all(each["applied"] for each in trusted)
     assert all("trust in directory mtimes on" in each["told"] for each in trusted)
@@ -664,7 +665,7 @@ def test_without_a_path_trust_is_given_back_to_all_roots_by_the_running_scanner(
 
 def test_missing_folder_is_3_and_wrong_use_2(machine: Machine) -> None:
     done = machine.run("doctor", "nowhere", "ComfyUI/models", "--json", expect=3)
-    states = [page["state"] for page in json.loads(done.stdout)["paths"]]
+    states = [page["state"] for page in parsed(done)["paths"]]
     assert states == ["missing", "ok"]
     assert "There is no such folder" in machine.run("doctor", "nowhere", expect=3).stdout
     assert "--timeout" in machine.run("doctor", "--timeout", "soon", expect=2).stderr
@@ -704,7 +705,7 @@ def sshfs(tmp_path: Path) -> Iterator[SshfsMount]:
 def test_hung_mount_is_3_within_the_timeout(machine: Machine, sshfs: SshfsMount) -> None:
     (machine.work / "link").symlink_to(sshfs.point)
     done = machine.run("doctor", "link", "--probe", "--json", expect=1)
-    (page,) = json.loads(done.stdout)["paths"]
+    (page,) = parsed(done)["paths"]
     assert (page["mount"]["type"], page["mount"]["place"]) == ("fuse.sshfs", "network")
     assert page["scan"]["directories"] == 31
     assert page["probe"]["removal_moved_folder_time"] is True
@@ -714,7 +715,7 @@ def test_hung_mount_is_3_within_the_timeout(machine: Machine, sshfs: SshfsMount)
             started = time.monotonic()
             done = machine.run("doctor", path, "--timeout", "2s", "--json", expect=3)
             assert time.monotonic() - started < 2 + 4
-            (page,) = json.loads(done.stdout)["paths"]
+            (page,) = parsed(done)["paths"]
             assert page["state"] == "stalled"
     finally:
         sshfs.continue_server()

@@ -383,7 +383,7 @@ def test_criteria_are_those_of_find(untouched: Machine) -> None:
     for arguments in (("--category", "loras"), ("0*",), ("--root", "models", "--type", "file")):
         found = untouched.run("find", *arguments, "--json")
         lines = untouched.run("export", *arguments).stdout.splitlines()
-        assert [json.loads(line) for line in lines] == json.loads(found.stdout)["entries"]
+        assert [json.loads(line) for line in lines] == json.loads(found.stdout)["data"]["entries"]
     assert not untouched.run("export", "--category", "vae").stdout
 
 

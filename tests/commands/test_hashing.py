@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import signal
 import sqlite3
@@ -17,6 +16,7 @@ import xxhash
 
 from scanner.output.inventory_reader import read_entries
 from scanner.output.journal_reader import read
+from tests.support.installation import parsed
 from tests.support.machine import Machine, assert_valid, write
 from tests.support.real_mounts import SshfsMount
 
@@ -45,7 +45,7 @@ def entry(machine: Machine, path: str) -> dict[str, object]:
 
 def test_hash_puts_both_hashes_of_models_into_the_inventory(machine: Machine) -> None:
     done = machine.run("hash", "--json")
-    told = json.loads(done.stdout)
+    told = parsed(done)
     assert told["read"]["files"] == 2
     data = (machine.work / LORA).read_bytes()
     found = entry(machine, LORA)
@@ -70,7 +70,7 @@ def test_verify_finds_what_rotted(machine: Machine) -> None:
     path.write_bytes(path.read_bytes().swapcase())
     os.utime(path, ns=(found.st_atime_ns, found.st_mtime_ns))
     done = machine.run("verify", "--json", expect=1)
-    assert [item["path"] for item in json.loads(done.stdout)["corrupt"]] == [str(path)]
+    assert [item["path"] for item in parsed(done)["corrupt"]] == [str(path)]
     assert entry(machine, LORA)["status"] == "corrupt"
     done = machine.run("verify", expect=1)
     assert str(path) in done.stdout
@@ -106,7 +106,7 @@ def test_what_was_hashed_before_a_kill_is_not_read_again(machine: Machine) -> No
     # The large one takes many seconds at this rate, and the small ones come first.
     with machine.running("hash", "--rate", "200KB/s"):
         time.sleep(4)
-    done = json.loads(machine.run("hash", "--json").stdout)
+    done = parsed(machine.run("hash", "--json"))
     assert 0 < done["read"]["bytes"] <= large.stat().st_size + 200
     assert "hash" in entry(machine, "ComfyUI/models/loras/large.safetensors")
 
@@ -150,7 +150,7 @@ def test_a_share_that_hangs_stops_no_other_hash_and_no_end(tmp_path: Path) -> No
         machine.run("scan", "--models", point)
         share.stop_server()
         try:
-            done = json.loads(machine.run("hash", "--json", expect=3).stdout)
+            done = parsed(machine.run("hash", "--json", expect=3))
             assert [Path(path).name for path in done["unread"]] == ["far.safetensors"]
             assert "hash" in entry(machine, LORA)
             machine.environ["COMFY_INVENTORY_STALL_AFTER"] = "60s"
@@ -162,7 +162,7 @@ def test_a_share_that_hangs_stops_no_other_hash_and_no_end(tmp_path: Path) -> No
                 assert time.monotonic() - started < 5
         finally:
             share.continue_server()
-        done = json.loads(machine.run("hash", "--json").stdout)
+        done = parsed(machine.run("hash", "--json"))
         assert done["unread"] == []
         assert done["read"]["files"] == 1
 
@@ -176,13 +176,13 @@ def test_duplicates_are_likely_until_they_are_hashed(machine: Machine) -> None:
         (machine.work / f"ComfyUI/models/loras/{name}.safetensors").write_bytes(data)
     machine.run("scan")
     machine.run("scan")
-    found = json.loads(machine.run("duplicates", "--json", expect=1).stdout)
+    found = parsed(machine.run("duplicates", "--json"))
     assert [(one["proven"], one["size"]) for one in found["sets"]] == [(False, 1 << 20)]
     machine.run("hash", "ComfyUI/models/loras")
-    found = json.loads(machine.run("duplicates", "--json", "--proven", expect=1).stdout)
+    found = parsed(machine.run("duplicates", "--json", "--proven"))
     assert [(one["proven"], one["size"]) for one in found["sets"]] == [(True, 1 << 20)]
     machine.run("duplicates", "--root", "input")
-    assert "two.safetensors" in machine.run("duplicates", expect=1).stdout
+    assert "two.safetensors" in machine.run("duplicates").stdout
 
 
 def test_one_content_under_two_sizes_of_time_is_not_called_whole(machine: Machine) -> None:
@@ -198,7 +198,7 @@ def test_one_content_under_two_sizes_of_time_is_not_called_whole(machine: Machin
         file.write(b"rotten")
     os.utime(paths[0], ns=(found.st_atime_ns, found.st_mtime_ns))
     machine.run("verify", expect=1)
-    sets = json.loads(machine.run("duplicates", "--json", "--proven").stdout)["sets"]
+    sets = parsed(machine.run("duplicates", "--json", "--proven"))["sets"]
     assert sets == []
 
 
@@ -223,7 +223,7 @@ def test_find_and_packs_read_what_the_scan_wrote(machine: Machine) -> None:
     write(pack / "pyproject.toml", '[project]\nname = "example"\nversion = "1.2"\n')
     write(pack / ".tracking", "__init__.py")
     machine.run("scan")
-    (found,) = json.loads(machine.run("packs", "--json").stdout)["packs"]
+    (found,) = parsed(machine.run("packs", "--json"))["packs"]
     assert (found["id"], found["version"], found["enabled"]) == ("example", "1.2.0", True)
     (machine.work / "ComfyUI/custom_nodes/.disabled").mkdir()
     pack.rename(machine.work / "ComfyUI/custom_nodes/.disabled/ComfyUI-Example")
@@ -234,7 +234,7 @@ def test_find_and_packs_read_what_the_scan_wrote(machine: Machine) -> None:
     assert "example" in machine.run("packs", "--disabled").stdout
     assert "example" not in machine.run("packs", "--enabled").stdout
     assert "a.safetensors" in machine.run("find", "*.SAFETENSORS").stdout
-    machine.run("find", "nothing*", expect=1)
+    machine.run("find", "nothing*")
     assert_valid(machine)
 
 

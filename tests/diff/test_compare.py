@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
 import pytest
 
+from scanner.core import snapshot as snapshots
 from scanner.core.snapshot import (
     BROKEN_LINK,
     DIRECTORY,
@@ -323,3 +325,55 @@ def test_kept_directory_loses_what_moved_out_of_it() -> None:
     keep_entries(delta, old, {"/r/d", "/r/d/f"})
     listing = delta.directories.get("/r/d", old["/r/d"]).listing
     assert listing.split_names() == ["f"]
+
+
+def test_only_what_differs_becomes_an_entry(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"{number:04d}" for number in range(1000)]
+    old: Tree = {"t": dict.fromkeys(names, 1)}
+    new: Tree = {"t": dict.fromkeys(names[1:], 1) | {"0500": 2, "9999": 1}}
+    made: list[str] = []
+
+    class Counted(snapshots.Entry):
+        def __new__(cls, path: str, *values: Any) -> Counted:
+            made.append(path)
+            return super().__new__(cls, path, *values)
+
+    monkeypatch.setattr(snapshots, "Entry", Counted)
+    delta = delta_of(old, new)
+    assert [*delta.deleted, *delta.modified, *delta.created] == [
+        f"/r/t/{name}" for name in ("0000", "0500", "9999")
+    ]
+    assert len(made) == 4  # one for each, and two for the one that is modified
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_fingerprints_stay_with_the_rows_that_are_equal(seed: int) -> None:
+    chance = random.Random(seed)
+    has_inodes = chance.random() < 0.7
+
+    def rows(names: list[str], like: dict[str, Row]) -> list[Row]:
+        return [
+            like[name]
+            if name in like and chance.random() < 0.7
+            else Row(
+                name,
+                chance.choice((FILE, FILE, FILE, OTHER, BROKEN_LINK)),
+                chance.randrange(3),
+                chance.randrange(3),
+                chance.randrange(1, 9) * has_inodes,
+            )
+            for name in names
+        ]
+
+    names = sorted({f"n{chance.randrange(30)}" for _ in range(12)})
+    before = {row.name: row for row in rows(names, {})}
+    if chance.random() < 0.3:
+        names = [*names[1:], "z"]
+    after = {row.name: row for row in rows(names, before)}
+    blobs = {name: bytes([number + 1]) * 16 for number, name in enumerate(before)}
+    old = Directory(listing_of(before.values())).with_fingerprints(blobs)
+    new = Directory(listing_of(after.values()))
+    merged = Directory(new.listing, fingerprints=carried_fingerprints(old, new))
+    for row, name in enumerate(new.listing.split_names()):
+        kept = blobs[name] if before.get(name) == after[name] else b""
+        assert (merged.fingerprint(row) if merged.fingerprints else b"") == kept

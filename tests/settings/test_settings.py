@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from scanner.core.roots import Root
 from scanner.errors import SettingsError
-from scanner.settings.describe import default_toml, describe
+from scanner.settings.describe import default_toml, describe, toml_text
 from scanner.settings.load import load
 from scanner.settings.root_settings import RootSettings
 from scanner.settings.schema import TYPES, Settings
@@ -107,7 +107,7 @@ def test_durations_are_shown_in_the_unit_that_fits(seconds, text) -> None:
 def test_interval_may_be_left_to_the_program(text) -> None:
     settings = load({"every": text}, environ={}).settings
     assert (settings.every, settings.is_paced, settings.first_every) == ("auto", True, 30)
-    assert ("every", '"auto"') in [row[:2] for row in describe(load({"every": text}, environ={}))]
+    assert ("every", "auto") in [row[:2] for row in describe(load({"every": text}, environ={}))]
     assert Settings().is_paced is False
     assert Settings(every=7.0).first_every == 7
 
@@ -466,11 +466,13 @@ def test_settings_are_described_as_a_file_would_have_them(nobody) -> None:
     loaded = load({"every": "90", "models": ["/a"], "journal_size": 65536}, environ={})
     shown = {name: (value, origin) for name, value, origin in describe(loaded)}
     assert list(shown) == list(TYPES)
-    assert shown["every"] == ('"90s"', "option")
-    assert shown["models"] == ('["/a"]', "option")
-    assert shown["journal_size"] == ('"64KiB"', "option")
-    assert shown["comfy_root"] == ("(not set)", "default")
-    lines = [f"{name} = {value}" for name, (value, _) in shown.items() if value != "(not set)"]
+    assert shown["every"] == ("90s", "option")
+    assert shown["models"] == (["/a"], "option")
+    assert shown["journal_size"] == ("64KiB", "option")
+    assert shown["comfy_root"] == (None, "default")
+    texts = {name: toml_text(value) for name, (value, _) in shown.items()}
+    assert (texts["every"], texts["comfy_root"]) == ('"90s"', "(not set)")
+    lines = [f"{name} = {text}" for name, text in texts.items() if text != "(not set)"]
     assert tomllib.loads("\n".join(lines))["every"] == "90s"
 
 

@@ -88,7 +88,7 @@ def test_commands_read_an_inventory_of_schema_1(tmp_path: Path) -> None:
 
     def found(*arguments: str, expect: int = 0) -> dict[str, Any]:
         done = machine.run(*arguments, "--json", "--output", "out.json", expect=expect)
-        document: dict[str, Any] = json.loads(done.stdout)
+        document: dict[str, Any] = json.loads(done.stdout)["data"]
         return document
 
     loras = found("find", "--base-model", "sdxl", "--size", ">4100")
@@ -105,7 +105,7 @@ def test_commands_read_an_inventory_of_schema_1(tmp_path: Path) -> None:
     ]
     assert [pack["name"] for pack in found("packs")["packs"]] == ["comfyui-foo"]
     schema_1.put(machine.work, with_state=True)
-    (twins,) = found("duplicates", expect=1)["sets"]
+    (twins,) = found("duplicates")["sets"]
     assert (twins["wasted"], twins["evidence"]) == (4299, "sha256")
     assert [copy["path"] for copy in twins["copies"]] == [
         "ComfyUI/models/loras/a.safetensors",

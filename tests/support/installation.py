@@ -30,11 +30,12 @@ def sentence(done: subprocess.CompletedProcess[str]) -> str:
 
 
 def parsed(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
-    """The one line of JSON on stdout."""
-    assert done.stdout.count("\n") == 1
+    """The data in the envelope on stdout."""
     result: dict[str, Any] = json.loads(done.stdout)
-    assert result["schema"] == 1
-    return result
+    assert set(result) == {"command", "version", "data", "ok", "error"}
+    assert result["ok"] is (result["error"] is None)
+    data: dict[str, Any] = result["data"]
+    return data
 
 
 HARD_NAMES = (

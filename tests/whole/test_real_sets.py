@@ -10,7 +10,7 @@ from typing import Any
 
 from scanner.comfyui.safetensors import BITS
 from scanner.output.inventory_reader import read_entries
-from tests.support.installation import KINDS
+from tests.support.installation import KINDS, parsed
 from tests.support.machine import Machine, assert_valid
 from tests.support.model_cases import CASES
 from tests.support.sidecars import as_bytes, civitai_info, index_of, lora_manager, model_index
@@ -62,7 +62,7 @@ def entries(machine: Machine) -> dict[str, dict[str, Any]]:
 
 
 def found(machine: Machine, *arguments: str) -> list[str]:
-    document = json.loads(machine.run("find", "--json", *arguments).stdout)
+    document = parsed(machine.run("find", "--json", *arguments))
     return [entry["path"].removeprefix(f"{MODELS}/") for entry in document["entries"]]
 
 

@@ -11,6 +11,7 @@ from scanner.console.app import app
 from scanner.console.options import (
     _FILES,
     _FILES_PANEL,
+    AsJson,
     Categories,
     Roots,
     _cwd,
@@ -19,7 +20,8 @@ from scanner.console.options import (
     _path,
     _taking,
 )
-from scanner.console.terminal import echo_error
+from scanner.console.terminal import _print_json, echo_error
+from scanner.errors import SettingsError
 
 _INVENTORY = {
     "output": _path(
@@ -75,12 +77,15 @@ def export(
             "sqlite and parquet cannot use.",
         ),
     ] = None,
+    as_json: AsJson = False,
     **options: Any,
 ) -> None:
     """Write the inventory in the format of another program.
 
     Without criteria all entries are written.
     """
+    if as_json and target in (None, "-"):
+        raise SettingsError("--json: expected a file for the entries, as in -o inventory.jsonl.")
     given = {"globs": globs, **{key: options.pop(key) for key in _CRITERIA}}
     outputs = _outputs(_load(options))
     from scanner.commands.export.formats import Request, export_entries
@@ -88,6 +93,10 @@ def export(
     criteria = {key: value for key, value in given.items() if value}
     request = Request(name, target, outputs, _cwd(), criteria)
     result = export_entries(request, sys.stdout.buffer)
+    if as_json:
+        fields = {"format": name, "path": result.path, "count": result.total, "note": result.note}
+        _print_json({"schema": 1, **fields})
+        return
     if result.note:
         echo_error(result.note)
     if result.path and sys.stderr.isatty():

@@ -119,7 +119,7 @@ def _read_files(
     if not signals:
         show_in_inventory(outputs, loaded.settings)
     if show is None:
-        _print_json(result.as_json())
+        _print_json(result.as_json(), signals[0] if signals else 0)
     else:
         show(_console(), _console_for_errors(), result)
     if signals:

@@ -8,7 +8,16 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import _FILES, _OUTPUT, AsJson, _known_outputs, _load, _taking
+from scanner.console.options import (
+    _FILES,
+    _OUTPUT,
+    AsJson,
+    ExitCode,
+    Limit,
+    _known_outputs,
+    _load,
+    _taking,
+)
 from scanner.console.terminal import _console
 
 
@@ -21,6 +30,8 @@ def packs(
             "--enabled/--disabled", help="Only enabled or only disabled packs. Default: all."
         ),
     ] = None,
+    limit: Limit = None,
+    exit_code: ExitCode = False,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
@@ -32,7 +43,10 @@ def packs(
 
     header = header_of(inventory)
     listed = packs_of(inventory, is_enabled=is_enabled)
+    shown = listed[: limit or None]
     if as_json:
-        write_packs(sys.stdout.buffer, header, listed)
+        write_packs(sys.stdout.buffer, header, shown)
     else:
-        print_packs(_console(), listed)
+        print_packs(_console(), shown, len(listed) - len(shown))
+    if exit_code and listed:
+        raise typer.Exit(1)

@@ -23,15 +23,17 @@ _PACK_COLUMNS = (
 )
 
 
-def print_packs(console: Console, packs: Sequence[Mapping[str, Any]]) -> None:
-    """Print packs as `packs_of` gives them, and their sums. Without any, print nothing."""
+def print_packs(console: Console, packs: Sequence[Mapping[str, Any]], left_out: int = 0) -> None:
+    """Print packs as `packs_of` gives them, and their sums. Without any, print nothing.
+    `left_out` is the number of those beyond the limit."""
     _print_table(console, _PACK_COLUMNS, map(_pack_cells, packs))
     if packs:
         disabled = sum(not is_pack_enabled(pack) for pack in packs)
         count = count_text(len(packs), "pack") + (f" ({disabled:,} disabled)" if disabled else "")
         files = count_text(sum(pack["files"] for pack in packs), "file")
         size = size_text(sum(pack["bytes"] for pack in packs))
-        console.out(f"{count}, {files}, {size}", style="dim", highlight=False)
+        cut = f"; {left_out:,} more are left out: see --limit" if left_out else ""
+        console.out(f"{count}, {files}, {size}{cut}", style="dim", highlight=False)
 
 
 def _pack_cells(pack: Mapping[str, Any]) -> Sequence[_Cell]:

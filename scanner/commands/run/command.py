@@ -11,6 +11,8 @@ from scanner.console.app import app, log
 from scanner.console.options import (
     _SCANNING,
     _TIMES,
+    AsJson,
+    Utc,
     _cwd,
     _find_roots,
     _finder,
@@ -24,14 +26,25 @@ from scanner.console.options import (
 @app.command()
 @_taking(_SCANNING, _TIMES)
 def run(
+    utc: Utc = False,
+    as_json: AsJson = False,
     **options: Any,
 ) -> None:
-    """Scan on a schedule until stopped."""
+    """Scan on a schedule until stopped.
+
+    With --json, events are printed as they come, one JSON object a line.
+    """
     loaded = _load(options)
-    need_child(_outputs(loaded).may_hang)
+    outputs = _outputs(loaded)
+    need_child(outputs.may_hang)
     end_with_parent()
-    _start_log(loaded)
+    from scanner.commands.named_folders import refuse_mistakes
+
+    refuse_mistakes(loaded, outputs, _cwd())
+    _start_log(loaded, utc=utc)
     found = _find_roots(loaded)
+    from scanner.commands.observing import observing
+    from scanner.commands.run.events import EventStream
     from scanner.commands.run.page import greeting
     from scanner.console.progress import display
     from scanner.output.last_output import remember_output
@@ -43,14 +56,21 @@ def run(
         trigger_of(loaded.settings.first_every, loaded.settings.cron), notifier_of(os.environ)
     )
     find = _finder(loaded.settings, found.comfy_root)
+    observe = observing(loaded.settings)
+    events: EventStream | None = None
     with (
-        open_service(loaded.settings, found, _cwd(), find) as service,
+        open_service(loaded.settings, found, _cwd(), find, observe) as service,
         stopping_on_signals(service),
     ):
         remember_output(service.outputs.inventory)
         log.info("%s", greeting(loaded.settings, len(found.roots), service.outputs.inventory))
+        if as_json:
+            events = EventStream(service.outputs)
+            events.start()
         has_ended = service.run(schedule, display())
         log.info("stopping")
+    if events is not None:
+        events.finish()
     if not has_ended:
         # A scan is stuck in the kernel on a mount that hangs. It holds no lock and nothing that
         # is not written, but its thread may never end: rule 3 (a hang stops nothing).

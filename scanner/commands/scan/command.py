@@ -12,6 +12,7 @@ from scanner.console.options import (
     _HOLD,
     _SCANNING,
     AsJson,
+    Utc,
     _cwd,
     _find_roots,
     _finder,
@@ -27,31 +28,38 @@ from scanner.console.terminal import _print_json, echo_error
 @_taking(_SCANNING, _HOLD)
 def scan(
     exit_code: Annotated[
-        bool, typer.Option("--exit-code", help="Exit with 1 if something changed.")
+        bool, typer.Option("--exit-code", help="Exit with 1 if anything changed, for scripts.")
     ] = False,
+    utc: Utc = False,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
     """Scan once and end, for cron."""
     loaded = _load(options)
-    need_child(_outputs(loaded).may_hang)
+    outputs = _outputs(loaded)
+    need_child(outputs.may_hang)
     end_with_parent()
-    _start_log(loaded)
+    from scanner.commands.named_folders import refuse_mistakes
+
+    refuse_mistakes(loaded, outputs, _cwd())
+    _start_log(loaded, utc=utc)
     found = _find_roots(loaded)
+    from scanner.commands.observing import observing
     from scanner.console.progress import display
     from scanner.output.last_output import remember_output
     from scanner.service.opening import open_service, stopping_on_signals
 
     find = _finder(loaded.settings, found.comfy_root)
+    observe = observing(loaded.settings, once=True)
     with (
-        open_service(loaded.settings, found, _cwd(), find) as service,
+        open_service(loaded.settings, found, _cwd(), find, observe) as service,
         stopping_on_signals(service) as signals,
     ):
         remember_output(service.outputs.inventory)
         result = service.scan_once(display())
         summary = service.summary(result)
     if as_json:
-        _print_json(summary)
+        _print_json(summary, signals[0] if signals else 0)
     else:
         from scanner.commands.scan.page import accept_texts, summary_text
 

@@ -35,12 +35,16 @@ def service_install(
     only_print: Annotated[
         bool, typer.Option("--print", help="Print the file that would be written; do nothing.")
     ] = False,
+    as_json: AsJson = False,
     **options: Any,
 ) -> None:
     """Install and start a service that does what `run` does here with the same options."""
     loaded = _load(options)
-    found = _find_roots(loaded, _tell_plainly)
     outputs = _outputs(loaded)
+    from scanner.commands.named_folders import refuse_mistakes
+
+    refuse_mistakes(loaded, outputs, _cwd())
+    found = _find_roots(loaded, _tell_plainly)
     if not os.path.isdir(outputs.folder):
         raise OutputError(f"The folder {outputs.folder} for the inventory does not exist.")
     from scanner.commands.service import here, page
@@ -51,6 +55,10 @@ def service_install(
     arguments = run_arguments(names, options, os.environ, loaded, found, outputs.inventory, _cwd())
     definition = Definition(program_of(sys.argv[0]), arguments, here.user_here(system))
     manager = here.manager_here(system)
+    document = {"schema": 1, "path": manager.path, "command": list(definition.command)}
+    if only_print and as_json:
+        _print_json({**document, "installed": False, "text": manager.text(definition)})
+        return
     if only_print:
         typer.echo(manager.text(definition), nl=False)
         echo_error(f"This would be written to {manager.path}.")
@@ -58,17 +66,23 @@ def service_install(
     if system:
         here.need_root(definition.program, sys.argv[1:])
     install(manager, definition)
+    if as_json:
+        _print_json({**document, "installed": True})
+        return
     page.print_installed(manager, definition, system)
 
 
 @service_app.command("uninstall")
-def service_uninstall(system: _System = False) -> None:
+def service_uninstall(system: _System = False, as_json: AsJson = False) -> None:
     """Stop the service and remove it. The inventory stays."""
     from scanner.commands.service import here
     from scanner.commands.service.act import uninstall
 
     manager = here.manager_here(system)
-    if uninstall(manager):
+    is_removed = uninstall(manager)
+    if as_json:
+        _print_json({"schema": 1, "removed": is_removed, "path": manager.path})
+    elif is_removed:
         typer.echo(f"Removed {manager.path}.")
     else:
         echo_error(f"No service is installed: there is no {manager.path}.")
