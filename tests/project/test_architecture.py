@@ -27,6 +27,7 @@ MAY_IMPORT = {
         "scan",
     },
     "notify": {"errors", "core", "settings", "output"},
+    "workflows": {"errors", "core"},
     "api": {"errors", "core", "output"},
     "console": {"errors", "core", "settings", "disk", "comfyui", "output"},
     "commands": {
