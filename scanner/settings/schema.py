@@ -57,6 +57,9 @@ class FolderSettings:
     downloads: Annotated[
         tuple[Path, ...], PATHS, About("Folders that models are downloaded to.")
     ] = ()
+    workflows: Annotated[
+        tuple[Path, ...], PATHS, About("Folders of workflows besides ComfyUI's own.")
+    ] = ()
     extra: Annotated[tuple[Path, ...], PATHS, About("Other folders to scan.")] = ()
     extra_model_paths_config: Annotated[
         tuple[Path, ...],
@@ -70,7 +73,7 @@ class FolderSettings:
         Path | None,
         PATH.optional(),
         About(
-            "Folder that holds models, custom_nodes, input and output where it is not "
+            "Folder that holds models, custom_nodes, input, output and user where it is not "
             "ComfyUI's own (ComfyUI's option of the same name).",
             "/data/comfy",
         ),
@@ -89,6 +92,15 @@ class FolderSettings:
         About(
             "ComfyUI's input folder where it lies elsewhere (ComfyUI's option of the same name).",
             "/data/comfy/input",
+        ),
+    ] = None
+    user_directory: Annotated[
+        Path | None,
+        PATH.optional(),
+        About(
+            "ComfyUI's folder of saved workflows and settings where it lies elsewhere (ComfyUI's "
+            "option of the same name). Only workflows and subgraphs in it are scanned.",
+            "/data/comfy/user",
         ),
     ] = None
     output: Annotated[
