@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, BinaryIO
 
 from scanner.workflows.document import LARGEST, read_document, read_text
+from scanner.workflows.media import id3, matroska, mp4, parameters, vorbis
 from scanner.workflows.media.jpeg import jpeg_texts
 from scanner.workflows.media.png import SIGNATURE, png_texts
 from scanner.workflows.media.riff import webp_texts
@@ -15,6 +16,9 @@ from scanner.workflows.media.svg import svg_texts
 from scanner.workflows.uses import Workflow, WorkflowError
 
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+
+_FORMS = ("ui", "api", parameters.FORM)
+"""In this order the texts of a file say more."""
 
 _HEAD = 64
 """Bytes that tell the kind of a file."""
@@ -46,6 +50,16 @@ def _reader(head: bytes) -> Callable[[Source], Texts] | None:
         return webp_texts
     if head.startswith(b"\xff\xd8\xff"):
         return jpeg_texts
+    if head[4:8] in mp4.BEGINNINGS:
+        return mp4.mp4_texts
+    if head.startswith(matroska.SIGNATURE):
+        return matroska.matroska_texts
+    if head.startswith(vorbis.FLAC):
+        return vorbis.flac_texts
+    if head.startswith(vorbis.OGG):
+        return vorbis.ogg_texts
+    if head.startswith(id3.SIGNATURE):
+        return id3.id3_texts
     if head.startswith(b"glTF"):
         return glb_texts
     if is_safetensors(head):
@@ -69,7 +83,7 @@ def _best(texts: Texts) -> Workflow:
     try:
         for key, value in texts:
             try:
-                workflow = _read(value)
+                workflow = _read(key, value)
             except WorkflowError as error:
                 if key in ("workflow", "prompt"):
                     problem = problem or WorkflowError(f"its {key} cannot be read: {error}")
@@ -79,10 +93,14 @@ def _best(texts: Texts) -> Workflow:
             found.setdefault(workflow.form, workflow)
     except WorkflowError as error:
         problem = problem or error
-    for workflow in sorted(found.values(), key=lambda each: not each.uses):
-        return workflow
-    raise problem or WorkflowError("it holds no workflow of ComfyUI")
+    if not found:
+        raise problem or WorkflowError("it holds no workflow of ComfyUI")
+    return min(found.values(), key=lambda each: (not each.uses, _FORMS.index(each.form)))
 
 
-def _read(value: Any) -> Workflow:
+def _read(key: str, value: Any) -> Workflow:
+    if key in ("parameters", "comment") and isinstance(value, bytes):
+        models = parameters.read_parameters(value.decode("utf-8", "replace"))
+        if models is not None:
+            return models
     return read_text(value) if isinstance(value, bytes) else read_document(value)

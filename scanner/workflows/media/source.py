@@ -19,6 +19,9 @@ pixels has 1,000 to 20,000 chunks, and its texts stand before them."""
 MOST_TEXT = LARGEST
 """Most bytes of all texts of one file together, after decompression."""
 
+MOST_STEPS = 200_000
+"""Most headers of one file that are looked at, many of them with one read."""
+
 _WINDOW = 4096
 """Bytes that a small read fetches, so that neighbouring headers cost one read together."""
 
@@ -37,6 +40,7 @@ class Source:
         self.size = size
         """Of the file, in bytes."""
         self._file = file
+        self._steps = 0
         self._reads = 0
         self._bytes = 0
         self._text = 0
@@ -45,6 +49,9 @@ class Source:
 
     def at(self, offset: int, length: int) -> bytes:
         """At most `length` bytes from `offset` on."""
+        self._steps += 1
+        if self._steps > MOST_STEPS:
+            raise WorkflowError(f"it has more than {MOST_STEPS:,} headers")
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
