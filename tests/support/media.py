@@ -9,10 +9,14 @@ from __future__ import annotations
 import io
 import json
 import struct
+import tempfile
 import zlib
 from collections.abc import Callable
 from fractions import Fraction
+from pathlib import Path
+from typing import Any
 
+import av
 import numpy as np
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -128,22 +132,39 @@ def wrapped(texts: dict[str, str]) -> str:
     return json.dumps({key: json.loads(text) for key, text in texts.items()})
 
 
-def _video(container: str, codec: str, metadata: dict[str, str], **options: str) -> bytes:
-    import av
+def _video(
+    container: str, codec: str, metadata: dict[str, str], place: str = "", **options: str
+) -> bytes:
+    frames: list[Any] = []
+    for number in range(3):
+        pixels = np.full((64, 64, 3), 60 * number, np.uint8)
+        frames.append(av.VideoFrame.from_ndarray(pixels, format="rgb24"))
 
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format=container, options=options) as output:
-        for key, text in metadata.items():
-            output.metadata[key] = text
+    def add_stream(output: Any) -> Any:
         stream = output.add_stream(codec, rate=Fraction(8))
         stream.width = stream.height = 64
         stream.pix_fmt = "yuv420p"
-        for number in range(3):
-            pixels = np.full((64, 64, 3), 60 * number, np.uint8)
-            for packet in stream.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")):
-                output.mux(packet)
-        output.mux(stream.encode())
-    return buffer.getvalue()
+        return stream
+
+    return _encoded(container, metadata, add_stream, frames, place, options)
+
+
+def _encoded(
+    container: str,
+    metadata: dict[str, str],
+    add_stream: Callable[[Any], Any],
+    frames: list[Any],
+    place: str,
+    options: dict[str, str],
+) -> bytes:
+    """What FFmpeg writes, in memory or, where the writer reads it again, at `place`."""
+    buffer = io.BytesIO()
+    with av.open(place or buffer, "w", format=container, options=options) as output:
+        output.metadata.update(metadata)
+        stream = add_stream(output)
+        for frame in (*frames, None):
+            output.mux(stream.encode(frame))
+    return Path(place).read_bytes() if place else buffer.getvalue()
 
 
 def mp4(texts: dict[str, str]) -> bytes:
@@ -151,7 +172,9 @@ def mp4(texts: dict[str, str]) -> bytes:
 
 
 def mp4_fast_start(texts: dict[str, str]) -> bytes:
-    return _video("mp4", "mpeg4", texts, movflags="use_metadata_tags+faststart")
+    with tempfile.TemporaryDirectory() as folder:
+        flags = "use_metadata_tags+faststart"
+        return _video("mp4", "mpeg4", texts, f"{folder}/a.mp4", movflags=flags)
 
 
 def mov(texts: dict[str, str]) -> bytes:
@@ -179,21 +202,19 @@ def mkv_comment(texts: dict[str, str]) -> bytes:
     return _video("matroska", "mpeg4", {"comment": wrapped(texts)})
 
 
-def _sound(container: str, codec: str, texts: dict[str, str], **options: str) -> bytes:
-    import av
+def _sound(
+    container: str, codec: str, metadata: dict[str, str], layout: str = "mono", **options: str
+) -> bytes:
+    samples = np.zeros((1, 4800 * (2 if layout == "stereo" else 1)), np.float32)
+    frame = av.AudioFrame.from_ndarray(samples, format="flt", layout=layout)
+    frame.sample_rate = 48000
+    frame.pts = 0
 
-    buffer = io.BytesIO()
-    with av.open(buffer, "w", format=container, options=options) as output:
-        for key, text in texts.items():
-            output.metadata[key] = text
-        stream = output.add_stream(codec, rate=48000, layout="mono")
-        samples = np.zeros((1, 4800), np.float32)
-        frame = av.AudioFrame.from_ndarray(samples, format="flt", layout="mono")
-        frame.sample_rate = 48000
-        frame.pts = 0
-        output.mux(stream.encode(frame))
-        output.mux(stream.encode(None))
-    return buffer.getvalue()
+    def add_stream(output: Any) -> Any:
+        # FFmpeg's own encoder of Vorbis counts as an experiment.
+        return output.add_stream(codec, rate=48000, layout=layout, options={"strict": "-2"})
+
+    return _encoded(container, metadata, add_stream, [frame], "", options)
 
 
 def flac(texts: dict[str, str]) -> bytes:
@@ -205,7 +226,7 @@ def opus(texts: dict[str, str]) -> bytes:
 
 
 def ogg_vorbis(texts: dict[str, str]) -> bytes:
-    return _sound("ogg", "libvorbis", texts)
+    return _sound("ogg", "vorbis", texts, "stereo")
 
 
 def ogg_flac(texts: dict[str, str]) -> bytes:

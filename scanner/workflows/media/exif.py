@@ -12,7 +12,9 @@ from typing import Literal
 
 from scanner.workflows.media.source import Source, Texts, as_utf8
 
-_ASCII, _UNDEFINED = 2, 7
+_BYTE, _ASCII, _UNDEFINED = 1, 2, 7
+"""Types of values: Pillow writes comments as the first, cameras as the last."""
+
 _EXIF_IFD = 0x8769
 _USER_COMMENT = 0x9286
 
@@ -36,8 +38,8 @@ def exif_texts(source: Source, data: bytes) -> Texts:
         elif kind == _ASCII:
             yield _named(source.text(value))
     if inner is not None:
-        for tag, kind, value in _entries(data, inner, order):
-            if tag == _USER_COMMENT and kind in (_ASCII, _UNDEFINED):
+        for tag, _, value in _entries(data, inner, order):
+            if tag == _USER_COMMENT:
                 yield _named(_comment(source.text(value), order))
 
 
@@ -54,7 +56,7 @@ def _entries(
         length = int.from_bytes(entry[4:8], order)
         if tag == _EXIF_IFD:
             yield tag, kind, entry[8:]
-        elif kind in (_ASCII, _UNDEFINED):
+        elif kind in (_BYTE, _ASCII, _UNDEFINED):
             offset = int.from_bytes(entry[8:], order)
             yield tag, kind, entry[8 : 8 + length] if length <= 4 else data[offset:][:length]
 
