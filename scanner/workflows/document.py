@@ -64,12 +64,17 @@ def _unwrap(document: Any, depth: int) -> Workflow | None:
     else:
         return None
     for part in parts:
-        if isinstance(part, str) and part[:1] in "{[" and len(part) <= LARGEST:
-            try:
-                part = parse(part.encode("utf-8", "surrogatepass"))
-            except WorkflowError:
-                continue
-        found = _unwrap(part, depth + 1)
+        found = _unwrap(_parsed(part), depth + 1)
         if found is not None:
             return found
     return None
+
+
+def _parsed(part: Any) -> Any:
+    """What a text stands for: some programs write JSON within JSON."""
+    if not isinstance(part, str) or part[:1] not in ("{", "["):
+        return part
+    try:
+        return parse(part.encode("utf-8", "surrogatepass"))
+    except WorkflowError:
+        return None
