@@ -13,7 +13,7 @@ from tests.support.world import MODELS, World, at
 
 
 def user_root() -> Root:
-    found = find_roots(Settings(comfy_root=at("ComfyUI")), cwd="/", home="/", environ={})
+    found = find_roots(Settings(comfy_root=Path(at("ComfyUI"))), cwd="/", home="/", environ={})
     return next(root for root in found.roots if root.kind == "workflows")
 
 

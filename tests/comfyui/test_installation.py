@@ -200,7 +200,7 @@ def test_user_folder_may_be_missing_until_comfyui_makes_it_unless_it_is_named(he
     ],
 )
 def test_only_what_people_save_belongs_to_the_user_folder(path, is_directory, belongs) -> None:
-    settings = Settings(comfy_root="/ComfyUI")
+    settings = Settings(comfy_root=Path("/ComfyUI"))
     (user,) = [
         root
         for root in find_roots(settings, cwd="/", home="/h", environ={}).roots
