@@ -53,7 +53,7 @@ EXAMPLE_LINES = [(name, line) for name, lines in EXAMPLES.items() for line in li
 
 @pytest.mark.parametrize(("name", "line"), EXAMPLE_LINES)
 def test_examples_are_understood(name: str, line: str) -> None:
-    program, *words = shlex.split(line)
+    program, *words = shlex.split(line.partition(" > ")[0])
     assert program == "comfy-inventory"
     depth = 1 + (words[0] in ("config", "service"))
     command = COMMANDS[" ".join(words[:depth])]

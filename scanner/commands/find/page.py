@@ -124,8 +124,8 @@ _ENTRY_COLUMNS = (
     _Column("modified (UTC)", is_wrapped=False),
     _Column("category"),
     _Column("model"),
-    _Column("path"),
     _Column("status"),
+    _Column("path"),
 )
 
 
@@ -180,8 +180,8 @@ def _entry_cells(entry: Mapping[str, Any]) -> Sequence[_Cell]:
         _Cell(entry.get("mtime", "")[:16].replace("T", " ")),
         _Cell(entry.get("category", "")),
         _Cell(_model_text(entry)),
-        _Cell(_path_text(entry)),
         _Cell(", ".join(filter(None, texts)), "red" if status in BROKEN else "yellow"),
+        _Cell(_path_text(entry)),
     )
 
 
