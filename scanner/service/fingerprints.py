@@ -72,10 +72,12 @@ class FingerprintReader:
         stopped: Callable[[], bool],
         progress: Callable[[Progressed], None] | None = None,
         seconds_left: Callable[[], float] = lambda: math.inf,
+        settling: Callable[[float], None] = lambda seconds: None,
     ) -> Remaining:
         """Take fingerprints until none is missing or `stopped`. Returns what is left.
 
-        Ends early if nothing can be read any more within `seconds_left`.
+        Ends early if nothing can be read any more within `seconds_left`. While nothing may be read
+        yet, `settling` gets the seconds that are left until then.
 
         Raises OutputError if they cannot be saved.
         """
@@ -87,8 +89,9 @@ class FingerprintReader:
             chosen = self._choose(max(CHUNK, left.files // SEARCHES))
             if not chosen:
                 # All files that are left were listed a moment ago (rule 4).
-                if self._seconds_to_settle() > seconds_left():
+                if (seconds := self._seconds_to_settle()) > seconds_left():
                     break
+                settling(seconds)
                 self._scanner.files.sleep(NAP)
                 continue
             for batch in _batches(chosen):

@@ -110,6 +110,11 @@ class Lane:
         )
 
     @property
+    def last(self) -> ScanResult | None:
+        """The last complete scan; None before the first one."""
+        return self._last
+
+    @property
     def every(self) -> float | None:
         """Seconds between scans; None if a crontab line says when they are."""
         if self._settings.cron:
@@ -181,8 +186,11 @@ class Lane:
             display.idle()
         if not ends():
             self._claims.work()
-        if self._settings.facts and self._headers.work(ends):
-            self._scanner.store.note_news()
+        try:
+            if self._settings.facts and self._headers.work(ends, display.headers):
+                self._scanner.store.note_news()
+        finally:
+            display.idle()
         if not self._settings.hash:
             return
 
@@ -210,7 +218,9 @@ class Lane:
 
         started = time.monotonic()
         progress = _progress(display, "fingerprints", note, heartbeat)
-        self.unfingerprinted = left = self._fingerprints.work(ends, progress, seconds_left)
+        self.unfingerprinted = left = self._fingerprints.work(
+            ends, progress, seconds_left, display.settling
+        )
         before, self.unread = self.unread, self._fingerprints.unread()
         if not set(self.unread) <= set(before):
             log.warning("%s", unread_text(self.unread))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
+from scanner.core.memory import ONLINE
 from scanner.core.progress import Display
 from scanner.core.roots import Root
 from scanner.core.wording import NOT_WRITTEN
@@ -20,9 +21,11 @@ from scanner.scan import Scanner, ScanResult
 from scanner.service.lanes import Lane, lane_context, lane_name
 from scanner.service.one_scan import scan_once
 from scanner.service.root_watch import RootWatch
+from scanner.service.scan_log import first_scan_text
 from scanner.service.status_report import ServiceStatus, scan_summary, status_report
 from scanner.settings.schema import Settings
 from scanner.store.errands import PATIENCE, Errand
+from scanner.store.projection import root_states
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +79,8 @@ class Service:
         self._lanes: dict[str, Lane] = {}
         self._schedule: LaneSchedule | None = None
         self._assigning = threading.Lock()
+        self._is_first = scanner.store.scan == 0
+        """True until the summary of the first scan was logged."""
         self._status = Errand("status", settings.stall_after)
 
     @property
@@ -99,7 +104,25 @@ class Service:
         )
         if result.is_complete and not self._stop.is_set():
             self._scanner.leave_turns()
+            self._scanner.publish(is_last=False)
+            self._sum_up([result], lane.unfingerprinted.files)
         return result
+
+    def _sum_up(self, results: Sequence[ScanResult], left: int = 0) -> None:
+        """Log what the first scan has learned, once."""
+        if not self._is_first:
+            return
+        self._is_first = False
+        states = [state.state for _, state in root_states(self._scanner.store, self._scanner.roots)]
+        counts, unfinished = self._scanner.store.inventory.counts, self._scanner.unfinished
+        log.info("%s", first_scan_text(results, states.count(ONLINE), counts, unfinished, left))
+
+    def _sum_up_lanes(self) -> None:
+        """The same, once every lane has walked and read what it could."""
+        lanes = [lane for lane in self._lanes.values() if lane.roots]
+        results = [lane.last for lane in lanes if lane.last is not None]
+        if len(results) == len(lanes) and not any(lane.unfingerprinted.files for lane in lanes):
+            self._sum_up(results)
 
     def summary(self, result: ScanResult) -> dict[str, Any]:
         """The summary of a one-shot scan, for programs."""
@@ -163,6 +186,7 @@ class Service:
                 lambda: seconds_left() - MARGIN, display, lambda: self.write_status("running")
             )
             self._scanner.publish(is_last=False)
+            self._sum_up_lanes()
         except InventoryError as error:
             # Logged once per turn; the next one makes up for what could not be written.
             lane.error = str(error)

@@ -43,7 +43,7 @@ SECONDS: MtimeDigits = "seconds"
 
 DIGITS: tuple[MtimeDigits, ...] = get_args(MtimeDigits)
 
-_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0, "ms": 0.001}
+_SECONDS = {"w": 604_800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0, "ms": 0.001}
 
 _LONGEST = 3650 * 86400.0
 

@@ -8,6 +8,7 @@ import os
 import tracemalloc
 from base64 import b64encode
 from collections.abc import Callable, Iterable
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
@@ -909,7 +910,8 @@ def test_table_is_whole_where_nobody_looks() -> None:
                 model={"base_model": "SDXL 1.0", "kind": "lora"},
             ),
             file(long, 5, category="loras", model={"kind": "lora"}),
-        ]
+        ],
+        zone=UTC,
     )
     assert lines[0].split() == ["size", "modified", "(UTC)", "category", "model", "status", "path"]
     assert len(lines) == 4

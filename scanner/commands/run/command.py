@@ -12,6 +12,7 @@ from scanner.console.options import (
     _SCANNING,
     _TIMES,
     AsJson,
+    Utc,
     _cwd,
     _find_roots,
     _finder,
@@ -25,6 +26,7 @@ from scanner.console.options import (
 @app.command()
 @_taking(_SCANNING, _TIMES)
 def run(
+    utc: Utc = False,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
@@ -39,7 +41,7 @@ def run(
     from scanner.commands.named_folders import refuse_mistakes
 
     refuse_mistakes(loaded, outputs, _cwd())
-    _start_log(loaded)
+    _start_log(loaded, utc=utc)
     found = _find_roots(loaded)
     from scanner.commands.observing import observing
     from scanner.commands.run.events import EventStream
