@@ -19,6 +19,6 @@ WORKDIR /data
 USER 1000:1000
 VOLUME /data
 # Healthy means that the program runs. A folder that is away does not make it unhealthy.
-HEALTHCHECK --interval=1m --timeout=30s --start-period=10m CMD comfy-inventory status --json | python -c "import json, sys; sys.exit(not json.load(sys.stdin)['data']['alive'])"
+HEALTHCHECK --interval=1m --timeout=30s --start-period=10m CMD comfy-inventory status --quiet
 ENTRYPOINT ["comfy-inventory"]
 CMD ["run"]

@@ -10,6 +10,7 @@ import typer
 
 # isort: off
 # Each registers itself, in the order in which the help lists them.
+import scanner.commands.init.command
 import scanner.commands.run.command
 import scanner.commands.scan.command
 import scanner.commands.status.command
@@ -23,6 +24,8 @@ import scanner.commands.accept.command
 import scanner.commands.duplicates.command
 import scanner.commands.hashing.command
 import scanner.commands.export.command
+import scanner.commands.notify.command
+import scanner.commands.metrics.command
 import scanner.commands.schema.command
 import scanner.commands.config.command
 import scanner.commands.service.command  # noqa: F401

@@ -164,7 +164,7 @@ def _detected(default: str, home: str, notices: list[str]) -> str | None:
     here = os.path.dirname(default)
     if _is_surely_comfy_root(here):
         return here
-    for workspace in _workspaces(home):
+    for workspace in workspaces(home):
         if _is_comfy_root(workspace):
             notices.append(
                 f"no ComfyUI at {default}; using {workspace}, the workspace of comfy-cli "
@@ -201,7 +201,7 @@ def _workspace_file(home: str) -> str:
     return os.path.join(home, *folder, "comfy-cli", "config.ini")
 
 
-def _workspaces(home: str) -> list[str]:
+def workspaces(home: str) -> list[str]:
     """Workspaces in the settings of comfy-cli, the default one first; none without comfy-cli."""
     import configparser
 

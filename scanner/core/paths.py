@@ -38,3 +38,15 @@ def join(directory: str, name: str) -> str:
 def is_below(path: str, top: str) -> bool:
     """True if `path` is `top` or lies below it, by components."""
     return path == top or path.startswith(top if top.endswith(os.sep) else top + os.sep)
+
+
+_DISKS = frozenset(("/", "/mnt", "/media", "/run", "/run/media", "/Volumes"))
+"""Folders in which disks get a folder of their own when they are mounted, on Linux and macOS."""
+
+_DISKS_OF_USERS = frozenset(("/media", "/run/media"))
+"""Folders in which each user has such a folder."""
+
+
+def holds_disks(folder: str) -> bool:
+    """True for a folder in which disks get a folder of their own when they are mounted."""
+    return folder in _DISKS or os.path.dirname(folder) in _DISKS_OF_USERS

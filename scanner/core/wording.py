@@ -47,7 +47,12 @@ def seconds_text(seconds: float) -> str:
 
 def accept_command(place: str, inventory: str) -> str:
     """The command by which a person accepts that `place` is as it is now."""
-    words = ["comfy-inventory", "accept", place, "--output", inventory]
+    return command_text("accept", place, "--output", inventory)
+
+
+def command_text(*words: str) -> str:
+    """A command of this program, quoted for a shell."""
+    words = ("comfy-inventory", *words)
     return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
 
 

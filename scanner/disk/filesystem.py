@@ -10,6 +10,7 @@ import errno
 import io
 import operator
 import os
+import shutil
 import stat
 import threading
 import time
@@ -55,6 +56,13 @@ class Stat(NamedTuple):
         return f"{self.device} {self.inode} {self.ctime}".encode()
 
 
+class Space(NamedTuple):
+    """The space of a mount in bytes. `free` is what this user may still write."""
+
+    total: int
+    free: int
+
+
 class FileSystem(Protocol):
     """The calls on disks and clocks that the program makes. Every call may raise OSError."""
 
@@ -75,6 +83,10 @@ class FileSystem(Protocol):
 
     def lstat(self, path: str) -> Stat:
         """The stat of the name at `path` itself, links not followed."""
+        ...
+
+    def space(self, path: str) -> Space:
+        """The space of the mount that holds `path`."""
         ...
 
     def open(self, path: str) -> BinaryIO:
@@ -172,6 +184,11 @@ class DiskFileSystem:
 
     def lstat(self, path: str) -> Stat:
         return self._counted(os.lstat(path))
+
+    def space(self, path: str) -> Space:
+        found = shutil.disk_usage(path)
+        self._calls += 1
+        return Space(found.total, found.free)
 
     def _counted(self, found: os.stat_result) -> Stat:
         self._calls += 1

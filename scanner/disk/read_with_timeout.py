@@ -6,7 +6,9 @@ since waiting for it would be waiting for the mount.
 
 from __future__ import annotations
 
+import itertools
 import os
+import stat
 import subprocess
 import sys
 from contextlib import suppress
@@ -27,6 +29,12 @@ ABSENT = "absent"
 
 SILENT = "silent"
 
+OTHER = "other"
+"""Neither a file nor a folder, or a folder that cannot be read."""
+
+MOST_NAMES = 1000
+"""No more names of a folder are read."""
+
 MOST_BYTES = 1 << 18
 """No more bytes of a file are read, but for one that tells that there are more."""
 
@@ -44,12 +52,23 @@ class ReadResult(NamedTuple):
 
 def read_with_timeout(path: str) -> ReadResult:
     """Read `path`, links followed. The kind is SILENT if its mount does not answer in time."""
+    return _with_timeout(path, "read_now")
+
+
+def list_with_timeout(path: str) -> tuple[str, list[str]]:
+    """The kind of `path`, links followed, and some names in it if it is a folder."""
+    seen = _with_timeout(path, "list_now")
+    return seen.kind, os.fsdecode(seen.content).split("/") if seen.content else []
+
+
+def _with_timeout(path: str, look: str) -> ReadResult:
+    """What the function named `look` says of `path`."""
     mount = locate(os.path.abspath(path), read_mounts()).mount
     if not mount.is_remote:
-        return read_now(path)
+        return _LOOKS[look](path)
     if _is_hanging(mount.point):
         return ReadResult(SILENT)
-    child = start_child(_LOOK, path)
+    child = start_child(_LOOK, path, look)
     try:
         output, _ = child.communicate(timeout=LIMIT)
     except subprocess.TimeoutExpired:
@@ -93,11 +112,31 @@ def read_now(path: str) -> ReadResult:
         return ReadResult(FILE, error=error.strerror or str(error))
 
 
-def main(path: str) -> None:
-    """Read `path` and write to stdout: kind, error and content, the first two a line each."""
-    seen = read_now(path)
+def list_now(path: str) -> ReadResult:
+    """The kind of `path`, and some names with slashes between them, by this process."""
+    try:
+        mode = os.stat(path).st_mode
+        if stat.S_ISREG(mode):
+            return ReadResult(FILE)
+        if not stat.S_ISDIR(mode):
+            return ReadResult(OTHER)
+        with os.scandir(path) as entries:
+            names = [entry.name for entry in itertools.islice(entries, MOST_NAMES)]
+    except (FileNotFoundError, NotADirectoryError):
+        return ReadResult(ABSENT)
+    except OSError as error:
+        return ReadResult(OTHER, error=error.strerror or str(error))
+    return ReadResult(FOLDER, os.fsencode("/".join(names)))
+
+
+_LOOKS = {"read_now": read_now, "list_now": list_now}
+
+
+def main(path: str, look: str) -> None:
+    """Look at `path` and write to stdout: kind, error and content, the first two a line each."""
+    seen = _LOOKS[look](path)
     sys.stdout.buffer.write(b"\n".join((seen.kind.encode(), seen.error.encode(), seen.content)))
     sys.stdout.buffer.flush()
 
 
-_LOOK = "import sys; from scanner.disk.read_with_timeout import main; main(sys.argv[1])"
+_LOOK = "import sys; from scanner.disk.read_with_timeout import main; main(*sys.argv[1:])"

@@ -119,7 +119,9 @@ class Layout:
         """Paths of the owners of files that have several names, by folder and name."""
         self._doubled = doubled_bytes(self._same, self.folders)
         _add_up(self.folders.values(), self._doubled)
-        self.counts = _count(self, view)
+        self.counts = [Count() for _ in view.roots]
+        self.by_category: defaultdict[str, Count] = defaultdict(Count)
+        _count(self)
         self.shadows = Shadows(_searched(self._owners, view), self._owners)
         self.shadows.find_all(view.snapshot, self._owner_of())
 
@@ -159,8 +161,7 @@ class Layout:
             if self.folders.get(folder.path) is folder:
                 del self.folders[folder.path]
         for folder in added:
-            listing = folder.directory.listing
-            self.counts[folder.root].add(listing.types, listing.bytes)
+            self.count_rows(folder)
         _add_up(added, self._doubled)
         return True
 
@@ -209,9 +210,18 @@ class Layout:
                 renewed.update(chain)
         return renewed
 
-    def _forget(self, folder: Folder) -> None:
+    def counts_of(self, folder: Folder) -> tuple[Count, Count]:
+        """The counts that the rows of `folder` belong to: of its root and of its category."""
+        return self.counts[folder.root], self.by_category[folder.category]
+
+    def count_rows(self, folder: Folder, sign: int = 1) -> None:
+        """Count the rows of `folder`; `sign` -1 subtracts them."""
         listing = folder.directory.listing
-        self.counts[folder.root].add(listing.types, listing.bytes, -1)
+        for count in self.counts_of(folder):
+            count.add(listing.types, listing.bytes, sign)
+
+    def _forget(self, folder: Folder) -> None:
+        self.count_rows(folder, -1)
         self._inodes.discard(folder.directory.inode)
 
     def _drop(self, top: Folder) -> None:
@@ -423,13 +433,11 @@ def shared_names(folder: Folder, folders: Mapping[str, Folder]) -> frozenset[str
     return frozenset(folders[folder.alias_of].directory.listing.split_names())
 
 
-def _count(layout: Layout, view: InventoryView) -> list[Count]:
-    """The entries that each root of the view lists and owns."""
-    counts = [Count() for _ in view.roots]
+def _count(layout: Layout) -> None:
+    """Count the entries that each root, and each category, lists and owns."""
     for folder in layout.folders.values():
-        count = counts[folder.root]
         listing = folder.directory.listing
-        count.add(listing.types, listing.bytes)
+        layout.count_rows(folder)
         shared = shared_names(folder, layout.folders)
         has_owners = shared or folder.path in layout.owners
         names = listing.split_names() if has_owners or listing.has_containers else []
@@ -437,8 +445,8 @@ def _count(layout: Layout, view: InventoryView) -> list[Count]:
         for index in range(len(names)) if has_owners else listing.containers():
             letter = listing.types[index]
             if alias_of(folder, names[index], letter, shared, layout):
-                count.add_alias(letter, listing.sizes[index])
-    return counts
+                for count in layout.counts_of(folder):
+                    count.add_alias(letter, listing.sizes[index])
 
 
 def alias_of(folder: Folder, name: str, letter: str, shared: frozenset[str], layout: Layout) -> str:

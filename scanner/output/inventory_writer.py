@@ -61,6 +61,7 @@ from scanner.output.inventory_layout import (
 )
 from scanner.output.inventory_reader import END, HEADER_END, SCHEMA
 from scanner.output.inventory_view import InventoryView, MountView, RootView
+from scanner.output.likely_copies import count_copies
 from scanner.output.loader_names import LoaderNames
 
 TOOL = {"name": "comfy-inventory", "version": scanner.__version__}
@@ -110,8 +111,8 @@ class InventoryWriter:
         """The stat fields of the file that `_layout` describes."""
         self.copied = 0
         """Bytes of the last write that were copied from the previous file."""
-        self.shadowed = 0
-        """Entries of the last write with `shadowed_by`."""
+        self.totals: Mapping[str, Any] = {}
+        """The totals in the header of the last write."""
 
     def write(self, view: InventoryView) -> Written:
         """Replace the inventory with the content of `view`. Raises OutputError."""
@@ -123,13 +124,16 @@ class InventoryWriter:
             old = None if layout is None else self._old_file(stack)
             if layout is None or old is None or not layout.update(view):
                 layout, old = Layout(view), None
-            header = _header_line(view, layout)
+            totals = {**_totals(layout), "categories": _categories(layout)}
+            if (copies := count_copies(layout)) is not None:
+                totals["likely_copies"] = copies._asdict()
+            header = _header_line(view, layout, totals)
             file.write(header)
             body = _Body(file, old, self._header_bytes)
             _write_folders(body, view, layout)
             body.end()
         self.copied = body.copied
-        self.shadowed = layout.shadows.count
+        self.totals = totals
         self._header_bytes = len(header)
         size = len(header) + body.bytes
         status = os.stat(self._path)
@@ -445,12 +449,11 @@ def _proofs(folder: Folder) -> Iterator[str]:
     )
 
 
-def _header_line(view: InventoryView, layout: Layout) -> bytes:
-    return orjson.dumps(_header(view, layout))[:-1] + b"," + HEADER_END
+def _header_line(view: InventoryView, layout: Layout, totals: Mapping[str, Any]) -> bytes:
+    return orjson.dumps(_header(view, layout, totals))[:-1] + b"," + HEADER_END
 
 
-def _header(view: InventoryView, layout: Layout) -> dict[str, Any]:
-    counts = layout.counts
+def _header(view: InventoryView, layout: Layout, totals: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "schema": SCHEMA,
         "tool": TOOL,
@@ -459,7 +462,7 @@ def _header(view: InventoryView, layout: Layout) -> dict[str, Any]:
         **({} if view.base is None else text_fields(with_slashes(view.base), "base")),
         "roots": [
             _root_fields(root, view, layout.folders, count)
-            for root, count in zip(view.roots, counts, strict=True)
+            for root, count in zip(view.roots, layout.counts, strict=True)
         ],
         "unreachable": [
             {
@@ -470,16 +473,30 @@ def _header(view: InventoryView, layout: Layout) -> dict[str, Any]:
             for unreachable in view.unreachable
         ],
         "mounts": [_mount_fields(mount, view.base) for mount in view.mounts],
-        "totals": {
-            "entries": sum(c.files + c.directories + c.others + c.aliases for c in counts),
-            "files": sum(count.files for count in counts),
-            "directories": sum(count.directories for count in counts),
-            "others": sum(count.others for count in counts),
-            "aliases": sum(count.aliases for count in counts),
-            "shadowed": layout.shadows.count,
-            "bytes": sum(count.bytes for count in counts),
-            "apparent_bytes": sum(count.apparent_bytes for count in counts),
-        },
+        "totals": totals,
+    }
+
+
+def _totals(layout: Layout) -> dict[str, Any]:
+    counts = layout.counts
+    return {
+        "entries": sum(c.files + c.directories + c.others + c.aliases for c in counts),
+        "files": sum(count.files for count in counts),
+        "directories": sum(count.directories for count in counts),
+        "others": sum(count.others for count in counts),
+        "aliases": sum(count.aliases for count in counts),
+        "shadowed": layout.shadows.count,
+        "bytes": sum(count.bytes for count in counts),
+        "apparent_bytes": sum(count.apparent_bytes for count in counts),
+    }
+
+
+def _categories(layout: Layout) -> dict[str, dict[str, int]]:
+    """Files and bytes by category; what has none stands under the empty name."""
+    return {
+        category: {"files": count.files, "bytes": count.bytes}
+        for category, count in sorted(layout.by_category.items())
+        if count.files
     }
 
 

@@ -19,6 +19,7 @@ from scanner.scan import Scanner
 from scanner.service.attempts import RETRY_ELSEWHERE, Attempts
 from scanner.service.reading import MODEL_KINDS, NAP
 from scanner.service.real_files import RealFiles, has_no_content, patience_for
+from scanner.service.unread import still_unread
 from scanner.walk.granularity import settle_of
 
 CHUNK = 4096
@@ -61,6 +62,10 @@ class FingerprintReader:
     def size(self) -> Remaining:
         """Count the files that wait now, and their bytes."""
         return Remaining.of(size for _, size, _, _ in self._waiting(math.inf))
+
+    def unread(self) -> tuple[str, ...]:
+        """The files that could not be read, and have not changed since."""
+        return still_unread(self._attempts.given_up(), self._scanner.store.snapshot)
 
     def work(
         self,

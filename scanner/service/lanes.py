@@ -23,7 +23,9 @@ from scanner.service.hashes import HashReader
 from scanner.service.headers import HeaderReader
 from scanner.service.pace import Pace
 from scanner.service.scan_log import log_scan, states_of
+from scanner.service.space import SpaceReader
 from scanner.service.status_report import LaneStatus
+from scanner.service.unread import unread_text
 from scanner.settings.schema import Settings
 from scanner.settings.values import format_duration
 
@@ -86,6 +88,8 @@ class Lane:
         """The error of the last turn; empty if there was none."""
         self.unfingerprinted = Remaining(0, 0)
         self.unhashed = Remaining(0, 0)
+        self.unread: tuple[str, ...] = ()
+        """Files that can be listed and whose content cannot be read."""
         settings, scanner = context.settings, context.scanner
         self._settings = settings
         self._scanner = scanner
@@ -93,6 +97,7 @@ class Lane:
         self._last: ScanResult | None = None
         self._is_scanning = False
         self._pace = Pace(settings.auto_duty, settings.first_every) if settings.is_paced else None
+        self._space = SpaceReader(scanner)
         self._fingerprints = FingerprintReader(scanner, context.unfingerprinted, lambda: self.roots)
         self._claims = ClaimReader(scanner, lambda: self.roots)
         self._headers = HeaderReader(scanner, context.without_facts, lambda: self.roots)
@@ -138,6 +143,7 @@ class Lane:
             self._last, self.error = result, ""
             log_scan(result, before, states_of(store.memory), store.base, store.outputs.inventory)
             self._scanner.publish(is_last=False)
+            self._space.look(self.roots)
         return result
 
     def keep_pace(self, result: ScanResult) -> bool:
@@ -215,6 +221,9 @@ class Lane:
         self.unfingerprinted = left = self._fingerprints.work(
             ends, progress, seconds_left, display.settling
         )
+        before, self.unread = self.unread, self._fingerprints.unread()
+        if not set(self.unread) <= set(before):
+            log.warning("%s", unread_text(self.unread))
         if taken >= WORTH_LOGGING:
             log.info(
                 "fingerprints of %s taken in %s, %s left",
@@ -237,6 +246,8 @@ class Lane:
             error=self.error,
             unfingerprinted=self.unfingerprinted,
             unhashed=self.unhashed,
+            unread=self.unread,
+            space=self._space.found,
         )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
@@ -66,9 +66,11 @@ class Service:
         scanner: Scanner,
         stop: threading.Event,
         watch: RootWatch | None = None,
+        report: Callable[[Mapping[str, Any]], None] = lambda status: None,
     ) -> None:
         """`stop` asks for the end if it is set; scanner and workers look at it as well. `watch`
-        finds roots that change while we run."""
+        finds roots that change while we run. `report` gets every status that is written."""
+        self._tell = report
         self._watch = watch
         self._scanner = scanner
         self._stop = stop
@@ -125,7 +127,7 @@ class Service:
     def summary(self, result: ScanResult) -> dict[str, Any]:
         """The summary of a one-shot scan, for programs."""
         lane = self._lanes["all"]
-        return scan_summary(result, lane.unfingerprinted, lane.unhashed, self._scanner.store)
+        return scan_summary(result, lane.status(), self._scanner.store)
 
     # On a schedule
 
@@ -222,7 +224,9 @@ class Service:
         self._status.run(partial(self._write_status, state))
 
     def _write_status(self, state: str) -> bool:
-        write_status(self.outputs.status, self._report(state))
+        status = self._report(state)
+        self._tell(status)
+        write_status(self.outputs.status, status)
         return True
 
     def _report(self, state: str) -> dict[str, Any]:

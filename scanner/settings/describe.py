@@ -17,7 +17,8 @@ def describe(loaded: Loaded) -> list[tuple[str, object, str]]:
     """Name, value and origin of every setting. Values are texts, numbers, flags, lists and tables,
     as a TOML file has them; None stands for one that is not set."""
     return [
-        (name, value, loaded.origins[name]) for name, value in _formatted(loaded.settings).items()
+        (name, kind.displayed(getattr(loaded.settings, name)), loaded.origins[name])
+        for name, kind in TYPES.items()
     ]
 
 
@@ -45,18 +46,19 @@ def default_toml() -> str:
     for name, about in TEXTS.items():
         if name == "per_root":
             # A table takes all lines below it: it must stand last.
-            blocks.append(f"{_comment(about)}\n# [per_root.{about.example}]")
+            blocks.append(f"{comment(about)}\n# [per_root.{about.example}]")
             continue
         value = defaults[name]
         mark = "# " if value is None or isinstance(TYPES[name], PathType) else ""
         shown = _toml(about.example if value is None else value)
-        blocks.append(f"{_comment(about)}\n{mark}{name} = {shown}")
+        blocks.append(f"{comment(about)}\n{mark}{name} = {shown}")
     for name, about in ROOT_TEXTS.items():
-        blocks.append(f"{_comment(about)}\n# {name} = {_toml(about.example)}")
+        blocks.append(f"{comment(about)}\n# {name} = {_toml(about.example)}")
     return "\n\n".join(blocks) + "\n"
 
 
-def _comment(about: About) -> str:
+def comment(about: About) -> str:
+    """The description of a setting as lines of comment."""
     text = f"# {about.description}"
     return "\n".join(textwrap.wrap(text, 98, subsequent_indent="# ", break_on_hyphens=False))
 

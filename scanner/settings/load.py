@@ -10,7 +10,7 @@ from typing import Any
 from scanner.errors import SettingsError
 from scanner.settings.fields import WrongValueError
 from scanner.settings.schema import TYPES, Settings
-from scanner.settings.sources import Layer, read_layers
+from scanner.settings.sources import Layer, layers_of_text, read_layers
 from scanner.settings.values import suggestion
 
 ADDED = ("ignore", "per_root")
@@ -25,6 +25,8 @@ class Loaded:
     origins: dict[str, str]
     """Field -> "option", "environment COMFY_INVENTORY_EVERY", "file /x/y.toml", "profile nas" or
     "default"."""
+    places: dict[str, str]
+    """Field -> the words for its place in a message, with the line of a file; set fields only."""
     config: str | None = None
     """The TOML file that was read."""
 
@@ -48,6 +50,18 @@ def load(
     Raises SettingsError: one sentence with the setting, where it stands and what was expected.
     """
     layers, config = read_layers(options, environ, cwd)
+    return _loaded(layers, config)
+
+
+def load_text(text: str, path: str) -> Loaded:
+    """Settings from a TOML file at the absolute `path` with this text, its profile and defaults.
+
+    Raises SettingsError as `load` does.
+    """
+    return _loaded(layers_of_text(text, path), path)
+
+
+def _loaded(layers: list[Layer], config: str | None) -> Loaded:
     for layer in layers:
         _refuse_unknown(layer)
     source = {name: layer for layer in reversed(layers) for name in layer.values}
@@ -64,7 +78,8 @@ def load(
         name: source[name].origin_of(name) if name in source else "default" for name in TYPES
     }
     origins.update({name: f"{origins[name]}, {layers[-1].origin}" for name in added})
-    return Loaded(settings, origins, config)
+    places = {name: layer.place_of((name,)) for name, layer in source.items()}
+    return Loaded(settings, origins, places, config)
 
 
 def _add_to_profile(layers: list[Layer], values: dict[str, Any]) -> list[str]:

@@ -91,10 +91,22 @@ def read_layers(
     layers = [Layer(given, OPTION, anchor), Layer(variables, ENVIRONMENT, anchor)]
     if config:
         layers.append(_file_layer(config, anchor))
+    return _with_profile(layers, anchor), config
+
+
+def layers_of_text(text: str, path: str) -> list[Layer]:
+    """The sources of settings if there is nothing but a TOML file at `path` with this text.
+
+    Raises SettingsError where it is no TOML or names an unknown profile.
+    """
+    anchor = Anchor(_home(), os.path.dirname(path))
+    return _with_profile([_text_layer(text, path, anchor)], anchor)
+
+
+def _with_profile(layers: list[Layer], anchor: Anchor) -> list[Layer]:
+    """`layers`, and the profile that the first of them names which names one."""
     naming = next((layer for layer in layers if "profile" in layer.values), None)
-    if naming:
-        layers.append(_profile_layer(naming, anchor))
-    return layers, config
+    return [*layers, _profile_layer(naming, anchor)] if naming else layers
 
 
 def _home() -> str:
@@ -125,11 +137,16 @@ def _config_file(option: object, variable: object, anchor: Anchor) -> str | None
 
 
 def _file_layer(path: str, anchor: Anchor) -> Layer:
+    return _text_layer(read_text(path), path, anchor)
+
+
+def read_text(path: str) -> str:
+    """The text of the TOML file at `path`. Raises SettingsError."""
     origin = f"file {path}"
     try:
         with open(path, "rb") as file:
             # Windows editors put a byte order mark in front.
-            text = file.read(4 * bounded_toml.MOST_BYTES + 4).decode("utf-8-sig")
+            return file.read(4 * bounded_toml.MOST_BYTES + 4).decode("utf-8-sig")
     except OSError as error:
         raise SettingsError(
             f"config ({origin}): expected a readable TOML file, but: {error.strerror}"
@@ -137,7 +154,10 @@ def _file_layer(path: str, anchor: Anchor) -> Layer:
     except UnicodeDecodeError as error:
         line = error.object.count(b"\n", 0, error.start) + 1
         raise SettingsError(f"config ({origin}, line {line}): expected UTF-8 text") from None
-    folder = os.path.dirname(path)
+
+
+def _text_layer(text: str, path: str, anchor: Anchor) -> Layer:
+    origin, folder = f"file {path}", os.path.dirname(path)
     return Layer(_parsed(text, origin), origin, Anchor(anchor.home, folder, folder), text)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from scanner.core.roots import Root
 from scanner.core.serialize import readable, time_ns
@@ -59,8 +60,8 @@ class PublishedInventory:
             if isinstance(root.get("id"), str) and isinstance(root.get("named_by"), str)
         )
         totals = header.get("totals")
-        self.shadowed = _number(totals.get("shadowed")) if isinstance(totals, dict) else 0
-        """Models in it that ComfyUI does not load, because of another of the same name."""
+        self.totals: Mapping[str, Any] = totals if isinstance(totals, dict) else {}
+        """The totals in its header; empty if there is no inventory."""
         self.written = _time(header.get("generated"))
         """When it was written, nanoseconds since 1970; 0 if there is no inventory."""
         self.bytes = _size(outputs.inventory) if header else 0
@@ -84,6 +85,11 @@ class PublishedInventory:
     def counts(self) -> Mapping[str, int]:
         """Number of entries by status and mark, as far as it is known."""
         return self.words or {}
+
+    @property
+    def shadowed(self) -> int:
+        """Models in it that ComfyUI does not load, because of another of the same name."""
+        return _number(self.totals.get("shadowed"))
 
     @property
     def is_outdated(self) -> bool:
@@ -116,7 +122,7 @@ class PublishedInventory:
         self.scan = view.scan
         self.written = view.generated
         self.bytes = written.bytes
-        self.shadowed = self._writer.shadowed
+        self.totals = self._writer.totals
         self.last_seconds = written.seconds
         self.words = written.words
         self._is_current = True

@@ -6,7 +6,7 @@ import errno
 import os
 from collections.abc import Callable
 
-from scanner.core.paths import is_below
+from scanner.core.paths import holds_disks, is_below
 from scanner.disk.location import Location
 from scanner.workers.requests import (
     Answer,
@@ -16,12 +16,6 @@ from scanner.workers.requests import (
     LstatPath,
     Request,
 )
-
-_DISKS = frozenset(("/", "/mnt", "/media", "/run", "/run/media", "/Volumes"))
-"""Folders in which disks get a folder of their own when they are mounted, on Linux and macOS."""
-
-_DISKS_OF_USERS = frozenset(("/media", "/run/media"))
-"""Folders in which each user has such a folder."""
 
 
 def has_disk(location: Location, ask: Callable[[Request], Answer | None]) -> bool:
@@ -36,7 +30,7 @@ def has_disk(location: Location, ask: Callable[[Request], Answer | None]) -> boo
         return False
     if folder == location.mount.point and os.path.dirname(folder) != folder:
         return True
-    if folder in _DISKS or os.path.dirname(folder) in _DISKS_OF_USERS:
+    if holds_disks(folder):
         return False
     listed = ask(ListDirectory(folder))
     return isinstance(listed, Listed) and bool(listed.directory.listing.names)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from scanner.core.packs import Pack
 from scanner.core.snapshot import Directory
 from scanner.disk.content_hash import Piece
-from scanner.disk.filesystem import Stat
+from scanner.disk.filesystem import Space, Stat
 from scanner.disk.fingerprint import Sampled
 from scanner.disk.probe import Observed
 
@@ -43,6 +43,12 @@ class StatPath(NamedTuple):
 
 class LstatPath(NamedTuple):
     """Stat the name at `path` itself, a link not followed."""
+
+    path: str
+
+
+class AskSpace(NamedTuple):
+    """Ask for the space of the mount that holds `path`."""
 
     path: str
 
@@ -99,6 +105,7 @@ Request = (
     | SampleFile
     | StatPath
     | LstatPath
+    | AskSpace
     | Probe
     | Timed
     | ReadFacts
@@ -127,6 +134,13 @@ class Stated(NamedTuple):
 
     path: str
     stat: Stat
+
+
+class SpaceFound(NamedTuple):
+    """The answer to AskSpace."""
+
+    path: str
+    space: Space
 
 
 class Failed(NamedTuple):
@@ -174,5 +188,14 @@ class PackRead(NamedTuple):
 
 
 Answer = (
-    Listed | Fingerprinted | Stated | Failed | Probed | Took | Understood | PieceHashed | PackRead
+    Listed
+    | Fingerprinted
+    | Stated
+    | SpaceFound
+    | Failed
+    | Probed
+    | Took
+    | Understood
+    | PieceHashed
+    | PackRead
 )

@@ -12,6 +12,7 @@ from scanner.disk.fingerprint import take_fingerprint
 from scanner.disk.probe import observe
 from scanner.workers.requests import (
     Answer,
+    AskSpace,
     Failed,
     Fingerprinted,
     HashPiece,
@@ -26,6 +27,7 @@ from scanner.workers.requests import (
     ReadFacts,
     ReadPack,
     Request,
+    SpaceFound,
     Stated,
     StatPath,
     Timed,
@@ -83,6 +85,8 @@ def perform(files: FileSystem, request: Request) -> Answer:
             return Stated(request.path, files.stat(request.path))
         if isinstance(request, LstatPath):
             return Stated(request.path, files.lstat(request.path))
+        if isinstance(request, AskSpace):
+            return SpaceFound(request.path, files.space(request.path))
         if isinstance(request, ListDirectory):
             return Listed(request.path, files.list_directory(*request))
         if isinstance(request, ReadFacts):

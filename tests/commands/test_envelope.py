@@ -27,6 +27,7 @@ WITHOUT = {"schema", "run", "service logs"}
 is that of the system."""
 
 GOOD: dict[str, tuple[tuple[str, ...], int]] = {
+    "init": (("--print",), 0),
     "scan": ((), 0),
     "status": ((), 0),
     "changes": ((), 0),

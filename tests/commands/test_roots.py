@@ -24,15 +24,15 @@ def test_comfyui_by_its_other_option_and_from_inside(machine: Machine) -> None:
 
 
 def test_roots_are_told_before_and_after_the_first_scan(machine: Machine) -> None:
-    before = parsed(machine.run("roots", "--downloads", "Downloads", "--json"))
+    before = parsed(machine.run("roots", "--downloads", "disk/Downloads", "--json"))
     assert before["base"] == str(machine.work)
     paths = [str(machine.work / "ComfyUI" / kind) for kind in KINDS]
-    paths.append(str(machine.work / "Downloads"))
+    paths.append(str(machine.work / "disk/Downloads"))
     found = {(root["path"], root["state"]) for root in before["roots"]}
     assert found == {(path, None) for path in paths}
-    machine.run("scan", "--downloads", "Downloads", expect=3)
-    after = parsed(machine.run("roots", "--downloads", "Downloads", "--json"))
+    machine.run("scan", "--downloads", "disk/Downloads", expect=3)
+    after = parsed(machine.run("roots", "--downloads", "disk/Downloads", "--json"))
     states = {root["path"]: root["state"] for root in after["roots"]}
     assert states == dict.fromkeys(paths, "online") | {paths[-1]: "missing"}
-    text = machine.run("roots", "--downloads", "Downloads").stdout
+    text = machine.run("roots", "--downloads", "disk/Downloads").stdout
     assert all(path in text for path in paths)

@@ -37,10 +37,10 @@ def test_scan_exits_with_1_where_something_changed_and_it_was_asked(scanned: Mac
 
 def test_root_that_is_not_there_is_3(scanned: Machine) -> None:
     (scanned.work / "ComfyUI" / "input").rmdir()
-    done = scanned.run("scan", "--extra", "assets", "--json", expect=3)
+    done = scanned.run("scan", "--extra", "disk/assets", "--json", expect=3)
     assert parsed(done)["incomplete_roots"] == {
         f"input:{scanned.work}/ComfyUI/input": "offline",
-        f"extra:{scanned.work}/assets": "missing",
+        f"extra:{scanned.work}/disk/assets": "missing",
     }
     scanned.run("status", expect=3)
     assert_valid(scanned)
@@ -210,7 +210,8 @@ def test_scan_tells_programs_what_it_did(scanned: Machine) -> None:
     summary = parsed(done)
     assert set(summary) == {
         "schema", "scan", "complete", "committed", "seconds", "files", "directories", "bytes",
-        "changes", "kinds", "incomplete_roots", "accept", "backlog", "unhashed", "inventory",
+        "changes", "kinds", "incomplete_roots", "accept", "backlog", "unhashed", "unread",
+        "inventory",
     }  # fmt: skip
     assert (summary["scan"], summary["complete"], summary["files"]) == (2, True, 25)
     assert (summary["changes"], summary["kinds"]) == (1, {"created": 1})

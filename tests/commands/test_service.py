@@ -409,6 +409,7 @@ def test_folder_of_the_inventory_must_be_there(place: Machine) -> None:
 
 def test_path_that_no_unit_can_hold_is_refused(place: Machine) -> None:
     for name in ("new\nline", os.fsdecode(b"caf\xe9")):
+        (place.work / name).mkdir()
         told = sentence(place.run("service", "install", "--extra", name, expect=2))
         assert told.startswith("extra: ")
     assert not unit(place).exists()

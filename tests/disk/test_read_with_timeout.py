@@ -15,8 +15,10 @@ from scanner.disk.read_with_timeout import (
     ABSENT,
     FILE,
     FOLDER,
+    OTHER,
     SILENT,
     ReadResult,
+    list_with_timeout,
     read_with_timeout,
 )
 
@@ -42,12 +44,26 @@ def test_files_folders_and_nothing_are_told_apart(where: str, tmp_path: Path) ->
     assert read_with_timeout(str(tmp_path / "missing")) == ReadResult(ABSENT)
 
 
+def test_folders_are_listed_and_the_rest_is_told_apart(where: str, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "a\nb").mkdir()
+    (tmp_path / "loop").symlink_to("loop")
+    kind, names = list_with_timeout(str(tmp_path))
+    assert (kind, sorted(names)) == (FOLDER, ["a\nb", "file", "loop"])
+    assert list_with_timeout(str(tmp_path / "a\nb")) == (FOLDER, [])
+    assert list_with_timeout(str(tmp_path / "file")) == (FILE, [])
+    assert list_with_timeout(str(tmp_path / "missing")) == (ABSENT, [])
+    assert list_with_timeout(str(tmp_path / "file" / "below")) == (ABSENT, [])
+    assert list_with_timeout(str(tmp_path / "loop")) == (OTHER, [])
+
+
 def test_silent_mount_is_left_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(peeking, "read_mounts", lambda: SHARE)
     monkeypatch.setattr(peeking, "LIMIT", 0.3)
     monkeypatch.setattr(peeking, "_LOOK", "import time; time.sleep(60)")
     started = time.monotonic()
     assert read_with_timeout(str(tmp_path)) == ReadResult(SILENT)
+    assert list_with_timeout(str(tmp_path)) == (SILENT, [])
     assert time.monotonic() - started < 30
 
 

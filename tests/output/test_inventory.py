@@ -68,6 +68,27 @@ def view(roots: list[Root], snapshot: Snapshot, base: str | None = TOP, **more) 
     return InventoryView(7, NOW, base, views, (), snapshot, **more)
 
 
+def _by_category(files: list[dict]) -> dict[str, dict[str, int]]:
+    totals: dict[str, dict[str, int]] = {}
+    for entry in files:
+        total = totals.setdefault(entry.get("category", ""), {"files": 0, "bytes": 0})
+        total["files"] += 1
+        total["bytes"] += entry["size"]
+    return totals
+
+
+def _copies(files: list[dict]) -> dict[str, int]:
+    sets: dict[str, list[int]] = {}
+    for entry in files:
+        if "category" in entry and "fingerprint" in entry and entry["type"] == "file":
+            sets.setdefault(entry["fingerprint"], []).append(entry["size"])
+    several = [sizes for sizes in sets.values() if len(sizes) > 1 and sizes[0]]
+    return {
+        "files": sum(map(len, several)),
+        "bytes": sum(sum(sizes[1:]) for sizes in several),
+    }
+
+
 def written(path: Path, view: InventoryView) -> list[dict]:
     """Write it, check what holds for every inventory, and return the entries."""
     size = write_inventory(path / "i.json", view).bytes
@@ -96,6 +117,8 @@ def written(path: Path, view: InventoryView) -> list[dict]:
         "shadowed": sum("shadowed_by" in entry for entry in entries),
         "bytes": sum(entry["size"] for entry in files),
         "apparent_bytes": sum(entry["size"] for entry in all_files),
+        "categories": _by_category(files),
+        "likely_copies": _copies(files),
     }
     ids = [root["id"] for root in document["roots"]]
     for root in document["roots"]:
@@ -208,9 +231,27 @@ def test_header(tmp_path):
         ],
         "mounts": [],
         "totals": {"entries": 1, "files": 1, "directories": 0, "others": 0}
-        | {"aliases": 0, "shadowed": 0, "bytes": 3, "apparent_bytes": 3},
+        | {"aliases": 0, "shadowed": 0, "bytes": 3, "apparent_bytes": 3}
+        | {"categories": {"": {"files": 1, "bytes": 3}}}
+        | {"likely_copies": {"files": 0, "bytes": 0}},
     }
     assert base_of(header) == TOP
+
+
+def test_models_with_equal_fingerprints_are_counted_as_likely_copies(tmp_path):
+    models = Root("models", at("m"))
+    one, two = bytes(range(16)), bytes(range(1, 17))
+    snapshot = {
+        at("m"): directory(folder("loras"), file("a", 7)).with_fingerprints({"a": one}),
+        at("m/loras"): directory(
+            file("x", 7), file("y", 7), file("z", 7), file("only", 9), file("empty", 0)
+        ).with_fingerprints({"x": one, "y": one, "z": one, "only": two, "empty": two}),
+    }
+    written(tmp_path, view([models], snapshot))
+    header = read_header(tmp_path / "i.json")
+    assert header is not None
+    assert header["totals"]["likely_copies"] == {"files": 3, "bytes": 14}
+    assert header["totals"]["categories"]["loras"] == {"files": 5, "bytes": 30}
 
 
 def test_nested_roots_are_sorted_into_the_outer_one(tmp_path):

@@ -294,7 +294,7 @@ def test_a_file_that_comes_renews_the_lines_of_the_folder_that_it_shadows(tmp_pa
     ):
         snapshot = snapshot | folders({f"{OWN.path}/loras": names})
         assert shadows(written(tmp_path / "i.json", snapshot, OWN, NAS, writer=writer)) == expected
-        assert writer.shadowed == len(expected)
+        assert writer.totals["shadowed"] == len(expected)
     assert writer.copied
 
 

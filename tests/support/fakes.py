@@ -25,7 +25,7 @@ from scanner.core.snapshot import (
     Directory,
     Listing,
 )
-from scanner.disk.filesystem import FileSystem, Stat
+from scanner.disk.filesystem import FileSystem, Space, Stat
 from scanner.disk.links import is_proven_broken
 from scanner.disk.location import leads_away
 from scanner.disk.mounts import Mount
@@ -47,6 +47,7 @@ class Node:
     target: str = ""
     children: dict[str, Node] = field(default_factory=dict)
     ctime: int = 0
+    device: int = 1
 
 
 def error(number: int, path: str) -> OSError:
@@ -268,7 +269,7 @@ class FakeFileSystem:
                 listing.targets,
                 listing.unstatted,
             )
-        return Directory(listing, times[0], 1, own.inode, frozenset(met), ctime=times[1])
+        return Directory(listing, times[0], own.device, own.inode, frozenset(met), ctime=times[1])
 
     def _names(self, path: str) -> list[str]:
         return sorted(self._resolve(path).children)
@@ -283,8 +284,18 @@ class FakeFileSystem:
         self._check("stat", path)
         node = self._resolve(path)
         return Stat(
-            node.kind == "directory", len(node.content), node.mtime, 1, node.inode, node.ctime
+            node.kind == "directory",
+            len(node.content),
+            node.mtime,
+            node.device,
+            node.inode,
+            node.ctime,
         )
+
+    def space(self, path: str) -> Space:
+        self._check("space", path)
+        self._resolve(path)
+        return Space(2_000_000_000_000, 500_000_000_000)
 
     def lstat(self, path: str) -> Stat:
         self._check("lstat", path)

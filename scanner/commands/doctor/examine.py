@@ -21,6 +21,7 @@ from scanner.commands.doctor.finding import (
     notes_of,
 )
 from scanner.commands.doctor.sample import (
+    SAMPLE_SECONDS,
     TIMES_WANTED,
     Sampling,
     cost_of,
@@ -81,12 +82,13 @@ class Doctor:
         self._known = known
         self._limit = limit
 
-    def examine(self, root: Root, *, probe: bool) -> Finding:
-        """Examine the absolute `root.path`. With `probe`, also create and remove a file there."""
+    def examine(self, root: Root, *, probe: bool, seconds: float = SAMPLE_SECONDS) -> Finding:
+        """Examine the absolute `root.path`, listing it for `seconds` at most. With `probe`, also
+        create and remove a file there."""
         finding = self._begin(root.path)
         try:
             if self._meet(finding):
-                self._measure(finding, rules_for(self._settings, root))
+                self._measure(finding, rules_for(self._settings, root), seconds)
                 if probe:
                     self._probe(finding)
         except LostWorkerError as lost:
@@ -120,10 +122,10 @@ class Doctor:
             finding.state, finding.reason = MISSING, "not a folder"
         return finding.state == OK
 
-    def _measure(self, finding: Finding, rules: IgnoreRules) -> None:
+    def _measure(self, finding: Finding, rules: IgnoreRules, seconds: float) -> None:
         mount, path = finding.mount, finding.target
         finding.stat = latency(self._files, self._workers, path, mount, self._limit)
-        sample = Sampling(self._files, self._workers, path, mount, rules).run()
+        sample = Sampling(self._files, self._workers, path, mount, rules, seconds).run()
         if not sample.listed:
             finding.state, finding.reason = UNREADABLE, sample.failure
             return

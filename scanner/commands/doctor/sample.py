@@ -135,8 +135,11 @@ class Sampling:
         top: str,
         mount: Mount,
         rules: IgnoreRules,
+        seconds: float = SAMPLE_SECONDS,
     ) -> None:
+        """`seconds`: how long it lists at most."""
         self._files = files
+        self._seconds = seconds
         self._pool = _Pool(workers, mount)
         self._top = top
         self._rules = rules
@@ -152,7 +155,7 @@ class Sampling:
         self._sample.levels[0].left.append(self._top)
         count = 0
         while True:
-            is_over = count >= SAMPLE or self._files.monotonic() - started > SAMPLE_SECONDS
+            is_over = count >= SAMPLE or self._files.monotonic() - started > self._seconds
             is_waiting = self._pool.is_busy and len(self._sample.alone) < ALONE
             path = None if is_over or is_waiting else self._next()
             if path is not None:

@@ -126,8 +126,8 @@ def _columns(zone: Zone) -> Sequence[_Column]:
         _Column(f"modified{zone_name(zone)}", is_wrapped=False),
         _Column("category"),
         _Column("model"),
-        _Column("path"),
         _Column("status"),
+        _Column("path"),
     )
 
 
@@ -183,8 +183,8 @@ def _entry_cells(entry: Mapping[str, Any], zone: Zone) -> Sequence[_Cell]:
         _Cell(time_shown(entry.get("mtime", ""), zone)),
         _Cell(entry.get("category", "")),
         _Cell(_model_text(entry)),
-        _Cell(_path_text(entry)),
         _Cell(", ".join(filter(None, texts)), "red" if status in BROKEN else "yellow"),
+        _Cell(_path_text(entry)),
     )
 
 

@@ -35,10 +35,15 @@ def run(
     With --json, events are printed as they come, one JSON object a line.
     """
     loaded = _load(options)
-    need_child(_outputs(loaded).may_hang)
+    outputs = _outputs(loaded)
+    need_child(outputs.may_hang)
     end_with_parent()
+    from scanner.commands.named_folders import refuse_mistakes
+
+    refuse_mistakes(loaded, outputs, _cwd())
     _start_log(loaded, utc=utc)
     found = _find_roots(loaded)
+    from scanner.commands.observing import observing
     from scanner.commands.run.events import EventStream
     from scanner.commands.run.page import greeting
     from scanner.console.progress import display
@@ -51,9 +56,10 @@ def run(
         trigger_of(loaded.settings.first_every, loaded.settings.cron), notifier_of(os.environ)
     )
     find = _finder(loaded.settings, found.comfy_root)
+    observe = observing(loaded.settings)
     events: EventStream | None = None
     with (
-        open_service(loaded.settings, found, _cwd(), find) as service,
+        open_service(loaded.settings, found, _cwd(), find, observe) as service,
         stopping_on_signals(service),
     ):
         remember_output(service.outputs.inventory)

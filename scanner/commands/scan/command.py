@@ -36,17 +36,23 @@ def scan(
 ) -> None:
     """Scan once and end, for cron."""
     loaded = _load(options)
-    need_child(_outputs(loaded).may_hang)
+    outputs = _outputs(loaded)
+    need_child(outputs.may_hang)
     end_with_parent()
+    from scanner.commands.named_folders import refuse_mistakes
+
+    refuse_mistakes(loaded, outputs, _cwd())
     _start_log(loaded, utc=utc)
     found = _find_roots(loaded)
+    from scanner.commands.observing import observing
     from scanner.console.progress import display
     from scanner.output.last_output import remember_output
     from scanner.service.opening import open_service, stopping_on_signals
 
     find = _finder(loaded.settings, found.comfy_root)
+    observe = observing(loaded.settings, once=True)
     with (
-        open_service(loaded.settings, found, _cwd(), find) as service,
+        open_service(loaded.settings, found, _cwd(), find, observe) as service,
         stopping_on_signals(service) as signals,
     ):
         remember_output(service.outputs.inventory)

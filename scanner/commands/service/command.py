@@ -40,8 +40,11 @@ def service_install(
 ) -> None:
     """Install and start a service that does what `run` does here with the same options."""
     loaded = _load(options)
-    found = _find_roots(loaded, _tell_plainly)
     outputs = _outputs(loaded)
+    from scanner.commands.named_folders import refuse_mistakes
+
+    refuse_mistakes(loaded, outputs, _cwd())
+    found = _find_roots(loaded, _tell_plainly)
     if not os.path.isdir(outputs.folder):
         raise OutputError(f"The folder {outputs.folder} for the inventory does not exist.")
     from scanner.commands.service import here, page
