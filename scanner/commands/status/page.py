@@ -107,7 +107,8 @@ def _print_folders(console: Console, status: Mapping[str, Any]) -> None:
     console.print()
     for root in roots:
         state = root["state"]
-        line = printed(f"{state:<8}", STATE_STYLES.get(state, "dim"))
+        line = printed("")
+        line.append_text(printed(f"{state:<8}", STATE_STYLES.get(state, "dim")))
         line.append_text(printed(f"  {root['kind']:<{width}}  {root['path']}"))
         console.print(line, soft_wrap=True)
     for mount in status.get("mounts", ()):
