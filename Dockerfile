@@ -4,6 +4,7 @@ FROM python:3.13-slim AS build
 WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY config config
+COPY docs/man docs/man
 COPY scanner scanner
 RUN python -m venv /opt/comfy-inventory
 RUN /opt/comfy-inventory/bin/python -m pip install --no-cache-dir --disable-pip-version-check .

@@ -7,7 +7,7 @@ SAMPLE := .sample
 SAMPLE_BUILT := $(SAMPLE)/.built
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint recipes bench bench-full network guest guest-short netbench torture rounds fuzz clean
+.PHONY: help install run test test-all lint recipes docs docs-anew audit bench bench-full network guest guest-short netbench torture rounds fuzz clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -79,6 +79,28 @@ $(RECIPES_INSTALLED): $(INSTALLED)
 
 recipes: $(RECIPES_INSTALLED) ## Run the queries of docs/recipes.md with jq, pandas, DuckDB and sqlite-utils
 	$(VENV_PYTHON) -m pytest tests/whole/test_recipes.py $(ARGS)
+
+# What makes the pages, and the installers that docs/ names.
+DOCS_INSTALLED := $(VENV)/.installed-docs
+$(DOCS_INSTALLED): $(INSTALLED)
+	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
+	@touch $@
+
+docs: $(DOCS_INSTALLED) ## Build the pages of docs/ into build/site, and run every command that they show
+	NO_MKDOCS_2_WARNING=1 $(VENV_PYTHON) -m mkdocs build --strict --quiet
+	$(VENV_PYTHON) -m pytest tests/whole/test_documents.py $(ARGS)
+
+docs-anew: $(DOCS_INSTALLED) ## Write anew what is made from the program: man page, settings, fields, outputs, picture
+	$(VENV_PYTHON) -m scripts.man_page
+	$(VENV_PYTHON) -m scripts.describe_settings
+	$(VENV_PYTHON) -m scripts.describe_fields
+	$(VENV_PYTHON) -m tests.support.documents
+	$(VENV_PYTHON) -m scripts.screens picture
+
+# The database of known weaknesses is on the network; without it this says so and is no failure.
+audit: install ## Look for known weaknesses in what is installed, where the network has their list
+	@$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[audit]'
+	@$(VENV_PYTHON) -m scripts.audit
 
 # What else is measured beside the program. Without it a benchmark leaves those out and says so.
 BENCH_INSTALLED := $(VENV)/.installed-bench

@@ -166,7 +166,7 @@ class Comparison:
         self._tell("taking all fingerprints")
         command = [*self._command("scan", self._inventory), "--json"]
         cost, said = run(command, self._environ(backlog_time="86400s"), self._work)
-        summary = json.loads(said)
+        summary = json.loads(said)["data"]
         if summary["backlog"]["files"] or summary["files"] != self.size.files:
             raise BenchmarkError(f"Not every file was found and fingerprinted: {summary}")
         self.size.note_peak(FINGERPRINTS, cost)

@@ -24,15 +24,18 @@ import scanner.commands.accept.command
 import scanner.commands.duplicates.command
 import scanner.commands.hashing.command
 import scanner.commands.export.command
+import scanner.commands.notify.command
+import scanner.commands.metrics.command
 import scanner.commands.schema.command
 import scanner.commands.config.command
 import scanner.commands.service.command  # noqa: F401
 
 # isort: on
 from scanner.console.app import app, config_app, service_app
+from scanner.console.examples import PANELS
 
-app.add_typer(config_app, name="config", no_args_is_help=True)
-app.add_typer(service_app, name="service", no_args_is_help=True)
+app.add_typer(config_app, name="config", rich_help_panel=PANELS["config"], no_args_is_help=True)
+app.add_typer(service_app, name="service", rich_help_panel=PANELS["service"], no_args_is_help=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -909,3 +909,24 @@ def test_stopped_walk_asks_nothing_more(world: World) -> None:
     )
     assert not result.is_complete
     assert world.files.calls["list"] <= 2
+
+
+def test_second_write_of_equal_size_and_mtime_gives_no_line_and_the_right_fingerprint(
+    tmp_path: Path,
+) -> None:
+    """Rule 4: it cannot be seen. On a disk that counts seconds it is any write within one."""
+    world = World(tmp_path)
+    world.files.granularity = 10**9
+    first, second = at("ComfyUI/models/a"), at("ComfyUI/models/b")
+    world.scan()
+    mtime = world.files.write(first, content("before")).mtime
+    assert world.scan(advance=0.1, reads=False) == [("created", "ComfyUI/models/a")]
+    world.files.write(first, content("after"), mtime)
+    world.files.write(second, content("after"))
+    assert world.scan(advance=0.1) == [("created", "ComfyUI/models/b")]
+    world.scan()
+    assert world.entry("a")["fingerprint"] == world.entry("b")["fingerprint"]
+    world.files.write(first, content("later"), mtime)
+    assert world.scan() == []
+    world.files.write(first, content("later"), mtime + 10**9)
+    assert world.scan() == [("modified", "ComfyUI/models/a")]

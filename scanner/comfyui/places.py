@@ -71,6 +71,9 @@ def _around(cwd: str) -> Iterator[str]:
     """ComfyUI's folders at, below and above `cwd`, and beside it."""
     if _is_comfy(cwd):
         yield cwd
+    default = os.path.join(cwd, "ComfyUI")
+    if SIGNS & set(_names(default)):  # as `scan` takes it
+        yield default
     yield from _below(cwd)
     above = os.path.dirname(cwd)
     if above != cwd:

@@ -13,6 +13,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from scanner import __version__
+from scanner.console.examples import PANELS, epilog
 from scanner.console.terminal import set_quiet
 
 
@@ -106,17 +107,21 @@ def _with_volume(function: Any) -> Any:
 
 
 class _App(typer.Typer):
-    """Commands and groups of these classes."""
+    """Commands and groups of these classes, with their place in the help and their examples."""
 
-    def __init__(self, **options: Any) -> None:
+    def __init__(self, above: str = "", **options: Any) -> None:
         super().__init__(cls=_Group, **options)
+        self._above = above
 
     def command(self, *arguments: Any, **options: Any) -> Callable[[Any], Any]:
         def register(function: Any) -> Any:
             # Typer would keep the line ends of the docstring.
             text = re.sub(r"(?<!\n)\n(?!\n)", " ", inspect.getdoc(function) or "")
+            name = f"{self._above}{arguments[0] if arguments else function.__name__}"
+            place = {"rich_help_panel": PANELS.get(name), "epilog": epilog(name)}
             add = super(_App, self).command
-            return add(*arguments, cls=_Command, help=text, **options)(_with_volume(function))
+            made = {"cls": _Command, "help": text, **place, **options}
+            return add(*arguments, **made)(_with_volume(function))
 
         return register
 
@@ -125,14 +130,17 @@ app = _App(
     name="comfy-inventory",
     help="Keep an inventory of ComfyUI's folders by polling. Made for NAS, external disks and WSL.",
     no_args_is_help=True,
-    add_completion=False,
+    epilog=epilog(""),
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-config_app = _App(help="Show the settings and where they come from.")
+config_app = _App(above="config ", help="Show the settings and where they come from.")
 
-service_app = _App(help="Let the system start `run`: systemd, launchd or Windows' Task Scheduler.")
+service_app = _App(
+    above="service ",
+    help="Let the system start `run`: systemd, launchd or Windows' Task Scheduler.",
+)
 
 log = logging.getLogger("scanner")
 

@@ -6,14 +6,21 @@ import io
 import logging
 import os
 import sys
+import time
 from collections.abc import Callable
-from typing import TextIO
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, TextIO
 
 from scanner.console.relay import Relay
 from scanner.console.terminal import _terminal
+from scanner.console.times import CLOCK, Zone, zone_of
 from scanner.core.serialize import printable
 from scanner.errors import InventoryError
 from scanner.settings.schema import Settings
+
+if TYPE_CHECKING:
+    from rich.text import Text
 
 LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING}
 
@@ -26,13 +33,18 @@ class _Printable(logging.Formatter):
         return super().formatMessage(record)
 
 
-def start_log(settings: Settings, check: Callable[[], None] = lambda: None) -> None:
+def start_log(
+    settings: Settings, check: Callable[[], None] = lambda: None, *, utc: bool = False
+) -> None:
     """Log to stderr, plainly unless it is a terminal, and to `log_file`. Raises OSError.
 
-    `check` raises OutputError if the file at the path of `log_file` must not be written.
+    `check` raises OutputError if the file at the path of `log_file` must not be written. Times are
+    local unless `utc`.
     """
     handlers: list[logging.Handler] = []
     plain = _Printable("%(asctime)s %(levelname)s %(message)s", "%Y-%m-%d %H:%M:%S")
+    if utc:
+        plain.converter = time.gmtime
     if sys.stderr.isatty():
         from rich.logging import RichHandler
 
@@ -42,7 +54,7 @@ def start_log(settings: Settings, check: Callable[[], None] = lambda: None) -> N
                 show_path=False,
                 markup=False,
                 highlighter=None,
-                log_time_format="%X",
+                log_time_format=partial(_clock_text, zone_of(utc)),
             )
         )
         handlers[-1].setFormatter(_Printable("%(message)s"))
@@ -56,6 +68,13 @@ def start_log(settings: Settings, check: Callable[[], None] = lambda: None) -> N
     logger.setLevel(LEVELS.get(settings.log_level, logging.ERROR))
     logger.handlers[:] = handlers
     logger.propagate = False
+
+
+def _clock_text(zone: Zone, moment: datetime) -> Text:
+    """A time of Rich's, which is local and names no zone, as the clock of `zone` shows it."""
+    from rich.text import Text
+
+    return Text(moment.astimezone(zone).strftime(CLOCK))
 
 
 def _opened(path: str, check: Callable[[], None]) -> TextIO:

@@ -113,6 +113,8 @@ Categories = Annotated[
     ),
 ]
 
+Utc = Annotated[bool, typer.Option("--utc", help="Times in UTC instead of local time.")]
+
 Limit = Annotated[
     int | None,
     typer.Option("--limit", "-n", min=0, help="List at most this many; 0 sets no limit."),
@@ -247,11 +249,11 @@ def _known_outputs(loaded: Loaded) -> Outputs:
     return _outputs(replace(loaded, settings=replace(loaded.settings, output=Path(last))))
 
 
-def _start_log(loaded: Loaded) -> None:
+def _start_log(loaded: Loaded, *, utc: bool = False) -> None:
     from scanner.console.log import start_log
 
     try:
-        start_log(loaded.settings, _log_check(loaded))
+        start_log(loaded.settings, _log_check(loaded), utc=utc)
     except OutputError as error:
         raise SettingsError(f"log_file: {error}") from None
     except OSError as error:

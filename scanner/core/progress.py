@@ -41,6 +41,12 @@ class Display:
     def reading(self, done: Progressed, what: str = "fingerprints") -> None:
         """Display the progress of a reader that takes `what`."""
 
+    def headers(self, files: int) -> None:
+        """Display that the headers of so many files have been read; how many wait is not known."""
+
+    def settling(self, seconds: float) -> None:
+        """Display that reading waits for so many seconds, until new files count as at rest."""
+
     def idle(self) -> None:
         """Remove the display: the work has ended."""
 

@@ -71,7 +71,9 @@ def carry_records(
         if state != STALLED or record.state != STALLED:
             # Each attempt at a mount that hangs ends in other words, and nothing has changed.
             record.reason = reason
-        record.filesystem = scan.health.mount.type
+        if scan.health.state == ONLINE or not record.filesystem:
+            # Else it is that of the empty folder where its mount belongs.
+            record.filesystem = scan.health.mount.type
         record.category, record.named_by = zone.category, zone.named_by
         record.searched = zone.searched
         if record.state != state or not record.since:

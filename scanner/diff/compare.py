@@ -191,12 +191,12 @@ def keep_entries(delta: Delta, snapshot: Snapshot, paths: AbstractSet[str]) -> N
     for path in paths:
         folder = snapshot.get(path)
         if folder is not None and path not in delta.directories:
-            left = _keep_folder(path, folder, paths)
+            left = keep_folder(path, folder, paths)
             if len(left.listing) != len(folder.listing):
                 delta.directories[path] = left
 
 
-def _keep_folder(path: str, old: Directory, kept: AbstractSet[str]) -> Directory:
+def keep_folder(path: str, old: Directory, kept: AbstractSet[str]) -> Directory:
     """A folder that is kept although it is gone, without the entries that moved out of it."""
     rows = [row for row in old.listing.rows() if join(path, row.name) in kept]
     names = {row.name for row in rows}

@@ -8,9 +8,17 @@ from typing import NamedTuple, TypeVar
 
 from scanner.core.changes import Change, baseline
 from scanner.core.memory import MISSING, OFFLINE, Memory, RootRecord
-from scanner.core.paths import is_below
+from scanner.core.paths import folders_above, is_below, nearest_above
 from scanner.core.roots import Root
-from scanner.core.snapshot import FILE, Entry, Snapshot, directories_below, entries_of
+from scanner.core.snapshot import (
+    FILE,
+    Directory,
+    Entry,
+    Snapshot,
+    directories_below,
+    entries_of,
+)
+from scanner.diff.compare import keep_folder
 from scanner.diff.drop_names import drop_names
 from scanner.walk.zone_scan import Collected
 
@@ -60,6 +68,8 @@ class Dropped(NamedTuple):
     collected: Collected
     """With walks that say nothing of names that were dropped."""
     deleted: dict[str, Entry]
+    directories: dict[str, Directory]
+    """Folders that were dropped but for the way to mounts below them that are not lost."""
     gone: frozenset[str]
     """Directories that the snapshot loses."""
     missing: frozenset[Root]
@@ -70,10 +80,11 @@ class Dropped(NamedTuple):
     """By number of the request."""
 
 
-def drop_accepted(snapshot: Snapshot, collected: Collected) -> Dropped:
+def drop_accepted(snapshot: Snapshot, collected: Collected, memory: Memory) -> Dropped:
     """Delete what a person said is gone for good: an offline zone, a folder that answers with
-    an error, or a name that could not be looked at."""
+    an error, or a name that could not be looked at. Mounts below it that are not offline stay."""
     deleted: dict[str, Entry] = {}
+    directories: dict[str, Directory] = {}
     gone: set[str] = set()
     missing: set[Root] = set()
     places: set[str] = set()
@@ -87,7 +98,8 @@ def drop_accepted(snapshot: Snapshot, collected: Collected) -> Dropped:
         is_offline = scan.zone.path == path and (
             path in failed or scan.health.state in (OFFLINE, MISSING)
         )
-        names = None if scan.walked is None else drop_names(path, scan.walked, snapshot)
+        points = _mounts_below(path, scan.zone, collected, memory)
+        names = None if scan.walked is None else drop_names(path, scan.walked, snapshot, points)
         if names is not None and (names.deleted or path not in failed):
             places.add(path)
             deleted.update(names.deleted)
@@ -96,19 +108,46 @@ def drop_accepted(snapshot: Snapshot, collected: Collected) -> Dropped:
         elif is_offline or path in failed:
             places.add(path)
             before = len(deleted)
+            way = {*points, *(f for point in points for f in folders_above(point, path))}
             for folder, directory in directories_below(snapshot, path):
-                gone.add(folder)
-                deleted.update((entry.path, entry) for entry in entries_of(folder, directory))
+                if nearest_above(folder, points) is not None:
+                    continue
+                if folder in way:
+                    directories[folder] = keep_folder(folder, directory, way)
+                else:
+                    gone.add(folder)
+                entries = entries_of(folder, directory)
+                deleted.update((entry.path, entry) for entry in entries if entry.path not in way)
             if is_offline:
                 missing.add(scan.zone)
-            answers[request.id] = f"{len(deleted) - before} entries below {path} deleted"
+            kept = f"; what is on {', '.join(sorted(points))} stays" if points else ""
+            answers[request.id] = f"{len(deleted) - before} entries below {path} deleted{kept}"
         elif scan.walked is not None and path in scan.walked.surplus:
             answers[request.id] = f"{path} is not entered: {scan.walked.surplus[path]}"
         else:
             answers[request.id] = f"{path} is neither offline nor unreachable"
     return Dropped(
-        collected, deleted, frozenset(gone), frozenset(missing), frozenset(places), answers
+        collected,
+        deleted,
+        directories,
+        frozenset(gone),
+        frozenset(missing),
+        frozenset(places),
+        answers,
     )
+
+
+def _mounts_below(path: str, zone: Root, collected: Collected, memory: Memory) -> frozenset[str]:
+    """The mounts below `path` that are zones of their own and are not lost: a person who drops the
+    folder around them has not said anything about them."""
+    points: set[str] = set()
+    for other in collected.zones.inner:
+        if other == zone or other.path == path or not is_below(other.path, path):
+            continue
+        scan, record = collected.scans.get(other), memory.roots.get(other.id)
+        state = scan.health.state if scan is not None else record.state if record else MISSING
+        points.update([other.path] if state not in (OFFLINE, MISSING) else ())
+    return frozenset(points)
 
 
 def _is_configured(record: RootRecord, roots: Sequence[Root]) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from typing import NamedTuple
 
-from scanner.core.paths import join, nearest_above
+from scanner.core.paths import is_below, join, nearest_above
 from scanner.core.snapshot import (
     BROKEN_LINK,
     FILE_LINK,
@@ -30,11 +30,14 @@ class DroppedNames(NamedTuple):
     answer: str
 
 
-def drop_names(path: str, walked: Walked, snapshot: Snapshot) -> DroppedNames | None:
+def drop_names(
+    path: str, walked: Walked, snapshot: Snapshot, points: Collection[str] = ()
+) -> DroppedNames | None:
     """Drop the name at `path`, or those in the folder at `path` if they are told as one.
 
     A link is an entry as long as its folder lists it (rule 11): it loses size and mtime of its
-    target. None if the walk could look at everything there.
+    target. Names on the way to the mounts at `points` stay as they are. None if the walk could
+    look at everything there.
     """
     folder, names = _unread_at(path, walked)
     if not names:
@@ -43,6 +46,7 @@ def drop_names(path: str, walked: Walked, snapshot: Snapshot) -> DroppedNames | 
     entries = [] if known is None else list(entries_of(folder, known))
     links = {join(folder, name) for name in walked.unread[folder].links & names}
     paths = {join(folder, name) for name in names} - links
+    paths = {each for each in paths if not any(is_below(point, each) for point in points)}
     deleted = {entry.path: entry for entry in entries if entry.path in paths}
     for top in list(deleted):
         for below, directory in directories_below(snapshot, top):
@@ -50,7 +54,11 @@ def drop_names(path: str, walked: Walked, snapshot: Snapshot) -> DroppedNames | 
     facts = {entry.path for entry in entries if entry.path in links and entry.type == FILE_LINK}
     if deleted or facts:
         walked = _without(walked, folder, snapshot, deleted.keys(), facts)
-    return DroppedNames(walked, deleted, _answer(path, len(deleted), len(facts), bool(links)))
+    if points and not deleted:
+        answer = f"{path}: nothing was deleted, for what is on {', '.join(sorted(points))} stays"
+    else:
+        answer = _answer(path, len(deleted), len(facts), bool(links))
+    return DroppedNames(walked, deleted, answer)
 
 
 def _unread_at(path: str, walked: Walked) -> tuple[str, frozenset[str]]:

@@ -195,11 +195,15 @@ def _find_differences(
     """Raises what `reconcile` raises."""
     snapshot, old = known.snapshot, known.memory
     removed = drop_removed_roots(old, snapshot, rules.roots)
-    dropped = drop_accepted(snapshot, collected)
+    dropped = drop_accepted(snapshot, collected, old)
     collected = trust_walks(dropped.collected, old, dropped.missing)
     collected = without_surplus_links(collected, settings.max_paths)
 
-    delta = Delta(deleted=dict(dropped.deleted), gone={*removed.gone, *dropped.gone})
+    delta = Delta(
+        deleted=dict(dropped.deleted),
+        directories=dict(dropped.directories),
+        gone={*removed.gone, *dropped.gone},
+    )
     baselines = compare_zones(collected, snapshot, old, rules, delta)
     shift_lines, shifted = take_shifts(collected, snapshot, delta)
     baselines += shift_lines

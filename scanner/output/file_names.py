@@ -67,12 +67,17 @@ class Outputs:
         """The private database."""
         return os.path.join(self.state_folder, self._stem + ".state.sqlite")
 
+    @property
+    def notify(self) -> str:
+        """The news that wait to be sent."""
+        return os.path.join(self.state_folder, self._stem + ".notify.json")
+
     @cached_property
     def _own_name(self) -> re.Pattern[str]:
         stem = re.escape(self._stem)
         inventory = re.escape(os.path.basename(self.inventory))
         return re.compile(
-            rf"(?:{inventory}|{stem}\.(?:changes(?:\.\d+)?\.jsonl|status\.json|lock"
+            rf"(?:{inventory}|{stem}\.(?:changes(?:\.\d+)?\.jsonl|status\.json|notify\.json|lock"
             rf"|state\.sqlite(?:-wal|-shm|-journal)?))(?:\.damaged-\S+)?"
             rf"|\.(?:{inventory}|{stem}\.\S+)\.\S+\.tmp"
         )

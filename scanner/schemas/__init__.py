@@ -10,8 +10,8 @@ import orjson
 NAMES = ("inventory", "change", "status")
 """Those of the files that a scan writes."""
 
-EXPORTED = ("lock",)
-"""Those of documents that `export` writes."""
+EXPORTED = ("lock", "event")
+"""Those of documents that `export` writes, and of the news that are sent."""
 
 PRINTED = ("envelope",)
 """Those of what commands print."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from scanner.disk.mounts import Mount
@@ -69,6 +70,11 @@ class Attempts:
         """True if the file failed as it is now and is not to be tried again yet."""
         failed = self._failed.get(path)
         return failed is not None and failed[:2] == (size, mtime) and now < failed.again
+
+    def given_up(self) -> Iterator[tuple[str, int, int]]:
+        """Path, size and mtime of every file that failed, as it was then."""
+        for path, failure in self._failed.items():
+            yield path, failure.size, failure.mtime
 
     def is_unanswered(self, path: str) -> bool:
         """True if the mount of the file did not answer since `begin`."""

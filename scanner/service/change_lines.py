@@ -24,18 +24,22 @@ def _path(path: str, base: str | None) -> str:
 def change_lines(changes: Sequence[Change], base: str | None) -> list[str]:
     """Describe changes in lines: node packs first, then one line for each change, or for many
     changes in one folder."""
-    lines = [_pack_line(change.pack) for change in changes if change.pack is not None]
-    for group in _folded([change for change in changes if not _is_of_pack_alone(change)]):
-        lines.append(_line(group[0], base) if len(group) == 1 else _summary(group, base))
-    return lines
+    lines = [pack_line(change.pack) for change in changes if change.pack is not None]
+    groups = folded([change for change in changes if not is_of_pack_alone(change)])
+    return lines + [group_line(group, base) for group in groups]
 
 
-def _is_of_pack_alone(change: Change) -> bool:
+def group_line(group: Sequence[Change], base: str | None) -> str:
+    """Describe one change, or the changes that `folded` has put together."""
+    return _line(group[0], base) if len(group) == 1 else _summary(group, base)
+
+
+def is_of_pack_alone(change: Change) -> bool:
     """True if the change only reports a change of a pack."""
     return change.pack is not None and change.kind == MODIFIED and change.type != "file"
 
 
-def _pack_line(change: PackChange) -> str:
+def pack_line(change: PackChange) -> str:
     """Describe the change of a node pack: `pack ComfyUI-Foo updated: 1.2.0 -> 1.3.0`."""
     before, after = change
     parts = []
@@ -64,7 +68,7 @@ def _update(before: Pack, after: Pack) -> str:
     return f"{before.commit[:SHORT] or 'unknown'} -> {after.commit[:SHORT] or 'unknown'}"
 
 
-def _folded(changes: Sequence[Change]) -> list[list[Change]]:
+def folded(changes: Sequence[Change]) -> list[list[Change]]:
     """Group the changes that become one line: entries created or deleted with their folder, and
     `CROWD` or more changes of one kind in one folder."""
     tops: dict[tuple[str, str], list[Change]] = {}

@@ -19,6 +19,7 @@ from scanner.scan import Scanner
 from scanner.service.attempts import RETRY_ELSEWHERE, Attempts
 from scanner.service.reading import MODEL_KINDS, NAP
 from scanner.service.real_files import RealFiles, has_no_content, patience_for
+from scanner.service.unread import still_unread
 from scanner.walk.granularity import settle_of
 
 CHUNK = 4096
@@ -62,15 +63,21 @@ class FingerprintReader:
         """Count the files that wait now, and their bytes."""
         return Remaining.of(size for _, size, _, _ in self._waiting(math.inf))
 
+    def unread(self) -> tuple[str, ...]:
+        """The files that could not be read, and have not changed since."""
+        return still_unread(self._attempts.given_up(), self._scanner.store.snapshot)
+
     def work(
         self,
         stopped: Callable[[], bool],
         progress: Callable[[Progressed], None] | None = None,
         seconds_left: Callable[[], float] = lambda: math.inf,
+        settling: Callable[[float], None] = lambda seconds: None,
     ) -> Remaining:
         """Take fingerprints until none is missing or `stopped`. Returns what is left.
 
-        Ends early if nothing can be read any more within `seconds_left`.
+        Ends early if nothing can be read any more within `seconds_left`. While nothing may be read
+        yet, `settling` gets the seconds that are left until then.
 
         Raises OutputError if they cannot be saved.
         """
@@ -82,8 +89,9 @@ class FingerprintReader:
             chosen = self._choose(max(CHUNK, left.files // SEARCHES))
             if not chosen:
                 # All files that are left were listed a moment ago (rule 4).
-                if self._seconds_to_settle() > seconds_left():
+                if (seconds := self._seconds_to_settle()) > seconds_left():
                     break
+                settling(seconds)
                 self._scanner.files.sleep(NAP)
                 continue
             for batch in _batches(chosen):

@@ -99,9 +99,13 @@ class HeaderReader:
         self._shared: dict[_Request, tuple[int, int, Mapping[str, Any]]] = {}
         """Size, mtime and facts of files that links lead to, as far as this run knows them."""
 
-    def work(self, ends: Callable[[], bool]) -> bool:
+    def work(
+        self, ends: Callable[[], bool], progress: Callable[[int], None] = lambda files: None
+    ) -> bool:
         """Read until nothing is left or `ends`. True if nothing is left now, and something was read
-        since the last time. Raises OutputError if nothing can be saved."""
+        since the last time. `progress` gets the number of files read. Raises OutputError if nothing
+        can be saved."""
+        files = 0
         self._attempts.begin()
         self._real.begin()
         self._shared.clear()
@@ -116,6 +120,8 @@ class HeaderReader:
                     for expected in parts:
                         self._read(mount, expected)
                     self._batch.save()
+                files += len(wanted)
+                progress(files)
             return False
         finally:
             self._batch.save(is_last=True)

@@ -25,6 +25,7 @@ from scanner.service.pace import Pace
 from scanner.service.scan_log import log_scan, states_of
 from scanner.service.space import SpaceReader
 from scanner.service.status_report import LaneStatus
+from scanner.service.unread import unread_text
 from scanner.settings.schema import Settings
 from scanner.settings.values import format_duration
 
@@ -87,6 +88,8 @@ class Lane:
         """The error of the last turn; empty if there was none."""
         self.unfingerprinted = Remaining(0, 0)
         self.unhashed = Remaining(0, 0)
+        self.unread: tuple[str, ...] = ()
+        """Files that can be listed and whose content cannot be read."""
         settings, scanner = context.settings, context.scanner
         self._settings = settings
         self._scanner = scanner
@@ -105,6 +108,11 @@ class Lane:
             rate=settings.hash_rate,
             own=lambda: self.roots,
         )
+
+    @property
+    def last(self) -> ScanResult | None:
+        """The last complete scan; None before the first one."""
+        return self._last
 
     @property
     def every(self) -> float | None:
@@ -178,8 +186,11 @@ class Lane:
             display.idle()
         if not ends():
             self._claims.work()
-        if self._settings.facts and self._headers.work(ends):
-            self._scanner.store.note_news()
+        try:
+            if self._settings.facts and self._headers.work(ends, display.headers):
+                self._scanner.store.note_news()
+        finally:
+            display.idle()
         if not self._settings.hash:
             return
 
@@ -207,7 +218,12 @@ class Lane:
 
         started = time.monotonic()
         progress = _progress(display, "fingerprints", note, heartbeat)
-        self.unfingerprinted = left = self._fingerprints.work(ends, progress, seconds_left)
+        self.unfingerprinted = left = self._fingerprints.work(
+            ends, progress, seconds_left, display.settling
+        )
+        before, self.unread = self.unread, self._fingerprints.unread()
+        if not set(self.unread) <= set(before):
+            log.warning("%s", unread_text(self.unread))
         if taken >= WORTH_LOGGING:
             log.info(
                 "fingerprints of %s taken in %s, %s left",
@@ -230,6 +246,7 @@ class Lane:
             error=self.error,
             unfingerprinted=self.unfingerprinted,
             unhashed=self.unhashed,
+            unread=self.unread,
             space=self._space.found,
         )
 

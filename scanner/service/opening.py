@@ -6,11 +6,11 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 from scanner.comfyui.installation import Found
 from scanner.comfyui.known_roots import sure_roots
@@ -41,12 +41,16 @@ SECOND_LOOK = 2.0
 
 @contextmanager
 def open_service(
-    settings: Settings, found: Found, cwd: str, find: Callable[[], Found] | None = None
+    settings: Settings,
+    found: Found,
+    cwd: str,
+    find: Callable[[], Found] | None = None,
+    observe: Callable[[Outputs], Observer] = lambda outputs: Unobserved(),
 ) -> Iterator[Service]:
     """Open a service that holds the lock of its output. Raises BusyError and OutputError.
 
     `find` finds the roots again: while the service runs, and at once where roots would be dropped;
-    without it they stay as `found`.
+    without it they stay as `found`. `observe` makes what gets the status after each scan.
     """
     from filelock import FileLock, Timeout
 
@@ -81,10 +85,47 @@ def open_service(
     try:
         if aside := keep_damaged_inventory(outputs):
             log.warning("The inventory is damaged: it is kept as %s and written anew.", aside)
-        with assembled(settings, found, outputs, files, find, stop) as service:
+        with (
+            _observing(observe(outputs), stop) as observer,
+            assembled(settings, found, outputs, files, find, stop, observer.report) as service,
+        ):
             yield service
     finally:
         lock.release()
+
+
+class Observer(Protocol):
+    """Gets the status after each scan. It must not raise and never wait."""
+
+    def report(self, status: Mapping[str, Any]) -> None: ...
+
+    def close(self, code: int | None) -> None:
+        """End. `code` is an exit code; None after a signal, where there is no time."""
+        ...
+
+
+class Unobserved:
+    """Nobody looks."""
+
+    def report(self, status: Mapping[str, Any]) -> None:
+        pass
+
+    def close(self, code: int | None) -> None:
+        pass
+
+
+@contextmanager
+def _observing(observer: Observer, stop: threading.Event) -> Iterator[Observer]:
+    """Close `observer` after the last status was written, while the lock is still held."""
+    code: int | None = 70
+    try:
+        yield observer
+        code = 0
+    except InventoryError as error:
+        code = error.exit_code
+        raise
+    finally:
+        observer.close(None if stop.is_set() else code)
 
 
 def _written_before(outputs: Outputs) -> set[str]:
@@ -107,6 +148,7 @@ def assembled(
     files: FileSystem,
     find: Callable[[], Found] | None = None,
     stop: threading.Event | None = None,
+    report: Callable[[Mapping[str, Any]], None] = lambda status: None,
 ) -> Iterator[Service]:
     """Make a service with the store, workers and scanner it needs; close them at the end.
 
@@ -126,7 +168,7 @@ def assembled(
             log.warning("%s", warning)
         scanner = Scanner(files, store, _paced(settings), roots, workers)
         watch = None if find is None else RootWatch(find, found, scanner, warnings)
-        service = Service(settings, scanner, stop, watch)
+        service = Service(settings, scanner, stop, watch, report)
         try:
             yield service
         finally:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from scanner.core.memory import ABSENT, ONLINE, Memory
 from scanner.core.serialize import printable
-from scanner.core.wording import accept_command, accept_hint, count_text
+from scanner.core.statuses import counts_shown
+from scanner.core.wording import accept_command, accept_hint, count_text, size_text
 from scanner.scan import ScanResult
 from scanner.service.change_lines import change_lines, counts_text
 
@@ -51,6 +52,29 @@ def log_scan(
         counts_text(result.changes),
         result.seconds,
     )
+
+
+def first_scan_text(
+    walks: Iterable[ScanResult],
+    folders: int,
+    counts: Mapping[str, int],
+    unfinished: int,
+    left: int = 0,
+) -> str:
+    """What the first scans of all lanes have learned: `First scan: 1,683 files, 412.0 GB in 8
+    folders; 4 broken, 2 unfinished (comfy-inventory find --status any)`.
+
+    `folders` counts the roots, `counts` the entries of each status, `left` the files that wait to
+    be read: more of them may turn out to be broken.
+    """
+    results = list(walks)
+    files = count_text(sum(result.files for result in results), "file")
+    size = size_text(sum(result.bytes for result in results))
+    text = f"First scan: {files}, {size} in {count_text(folders, 'folder')}"
+    special = {**counts_shown(counts), "unfinished": unfinished}
+    if found := [f"{number:,} {word}" for word, number in special.items() if number]:
+        text += f"; {', '.join(found)} (comfy-inventory find --status any)"
+    return text + (f"; {count_text(left, 'file')} still to be read" if left else "")
 
 
 def _log_state(zone_id: str, state: str, reason: str, hint: str, *, is_known: bool) -> None:

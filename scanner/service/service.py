@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
+from scanner.core.memory import ONLINE
 from scanner.core.progress import Display
 from scanner.core.roots import Root
 from scanner.core.wording import NOT_WRITTEN
@@ -20,9 +21,11 @@ from scanner.scan import Scanner, ScanResult
 from scanner.service.lanes import Lane, lane_context, lane_name
 from scanner.service.one_scan import scan_once
 from scanner.service.root_watch import RootWatch
+from scanner.service.scan_log import first_scan_text
 from scanner.service.status_report import ServiceStatus, scan_summary, status_report
 from scanner.settings.schema import Settings
 from scanner.store.errands import PATIENCE, Errand
+from scanner.store.projection import root_states
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +66,11 @@ class Service:
         scanner: Scanner,
         stop: threading.Event,
         watch: RootWatch | None = None,
+        report: Callable[[Mapping[str, Any]], None] = lambda status: None,
     ) -> None:
         """`stop` asks for the end if it is set; scanner and workers look at it as well. `watch`
-        finds roots that change while we run."""
+        finds roots that change while we run. `report` gets every status that is written."""
+        self._tell = report
         self._watch = watch
         self._scanner = scanner
         self._stop = stop
@@ -74,6 +79,8 @@ class Service:
         self._lanes: dict[str, Lane] = {}
         self._schedule: LaneSchedule | None = None
         self._assigning = threading.Lock()
+        self._is_first = scanner.store.scan == 0
+        """True until the summary of the first scan was logged."""
         self._status = Errand("status", settings.stall_after)
 
     @property
@@ -97,12 +104,30 @@ class Service:
         )
         if result.is_complete and not self._stop.is_set():
             self._scanner.leave_turns()
+            self._scanner.publish(is_last=False)
+            self._sum_up([result], lane.unfingerprinted.files)
         return result
+
+    def _sum_up(self, results: Sequence[ScanResult], left: int = 0) -> None:
+        """Log what the first scan has learned, once."""
+        if not self._is_first:
+            return
+        self._is_first = False
+        states = [state.state for _, state in root_states(self._scanner.store, self._scanner.roots)]
+        counts, unfinished = self._scanner.store.inventory.counts, self._scanner.unfinished
+        log.info("%s", first_scan_text(results, states.count(ONLINE), counts, unfinished, left))
+
+    def _sum_up_lanes(self) -> None:
+        """The same, once every lane has walked and read what it could."""
+        lanes = [lane for lane in self._lanes.values() if lane.roots]
+        results = [lane.last for lane in lanes if lane.last is not None]
+        if len(results) == len(lanes) and not any(lane.unfingerprinted.files for lane in lanes):
+            self._sum_up(results)
 
     def summary(self, result: ScanResult) -> dict[str, Any]:
         """The summary of a one-shot scan, for programs."""
         lane = self._lanes["all"]
-        return scan_summary(result, lane.unfingerprinted, lane.unhashed, self._scanner.store)
+        return scan_summary(result, lane.status(), self._scanner.store)
 
     # On a schedule
 
@@ -161,6 +186,7 @@ class Service:
                 lambda: seconds_left() - MARGIN, display, lambda: self.write_status("running")
             )
             self._scanner.publish(is_last=False)
+            self._sum_up_lanes()
         except InventoryError as error:
             # Logged once per turn; the next one makes up for what could not be written.
             lane.error = str(error)
@@ -198,7 +224,9 @@ class Service:
         self._status.run(partial(self._write_status, state))
 
     def _write_status(self, state: str) -> bool:
-        write_status(self.outputs.status, self._report(state))
+        status = self._report(state)
+        self._tell(status)
+        write_status(self.outputs.status, status)
         return True
 
     def _report(self, state: str) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from scanner.core.statuses import counts_shown
 from scanner.core.wording import accept_command
 from scanner.scan import ScanResult
 from scanner.service.space import MountSpace
+from scanner.service.unread import unread_fields
 from scanner.store.projection import root_states, unreachable
 from scanner.store.store import Store
 
@@ -37,6 +38,8 @@ class LaneStatus(NamedTuple):
     error: str
     unfingerprinted: Remaining
     unhashed: Remaining
+    unread: Sequence[str]
+    """Files whose content could not be read."""
     space: Sequence[MountSpace] = ()
     """The space on its mounts, as far as they told."""
 
@@ -66,6 +69,7 @@ def status_report(status: ServiceStatus, store: Store, roots: Sequence[Root]) ->
         "lanes": [_lane(lane) for lane in status.lanes if lane.roots],
         "backlog": _sum([lane.unfingerprinted for lane in status.lanes]),
         "unhashed": _sum([lane.unhashed for lane in status.lanes]),
+        "unread": unread_fields([p for lane in status.lanes for p in lane.unread], store.base),
         "unfinished": status.unfinished,
         "shadowed": store.inventory.shadowed,
         **counts_shown(store.inventory.counts),
@@ -184,10 +188,8 @@ def _sum(parts: Sequence[Remaining]) -> dict[str, int]:
     }
 
 
-def scan_summary(
-    result: ScanResult, unfingerprinted: Remaining, unhashed: Remaining, store: Store
-) -> dict[str, Any]:
-    """Build the summary of a one-shot scan, for programs."""
+def scan_summary(result: ScanResult, lane: LaneStatus, store: Store) -> dict[str, Any]:
+    """Build the summary of a one-shot scan by `lane`, for programs."""
     kinds: dict[str, int] = {}
     for change in result.changes:
         if change.kind != BASELINE:
@@ -207,7 +209,8 @@ def scan_summary(
             readable(root): state for root, state in result.states.items() if state not in COMPLETE
         },
         "accept": accepts(store),
-        "backlog": unfingerprinted._asdict(),
-        "unhashed": unhashed._asdict(),
+        "backlog": lane.unfingerprinted._asdict(),
+        "unhashed": lane.unhashed._asdict(),
+        "unread": unread_fields(lane.unread, store.base),
         "inventory": shown(store.outputs.inventory, None),
     }

@@ -17,7 +17,8 @@ def describe(loaded: Loaded) -> list[tuple[str, object, str]]:
     """Name, value and origin of every setting. Values are texts, numbers, flags, lists and tables,
     as a TOML file has them; None stands for one that is not set."""
     return [
-        (name, value, loaded.origins[name]) for name, value in _formatted(loaded.settings).items()
+        (name, kind.displayed(getattr(loaded.settings, name)), loaded.origins[name])
+        for name, kind in TYPES.items()
     ]
 
 
@@ -28,6 +29,12 @@ def toml_text(value: object) -> str:
 
 def _formatted(settings: Settings) -> dict[str, object]:
     return {name: kind.format(getattr(settings, name)) for name, kind in TYPES.items()}
+
+
+def default_texts() -> dict[str, str]:
+    """The default of every setting as it would stand in a TOML file; empty where there is none."""
+    defaults = _formatted(Settings())
+    return {name: "" if value is None else _toml(value) for name, value in defaults.items()}
 
 
 def default_toml() -> str:

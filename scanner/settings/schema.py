@@ -11,6 +11,7 @@ from scanner.settings.fields import About, declared, parse_all
 from scanner.settings.root_settings import ROOT_TABLE, RootRules, RootSettings
 from scanner.settings.types import (
     ALGORITHMS,
+    COMMAND,
     COUNT,
     CRON,
     DIGITS,
@@ -24,8 +25,10 @@ from scanner.settings.types import (
     PATHS,
     PATTERNS,
     PROFILE,
+    PROM,
     RATE,
     SIZE,
+    URL,
     SettingType,
 )
 from scanner.settings.values import AUTO, LogLevel, MtimeDigits
@@ -191,7 +194,53 @@ class ScanSettings(FolderSettings):
 
 
 @dataclass(frozen=True)
-class Settings(ScanSettings):
+class NotifySettings(ScanSettings):
+    """Where news and metrics go."""
+
+    on_event: Annotated[
+        tuple[str, ...],
+        COMMAND,
+        About(
+            "A command that gets news as JSON on its stdin: a list, or a text that is split as a "
+            "shell does it. No shell runs it. See docs/monitoring.md.",
+            ["notify-send", "comfy-inventory"],
+        ),
+    ] = ()
+    webhook: Annotated[
+        str | None,
+        URL.optional(),
+        About("An http or https address that news are posted to as JSON.", "https://example.org/x"),
+    ] = None
+    notify_every: Annotated[
+        float,
+        DURATION,
+        About(
+            "The least time between two messages to one place. News after a longer quiet are sent "
+            "after ten seconds."
+        ),
+    ] = 900.0
+    healthcheck: Annotated[
+        str | None,
+        URL.optional(),
+        About(
+            "An address to ping at the start and after scans, as healthchecks.io has it: /start, "
+            "then /0, or /3 if a root is out of reach.",
+            "https://hc-ping.com/your-uuid",
+        ),
+    ] = None
+    metrics_file: Annotated[
+        Path | None,
+        PROM.optional(),
+        About(
+            "File for the metrics of Prometheus, in the folder that node_exporter's textfile "
+            "collector reads. Its name ends in .prom.",
+            "/var/lib/node_exporter/comfy_inventory.prom",
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class Settings(NotifySettings):
     """All settings, checked. Durations are in seconds, sizes in bytes; `load` reads them.
 
     Raises WrongValueError.

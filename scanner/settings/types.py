@@ -23,7 +23,9 @@ from scanner.settings.values import (
     format_every,
     format_paths,
     format_size,
+    hide_url,
     parse_algorithms,
+    parse_command,
     parse_count,
     parse_cron,
     parse_digits,
@@ -37,8 +39,10 @@ from scanner.settings.values import (
     parse_paths,
     parse_patterns,
     parse_profile,
+    parse_prom,
     parse_rate,
     parse_size,
+    parse_url,
 )
 
 Value = TypeVar("Value")
@@ -82,6 +86,10 @@ class SettingType(Generic[Value]):
     """Raises ValueError, whose text says what was expected. Takes parsed values too."""
     format: Callable[[Value], object] = _unchanged
 
+    def displayed(self, value: Value) -> object:
+        """The form for people to see: as in a TOML file, without secrets."""
+        return self.format(value)
+
     def split(self, text: str) -> object:
         """The value that the text of an environment variable stands for. Raises ValueError."""
         return text
@@ -118,6 +126,20 @@ class PathType(SettingType[Value]):
 
     def anchor(self, value: object, anchor: Anchor) -> object:
         return anchor.path(value)
+
+
+class UrlType(SettingType[Value]):
+    """An address of the web. It may hold a password, so that only its host is displayed."""
+
+    def displayed(self, value: Value) -> object:
+        return None if value is None else hide_url(str(value))
+
+
+class CommandType(SettingType[Value]):
+    """A command. A variable holds it as one text, or as JSON."""
+
+    def split(self, text: str) -> object:
+        return _json(text) if text.lstrip().startswith("[") else text
 
 
 class PathsType(SettingType[Value]):
@@ -219,5 +241,11 @@ ALGORITHMS = SettingType(parse_algorithms, format_algorithms)
 PATTERNS = PatternsType(parse_patterns)
 
 PATH = PathType(parse_path, _path_text)
+
+PROM = PathType(parse_prom, _path_text)
+
+URL = UrlType(parse_url)
+
+COMMAND = CommandType(parse_command, list)
 
 PATHS = PathsType(parse_paths, format_paths)

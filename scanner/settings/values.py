@@ -43,7 +43,7 @@ SECONDS: MtimeDigits = "seconds"
 
 DIGITS: tuple[MtimeDigits, ...] = get_args(MtimeDigits)
 
-_SECONDS = {"d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0, "ms": 0.001}
+_SECONDS = {"w": 604_800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0, "ms": 0.001}
 
 _LONGEST = 3650 * 86400.0
 
@@ -278,6 +278,64 @@ def parse_profile(value: object) -> str:
     if isinstance(value, str) and re.fullmatch(r"[\w.-]+", value):
         return value
     raise ValueError(f"expected the name of a profile, not {value!r}")
+
+
+def parse_url(value: object) -> str:
+    """An http or https address. Raises ValueError, whose text does not repeat the address: it may
+    hold a password."""
+    import urllib.parse
+
+    try:
+        parts = urllib.parse.urlsplit(value.strip()) if isinstance(value, str) else None
+        is_web = parts is not None and parts.scheme in ("http", "https") and bool(parts.hostname)
+        _ = parts and parts.port  # raises for a port that is no number
+    except ValueError:
+        is_web = False
+    if not is_web or not isinstance(value, str) or not value.strip().isprintable():
+        raise ValueError("expected an address that starts with http:// or https://")
+    return value.strip().replace(" ", "%20")
+
+
+def hide_url(url: str) -> str:
+    """`url` without the parts that may be secret: only scheme, host and port stay."""
+    import urllib.parse
+
+    parts = urllib.parse.urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}/..."
+
+
+def parse_command(value: object) -> tuple[str, ...]:
+    """A program and its arguments: a list, or a text that is split as a shell does it.
+
+    Backslashes stay as they are on Windows. Nothing else of a shell is known here. Raises
+    ValueError.
+    """
+    words: Sequence[object] = value if isinstance(value, list | tuple) else ()
+    if isinstance(value, str):
+        import shlex
+
+        lexer = shlex.shlex(value, posix=True, punctuation_chars=False)
+        lexer.whitespace_split, lexer.commenters = True, ""
+        if os.name == "nt":
+            lexer.escape = ""
+        try:
+            words = list(lexer)
+        except ValueError as error:
+            raise ValueError(f"expected a command, but it has {str(error).lower()}") from None
+    elif not isinstance(value, list | tuple):
+        raise ValueError(f"expected a command, as a text or a list of texts, not {value!r}")
+    texts = tuple(word for word in words if isinstance(word, str) and "\0" not in word)
+    if len(texts) != len(words) or (texts and not texts[0]):
+        raise ValueError("expected a command: a program and its arguments, all texts")
+    return texts
+
+
+def parse_prom(value: object) -> Path:
+    """The path of a file whose name ends in .prom. Raises ValueError."""
+    path = parse_path(value)
+    if path.suffix != ".prom":
+        raise ValueError(f"expected a path that ends in .prom, not {value!r}")
+    return path
 
 
 def parse_path(value: object) -> Path:

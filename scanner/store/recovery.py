@@ -113,6 +113,7 @@ def _records(header: Mapping[str, Any], snapshot: Snapshot) -> dict[str, RootRec
             )
             # Without the field, the settings or an inventory of an older version.
             record.named_by = _text(fields, "named_by") or None
+            record.filesystem = _text(fields, "filesystem")
             if record.state in (ONLINE, PARTIAL) and "filesystem" in fields:
                 # All that an inventory of an older version says of the mount.
                 record.mount_identity = MountIdentity(raw_text(fields, "filesystem"))
@@ -134,6 +135,7 @@ def _records(header: Mapping[str, Any], snapshot: Snapshot) -> dict[str, RootRec
         record.mount_identity = MountIdentity(
             *(_text(fields, key) for key in MountIdentity._fields)
         )
+        record.filesystem = record.mount_identity.type or record.filesystem
     return records
 
 

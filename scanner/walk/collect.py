@@ -20,6 +20,7 @@ from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
 from scanner.disk.trust import Trust
 from scanner.settings.schema import Settings
+from scanner.walk.crossings import passed
 from scanner.walk.digits import settle_digits
 from scanner.walk.granularity import settle_of
 from scanner.walk.guard import Guard
@@ -116,7 +117,8 @@ class Collector:
                 walked = self.walk(scan, zones, moment, rematch, lost_links, stopped, progress)
                 scan = replace(scan, walked=walked, has_new_rules=rematch)
             scans[zone] = scan
-        for zone, scan in scans.items():
+        for zone, seen in scans.items():
+            scan = self._without_passing_mounts(seen)
             scans[zone] = replace(scan, packs=self._packs(scan, zones, moment, stopped))
         if stopped():
             return None
@@ -163,6 +165,7 @@ class Collector:
                 Walk,
                 self._workers.of(scan.health.mount),
                 scan.zone.path,
+                scan.health.identity[0],
                 self._store.snapshot,
                 self._rules.of_walk(scan.zone, zones, self._store.outputs),
                 has_inodes=scan.health.mount.has_stable_inodes,
@@ -186,6 +189,17 @@ class Collector:
             )
             self._learn(scan, trust, walked, started, self._settle(scan, zones))
         return walked
+
+    def _without_passing_mounts(self, scan: ZoneScan) -> ZoneScan:
+        """`scan` without what a mount showed that came and went while it was walked: the next
+        scan looks there again."""
+        if scan.walked is None or not scan.walked.doubtful:
+            return scan
+        stats = partial(self._guard.stats, scan.health.mount)
+        gone = passed(scan.walked.doubtful, stats)
+        if gone:
+            log.debug("not the folders that were listed: %s", gone)
+        return scan.without(gone)
 
     def _packs(
         self, scan: ZoneScan, zones: Zones, moment: Moment, stopped: Callable[[], bool]

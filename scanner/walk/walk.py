@@ -27,6 +27,7 @@ from scanner.core.snapshot import (
 from scanner.disk.filesystem import Stat
 from scanner.disk.location import points_below
 from scanner.disk.mounts import Mount
+from scanner.walk.crossings import Crossings
 from scanner.walk.linked import Identities, LinkedFolders
 from scanner.walk.looks import Looks, file_points
 from scanner.walk.members import (
@@ -69,13 +70,14 @@ class Walk:
 
     `rematch` forgets earlier decisions of the ignore rules (rule 9). `spared` are the known
     directories that are not listed while their times stay. `mounts` are those that can be seen.
-    `in_order`: see `scanner.walk.linked`.
+    `in_order`: see `scanner.walk.linked`. `device` is that of the folder `top`.
     """
 
     def __init__(
         self,
         worker: Worker,
         top: str,
+        device: int,
         snapshot: Snapshot,
         rules: WalkRules,
         *,
@@ -101,7 +103,8 @@ class Walk:
         self._untimed = {ListDirectory: SAMPLES, StatPath: SAMPLES} if self._spared else {}
         self._failed_in: dict[str, set[str]] = {}
         """Directories that have failed, by the one that holds them."""
-        self._walked = Walked(top)
+        self._crossings = Crossings(top, device, snapshot, has_inodes=has_inodes)
+        self._walked = Walked(top, doubtful=self._crossings.doubtful)
         known = ChainMap(self._walked.observed, snapshot)
         self._identities = Identities(known, self._linked.paths, looks.at)
         self._member_rules = member_rules(rules, top, has_inodes=has_inodes, rematch=rematch)
@@ -184,12 +187,13 @@ class Walk:
         ):
             if self._linked.in_order:
                 self._linked.is_surplus(path, (stat.device, stat.inode))
-            self._count(old.listing)
+            self._count(path, stat.device, old.listing)
             self._ask_below(path, old.listing, self._rules.inner_links)
         else:
             self._ask_listing(path)
 
-    def _count(self, listing: Listing) -> None:
+    def _count(self, path: str, device: int, listing: Listing) -> None:
+        self._crossings.pass_by(path, device)
         self._walked.directories += 1
         self._walked.files += listing.types.count(FILE)
         self._walked.bytes += listing.bytes
@@ -226,11 +230,12 @@ class Walk:
         walked.unread.pop(path, None)
         if new.listing.unstatted:
             walked.unread[path] = unread_of(new.listing)
-        self._count(new.listing)
+        self._count(path, listed.device, new.listing)
         if new is old:
             walked.observed.pop(path, None)
         else:
             walked.observed[path] = new
+            self._crossings.listed(path, listed)
         self._ask_below(path, new.listing, walked.foreign)
 
     def _ask_below(self, path: str, listing: Listing, foreign: Container[str]) -> None:

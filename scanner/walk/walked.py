@@ -46,6 +46,8 @@ class Walked:
     """True if so many paths lead to one folder that the walk must choose in order."""
     links: set[str] = field(default_factory=set)
     """All links to directories that were met."""
+    doubtful: dict[str, tuple[int, int]] = field(default_factory=dict)
+    """Folders that may have been seen through a mount that came and went: see `walk.crossings`."""
     listed: list[str] = field(default_factory=list)
     """Directories that were listed, not only stat-ed."""
     listing_seconds: list[float] = field(default_factory=list)
@@ -75,6 +77,7 @@ class Walked:
             closed=set(filter(is_kept, self.closed)),
             surplus={path: text for path, text in self.surplus.items() if is_kept(path)},
             links=set(filter(is_kept, self.links)),
+            doubtful={path: found for path, found in self.doubtful.items() if is_kept(path)},
             listed=list(filter(is_kept, self.listed)),
         )
 

@@ -55,6 +55,11 @@ def test_here(tmp_path: Path, home: Path, cwd: str, folder: str) -> None:
     assert found(tmp_path / "work" / cwd, home) == [Installation(path, HERE, {"comfy_root": path})]
 
 
+def test_what_scan_would_take_here_needs_one_sign_only(tmp_path: Path, home: Path) -> None:
+    (tmp_path / "work" / "ComfyUI" / "models").mkdir(parents=True)
+    assert [place.path for place in found(tmp_path / "work", home)] == [f"{tmp_path}/work/ComfyUI"]
+
+
 def test_a_program_with_one_sign_is_no_comfyui(tmp_path: Path, home: Path) -> None:
     write(tmp_path / "work" / "main.py", "")
     write(tmp_path / "work" / "comfy-tools" / "main.py", "")

@@ -43,8 +43,14 @@ def test_changes_are_filtered_by_time_scan_kind_and_root(scanned: Machine) -> No
     assert lines("--root", f"models:{scanned.work}/ComfyUI/models", "--kind", "deleted") == [
         deleted
     ]
-    text = scanned.run("changes").stdout.splitlines()
+    assert lines("--since", "today", "--limit", "2") == [deleted, moved]
+    assert lines("--until", "today") == lines("--since", "2", "--until", "2") == []
+    assert lines("--since", "1", "--until", "2") == [created]
+    heading, *text = scanned.run("changes").stdout.splitlines()
+    assert heading.endswith("1 created, 1 deleted, 1 moved, 4 baselines")
     assert len(text) == len(everything)
+    (heading, *few) = scanned.run("changes", "-n", "2").stdout.splitlines()[2:]
+    assert few == text[-2:]
     assert f"{LORAS}/00.safetensors -> ComfyUI/input/00.safetensors" in text[-1] + text[-2]
 
 
@@ -57,6 +63,14 @@ def test_changes_of_a_root_that_is_scanned_no_longer_are_found(scanned: Machine)
     scanned.run("changes", "--root", "downloads", expect=2)
 
 
+def test_line_with_a_damaged_time_is_left_out(scanned: Machine) -> None:
+    before = scanned.run("changes").stdout
+    line = {"scan": 2, "n": 1, "of": 1, "kind": "created", "path": "a", "type": "file"}
+    with scanned.journal.open("a") as journal:
+        journal.write(json.dumps({**line, "time": "yesterday"}) + "\n")
+    assert scanned.run("changes").stdout == before
+
+
 def test_followed_changes_come_as_they_are_written(scanned: Machine) -> None:
     with scanned.running("changes", "--follow", "--json") as following:
         following.wait_for(lambda: following.printed().count("\n") == 4, "the baselines")
@@ -67,6 +81,25 @@ def test_followed_changes_come_as_they_are_written(scanned: Machine) -> None:
         assert (line["kind"], line["path"]) == ("created", f"{LORAS}/new.safetensors")
         assert following.stop(signal.SIGINT) == 0
         assert following.log() == ""
+
+
+def test_people_follow_from_the_last_twenty_lines(scanned: Machine) -> None:
+    for number in range(30):
+        write(scanned.work / LORAS / f"new{number:02}.safetensors", f"new {number}")
+    scanned.run("scan")
+    with scanned.running("changes", "--follow", "--all") as following:
+        following.wait_for(lambda: "new29" in following.printed(), "the last lines")
+        note, _, heading, *text = following.printed().splitlines()
+        assert note.startswith("14 earlier lines not shown")
+        assert heading.endswith("30 created, 4 baselines")
+        assert [line.split()[2].rpartition("/")[2][:5] for line in text] == [
+            f"new{number}" for number in range(10, 30)
+        ]
+        write(scanned.work / LORAS / "newer.safetensors", "newer")
+        scanned.run("scan")
+        following.wait_for(lambda: "newer" in following.printed(), "the new line")
+        assert len(following.printed().splitlines()) == 3 + 20 + 1
+        assert following.stop(signal.SIGINT) == 0
 
 
 def test_changes_of_hard_names_are_told_to_everyone(
@@ -97,6 +130,6 @@ def test_changes_of_hard_names_are_told_to_everyone(
         assert base64.b64decode(line["from_b64"]) == os.fsencode(LORAS) + b"/\xff\xfe"
     # One change is one line, in the log, on the terminal and for programs, and colours nothing.
     text = hard.run("changes", "--since", "1").stdout
-    assert len(text.splitlines()) == len(found)
+    assert len(text.splitlines()) == 1 + len(found)
     assert "\x1b" not in text + done.stderr
     assert all(re.match(r"\d{4}-\d\d-\d\d |\d", line) for line in done.stderr.splitlines())

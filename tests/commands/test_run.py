@@ -105,6 +105,15 @@ def test_loop_may_find_its_interval_itself(machine: Machine) -> None:
 
 
 @pytest.mark.slow
+def test_loop_sums_up_its_first_scan_once(machine: Machine) -> None:
+    with machine.running("run", "--every", "1s") as running:
+        running.wait_for(lambda: "First scan: " in running.log(), "the summary")
+        running.scans(2)
+        assert running.stop() == 0
+        assert running.log().count("First scan: ") == 1
+
+
+@pytest.mark.slow
 def test_killed_instance_leaves_no_lock_behind(machine: Machine) -> None:
     with machine.running("run", "--every", "1s") as running:
         running.scans(1)

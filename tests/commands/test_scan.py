@@ -210,12 +210,27 @@ def test_scan_tells_programs_what_it_did(scanned: Machine) -> None:
     summary = parsed(done)
     assert set(summary) == {
         "schema", "scan", "complete", "committed", "seconds", "files", "directories", "bytes",
-        "changes", "kinds", "incomplete_roots", "accept", "backlog", "unhashed", "inventory",
+        "changes", "kinds", "incomplete_roots", "accept", "backlog", "unhashed", "unread",
+        "inventory",
     }  # fmt: skip
     assert (summary["scan"], summary["complete"], summary["files"]) == (2, True, 25)
     assert (summary["changes"], summary["kinds"]) == (1, {"created": 1})
     assert summary["inventory"] == str(scanned.output)
     assert "created" in done.stderr
+
+
+def test_first_scan_says_what_it_found_and_the_next_one_does_not(machine: Machine) -> None:
+    write(machine.work / LORAS / "broken.safetensors", "<!DOCTYPE html><html></html>" * 9)
+    done = machine.run("scan")
+    (line,) = [line for line in done.stderr.splitlines() if "First scan: " in line]
+    status = machine.status()
+    broken, files = status["broken"], status["lanes"][0]["last_scan"]["files"]
+    assert broken
+    assert f"First scan: {files:,} files, " in line
+    assert f"in 4 folders; {broken} broken" in line
+    assert line.endswith("(comfy-inventory find --status any)")
+    assert f"{LORAS}/broken.safetensors" in machine.run("find", "--status", "any").stdout
+    assert "First scan" not in machine.run("scan").stderr
 
 
 def test_loss_is_held_and_committed_when_it_lasts(scanned: Machine) -> None:

@@ -44,10 +44,11 @@ print(os.getpid(), flush=True)
 
 
 @contextmanager
-def running(child: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """The parent, and the number of its child."""
+def running(child: str, after: str = "") -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """The parent, which does what `after` says when its child has ended, and the child's number."""
+    script = PARENT.replace("sys.exit(code)", f"{after}\nsys.exit(code)")
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, CHILD + child],
+        [sys.executable, "-c", script, CHILD + child],
         cwd=CHECKOUT,
         stdout=subprocess.PIPE,
         text=True,
@@ -85,6 +86,19 @@ def test_a_signal_is_passed_on_and_the_child_ends_in_order(number: int, code: in
     with running("time.sleep(60)") as (parent, _):
         parent.send_signal(number)
         assert parent.wait(5) == code
+
+
+def test_after_the_child_signals_mean_what_they_did_before() -> None:
+    """No alarm of the wait for its end goes off later."""
+    after = (
+        "import signal, time; time.sleep(1.6); "
+        "print(*(int(signal.getsignal(n)) for n in (signal.SIGTERM, signal.SIGALRM)))"
+    )
+    with running("time.sleep(60)", after) as (parent, _):
+        parent.send_signal(signal.SIGTERM)
+        assert parent.stdout is not None
+        assert parent.stdout.read().split() == [str(int(signal.SIG_DFL))] * 2
+        assert parent.wait(5) == 7
 
 
 def test_a_child_that_hangs_is_left_behind_in_time() -> None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
-from scanner.console.log import start_log
+from scanner.console.log import _clock_text, start_log
 from scanner.console.options import _log_check
 from scanner.errors import OutputError
 from scanner.output.file_names import Outputs
@@ -101,3 +103,23 @@ def test_the_check_of_a_command_looks_again(tmp_path: Path) -> None:
     file.write_bytes(b"weights")
     with pytest.raises(OutputError, match="not a log of this program"):
         check()
+
+
+def test_times_of_the_log_are_local_unless_utc_is_asked_for(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    record = logging.LogRecord("scanner", logging.INFO, "", 0, "x", None, None)
+    record.created, record.msecs = 1_700_000_000.0, 0.0
+    shown = {}
+    for utc in (False, True):
+        start_log(Settings(log_file=tmp_path / "other.log"), utc=utc)
+        shown[utc] = logging.getLogger("scanner").handlers[-1].format(record)
+    moment = datetime.fromtimestamp(record.created)
+    on_terminal = [str(_clock_text(zone, moment)) for zone in (None, UTC)]
+    monkeypatch.undo()
+    time.tzset()
+    assert shown[False].startswith("2023-11-14 17:13:20 ")
+    assert shown[True].startswith("2023-11-14 22:13:20 ")
+    assert on_terminal == ["17:13:20", "22:13:20"]

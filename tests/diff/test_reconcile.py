@@ -187,7 +187,9 @@ def test_accepted_path_is_dropped_if_it_cannot_be_looked_at(
 ) -> None:
     walked = Walked("/r", failed=dict.fromkeys(failed, FAILED)) if state == ONLINE else None
     request = AcceptRequest(7, "", path, frozenset())
-    dropped = drop_accepted(SNAPSHOT, collected(scan(R, walked, state), requests=[request]))
+    dropped = drop_accepted(
+        SNAPSHOT, collected(scan(R, walked, state), requests=[request]), Memory()
+    )
     assert list(dropped.missing) == missing
     if deleted is None:
         assert dropped.answers == {7: f"{path} is neither offline nor unreachable"}
@@ -200,7 +202,8 @@ def test_accepted_path_is_dropped_if_it_cannot_be_looked_at(
 
 def test_request_for_a_zone_of_another_lane_waits_for_it() -> None:
     request = AcceptRequest(7, "", "/s", frozenset())
-    assert drop_accepted(SNAPSHOT, collected(scan(R), requests=[request])).answers == {}
+    found = collected(scan(R), requests=[request])
+    assert drop_accepted(SNAPSHOT, found, Memory()).answers == {}
 
 
 # Trust

@@ -26,11 +26,12 @@ MAY_IMPORT = {
         "errors", "core", "settings", "disk", "comfyui", "workers", "walk", "output", "store",
         "scan",
     },
+    "notify": {"errors", "core", "settings", "output"},
     "api": {"errors", "core", "output"},
     "console": {"errors", "core", "settings", "disk", "comfyui", "output"},
     "commands": {
         "errors", "core", "settings", "disk", "comfyui", "workers", "walk", "diff", "output",
-        "store", "scan", "service", "console", "api", "schemas",
+        "store", "scan", "service", "notify", "console", "api", "schemas",
     },
     "cli": {"errors", "console", "commands"},
     "__main__": {"cli"},

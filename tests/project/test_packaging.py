@@ -1,6 +1,7 @@
 """A stranger installs the package into an empty environment and it works there."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -148,7 +149,8 @@ def test_installed_command_walks_a_network_mount(installed: Environment, tmp_pat
 def test_wheel_holds_one_import_package(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
-    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {"scanner"}
+    beside = re.compile(r"\.(?:dist-info|data)/")
+    assert {name.split("/")[0] for name in names if not beside.search(name)} == {"scanner"}
     assert "scanner/py.typed" in names
 
 
@@ -163,6 +165,11 @@ def test_wheel_holds_every_profile(wheel: Path) -> None:
     }
 
 
+def test_man_page_is_installed(installed: Environment) -> None:
+    page = installed.folder / "share" / "man" / "man1" / "comfy-inventory.1"
+    assert page.read_bytes() == (CHECKOUT / "docs" / "man" / "comfy-inventory.1").read_bytes()
+
+
 def test_wheel_holds_the_licence(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         assert any(name.endswith(".dist-info/licenses/LICENSE") for name in archive.namelist())
@@ -175,6 +182,8 @@ def test_source_distribution_holds_what_a_checkout_holds(dist: Path) -> None:
     expected = {
         "Makefile",
         "README.md",
+        "SECURITY.md",
+        "docs/pictures/terminal.svg",
         ".ci/run",
         "benchmarks/__main__.py",
         "scripts/comfy_inventory_watcher.py",

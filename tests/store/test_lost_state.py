@@ -203,3 +203,33 @@ def test_mount_below_the_target_of_a_link_that_is_away_keeps_its_entries(tmp_pat
     world.scan()
     assert world.project() == known
     assert world.scan() == []
+
+
+@pytest.mark.parametrize("version", ["", "without mounts", "wrong"])
+def test_header_names_the_file_system_of_a_mount_that_is_away(tmp_path: Path, version: str) -> None:
+    """It is not that of the empty folder where the mount belongs."""
+    root = Root("models", NAS.point)
+    world = world_with(tmp_path, NAS, (root,))
+
+    def told() -> str:
+        header = read_header(world.outputs.inventory)
+        assert header is not None
+        (fields,) = header["roots"]
+        return f"{fields['state']} {fields['filesystem']}"
+
+    if version == "without mounts":
+        make_older(world)
+    path = Path(world.outputs.inventory)
+    if version == "wrong":  # as earlier versions left it, once the mount was away
+        path.write_bytes(
+            path.read_bytes().replace(b'"filesystem":"fuse.sshfs"', b'"filesystem":"ext4"')
+        )
+    children = unmounted(world, NAS)
+    for _ in range(3):
+        lose_state(world)
+        world.scan()
+        assert told() == "offline fuse.sshfs"
+    world.files._resolve(NAS.point).children.update(children)
+    world.files.mount_table.append(NAS)
+    world.scan()
+    assert told() == "online fuse.sshfs"

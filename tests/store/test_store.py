@@ -372,3 +372,22 @@ def test_metadata_of_a_file_that_comes_back_stays(world: World) -> None:
     assert world.store.metadata.digests_of(at(LORA), size, mtime) == {}
     world.store.metadata.settle({at(LORA): True})
     assert world.store.metadata.digests_of(at(LORA), size, mtime) == {SHA256: digest}
+
+
+@pytest.mark.parametrize("through", ["", "link"])
+def test_start_deletes_temporary_files_of_a_writer_that_was_killed(
+    tmp_path: Path, through: str
+) -> None:
+    """As they stay on a share that hung when the program was ended."""
+    folder = tmp_path / "share"
+    folder.mkdir()
+    if through:
+        (tmp_path / through).symlink_to(folder)
+    world = World(tmp_path / through if through else folder)
+    world.scan()
+    own = [".out.json.0123abcd.tmp", ".out.status.json.89abcdef.tmp"]
+    others = [".other.json.0123abcd.tmp", ".out.json.tmp", ".out.status.json.mine.tmp"]
+    for name in (*own, *others):
+        (folder / name).write_bytes(b"half")
+    world.restart()
+    assert sorted(path.name for path in folder.glob(".*.tmp")) == sorted(others)

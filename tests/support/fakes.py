@@ -47,6 +47,7 @@ class Node:
     target: str = ""
     children: dict[str, Node] = field(default_factory=dict)
     ctime: int = 0
+    device: int = 1
 
 
 def error(number: int, path: str) -> OSError:
@@ -268,7 +269,7 @@ class FakeFileSystem:
                 listing.targets,
                 listing.unstatted,
             )
-        return Directory(listing, times[0], 1, own.inode, frozenset(met), ctime=times[1])
+        return Directory(listing, times[0], own.device, own.inode, frozenset(met), ctime=times[1])
 
     def _names(self, path: str) -> list[str]:
         return sorted(self._resolve(path).children)
@@ -283,7 +284,12 @@ class FakeFileSystem:
         self._check("stat", path)
         node = self._resolve(path)
         return Stat(
-            node.kind == "directory", len(node.content), node.mtime, 1, node.inode, node.ctime
+            node.kind == "directory",
+            len(node.content),
+            node.mtime,
+            node.device,
+            node.inode,
+            node.ctime,
         )
 
     def space(self, path: str) -> Space:

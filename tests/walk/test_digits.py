@@ -72,6 +72,17 @@ def test_digits_that_change_at_each_stat_are_no_change(tmp_path: Path) -> None:
     ]
 
 
+def test_file_whose_digits_never_hold_still_is_told_as_unread(tmp_path: Path) -> None:
+    """Nobody can say that it did not change while it was read."""
+    world = world_with_files(tmp_path)
+    jitter(world)
+    world.files.write(NAMES[4], b"other" * 90)
+    for _ in range(3):
+        world.scan()
+    assert world.backlog.unread() == (NAMES[4],)
+    assert "fingerprint" not in world.entry("m4")
+
+
 def test_digits_that_hold_still_are_a_change_each(tmp_path: Path) -> None:
     world = world_with_files(tmp_path)
     later(world, NAMES[0], 5)

@@ -129,3 +129,72 @@ def test_packs_of_a_mount_that_comes_are_no_news_of_those_that_it_hides(tmp_path
     for _ in range(3):
         assert world.scan() == []
     assert not world.store.memory.packs["/c/a"].version
+
+
+# Mounts that come and go within one walk
+
+
+def passing(world: World, opener: str, device: int) -> None:
+    """A mount that comes when the walk opens the folder `opener`, and goes once all folders are
+    listed: no mount table that is read before or after the walk has it."""
+    files = world.files
+
+    def come() -> None:
+        files.faults.clear()
+        hidden = mount(world)
+        share = files._resolve(NAS.point)
+        for node in (share, *share.children.values()):
+            node.device = device
+
+        def go() -> None:
+            files.faults.clear()
+            files.mount_table.pop()
+            files._resolve("/m").children["loras"] = hidden
+
+        files.faults["stat", "/m"] = files.faults["stat", NAS.point] = go
+
+    files.faults["list", opener] = come
+
+
+@pytest.mark.parametrize(
+    ("device", "has_inodes"),
+    [(1, True), (2, True), (2, False)],
+    ids=["bind mount", "another disk", "without inode numbers"],
+)
+@pytest.mark.parametrize("opener", [NAS.point, "/m"])
+def test_mount_that_comes_and_goes_within_a_walk_changes_nothing(
+    world: World, device: int, has_inodes: bool, opener: str
+) -> None:
+    """It comes because the walk opens its folder, as an automounter does it, or just before."""
+    if not has_inodes:
+        world.files.shuffles_inodes = True
+        world.files.mount_table[0] = Mount("/", "fuse.sshfs", "host:/")
+        world.scan()
+        world.store.state.ask(0, ROOT.id, "", frozenset())
+        world.settle()
+    before = world.project()
+    world.files.asked.clear()
+    passing(world, opener, device)
+    assert world.scan() == []
+    assert ("list", NAS.point) in world.files.asked
+    assert NAS not in world.files.mount_table
+    assert world.baselines() == []
+    assert world.project() == before
+    world.files.write("/m/loras/l4", b"new")
+    assert world.scan() == [("created", "/m/loras/l4")]
+
+
+def test_folders_of_another_device_without_a_mount_are_scanned(world: World) -> None:
+    """As subvolumes of btrfs are. An unchanged one is not looked at twice."""
+    share = world.files.makedirs("/m/sub/volume")
+    share.device = 2
+    world.files.write("/m/sub/volume/deep/file", b"x")
+    world.files._resolve("/m/sub/volume/deep").device = 2
+    created = ["/m/sub", "/m/sub/volume", "/m/sub/volume/deep", "/m/sub/volume/deep/file"]
+    assert world.scan() == [("created", path) for path in created]
+    assert world.files.asked.count(("stat", "/m/sub/volume")) == 1
+    assert world.files.asked.count(("stat", "/m/sub/volume/deep")) == 0
+    world.scan()
+    world.files.asked.clear()
+    world.scan()
+    assert ("stat", "/m/sub/volume") not in world.files.asked

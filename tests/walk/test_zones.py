@@ -139,6 +139,39 @@ def test_person_drops_an_unmounted_mount_and_its_folder_is_local_again(world: Wo
     assert reached(world) == []
 
 
+@pytest.mark.parametrize("error", ["list", "stat", "root"])
+def test_dropping_a_folder_keeps_the_healthy_mount_below_it(tmp_path: Path, error: str) -> None:
+    """`World.scan` replays the lines of each scan."""
+    world = World(tmp_path)
+    folder, point = at("ComfyUI/models/sub"), at("ComfyUI/models/sub/deep/nas")
+    world.files.write(f"{point}/x", b"1")
+    world.files.mount_table.append(NAS._replace(point=point))
+    world.files.write(f"{folder}/own", b"12")
+    world.files.write(f"{folder}/deep/own", b"123")
+    world.settle()
+    before = world.project()
+    place = MODELS.path if error == "root" else folder
+    operations = ("stat", "lstat") if error == "stat" else ("list",)
+    world.files.faults = {(operation, place): errno.EACCES for operation in operations}
+    assert world.scan() == []
+    number = world.store.state.ask(0, "", place, frozenset())
+    names = ["deep/own", "own"] if error != "stat" else []
+    assert world.scan() == [("deleted", f"ComfyUI/models/sub/{name}") for name in names]
+    assert f"{point}/x" in world.project()
+    answer = world.store.state.answer_of(number) or ""
+    assert answer.endswith(f" what is on {point} stays")
+    assert world.scan() == []
+    world.restart()
+    assert world.scan() == []
+    assert f"{point}/x" in world.inventory()
+    world.files.faults.clear()
+    world.scan()
+    world.scan()
+    assert world.project() == before
+    world.files.write(f"{point}/y", b"1")
+    assert world.scan() == [("created", "ComfyUI/models/sub/deep/nas/y")]
+
+
 def test_other_disk_on_an_inner_mount_point_is_held(world: World) -> None:
     world.files.mount_table[-1] = NAS._replace(source="/dev/other")
     world.files.remove(at(lora("a")))

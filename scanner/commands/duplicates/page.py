@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from scanner.commands.duplicates.sets import Copy, DuplicateSet, Report, Total
+from scanner.console.tables import _Cell, _Column, _print_table
 from scanner.console.terminal import printed
 from scanner.core.memory import RootRecord
 from scanner.core.roots import COMPLETE
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from rich.console import Console
 SHOWN = 50
 """Sets on the page for people without --limit."""
+
+PATHS = 5
+"""Paths of a set on the page without --all."""
 
 PROOFS = {
     "sha256": "proven by SHA-256",
@@ -105,23 +109,27 @@ def _copy(copy: Copy, base: str | None) -> dict[str, Any]:
 # The page
 
 
-def print_duplicates(console: Console, document: Mapping[str, Any]) -> None:
-    """Print sets, totals and sentences about them from the JSON for programs."""
+def print_duplicates(
+    console: Console,
+    document: Mapping[str, Any],
+    most_paths: int | None = PATHS,
+    marks_kept: bool = False,
+) -> None:
+    """Print sets, totals and sentences about them from the JSON for programs.
+
+    Of each set at most `most_paths` paths are printed, if it is given. The first copy of a proven
+    set is marked if `marks_kept`.
+    """
     if document["sets"]:
-        # Lines, not cells of a table: a path that is folded cannot be copied.
         console.print(printed(f"{'wasted':>9}  {'size':>9}  {'copies':>6}", "bold"))
     for duplicate in document["sets"]:
         head = printed(f"{size_text(duplicate['wasted']):>9}  {size_text(duplicate['size']):>9}  ")
         head.append(f"{len(duplicate['copies']):>6}  ")
         head.append(PROOFS[duplicate["evidence"]], _STYLES[duplicate["proven"]])
         console.print(head)
-        for copy in duplicate["copies"]:
-            _print_copy(console, copy)
-        if "either" in duplicate:
-            text = "        each likely a copy of one of these, which are proven to differ:"
-            console.print(printed(text, "yellow"), soft_wrap=True)
-            for copy in duplicate["either"]:
-                _print_copy(console, copy)
+        keeps = marks_kept and duplicate["proven"]
+        lines = list(_path_lines(duplicate, keeps))
+        _print_paths(console, lines, most_paths)
     if document["sets"]:
         console.print()
         _print_totals(console, document)
@@ -129,39 +137,69 @@ def print_duplicates(console: Console, document: Mapping[str, Any]) -> None:
         console.print(printed(sentence), soft_wrap=True)
 
 
-def _print_copy(console: Console, copy: Mapping[str, Any]) -> None:
-    console.print(printed(f"    {copy['path']}"), soft_wrap=True)
+class _Line(NamedTuple):
+    text: str
+    style: str = ""
+    is_path: bool = True
+
+
+def _path_lines(duplicate: Mapping[str, Any], keeps: bool) -> Iterator[_Line]:
+    """The paths of a set as lines: a path that is folded cannot be copied."""
+    for number, copy in enumerate(duplicate["copies"]):
+        mark = ("keep  " if number == 0 else "      ") if keeps else ""
+        yield from _copy_lines(copy, mark)
+    if "either" in duplicate:
+        text = "        each likely a copy of one of these, which are proven to differ:"
+        yield _Line(text, "yellow", is_path=False)
+        for copy in duplicate["either"]:
+            yield from _copy_lines(copy, "")
+
+
+def _copy_lines(copy: Mapping[str, Any], mark: str) -> Iterator[_Line]:
+    yield _Line(f"    {mark}{copy['path']}")
     for link in copy.get("links", ()):
-        console.print(printed(f"      = {link['path']} (the same file)", "dim"), soft_wrap=True)
+        yield _Line(f"      {mark and '      '}= {link['path']} (the same file)", "dim")
+
+
+def _print_paths(console: Console, lines: Sequence[_Line], most: int | None) -> None:
+    paths = sum(line.is_path for line in lines)
+    # A line that says "and 1 more" would take the room of the path itself.
+    left = paths if most is None or paths <= most + 1 else most
+    for line in lines:
+        if not left:
+            break
+        left -= line.is_path
+        console.print(printed(line.text, line.style), soft_wrap=True)
+    if most is not None and paths > most + 1:
+        console.print(printed(f"    and {paths - most:,} more (--all)", "dim"))
 
 
 def _print_totals(console: Console, document: Mapping[str, Any]) -> None:
-    from rich.table import Table
-
     tables = {
         "category": [(item["category"] or "(none)", item) for item in document["categories"]],
         "root": [(item["id"], item) for item in document["roots"] if item["files"]],
     }
-    for title, rows in tables.items():
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for heading in ("wasted", "copies"):
-            table.add_column(heading, justify="right")
-        table.add_column(title, overflow="fold")
-        for name, item in rows:
-            wasted = size_text(item["wasted"])
-            table.add_row(wasted, f"{item['files']:,}", printed(name))
-        console.print(table)
-        console.print()
-    if document["pairs"]:
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-        for heading in ("in both", "sets"):
-            table.add_column(heading, justify="right")
-        table.add_column("roots", overflow="fold")
-        for pair in document["pairs"]:
-            names = " and ".join(pair["roots"])
-            table.add_row(size_text(pair["bytes"]), f"{pair['sets']:,}", printed(names))
-        console.print(table)
-        console.print()
+    for title, items in tables.items():
+        rows = [(item["wasted"], item["files"], name) for name, item in items]
+        _print_sums(console, ("wasted", "copies", title), rows)
+    pairs = [
+        (pair["bytes"], pair["sets"], " and ".join(pair["roots"])) for pair in document["pairs"]
+    ]
+    if pairs:
+        _print_sums(console, ("in both", "sets", "roots"), pairs)
+
+
+def _print_sums(
+    console: Console, headings: Sequence[str], rows: Iterable[tuple[int, int, str]]
+) -> None:
+    """Print rows of bytes, a count, and what both are of."""
+    first, second, last = headings
+    columns = (_Column(first, True, False), _Column(second, True, False), _Column(last))
+    cells = [
+        (_Cell(size_text(size)), _Cell(f"{count:,}"), _Cell(name)) for size, count, name in rows
+    ]
+    _print_table(console, columns, cells)
+    console.print()
 
 
 def _sentences(document: Mapping[str, Any]) -> Iterator[str]:

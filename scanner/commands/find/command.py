@@ -16,6 +16,7 @@ from scanner.console.options import (
     ExitCode,
     Limit,
     Roots,
+    Utc,
     _cwd,
     _known_outputs,
     _load,
@@ -73,7 +74,7 @@ _CRITERIA = {
     "limit": Limit,
 }
 
-_SHOW = {"as_json": AsJson}
+_SHOW = {"as_json": AsJson, "utc": Utc}
 
 
 @app.command()
@@ -95,7 +96,7 @@ def find(
     **options: Any,
 ) -> None:
     """Search the inventory."""
-    as_json = options.pop("as_json")
+    as_json, utc = options.pop("as_json"), bool(options.pop("utc"))
     given = {"globs": words, "is_all": is_all, **{name: options.pop(name) for name in _CRITERIA}}
     inventory = _known_outputs(_load(options)).inventory
     import time
@@ -103,6 +104,7 @@ def find(
     from scanner.commands.find.criteria import parse_wanted
     from scanner.commands.find.page import FIRST, print_found, write_found
     from scanner.commands.find.search import Searched, find_entries
+    from scanner.console.times import zone_of
     from scanner.output.inventory_reader import header_of
 
     header = header_of(inventory)
@@ -114,7 +116,7 @@ def find(
         found = write_found(sys.stdout.buffer, header, entries)
     else:
         first = FIRST if sys.stdout.isatty() and given["limit"] is None else None
-        found = print_found(_console(), entries, given["limit"], first, searched)
+        found = print_found(_console(), entries, given["limit"], first, searched, zone_of(utc))
     if not found.count:
         from scanner.commands.find.nothing import nothing_text
 

@@ -16,6 +16,7 @@ from scanner.commands.find.search import PART_OF, SET, Searched, size_of
 from scanner.commands.packs.listing import pack_name
 from scanner.commands.packs.page import _version
 from scanner.console.tables import _Cell, _Column, _print_table, _write_document
+from scanner.console.times import Zone, time_shown, zone_name
 from scanner.core.serialize import raw_text
 from scanner.core.statuses import BROKEN
 from scanner.core.wording import count_text, size_text
@@ -119,14 +120,15 @@ def _parents(path: str) -> Iterator[str]:
         yield path
 
 
-_ENTRY_COLUMNS = (
-    _Column("size", is_number=True, is_wrapped=False),
-    _Column("modified (UTC)", is_wrapped=False),
-    _Column("category"),
-    _Column("model"),
-    _Column("path"),
-    _Column("status"),
-)
+def _columns(zone: Zone) -> Sequence[_Column]:
+    return (
+        _Column("size", is_number=True, is_wrapped=False),
+        _Column(f"modified{zone_name(zone)}", is_wrapped=False),
+        _Column("category"),
+        _Column("model"),
+        _Column("status"),
+        _Column("path"),
+    )
 
 
 FIRST = 100
@@ -139,6 +141,7 @@ def print_found(
     limit: int | None = None,
     first: int | None = None,
     searched: Searched | None = None,
+    zone: Zone = None,
 ) -> Tally:
     """Print entries as `find_entries` gives them, and their sums. Without any, print nothing.
 
@@ -150,9 +153,9 @@ def print_found(
         for entry in entries:
             tally.add(entry)
             if first is None or tally.count <= first:
-                yield _entry_cells(entry)
+                yield _entry_cells(entry, zone)
 
-    _print_table(console, _ENTRY_COLUMNS, rows())
+    _print_table(console, _columns(zone), rows())
     if tally.count:
         cut = f", and no more since --limit is {limit}" if tally.count == limit else ""
         if first is not None and tally.count > first:
@@ -168,7 +171,7 @@ def hidden_text(count: int) -> str:
     return f"{count:,} inside node packs {'is' if count == 1 else 'are'} left out (--all)"
 
 
-def _entry_cells(entry: Mapping[str, Any]) -> Sequence[_Cell]:
+def _entry_cells(entry: Mapping[str, Any], zone: Zone) -> Sequence[_Cell]:
     status = entry.get("status", "")
     texts = [f"{status}: {entry['problem']}" if status and "problem" in entry else status]
     if "misplaced" in entry:
@@ -177,11 +180,11 @@ def _entry_cells(entry: Mapping[str, Any]) -> Sequence[_Cell]:
         texts.append(f"shadowed by {entry['shadowed_by']}")
     return (
         _Cell("" if (size := size_of(entry)) is None else size_text(size)),
-        _Cell(entry.get("mtime", "")[:16].replace("T", " ")),
+        _Cell(time_shown(entry.get("mtime", ""), zone)),
         _Cell(entry.get("category", "")),
         _Cell(_model_text(entry)),
-        _Cell(_path_text(entry)),
         _Cell(", ".join(filter(None, texts)), "red" if status in BROKEN else "yellow"),
+        _Cell(_path_text(entry)),
     )
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 from scanner.console.progress import _Plain
 from scanner.console.terminal import _terminal
+from scanner.console.times import DAY, moment_of
 from scanner.core.progress import Progressed
-from scanner.core.serialize import printable, time_text
+from scanner.core.serialize import printable
 from scanner.core.wording import count_text, size_text
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 @contextmanager
 def hashing_display(what: str) -> Iterator[Callable[[Progressed], None]]:
-    """Display a bar of bytes with rate and time left on a terminal, elsewhere a line every ten
-    seconds."""
+    """Display a bar of bytes with rate and time left on a terminal, elsewhere a line every
+    minute."""
     if not sys.stderr.isatty():
         last = time.monotonic()
 
@@ -90,7 +91,7 @@ def print_verified(console: Console, errors: Console, result: Result) -> None:
 
 def _print_damaged(console: Console, result: Result) -> None:
     for damage in result.damaged:
-        was = (time_text(damage.hashed) or "")[:10]
+        was = moment_of(damage.hashed, None).strftime(DAY)
         console.print(
             f"{printable(damage.path)}: content has changed since {was}, size and time have not",
             highlight=False,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from scanner.console.tables import _Cell, _Column, _print_table
 from scanner.console.terminal import STATE_STYLES, printed
 from scanner.core.roots import Root
 from scanner.core.serialize import readable, shown
@@ -45,18 +46,20 @@ def print_accepts(console: Console, accepts: Iterable[Mapping[str, Any]]) -> Non
         console.print(printed(text, "yellow"), soft_wrap=True)
 
 
-def print_roots(console: Console, roots: Sequence[Mapping[str, Any]]) -> None:
-    """Print kind, path, category and state of every root, given as JSON has them."""
-    from rich.table import Table
+_ROOT_COLUMNS = (_Column("kind"), _Column("category"), _Column("state"), _Column("path"))
 
-    table = Table("kind", "path", "category", "state", box=None, pad_edge=False)
-    for root in roots:
-        state = root.get("state") or "not scanned yet"
-        text = state if not root.get("reason") else f"{state}: {root['reason']}"
-        table.add_row(
-            printed(root["kind"]),
-            printed(root["path"]),
-            printed(root.get("category") or ""),
-            printed(text, STATE_STYLES.get(state, "dim")),
-        )
-    console.print(table)
+
+def print_roots(console: Console, roots: Sequence[Mapping[str, Any]]) -> None:
+    """Print kind, category, state and path of every root, given as JSON has them."""
+    _print_table(console, _ROOT_COLUMNS, map(_root_cells, roots))
+
+
+def _root_cells(root: Mapping[str, Any]) -> Sequence[_Cell]:
+    state = root.get("state") or "not scanned yet"
+    text = state if not root.get("reason") else f"{state}: {root['reason']}"
+    return (
+        _Cell(root["kind"]),
+        _Cell(root.get("category") or ""),
+        _Cell(text, STATE_STYLES.get(state, "dim")),
+        _Cell(root["path"]),
+    )

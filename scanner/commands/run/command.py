@@ -12,6 +12,7 @@ from scanner.console.options import (
     _SCANNING,
     _TIMES,
     AsJson,
+    Utc,
     _cwd,
     _find_roots,
     _finder,
@@ -25,6 +26,7 @@ from scanner.console.options import (
 @app.command()
 @_taking(_SCANNING, _TIMES)
 def run(
+    utc: Utc = False,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
@@ -39,8 +41,9 @@ def run(
     from scanner.commands.named_folders import refuse_mistakes
 
     refuse_mistakes(loaded, outputs, _cwd())
-    _start_log(loaded)
+    _start_log(loaded, utc=utc)
     found = _find_roots(loaded)
+    from scanner.commands.observing import observing
     from scanner.commands.run.events import EventStream
     from scanner.commands.run.page import greeting
     from scanner.console.other_owners import other_owners, warning_of
@@ -54,9 +57,10 @@ def run(
         trigger_of(loaded.settings.first_every, loaded.settings.cron), notifier_of(os.environ)
     )
     find = _finder(loaded.settings, found.comfy_root)
+    observe = observing(loaded.settings)
     events: EventStream | None = None
     with (
-        open_service(loaded.settings, found, _cwd(), find) as service,
+        open_service(loaded.settings, found, _cwd(), find, observe) as service,
         stopping_on_signals(service),
     ):
         remember_output(service.outputs.inventory)

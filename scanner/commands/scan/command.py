@@ -12,6 +12,7 @@ from scanner.console.options import (
     _HOLD,
     _SCANNING,
     AsJson,
+    Utc,
     _cwd,
     _find_roots,
     _finder,
@@ -29,6 +30,7 @@ def scan(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if anything changed, for scripts.")
     ] = False,
+    utc: Utc = False,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
@@ -40,15 +42,17 @@ def scan(
     from scanner.commands.named_folders import refuse_mistakes
 
     refuse_mistakes(loaded, outputs, _cwd())
-    _start_log(loaded)
+    _start_log(loaded, utc=utc)
     found = _find_roots(loaded)
+    from scanner.commands.observing import observing
     from scanner.console.progress import display
     from scanner.output.last_output import remember_output
     from scanner.service.opening import open_service, stopping_on_signals
 
     find = _finder(loaded.settings, found.comfy_root)
+    observe = observing(loaded.settings, once=True)
     with (
-        open_service(loaded.settings, found, _cwd(), find) as service,
+        open_service(loaded.settings, found, _cwd(), find, observe) as service,
         stopping_on_signals(service) as signals,
     ):
         remember_output(service.outputs.inventory)

@@ -13,11 +13,13 @@ from scanner.console.app import app
 @app.command()
 def schema(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="inventory, change, status, lock or envelope.")
+        str,
+        typer.Argument(metavar="NAME", help="inventory, change, status, lock, event or envelope."),
     ],
 ) -> None:
     """Print the JSON Schema of the inventory, of a line of the change list, of the status file, of
-    what `export --format lock` writes, or of what commands print with --json."""
+    what `export --format lock` writes, of what `webhook` gets, or of what commands print with
+    --json."""
     from scanner.console.options import _one_of
     from scanner.schemas import EXPORTED, NAMES, PRINTED, schema_text
 

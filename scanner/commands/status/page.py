@@ -127,6 +127,11 @@ def _findings(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if unfinished := status.get("unfinished"):
         files = count_text(unfinished, "file")
         yield f"not whole yet: {files} ({FIND} --status partial --status unsettled)", ""
+    if (unread := status.get("unread", {"files": 0}))["files"]:
+        names = ", ".join(place["path"] for place in unread["first"])
+        more = ", ..." if unread["files"] > len(unread["first"]) else ""
+        files = count_text(unread["files"], "file")
+        yield f"listed, and cannot be read: {files}: {names}{more}", "yellow"
     copies = (status.get("totals") or {}).get("likely_copies") or {"files": 0, "bytes": 0}
     if copies["files"]:
         text = f"{count_text(copies['files'], 'model')}, {size_text(copies['bytes'])} too many"

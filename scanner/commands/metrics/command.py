@@ -1,0 +1,29 @@
+"""`comfy-inventory metrics`: numbers for Prometheus."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+
+from scanner.console.app import app
+from scanner.console.options import _FILES, _OUTPUT, _known_outputs, _load, _taking
+from scanner.errors import InventoryError
+
+
+@app.command()
+@_taking(_OUTPUT, _FILES)
+def metrics(
+    **options: Any,
+) -> None:
+    """Print numbers of the last scan in the text format of Prometheus."""
+    outputs = _known_outputs(_load(options))
+    from scanner.notify.metrics import metrics_text
+    from scanner.output.inventory_reader import read_header
+    from scanner.output.status_file import damage_reported, read_status
+
+    status = read_status(outputs.status)
+    if status is None:
+        raise InventoryError(f"No scan has written {outputs.status} yet.")
+    with damage_reported(outputs.status):
+        typer.echo(metrics_text(status, read_header(outputs.inventory)), nl=False)

@@ -1,0 +1,84 @@
+"""Where each command stands in the help, and examples of its use."""
+
+from __future__ import annotations
+
+SCAN = "Scan"
+LOOK = "Look at the inventory"
+CHECK = "Check disks and files"
+PROGRAMS = "For programs and settings"
+
+PANELS = {
+    "init": SCAN,
+    "run": SCAN,
+    "scan": SCAN,
+    "service": SCAN,
+    "status": LOOK,
+    "changes": LOOK,
+    "find": LOOK,
+    "packs": LOOK,
+    "duplicates": LOOK,
+    "roots": LOOK,
+    "doctor": CHECK,
+    "tune": CHECK,
+    "hash": CHECK,
+    "verify": CHECK,
+    "accept": CHECK,
+    "export": PROGRAMS,
+    "schema": PROGRAMS,
+    "config": PROGRAMS,
+}
+"""The group of each command in `comfy-inventory --help`."""
+
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "": (
+        "comfy-inventory scan --comfy-root ./ComfyUI",
+        "comfy-inventory status",
+        "comfy-inventory find sdxl base",
+    ),
+    "run": (
+        "comfy-inventory run --comfy-root ./ComfyUI --downloads ~/Downloads",
+        "comfy-inventory run --models /volume1/models --profile nas",
+    ),
+    "scan": (
+        "comfy-inventory scan --comfy-root ./ComfyUI",
+        "comfy-inventory scan --exit-code",
+    ),
+    "changes": (
+        "comfy-inventory changes --since 7d",
+        "comfy-inventory changes --follow",
+    ),
+    "find": (
+        "comfy-inventory find sdxl base",
+        "comfy-inventory find loras/flux",
+        "comfy-inventory find '*.safetensors' --base-model sdxl --size '>1GB' --sort size",
+        "comfy-inventory find --status broken",
+    ),
+    "packs": ("comfy-inventory packs --disabled",),
+    "duplicates": ("comfy-inventory duplicates",),
+    "doctor": (
+        "comfy-inventory doctor",
+        "comfy-inventory doctor /mnt/nas/models",
+    ),
+    "tune": ("comfy-inventory tune /mnt/nas/models",),
+    "hash": ("comfy-inventory hash --rate 50MB/s",),
+    "verify": ("comfy-inventory verify --older 30d",),
+    "accept": ("comfy-inventory accept /mnt/nas/models",),
+    "export": (
+        "comfy-inventory export --format csv --category loras -o loras.csv",
+        "comfy-inventory export --format lock -o models.lock.json",
+    ),
+    "schema": ("comfy-inventory schema inventory",),
+    "config show": ("comfy-inventory config show --profile nas",),
+    "service install": (
+        "comfy-inventory service install --comfy-root ./ComfyUI",
+        "comfy-inventory service install --print",
+    ),
+    "service logs": ("comfy-inventory service logs --follow",),
+}
+"""Examples by command, `""` for the program. Tests parse each."""
+
+
+def epilog(command: str) -> str | None:
+    """The examples of `command` as the end of its help. Typer takes an empty line for a new one."""
+    examples = EXAMPLES.get(command)
+    return "\n\n".join(["Examples:", *(f"  {each}" for each in examples)]) if examples else None

@@ -1,0 +1,126 @@
+"""The metrics as Prometheus reads them, from the status and the header of the inventory."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from scanner import __version__
+from scanner.core.roots import COMPLETE
+from scanner.core.serialize import time_ns
+from scanner.errors import OutputError
+from scanner.output.atomic import VolatileFile
+
+STATES = ("online", "partial", "offline", "stalled", "held", "missing", "absent")
+
+_SIGN = b"comfy_inventory_"
+
+_Samples = list[tuple[dict[str, str], float]]
+
+
+def metrics_text(status: Mapping[str, Any], header: Mapping[str, Any] | None) -> str:
+    """The text. No path is a label: folders are named by the last parts of their paths that tell
+    them apart."""
+    roots = status["roots"]
+    names = short_names([root["path"] for root in roots])
+    labels = {root["id"]: {"root": names[root["path"]], "kind": root["kind"]} for root in roots}
+    totals = {root["id"]: root for root in (header or {}).get("roots", ()) if root["id"] in labels}
+    lanes = [lane for lane in status["lanes"] if lane["last_scan"]]
+    places = short_names([lane["id"].partition(" ")[2] or lane["id"] for lane in lanes])
+    lane_labels = [
+        ({"lane": places[lane["id"].partition(" ")[2] or lane["id"]]}, lane["last_scan"])
+        for lane in lanes
+    ]
+    blocks: list[tuple[str, str, _Samples]] = [
+        ("build_info", "Version of the program.", [({"version": __version__}, 1)]),
+        (
+            "root_up",
+            "1 if a folder could be read in the last scan.",
+            [(labels[root["id"]], root["state"] in COMPLETE) for root in roots],
+        ),
+        (
+            "root_state",
+            "1 for the state that a folder is in.",
+            [
+                ({**labels[root["id"]], "state": state}, root["state"] == state)
+                for root in roots
+                for state in STATES
+            ],
+        ),
+        (
+            "root_files",
+            "Files of a folder in the inventory.",
+            [(labels[id_], root["files"]) for id_, root in totals.items() if "files" in root],
+        ),
+        (
+            "root_bytes",
+            "Bytes of a folder in the inventory, each file once.",
+            [(labels[id_], root["bytes"]) for id_, root in totals.items() if "bytes" in root],
+        ),
+        (
+            "problem_files",
+            "Files with a problem.",
+            [
+                ({"status": word}, status[word])
+                for word in ("broken", "misplaced", "unfinished", "shadowed")
+                if word in status
+            ],
+        ),
+        ("scan_seconds", "Duration of the last scan.", [(n, s["seconds"]) for n, s in lane_labels]),
+        (
+            "last_scan_timestamp_seconds",
+            "Start of the last scan.",
+            [(name, time_ns(scan["started"]) / 1e9) for name, scan in lane_labels],
+        ),
+        (
+            "held_files",
+            "Deletions that are held back.",
+            [({}, sum(hold["files"] for hold in status["holds"]))],
+        ),
+        ("backlog_files", "Files without a fingerprint.", [({}, status["backlog"]["files"])]),
+    ]
+    return "".join(_block(*block) for block in blocks)
+
+
+def _block(name: str, help_: str, samples: _Samples) -> str:
+    if not samples:
+        return ""
+    full = f"comfy_inventory_{name}"
+    lines = [f"# HELP {full} {help_}", f"# TYPE {full} gauge"]
+    for labels, value in samples:
+        inner = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
+        lines.append(f"{full}{{{inner}}} {value:.17g}" if inner else f"{full} {value:.17g}")
+    return "\n".join(lines) + "\n"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+
+
+def short_names(paths: Iterable[str]) -> dict[str, str]:
+    """A name for each path: as few of its last parts as tell it from the others."""
+    parts = {path: [part for part in re.split(r"[/\\]", path) if part] for path in paths}
+    names = {}
+    for path, own in parts.items():
+        others = [other for key, other in parts.items() if key != path]
+        length = 1
+        while length < len(own) and any(other[-length:] == own[-length:] for other in others):
+            length += 1
+        names[path] = "/".join(own[-length:]) or "root"
+    return names
+
+
+def write_metrics(path: str, status: Mapping[str, Any], header: Mapping[str, Any] | None) -> None:
+    """Replace the file at `path`. Raises OutputError, also if another program wrote it."""
+    try:
+        with open(path, "rb") as file:
+            start = file.read(200)
+    except FileNotFoundError:
+        start = b""
+    except OSError as error:
+        raise OutputError(f"metrics_file: {path} cannot be read: {error.strerror}.") from error
+    if start and _SIGN not in start:
+        raise OutputError(f"metrics_file: {path} is a file of another program; it stays as it is.")
+    with VolatileFile(path) as file:
+        file.write(metrics_text(status, header).encode("utf-8", "replace"))
