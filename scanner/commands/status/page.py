@@ -15,7 +15,7 @@ from scanner.settings.values import format_duration
 if TYPE_CHECKING:
     from rich.console import Console
 
-MOST_CATEGORIES = 12
+MOST_CATEGORIES = 8
 
 FIND = "comfy-inventory find"
 
