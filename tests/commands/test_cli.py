@@ -35,7 +35,7 @@ WRONG_USE = {
     "a root that no change is of": (("changes", "--root", "typo"), ROOTS),
     "a root that is not in the inventory": (("find", "--root", "typo"), ROOTS),
     "a root that was not scanned": (("duplicates", "--root", "typo"), ROOTS),
-    "a time that is none": (("changes", "--since", "yesterday"), ("--since", "2h")),
+    "a time that is none": (("changes", "--since", "tomorrow"), ("--since", "2h")),
     "nothing to accept": (("accept",), ("held",)),
     "a place that needs no acceptance": (("accept", "nowhere"), ("nowhere", "held")),
     "a timeout that is none": (("accept", "--timeout", "soon"), ("--timeout", "30s")),
