@@ -23,6 +23,8 @@ PANELS = {
     "hash": CHECK,
     "verify": CHECK,
     "accept": CHECK,
+    "notify": CHECK,
+    "metrics": PROGRAMS,
     "export": PROGRAMS,
     "schema": PROGRAMS,
     "config": PROGRAMS,
@@ -62,6 +64,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "tune": ("comfy-inventory tune /mnt/nas/models",),
     "hash": ("comfy-inventory hash --rate 50MB/s",),
     "verify": ("comfy-inventory verify --older 30d",),
+    "notify": ("comfy-inventory notify --test",),
+    "metrics": ("comfy-inventory metrics",),
     "accept": ("comfy-inventory accept /mnt/nas/models",),
     "export": (
         "comfy-inventory export --format csv --category loras -o loras.csv",
