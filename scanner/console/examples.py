@@ -26,6 +26,8 @@ PANELS = {
     "notify": CHECK,
     "metrics": PROGRAMS,
     "export": PROGRAMS,
+    "notify": PROGRAMS,
+    "metrics": PROGRAMS,
     "schema": PROGRAMS,
     "config": PROGRAMS,
 }
@@ -37,6 +39,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "comfy-inventory status",
         "comfy-inventory find sdxl base",
     ),
+    "init": ("comfy-inventory init",),
     "run": (
         "comfy-inventory run --comfy-root ./ComfyUI --downloads ~/Downloads",
         "comfy-inventory run --models /volume1/models --profile nas",
@@ -45,6 +48,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "comfy-inventory scan --comfy-root ./ComfyUI",
         "comfy-inventory scan --exit-code",
     ),
+    "status": ("comfy-inventory status --check",),
     "changes": (
         "comfy-inventory changes --since 7d",
         "comfy-inventory changes --follow",
@@ -56,7 +60,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "comfy-inventory find --status broken",
     ),
     "packs": ("comfy-inventory packs --disabled",),
-    "duplicates": ("comfy-inventory duplicates",),
+    "duplicates": (
+        "comfy-inventory duplicates",
+        "comfy-inventory duplicates --keep fastest --script link > copies.sh",
+    ),
     "doctor": (
         "comfy-inventory doctor",
         "comfy-inventory doctor /mnt/nas/models",
@@ -71,6 +78,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "comfy-inventory export --format csv --category loras -o loras.csv",
         "comfy-inventory export --format lock -o models.lock.json",
     ),
+    "notify": ("comfy-inventory notify --test",),
+    "metrics": ("comfy-inventory metrics",),
     "schema": ("comfy-inventory schema inventory",),
     "config show": ("comfy-inventory config show --profile nas",),
     "service install": (
