@@ -23,9 +23,9 @@ PANELS = {
     "hash": CHECK,
     "verify": CHECK,
     "accept": CHECK,
-    "export": PROGRAMS,
-    "notify": PROGRAMS,
+    "notify": CHECK,
     "metrics": PROGRAMS,
+    "export": PROGRAMS,
     "schema": PROGRAMS,
     "config": PROGRAMS,
 }
@@ -69,13 +69,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "tune": ("comfy-inventory tune /mnt/nas/models",),
     "hash": ("comfy-inventory hash --rate 50MB/s",),
     "verify": ("comfy-inventory verify --older 30d",),
+    "notify": ("comfy-inventory notify --test",),
+    "metrics": ("comfy-inventory metrics",),
     "accept": ("comfy-inventory accept /mnt/nas/models",),
     "export": (
         "comfy-inventory export --format csv --category loras -o loras.csv",
         "comfy-inventory export --format lock -o models.lock.json",
     ),
-    "notify": ("comfy-inventory notify --test",),
-    "metrics": ("comfy-inventory metrics",),
     "schema": ("comfy-inventory schema inventory",),
     "config show": ("comfy-inventory config show --profile nas",),
     "service install": (

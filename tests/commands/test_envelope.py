@@ -22,9 +22,9 @@ from tests.support.machine import Machine, write
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX")
 
-WITHOUT = {"schema", "run", "metrics", "service logs"}
-"""Commands without an envelope: a schema is JSON itself, `run` prints events as lines, `metrics`
-prints what Prometheus reads, and the log is that of the system."""
+WITHOUT = {"schema", "run", "service logs", "metrics"}
+"""Commands without an envelope: a schema is JSON itself, Prometheus reads its own format, `run`
+prints events as lines, and the log is that of the system."""
 
 GOOD: dict[str, tuple[tuple[str, ...], int]] = {
     "init": (("--print",), 0),
@@ -33,6 +33,7 @@ GOOD: dict[str, tuple[tuple[str, ...], int]] = {
     "changes": ((), 0),
     "find": ((), 0),
     "packs": ((), 0),
+    "notify": (("--test",), 0),
     "roots": ((), 0),
     "doctor": (("ComfyUI/models",), 0),
     "tune": (("ComfyUI/models",), 0),
@@ -45,10 +46,8 @@ GOOD: dict[str, tuple[tuple[str, ...], int]] = {
     "service uninstall": ((), 0),
     "service status": ((), 1),
 }
-"""Arguments with which each command does its work, and its exit code then."""
-
-NOTHING_TO_DO: dict[str, tuple[str, ...]] = {"accept": (), "notify": ("--test",)}
-"""Commands that have nothing to do here, and say so."""
+"""Arguments with which each command does its work, and its exit code then. `accept` has nothing to
+do here."""
 
 
 def commands(group: Any = None, above: str = "") -> Iterator[tuple[str, Any]]:
@@ -81,11 +80,15 @@ def options_of(command: Any) -> set[str]:
 @pytest.mark.parametrize("command", ENVELOPED)
 def test_every_command_prints_an_envelope(untouched: Machine, command: str) -> None:
     assert "--json" in options_of(COMMANDS[command])
-    if command in NOTHING_TO_DO:
-        done = untouched.run(command, *NOTHING_TO_DO[command], "--json", expect=2)
-        assert checked(done, command)["error"]["message"] in done.stderr
+    if command == "accept":
+        done = untouched.run("accept", "--json", expect=2)
+        assert checked(done, "accept")["error"]["message"] in done.stderr
         return
     arguments, code = GOOD[command]
+    if command == "notify":
+        config = untouched.work / "notify.toml"
+        config.write_text("on_event = ['true']\n")
+        arguments = (*arguments, "--config", str(config))
     document = checked(untouched.run(*command.split(), *arguments, "--json", expect=code), command)
     assert document["ok"]
 
