@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from scanner.comfyui.installation import Found, find_roots
 from scanner.comfyui.places import Installation, installations
-from scanner.commands.doctor.examine import open_doctor
+from scanner.commands.doctor.examine import is_not_made_yet, open_doctor
 from scanner.commands.doctor.finding import STALLED, Finding, combined
 from scanner.commands.named_folders import refuse_mistakes
 from scanner.core import bounded_toml
@@ -155,7 +155,8 @@ def examined(loaded: Loaded, found: Found, cwd: str) -> list[Examined]:
             finding = doctor.examine(root, probe=False, seconds=seconds)
             if finding.state == STALLED:
                 hung.add(mount.identity)
-            result.append(Examined(root.path, finding.mount, finding))
+            if not is_not_made_yet(root, finding):
+                result.append(Examined(root.path, finding.mount, finding))
     return result
 
 
