@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from scanner.comfyui.installation import Found, find_roots
 from scanner.comfyui.places import Installation, installations
-from scanner.commands.doctor.examine import is_not_made_yet, open_doctor
+from scanner.commands.doctor.examine import open_doctor
 from scanner.commands.doctor.finding import STALLED, Finding, combined
 from scanner.commands.named_folders import refuse_mistakes
 from scanner.core import bounded_toml
@@ -144,19 +144,19 @@ def examined(loaded: Loaded, found: Found, cwd: str) -> list[Examined]:
     hung: set[MountIdentity] = set()
     result = []
     with open_doctor(loaded.settings, outputs, limit=LIMIT) as doctor:
-        for number, root in enumerate(found.roots):
+        roots = [root for root in found.roots if not root.is_optional]
+        for number, root in enumerate(roots):
             mount = locate(root.path, read_mounts()).mount
             left = deadline - time.monotonic()
             if left < LEAST or mount.identity in hung:
                 result.append(Examined(root.path, mount, None))
                 continue
             # Half of it for the sample: latency and stats take time, too.
-            seconds = left / (len(found.roots) - number) / 2
+            seconds = left / (len(roots) - number) / 2
             finding = doctor.examine(root, probe=False, seconds=seconds)
             if finding.state == STALLED:
                 hung.add(mount.identity)
-            if not is_not_made_yet(root, finding):
-                result.append(Examined(root.path, finding.mount, finding))
+            result.append(Examined(root.path, finding.mount, finding))
     return result
 
 
