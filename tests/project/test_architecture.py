@@ -17,7 +17,7 @@ MAY_IMPORT = {
     "disk": {"errors", "core"},
     "comfyui": {"errors", "core", "settings", "disk"},
     "output": {"errors", "core", "settings", "disk"},
-    "workers": {"errors", "core", "settings", "disk", "comfyui"},
+    "workers": {"errors", "core", "settings", "disk", "comfyui", "workflows"},
     "walk": {"errors", "core", "settings", "disk", "comfyui", "workers"},
     "diff": {"errors", "core", "settings", "comfyui", "walk"},
     "store": {"errors", "core", "settings", "disk", "comfyui", "diff", "output"},

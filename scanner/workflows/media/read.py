@@ -42,6 +42,23 @@ def read_workflow(file: BinaryIO, size: int) -> Workflow:
     raise WorkflowError("it is no JSON, and no picture, video, sound or model that can hold one")
 
 
+def read_documents(file: BinaryIO, size: int) -> Texts:
+    """Everything in a file of `size` bytes that may be or hold a workflow, as `workflow_in` takes
+    it. Nothing if it is of another kind.
+
+    Raises WorkflowError where it cannot be read to its end. OSError is passed on.
+    """
+    source = Source(file, size)
+    head = source.at(0, _HEAD)
+    texts = _reader(head)
+    if texts is not None:
+        yield from texts(source)
+    elif _is_json(head):
+        if size > LARGEST:
+            raise WorkflowError(f"it is larger than {LARGEST >> 20} MB")
+        yield "workflow", source.at(0, size)
+
+
 def _reader(head: bytes) -> Callable[[Source], Texts] | None:
     """What reads the texts of a file that begins so."""
     if head.startswith(SIGNATURE):
@@ -83,7 +100,7 @@ def _best(texts: Texts) -> Workflow:
     try:
         for key, value in texts:
             try:
-                workflow = _read(key, value)
+                workflow = workflow_in(key, value)
             except WorkflowError as error:
                 if key in ("workflow", "prompt"):
                     problem = problem or WorkflowError(f"its {key} cannot be read: {error}")
@@ -98,7 +115,8 @@ def _best(texts: Texts) -> Workflow:
     return min(found.values(), key=lambda each: (not each.uses, _FORMS.index(each.form)))
 
 
-def _read(key: str, value: Any) -> Workflow:
+def workflow_in(key: str, value: Any) -> Workflow:
+    """The workflow in one text of a file. Raises WorkflowError."""
     if key in ("parameters", "comment") and isinstance(value, bytes):
         models = parameters.read_parameters(value.decode("utf-8", "replace"))
         if models is not None:
