@@ -23,6 +23,8 @@ import scanner.commands.doctor.command
 import scanner.commands.tune.command
 import scanner.commands.accept.command
 import scanner.commands.duplicates.command
+import scanner.commands.unused.command
+import scanner.commands.used_by.command
 import scanner.commands.hashing.command
 import scanner.commands.export.command
 import scanner.commands.notify.command

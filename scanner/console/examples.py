@@ -17,6 +17,8 @@ PANELS = {
     "find": LOOK,
     "packs": LOOK,
     "duplicates": LOOK,
+    "unused": LOOK,
+    "used-by": LOOK,
     "roots": LOOK,
     "doctor": CHECK,
     "tune": CHECK,
@@ -58,6 +60,11 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "comfy-inventory find --status broken",
     ),
     "packs": ("comfy-inventory packs --disabled",),
+    "unused": (
+        "comfy-inventory unused --category loras --least 100MB",
+        "comfy-inventory unused --script move --to /mnt/archive > move.sh",
+    ),
+    "used-by": ("comfy-inventory used-by sd_xl_base_1.0.safetensors",),
     "duplicates": (
         "comfy-inventory duplicates",
         "comfy-inventory duplicates --keep fastest --script link > copies.sh",

@@ -30,8 +30,10 @@ _BEFORE_NAME = re.compile(r"[\s\"'<>|*?()\[\],;:=]")
 
 _TAGS = re.compile(r"embedding:([^\s,:;()\[\]{}<>|]+)|<\w+:([^<>\n:]+)")
 
-_VALUES = ("widgets_values", "inputs")
-"""Where nodes keep what people have chosen. Names without an ending count only there."""
+
+def _is_chosen(key: str, value: Any) -> bool:
+    """True where nodes keep what people have chosen: names without an ending count only there."""
+    return key == "widgets_values" or (key == "inputs" and isinstance(value, dict))
 
 
 class Traces(NamedTuple):
@@ -49,8 +51,14 @@ def as_text(traces: Traces) -> bytes:
     """The traces as the state keeps them: equal ones give equal texts."""
     import orjson
 
-    uses = sorted(traces.uses, key=lambda use: (use[0], use[1] or "", use[2]))
-    return orjson.dumps([uses, sorted(traces.names), traces.is_cut])
+    uses = {(_whole(name), category and _whole(category), on) for name, category, on in traces.uses}
+    ordered = sorted(uses, key=lambda use: (use[0], use[1] or "", use[2]))
+    return orjson.dumps([ordered, sorted({*map(_whole, traces.names)}), traces.is_cut])
+
+
+def _whole(text: str) -> str:
+    """`text` without half characters, which JSON may hold and no file can."""
+    return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
 
 
 def from_text(text: bytes) -> Traces:
@@ -111,7 +119,7 @@ def _in_document(document: Any) -> Iterator[str]:
         elif isinstance(value, dict):
             for key, part in value.items():
                 yield from _in_value(key, False)
-                stack.append((part, is_chosen or key in _VALUES))
+                stack.append((part, is_chosen or _is_chosen(key, part)))
 
 
 def _in_value(text: str, is_chosen: bool) -> Iterator[str]:
