@@ -19,6 +19,8 @@ _MOST_FRAMES = 10_000
 def id3_texts(source: Source) -> Texts:
     """The texts of the tag at the beginning, and those of FLAC behind it."""
     header = source.at(0, 10)
+    if len(header) < 10:
+        return
     version, flags = header[3], header[5]
     length = _synchsafe(header[6:10])
     if 2 <= version <= 4 and length <= LARGEST:

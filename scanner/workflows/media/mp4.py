@@ -94,7 +94,12 @@ def _item(source: Source, item: _Box, key: str) -> Texts:
 
 
 def _user_text(source: Source, box: _Box) -> Texts:
-    """QuickTime's text: its length in two bytes, its language in two."""
+    """QuickTime's text: its length in two bytes, its language in two.
+
+    The length of a longer text has lost its upper digits; the box tells them.
+    """
     length = int.from_bytes(source.at(box.begin, 2), "big")
-    text = source.at(box.begin + 4, min(length, box.end - box.begin - 4))
-    yield "comment", as_utf8(source.text(text))
+    room = box.end - box.begin - 4
+    if room % (1 << 16) == length:
+        length = room
+    yield "comment", as_utf8(source.text(source.at(box.begin + 4, min(length, room))))
