@@ -214,7 +214,7 @@ def read_known(path: str) -> Known:
         texts = {
             id_: text
             for id_, digest, text in database.execute("SELECT id, digest, text FROM use_text")
-            if xxhash.xxh3_128_digest(text) == digest
+            if isinstance(text, bytes) and xxhash.xxh3_128_digest(text) == digest
         }
         past = {
             name: Past(os.fsdecode(where), seen)

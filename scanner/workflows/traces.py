@@ -25,8 +25,6 @@ _ENDING = "|".join(re.escape(ending) for ending in sorted(ENDINGS, key=len, reve
 
 _END_OF_NAME = re.compile(rf"(?:{_ENDING})(?!\w)", re.IGNORECASE)
 
-_BEFORE_NAME = re.compile(r"[\s\"'<>|*?()\[\],;:=]")
-"""What a file name within a text begins after."""
 
 _TAGS = re.compile(r"embedding:([^\s,:;()\[\]{}<>|]+)|<\w+:([^<>\n:]+)")
 
@@ -140,10 +138,8 @@ def _in_value(text: str, is_chosen: bool) -> Iterator[str]:
 def _in_text(text: str) -> Iterator[str]:
     for match in _TAGS.finditer(text):
         yield match[1] or match[2]
-    if "." in text:
-        for line in text.splitlines():
-            if line.lower().endswith(ENDINGS) and len(line) <= LONGEST_NAME:
-                yield line
-        # Backwards from the ending: a text without blanks may have megabytes.
-        for match in _END_OF_NAME.finditer(text):
-            yield _BEFORE_NAME.split(text[max(0, match.end() - LONGEST_BARE) : match.end()])[-1]
+    # Names may hold blanks, so that all of the line before an ending is kept. Backwards from the
+    # ending, and not too far: a text without line ends may have megabytes.
+    for match in _END_OF_NAME.finditer(text):
+        before = text[max(0, match.end() - LONGEST_BARE) : match.end()]
+        yield before[max(before.rfind("\n"), before.rfind("\r")) + 1 :].lstrip()
