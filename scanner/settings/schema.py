@@ -272,8 +272,8 @@ class Settings(NotifySettings):
         bool,
         FLAG,
         About(
-            "Read the headers of model files, to know what they are and if they are complete. "
-            "Nothing else of them is read."
+            "Read the headers of model files, to know what they are and if they are complete, and "
+            "what workflows and outputs name. Nothing else of them is read."
         ),
     ] = True
     hash: Annotated[

@@ -38,6 +38,8 @@ GOOD: dict[str, tuple[tuple[str, ...], int]] = {
     "doctor": (("ComfyUI/models",), 0),
     "tune": (("ComfyUI/models",), 0),
     "duplicates": ((), 0),
+    "unused": ((), 0),
+    "used-by": (("00.safetensors",), 0),
     "hash": ((), 0),
     "verify": ((), 0),
     "export": (("-o", "exported.jsonl"), 0),

@@ -126,7 +126,8 @@ def test_zsh_gets_commands(machine: Machine) -> None:
 def test_man_page_is_that_of_this_command_line() -> None:
     assert PAGE.read_text(encoding="utf-8") == man_page(), "run: python -m scripts.man_page"
     for name in COMMANDS:
-        assert f'.SS "comfy\\-inventory {name}"' in man_page()
+        escaped = name.replace("-", "\\-")
+        assert f'.SS "comfy\\-inventory {escaped}"' in man_page()
 
 
 @pytest.mark.skipif(not shutil.which("man"), reason="man is not installed")
