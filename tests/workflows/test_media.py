@@ -287,6 +287,12 @@ def test_keys_are_known_in_any_case() -> None:
     assert read(png({"Workflow": json.dumps(UI)})).uses
 
 
+def test_chunks_of_webp_begin_at_even_places() -> None:
+    data = webp({"workflow": json.dumps(UI)})
+    odd = b"XXXX" + struct.pack("<I", 3) + b"abc\0"
+    assert read(data[:12] + odd + data[12:]).uses
+
+
 @pytest.mark.parametrize("order", ["<", ">"])
 @pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
 def test_user_comments_in_either_order_of_bytes(order: str, encoding: str) -> None:
