@@ -151,6 +151,21 @@ def test_without_any_workflow_the_list_says_so(comfy: Comfy) -> None:
     assert not comfy.unused()["complete"]
 
 
+def test_a_folder_that_is_away_may_hold_more_names(comfy: Comfy) -> None:
+    comfy.model("a.safetensors")
+    comfy.model("b.safetensors")
+    comfy.flow("f.json", ui("b.safetensors"))
+    put(comfy.top / "output" / "p.png", picture("prompt", json.dumps(ui("a.safetensors"))))
+    comfy.scan()
+    (comfy.top / "output").rename(comfy.machine.work / "away")
+    comfy.machine.run("scan", expect=3)
+    document = comfy.unused()
+    assert document["unused"] == []
+    assert not document["complete"]
+    assert "cannot be read whole now" in comfy.machine.run("unused").stderr
+    comfy.machine.run("unused", "--script", "move", "--to", "x", expect=3)
+
+
 def test_last_trace_is_told_once_it_is_gone(comfy: Comfy) -> None:
     comfy.model("sub/a.safetensors")
     comfy.flow("f.json", ui("sub/a.safetensors"))

@@ -46,7 +46,7 @@ class Sources(NamedTuple):
     left: int
     """Files that are listed and were not read, or not as they are now."""
     away: tuple[str, ...]
-    """Ids of the roots of such files that are not there: what is new in them is not known."""
+    """Ids of the roots of such files that cannot be read whole now: their news is not known."""
     base: str | None
     roots: Mapping[str, str]
     """The absolute path of each root, by id as the inventory shows it."""

@@ -45,7 +45,7 @@ def as_json(report: Report, sources: Sources, limit: int | None) -> dict[str, An
 def is_complete(report: Report, sources: Sources) -> bool:
     """True if all that names models has been read, so that the list leaves none of it out."""
     has_read = bool(sources.files) and not sources.left and not report.cut
-    return has_read and bool(sources.known.since)
+    return has_read and not sources.away and bool(sources.known.since)
 
 
 def _model(unused: Unused, sources: Sources) -> dict[str, Any]:
@@ -126,7 +126,7 @@ def warnings(document: Mapping[str, Any]) -> list[str]:
         files = count_text(document["cut"], "file")
         lines.append(f"{files} could not be read to the end, and may name models in this list.")
     for root in document["away"]:
-        lines.append(f"{root} is not there: what is new in it is not known.")
+        lines.append(f"{root} cannot be read whole now: what is new in it is not known.")
     return lines
 
 
