@@ -382,6 +382,15 @@ def test_itunes_own_form_of_tags() -> None:
     assert read(_box(b"ftyp", b"M4A ") + _box(b"moov", _box(b"udta", meta))).form == "api"
 
 
+def test_metadata_of_quicktime_are_no_full_box() -> None:
+    """Its box `meta` has no version before the boxes in it."""
+    handler = _box(b"hdlr", bytes(8) + b"mdta" + bytes(13))
+    keys = _box(b"keys", struct.pack(">II", 0, 1) + _box(b"mdta", b"prompt"))
+    data = _box(b"data", bytes(8) + json.dumps(API).encode())
+    meta = _box(b"meta", handler + keys + _box(b"ilst", _box(b"\0\0\0\1", data)))
+    assert read(_box(b"ftyp", b"qt  ") + _box(b"moov", meta)).form == "api"
+
+
 def test_boxes_with_long_lengths() -> None:
     film = mp4({"workflow": json.dumps(UI)})
     at = film.index(b"mdat") - 4
