@@ -130,6 +130,14 @@ def test_plain_json_may_begin_with_a_mark_of_its_encoding(encoding: str) -> None
     assert read(json.dumps(UI).encode(encoding)) == read_text(json.dumps(UI).encode())
 
 
+@pytest.mark.parametrize(
+    "beginning", [b"ID3", b"ID3\4", b"fLaC", b"OggS", b"glTF", b"\xff\xd8\xff"]
+)
+def test_files_that_end_in_their_first_bytes(beginning: bytes) -> None:
+    with pytest.raises(WorkflowError, match=r"^it holds no workflow of ComfyUI$"):
+        read(beginning)
+
+
 def test_white_space_may_stand_before_json() -> None:
     assert read(b"\r\n  " + json.dumps(UI).encode()).uses
 
@@ -171,6 +179,7 @@ ENDLESS: dict[str, tuple[bytes, bytes]] = {
     "PNG of empty chunks": (png({})[:33], chunk(b"IDAT", b"")),
     "PNG of empty texts": (png({})[:33], chunk(b"tEXt", b"prompt\0{}")),
     "PNG of large chunks": (png({})[:33], chunk(b"IDAT", bytes(8192))),
+    "PNG of one text": (png({})[:33] + b"\x0f\xff\xff\xfftEXt", b"x"),
     "WebP of empty frames": (b"RIFF\xff\xff\xff\xffWEBP", b"ANMF" + bytes(4)),
     "JPEG of fillings": (b"\xff\xd8\xff", b"\xff"),
     "JPEG of restarts": (b"\xff\xd8\xff\xe0\0\2", b"\xff\xd0"),
@@ -380,6 +389,15 @@ def test_itunes_own_form_of_tags() -> None:
     )
     meta = _box(b"meta", bytes(4) + _box(b"ilst", _box(b"----", item)))
     assert read(_box(b"ftyp", b"M4A ") + _box(b"moov", _box(b"udta", meta))).form == "api"
+
+
+def test_metadata_of_quicktime_are_no_full_box() -> None:
+    """Its box `meta` has no version before the boxes in it."""
+    handler = _box(b"hdlr", bytes(8) + b"mdta" + bytes(13))
+    keys = _box(b"keys", struct.pack(">II", 0, 1) + _box(b"mdta", b"prompt"))
+    data = _box(b"data", bytes(8) + json.dumps(API).encode())
+    meta = _box(b"meta", handler + keys + _box(b"ilst", _box(b"\0\0\0\1", data)))
+    assert read(_box(b"ftyp", b"qt  ") + _box(b"moov", meta)).form == "api"
 
 
 def test_boxes_with_long_lengths() -> None:
