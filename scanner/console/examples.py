@@ -18,6 +18,7 @@ PANELS = {
     "packs": LOOK,
     "duplicates": LOOK,
     "roots": LOOK,
+    "workflow": LOOK,
     "doctor": CHECK,
     "tune": CHECK,
     "hash": CHECK,
@@ -55,6 +56,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     ),
     "packs": ("comfy-inventory packs --disabled",),
     "duplicates": ("comfy-inventory duplicates",),
+    "workflow check": (
+        "comfy-inventory workflow check flux.json",
+        "comfy-inventory workflow check ComfyUI/user/default/workflows",
+    ),
     "doctor": (
         "comfy-inventory doctor",
         "comfy-inventory doctor /mnt/nas/models",

@@ -32,7 +32,7 @@ MAY_IMPORT = {
     "console": {"errors", "core", "settings", "disk", "comfyui", "output"},
     "commands": {
         "errors", "core", "settings", "disk", "comfyui", "workers", "walk", "diff", "output",
-        "store", "scan", "service", "notify", "console", "api", "schemas",
+        "store", "scan", "service", "notify", "workflows", "console", "api", "schemas",
     },
     "cli": {"errors", "console", "commands"},
     "__main__": {"cli"},
