@@ -9,7 +9,7 @@ from scanner.core.roots import FOLDER_CATEGORIES
 from scanner.workflows.index import Index, Place
 from scanner.workflows.loaders import ENDINGS, TINY_VAES
 from scanner.workflows.uses import Need
-from scanner.workflows.variants import variant_of
+from scanner.workflows.variants import Variant, variant_of
 
 PRESENT, ELSEWHERE, OFFLINE, BROKEN = "present", "elsewhere", "offline", "broken"
 OTHER_PRECISION, MISSING = "other_precision", "missing"
@@ -163,7 +163,8 @@ def _candidates(need: Need, category: str, index: Index) -> Iterator[_Candidate]
     ]
     for place in sorted(same_file, key=lambda each: _distance(each, name, category)):
         if place.is_searched and place.category == category and place.name.lower() == name:
-            yield _Candidate(place, f"ComfyUI here lists it as {index.listed(place)}")
+            listed = index.listed(place)
+            yield _Candidate(place, f"other separators or capitals: ComfyUI lists it as {listed}")
         else:
             yield _Candidate(place, _where(place, category, index))
     for place in index.unfinished.get(_last(name), ()):
@@ -184,7 +185,7 @@ def _distance(place: Place, name: str, category: str) -> tuple[bool, bool, bool,
 def _where(place: Place, category: str, index: Index) -> str:
     folder = place.folder
     if place.is_searched and (place.category == category or not category):
-        return f"in another folder; ComfyUI lists it as {index.listed(place)}"
+        return f"ComfyUI lists it as {index.listed(place)}"
     if place.is_searched:
         return f"in {place.category}, the node reads {category}"
     if place.category:
@@ -238,14 +239,17 @@ def _of_precision(need: Need, category: str, index: Index, shown: Shown) -> Stan
         if variant.precision == wanted.precision and variant.ending == wanted.ending:
             reason = f"under a similar name; {_where(place, category, index)}"
             return Standing(ELSEWHERE, reason, place)
-        is_precision = variant.precision != wanted.precision
-        here, asked = (
-            (variant.precision or "no word", wanted.precision or "no word for a precision")
-            if is_precision
-            else (f".{variant.ending}", f".{wanted.ending}")
-        )
-        return Standing(OTHER_PRECISION, f"here with {here}, the workflow has {asked}", place)
+        return Standing(OTHER_PRECISION, _difference(wanted, variant), place)
     return Standing(MISSING, "nowhere in the inventory", notes=tuple(notes[:3]))
+
+
+def _difference(wanted: Variant, here: Variant) -> str:
+    if wanted.precision == here.precision:
+        return f"the same model as .{here.ending}"
+    asked = f", not {wanted.precision}" if wanted.precision else ""
+    if not here.precision:
+        return f"the same model, its name says no precision{asked}"
+    return f"the same model in {here.precision}{asked}"
 
 
 def _hashes(need: Need) -> set[str]:

@@ -64,11 +64,11 @@ def workflow_check(
     code = exit_code(checkups)
     document = page.as_json(header, checkups, reads.without, is_windows=index.is_windows)
     if code == 2:
-        for each in checkups:
-            echo_failure(f"comfy-inventory: {each.read.path}: {each.read.error}.")
+        lines = page.unreadable_lines(checkups)
+        for line in lines:
+            echo_failure(f"comfy-inventory: {line}")
         if as_json:
-            first = checkups[0].read
-            envelope().write(document, Failure(2, f"{first.path}: {first.error}."))
+            envelope().write(document, Failure(2, lines[0]))
     elif as_json:
         _print_json(document)
     elif len(checkups) == 1:

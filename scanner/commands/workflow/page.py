@@ -52,6 +52,9 @@ MOST_WANTED = 10
 MOST_NAMES = 4
 """Models that are named for one of several workflows."""
 
+MOST_UNREADABLE = 10
+"""Files that are named where none can be read."""
+
 
 # For people
 
@@ -71,6 +74,7 @@ def _urgency(checked: Checked) -> tuple[bool, int]:
 
 def _cells(checked: Checked) -> Sequence[_Cell]:
     need, standing = checked
+    found = standing.found
     style = _STYLES[standing.state] if need.active else "dim"
     state = _word(standing.state) + ("" if need.active else " (off)")
     return (
@@ -78,7 +82,7 @@ def _cells(checked: Checked) -> Sequence[_Cell]:
         _Cell(category_of_need(need)),
         _Cell(need.name),
         _Cell(standing.reason),
-        _Cell(standing.found.path if standing.found else ""),
+        _Cell("" if found is None or standing.state == PRESENT else found.path),
     )
 
 
@@ -115,11 +119,22 @@ def _print_downloads(console: Console, needs: Sequence[Checked], *, is_windows: 
         lines += [text] if text else []
         unknown += not text
     if lines:
-        console.out("The workflow says where to get what is missing (comfy-cli fetches it):")
+        console.out(
+            "The workflow says where to get what is missing (comfy-cli fetches it):",
+            highlight=False,
+        )
         for line in lines:
             console.print(printed(f"  {line}"), soft_wrap=True)
-    if unknown and missing:
-        console.out(f"It names no address for {count_text(unknown, 'missing model')}.", style="dim")
+    if unknown:
+        text = f"It names no address for {count_text(unknown, 'missing model')}."
+        console.out(text, style="dim", highlight=False)
+
+
+def unreadable_lines(checkups: Sequence[Checkup]) -> list[str]:
+    """A sentence for each file that cannot be read, the first of them."""
+    lines = [f"{each.read.path}: {each.read.error}." for each in checkups if each.read.error]
+    more = len(lines) - MOST_UNREADABLE
+    return [*lines[:MOST_UNREADABLE], *([f"{more:,} more cannot be read."] if more > 0 else [])]
 
 
 def print_matrix(console: Console, checkups: Sequence[Checkup], without: int) -> None:
@@ -132,7 +147,9 @@ def print_matrix(console: Console, checkups: Sequence[Checkup], without: int) ->
     wanted = most_wanted(checkups)
     if wanted:
         console.out("")
-        console.out("Models that are not here, by the number of workflows that need them:")
+        console.out(
+            "Models that are not here, by the number of workflows that need them:", highlight=False
+        )
         rows = [
             (
                 _Cell(f"{each.workflows:,}"),
@@ -145,7 +162,7 @@ def print_matrix(console: Console, checkups: Sequence[Checkup], without: int) ->
         _print_table(console, _WANTED, rows)
         more = len(wanted) - MOST_WANTED
         if more > 0:
-            console.out(f"{more:,} more: see --json.", style="dim")
+            console.out(f"{more:,} more: see --json.", style="dim", highlight=False)
 
 
 def _row(checkup: Checkup) -> Sequence[_Cell]:
