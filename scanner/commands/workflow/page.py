@@ -10,7 +10,7 @@ from scanner.console.tables import _Cell, _Column, _print_table
 from scanner.console.terminal import print_indented, printed
 from scanner.core.serialize import printable, readable, text_fields
 from scanner.core.wording import count_text
-from scanner.workflows.matching import MISSING, PRESENT, STATES, category_of_need
+from scanner.workflows.matching import MISSING, PRESENT, STATES, Standing, category_of_need
 from scanner.workflows.sources import command_line, download_words, source_of
 
 if TYPE_CHECKING:
@@ -29,8 +29,7 @@ _COLUMNS = (
     _Column("state", is_wrapped=False),
     _Column("category"),
     _Column("name"),
-    _Column("why"),
-    _Column("found at"),
+    _Column("where"),
 )
 
 _MATRIX = (
@@ -74,16 +73,24 @@ def _urgency(checked: Checked) -> tuple[bool, int]:
 
 def _cells(checked: Checked) -> Sequence[_Cell]:
     need, standing = checked
-    found = standing.found
     style = _STYLES[standing.state] if need.active else "dim"
     state = _word(standing.state) + ("" if need.active else " (off)")
     return (
         _Cell(state, style),
         _Cell(category_of_need(need)),
         _Cell(need.name),
-        _Cell(standing.reason),
-        _Cell("" if found is None or standing.state == PRESENT else found.path),
+        _Cell(_where(standing)),
     )
+
+
+def _where(standing: Standing) -> str:
+    """Reason and path; nothing where the state says it all."""
+    found, reason = standing.found, standing.reason
+    if standing.state in (PRESENT, MISSING):
+        return ""
+    if found is None or (found.is_searched and reason.endswith(found.file_name)):
+        return reason  # it ends with the name
+    return f"{reason}: {found.path}"
 
 
 def _word(state: str) -> str:
