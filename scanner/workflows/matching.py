@@ -110,12 +110,12 @@ def _of_exact(need: Need, places: Sequence[Place], index: Index, shown: Shown) -
 
 def _notes(need: Need, place: Place, index: Index) -> Iterator[str]:
     wanted = _hashes(need)
-    if place.sha256 and wanted and place.sha256 not in wanted:
+    if _is_other_content(place, wanted):
         others = [p.path for digits in wanted for p in index.by_sha256.get(digits, ())]
         where = f"; the file with that one is {others[0]}" if others else ""
         yield (
             f"The workflow names a SHA-256 that begins with {sorted(wanted)[0][:10]}, the file's "
-            f"begins with {place.sha256[:10]}{where}."
+            f"begins with {str(place.sha256)[:10]}{where}."
         )
     if place.misplaced:
         yield f"Its header says that it is a {place.misplaced}, which this folder is not for."
@@ -159,7 +159,7 @@ def _candidates(need: Need, category: str, index: Index) -> Iterator[_Candidate]
         place
         for ending in (("", *ENDINGS) if need.bare else ("",))
         for place in index.by_file.get(_last(name) + ending, ())
-        if not (wanted and place.sha256 and place.sha256 not in wanted)
+        if not _is_other_content(place, wanted)
     ]
     for place in sorted(same_file, key=lambda each: _distance(each, name, category)):
         if place.is_searched and place.category == category and place.name.lower() == name:
@@ -168,7 +168,8 @@ def _candidates(need: Need, category: str, index: Index) -> Iterator[_Candidate]
         else:
             yield _Candidate(place, _where(place, category, index))
     for place in index.unfinished.get(_last(name), ()):
-        yield _Candidate(place, _where(place, category, index))
+        is_there = place.is_searched and place.category == category
+        yield _Candidate(place, "" if is_there else _where(place, category, index))
 
 
 def _distance(place: Place, name: str, category: str) -> tuple[bool, bool, bool, bool, str]:
@@ -208,7 +209,7 @@ def _best(candidates: Sequence[_Candidate], index: Index, shown: Shown) -> Stand
         if absence and not fault:
             away = away or Standing(OFFLINE, absence, place)
         else:
-            broken = broken or Standing(BROKEN, f"{fault}; {reason}", place)
+            broken = broken or Standing(BROKEN, "; ".join(filter(None, (fault, reason))), place)
     return away or broken
 
 
@@ -233,6 +234,9 @@ def _of_precision(need: Need, category: str, index: Index, shown: Shown) -> Stan
             continue
         if index.fault(place):
             continue
+        if _is_other_content(place, _hashes(need)) and variant == wanted:
+            notes.append(f"{place.path} has this name and another SHA-256.")
+            continue
         if absence := index.absence(place, shown):
             notes.append(f"{place.file_name} is {absence}.")
             continue
@@ -254,6 +258,10 @@ def _difference(wanted: Variant, here: Variant) -> str:
 
 def _hashes(need: Need) -> set[str]:
     return {hint.sha256 for hint in need.hints if hint.sha256}
+
+
+def _is_other_content(place: Place, hashes: set[str]) -> bool:
+    return bool(hashes) and place.sha256 is not None and place.sha256 not in hashes
 
 
 def _last(name: str) -> str:

@@ -106,10 +106,12 @@ def _print_notes(console: Console, needs: Sequence[Checked]) -> None:
 def _sum_of(checkup: Checkup) -> str:
     active = sum(each.need.active for each in checkup.needs)
     off = len(checkup.needs) - active
-    aside = f" {count_text(off, 'model')} of nodes that are muted or bypassed." if off else ""
+    aside = f" {count_text(off, 'model')} in nodes that are off." if off else ""
     if not active:
         return f"It needs no models.{aside}"
     if checkup.is_ready:
+        if active == 1:
+            return f"The 1 model that it needs is here.{aside}"
         return f"All {count_text(active, 'model')} that it needs are here.{aside}"
     counts = ", ".join(f"{count:,} {_word(state)}" for state, count in checkup.counts().items())
     return f"It needs {count_text(active, 'model')}: {counts}.{aside}"

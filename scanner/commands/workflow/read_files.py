@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from scanner.disk.child import start_child
 from scanner.disk.location import locate
@@ -32,6 +32,8 @@ slow disk gives a file of the largest size, and it is parsed."""
 
 _LEFT_OUT = (".git", "node_modules", "__pycache__")
 """Folders that hold no saved workflows, and many files."""
+
+_SILENT = b"silent"
 
 _LEFT = -1
 """Stands for the exit code of a process that was left behind."""
@@ -154,22 +156,28 @@ def _lines(process: subprocess.Popen[bytes]) -> Iterator[list[Any] | None]:
     """What the process says, line by line; None if it stays silent for too long."""
     assert process.stdout is not None
     lines: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_pass_on, args=(process.stdout, lines), daemon=True).start()
-    while True:
-        try:
-            line = lines.get(timeout=SILENCE)
-        except queue.Empty:
-            yield None
-            return
-        if not line:
-            return
-        yield json.loads(line)
+    with process.stdout as pipe:
+        arguments = pipe.fileno(), lines
+        threading.Thread(target=_pass_on, args=arguments, daemon=True).start()
+        while line := _next(lines):
+            yield None if line == _SILENT else json.loads(line)
 
 
-def _pass_on(pipe: IO[bytes], lines: queue.SimpleQueue[bytes]) -> None:
-    with suppress(OSError, ValueError):
-        for line in pipe:
-            lines.put(line)
+def _next(lines: queue.SimpleQueue[bytes]) -> bytes:
+    try:
+        return lines.get(timeout=SILENCE)
+    except queue.Empty:
+        return _SILENT
+
+
+def _pass_on(pipe: int, lines: queue.SimpleQueue[bytes]) -> None:
+    """Put the lines of a pipe into a queue, at its end an empty one."""
+    rest = b""
+    with suppress(OSError):
+        while piece := os.read(pipe, 1 << 16):
+            *whole, rest = (rest + piece).split(b"\n")
+            for line in whole:
+                lines.put(line)
     lines.put(b"")
 
 
