@@ -98,6 +98,7 @@ def corpus(folder: Path) -> Path:
         one, other = node(1, (loader, names[number])), node(2, (loader, names[number + 1]))
         nested = [node(3, ("VAELoader", names[number + 6]))]
         write(folder / f"{loader}.json", workflow(one, other, inside=nested))
+    write(folder / "one.json", workflow(node(1, ("VAELoader", names[1]))))
     write(folder / "notes.json", "{}")
     return folder
 
