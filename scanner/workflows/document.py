@@ -17,6 +17,9 @@ _KEYS = ("workflow", "prompt", "extra_pnginfo", "output", "extra_data")
 
 _MOST_WRAPS = 4
 
+_MOST_PARTS = 16
+"""Members of a list that are looked at."""
+
 
 def read_text(data: bytes) -> Workflow:
     """The workflow in a JSON text. Raises WorkflowError."""
@@ -60,16 +63,30 @@ def _unwrap(document: Any, depth: int) -> Workflow | None:
     if isinstance(document, dict):
         parts = [document[key] for key in _KEYS if key in document]
     elif isinstance(document, list):
-        parts = document[:16]
+        parts = document[:_MOST_PARTS]
     else:
         return None
+    first: Workflow | None = None
+    problem: WorkflowError | None = None
     for part in parts:
-        if isinstance(part, str) and part[:1] in "{[" and len(part) <= LARGEST:
-            try:
-                part = parse(part.encode("utf-8", "surrogatepass"))
-            except WorkflowError:
-                continue
-        found = _unwrap(part, depth + 1)
-        if found is not None:
+        try:
+            found = _unwrap(_parsed(part), depth + 1)
+        except WorkflowError as error:
+            problem = problem or error
+            continue
+        if found is not None and found.uses:
             return found
-    return None
+        first = first or found
+    if first is None and problem is not None:
+        raise problem
+    return first
+
+
+def _parsed(part: Any) -> Any:
+    """What a text stands for: some programs write JSON within JSON."""
+    if not isinstance(part, str) or part[:1] not in ("{", "["):
+        return part
+    try:
+        return parse(part.encode("utf-8", "surrogatepass"))
+    except WorkflowError:
+        return None

@@ -60,7 +60,7 @@ class Workflow(NamedTuple):
     """What one workflow names."""
 
     form: str
-    """`ui` or `api`: ComfyUI's two formats."""
+    """`ui` or `api`: ComfyUI's two formats; `parameters`: the text of other programs."""
     uses: tuple[Use, ...]
     hints: tuple[Hint, ...] = ()
 
