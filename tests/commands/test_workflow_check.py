@@ -115,9 +115,26 @@ def models_in(folder: Path) -> set[tuple[str, str]]:
     return found
 
 
-def test_exactly_the_other_half_is_missing(machine: Machine, tmp_path: Path) -> None:
-    folder = corpus(tmp_path / "corpus")
-    models = models_in(folder)
+def written_as(kind: str, source: Path, target: Path) -> Path:
+    """A folder with files of a kind that hold the workflows in the folder `source`."""
+    if kind == "json":
+        return source
+    from tests.support.media import WRITERS
+
+    target.mkdir()
+    for path in source.glob("*.json"):
+        text = path.read_text("utf-8")
+        if '"nodes"' in text:
+            media = WRITERS[kind]({"workflow": text, "prompt": "{}"})
+            (target / f"{path.stem}.{kind}").write_bytes(media)
+    return target
+
+
+@pytest.mark.parametrize("kind", ["json", "png", "webp", "mp4"])
+def test_exactly_the_other_half_is_missing(machine: Machine, tmp_path: Path, kind: str) -> None:
+    source = corpus(tmp_path / "corpus")
+    models = models_in(source)
+    folder = written_as(kind, source, tmp_path / "media")
     # All precisions of a model stand in one half, or those of the other half would be found.
     kinds = sorted({variant_of(name).model for _, name in models})
     here = {(category, name) for category, name in models

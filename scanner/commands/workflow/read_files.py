@@ -7,6 +7,7 @@ by another one.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import queue
@@ -21,7 +22,8 @@ from typing import Any, NamedTuple
 from scanner.disk.child import start_child
 from scanner.disk.location import locate
 from scanner.disk.mounts import read_mounts
-from scanner.workflows.document import LARGEST, read_text
+from scanner.workflows.document import LARGEST
+from scanner.workflows.media.read import read_workflow
 from scanner.workflows.uses import Hint, Need, NoWorkflowError, Workflow, WorkflowError
 
 STDIN = "-"
@@ -37,6 +39,13 @@ _SILENT = b"silent"
 
 _LEFT = -1
 """Stands for the exit code of a process that was left behind."""
+
+_ENDINGS = (
+    *(".json", ".png", ".apng", ".webp", ".jpg", ".jpeg", ".svg", ".mp4", ".m4v", ".mov"),
+    *(".webm", ".mkv", ".flac", ".opus", ".ogg", ".mp3", ".glb", ".latent"),
+)
+"""Files that are read in folders. Others are read where a person names them: models may hold a
+workflow too."""
 
 _TOUCH, _WORKFLOW, _ERROR, _NONE = "touch", "workflow", "error", "none"
 
@@ -80,7 +89,8 @@ def _and(first: Reads, second: Reads) -> Reads:
 
 def _from_stdin() -> Read:
     try:
-        workflow = read_text(sys.stdin.buffer.read(LARGEST + 1))
+        data = sys.stdin.buffer.read(LARGEST + 1)
+        workflow = read_workflow(io.BytesIO(data), len(data))
     except (WorkflowError, OSError) as error:
         return Read(STDIN, error=str(error))
     return Read(STDIN, tuple(workflow.needs()), workflow.form)
@@ -237,7 +247,7 @@ def _files_below(top: str) -> Iterator[tuple[Any, ...]]:
 
 def is_wanted(name: str) -> bool:
     """True if a file of this name in a folder may hold a workflow."""
-    return name.lower().endswith(".json")
+    return name.lower().endswith(_ENDINGS)
 
 
 def _read_one(path: str, *, is_named: bool) -> tuple[Any, ...]:
@@ -256,8 +266,8 @@ def read_file(path: str) -> Workflow:
     """The workflow in a file. Raises WorkflowError or OSError."""
     if not stat.S_ISREG(os.stat(path).st_mode):
         raise WorkflowError("it is no file (`-` reads standard input)")
-    with open(path, "rb") as file:
-        return read_text(file.read(LARGEST + 1))
+    with open(path, "rb", buffering=0) as file:
+        return read_workflow(file, os.fstat(file.fileno()).st_size)
 
 
 def _text(error: OSError) -> str:
