@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from scanner.workflows.loaders import LOADERS, NOTES, category_of_input
 from scanner.workflows.uses import Hint, Use, Workflow, WorkflowError
-from scanner.workflows.values import Named, names_in
+from scanner.workflows.values import STEP, Named, names_in, weight_of
 
 OFF = (2, 4)
 """Modes of nodes that do not run: muted and bypassed."""
@@ -15,6 +15,10 @@ OFF = (2, 4)
 MOST_NODES = 200_000
 """Nodes that are looked at, those of a subgraph once for each instance. Ten levels of subgraphs
 with ten instances each would be ten thousand million."""
+
+MOST_CHARACTERS = 1 << 27
+"""Characters of values that are searched, those of a subgraph once for each instance. Values that
+are no texts, and inputs, count as some."""
 
 MOST_DEPTH = 64
 
@@ -31,6 +35,8 @@ class _Graph(NamedTuple):
     """Where each link begins: the id of the node, and the number of its output."""
     inputs: list[dict[str, Any]]
     """The inputs of a subgraph."""
+    fed_widgets: frozenset[int]
+    """Those that feed a widget of a node inside, by their numbers."""
 
 
 class _Inside(NamedTuple):
@@ -58,6 +64,7 @@ class _Reader:
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
         self._left = MOST_NODES
+        self._characters = MOST_CHARACTERS
         self._hints: dict[Hint, None] = dict.fromkeys(_hints(document.get("models")))
         definitions = document.get("definitions")
         subgraphs = definitions.get("subgraphs") if isinstance(definitions, dict) else None
@@ -93,10 +100,12 @@ class _Reader:
         if node_class in inside.ancestors or inside.depth >= MOST_DEPTH:
             return
         inner = self._subgraphs[node_class]
+        self._spend(node, STEP * len(inner.inputs))
         promoted = self._promoted(inner, node)
         # An input of the instance that is itself linked to the input of the subgraph around it.
+        own = {str(entry.get("name")): entry for entry in reversed(_inputs(node))}
         for number, entry in enumerate(inner.inputs):
-            given = _linked_value(graph, _input_named(node, entry.get("name")), inside)
+            given = _linked_value(graph, own.get(str(entry.get("name"))), inside)
             if given is not None:
                 promoted[number] = given
         yield from self._uses(
@@ -110,6 +119,19 @@ class _Reader:
             ),
         )
 
+    def _spend(self, node: dict[str, Any], more: int = 0) -> None:
+        """Count what looking at a node costs."""
+        weight = weight_of(node.get("widgets_values")) + 8 * weight_of(node.get("properties"))
+        self._spend_characters(weight + STEP * len(_inputs(node)) + more)
+
+    def _spend_characters(self, count: int) -> None:
+        self._characters -= count
+        if self._characters < 0:
+            raise WorkflowError(
+                f"it has more than {MOST_CHARACTERS >> 20} million characters, those of subgraphs "
+                "counted for each instance"
+            )
+
     def _promoted(self, inner: _Graph, node: dict[str, Any]) -> dict[int, Any]:
         """The values that an instance keeps for inputs of its subgraph, by their numbers."""
         values = node.get("widgets_values")
@@ -118,25 +140,24 @@ class _Reader:
             return {number: values[name] for number, name in enumerate(names) if name in values}
         if not isinstance(values, list) or not values:
             return {}
+        own = {
+            str(entry.get("name"))
+            for entry in _inputs(node)
+            if isinstance(entry.get("widget"), dict)
+        }
         widgets = [
-            number for number in range(len(inner.inputs)) if self._is_widget(inner, number, 0)
+            number
+            for number, entry in enumerate(inner.inputs)
+            if number in inner.fed_widgets or str(entry.get("name")) in own
         ]
         if len(widgets) != len(values):
             return {}
         return dict(zip(widgets, values, strict=True))
 
-    def _is_widget(self, graph: _Graph, number: int, depth: int) -> bool:
-        """True if the input `number` of a subgraph feeds a widget of a node inside."""
-        for node in graph.nodes:
-            for entry in _inputs(node):
-                begin = graph.links.get(str(entry.get("link")))
-                if begin == (str(_INPUT_NODE), number):
-                    return isinstance(entry.get("widget"), dict)
-        return False
-
     def _node(
         self, graph: _Graph, node: dict[str, Any], node_class: str, inside: _Inside, active: bool
     ) -> Iterator[Use]:
+        self._spend(node)
         properties = node.get("properties")
         hints = _hints(properties.get("models") if isinstance(properties, dict) else None)
         self._hints.update(dict.fromkeys(hints))
@@ -144,6 +165,8 @@ class _Reader:
         found: list[tuple[Named, bool]] = []
         for value, name, is_promoted in _values(graph, node, node_class, inside):
             category = category_of_input(node_class, name) if name else None
+            if is_promoted:
+                self._spend_characters(weight_of(value))
             found.extend((named, is_promoted) for named in names_in(value, category, node_class))
         if not found and node.get("widgets_values") in (None, [], {}) and node_class not in NOTES:
             # Old pages kept no values with the nodes whose widgets were promoted.
@@ -222,15 +245,24 @@ def _graph(raw: dict[str, Any]) -> _Graph:
         elif isinstance(link, dict) and isinstance(link.get("origin_slot"), int):
             links[str(link.get("id"))] = (str(link.get("origin_id")), link["origin_slot"])
     inputs = [entry for entry in _list(raw.get("inputs")) if isinstance(entry, dict)]
-    return _Graph(nodes, {str(node.get("id")): node for node in nodes}, links, inputs)
+    by_id = {str(node.get("id")): node for node in nodes}
+    return _Graph(nodes, by_id, links, inputs, _fed_widgets(nodes, links))
+
+
+def _fed_widgets(
+    nodes: list[dict[str, Any]], links: Mapping[str, tuple[str, int]]
+) -> frozenset[int]:
+    begins = (
+        links.get(str(entry.get("link")))
+        for node in nodes
+        for entry in _inputs(node)
+        if isinstance(entry.get("widget"), dict)
+    )
+    return frozenset(begin[1] for begin in begins if begin and begin[0] == str(_INPUT_NODE))
 
 
 def _inputs(node: dict[str, Any]) -> list[dict[str, Any]]:
     return [entry for entry in _list(node.get("inputs")) if isinstance(entry, dict)]
-
-
-def _input_named(node: dict[str, Any], name: Any) -> dict[str, Any] | None:
-    return next((entry for entry in _inputs(node) if entry.get("name") == name), None)
 
 
 def _list(value: Any) -> list[Any]:

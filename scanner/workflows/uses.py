@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 from scanner.errors import InventoryError
@@ -70,9 +69,14 @@ class Workflow(NamedTuple):
         A name without a category joins the need of the same name that has one.
         """
         known = {use.name: use.category for use in reversed(self.uses) if use.category}
+        hints: dict[str, list[Hint]] = {}
+        for hint in self.hints:
+            hints.setdefault(hint.name, []).append(hint)
         found: dict[tuple[str, str | None], list[Use]] = {}
         for use in self.uses:
-            category = use.category or known.get(use.name) or self._category_by_hint(use.name)
+            category = use.category or known.get(use.name)
+            if category is None and use.name in hints:
+                category = hints[use.name][0].directory
             found.setdefault((use.name, category), []).append(use)
         return [
             Need(
@@ -81,14 +85,7 @@ class Workflow(NamedTuple):
                 any(use.active for use in uses),
                 tuple(dict.fromkeys(use.node for use in uses)),
                 all(use.bare for use in uses),
-                tuple(_unique(hint for hint in self.hints if hint.name == name)),
+                tuple(dict.fromkeys(hints.get(name, ()))),
             )
             for (name, category), uses in found.items()
         ]
-
-    def _category_by_hint(self, name: str) -> str | None:
-        return next((hint.directory for hint in self.hints if hint.name == name), None)
-
-
-def _unique(hints: Iterable[Hint]) -> list[Hint]:
-    return list(dict.fromkeys(hints))

@@ -23,6 +23,10 @@ MOST_LEVELS = 16
 """Levels of lists and objects that are searched within one value."""
 
 
+STEP = 64
+"""Characters of a text that are searched in the time that any other value takes."""
+
+
 class Named(NamedTuple):
     """A name in a value."""
 
@@ -44,6 +48,19 @@ def names_in(value: Any, category: str | None, node_class: str) -> Iterator[Name
             yield Named(value, category)
         return
     yield from _search(value, node_class, 0)
+
+
+def weight_of(value: Any, level: int = 0) -> int:
+    """About how long a search of `value` takes, as a number of characters."""
+    if isinstance(value, str):
+        return STEP + len(value)
+    if level > MOST_LEVELS:
+        return STEP
+    if isinstance(value, list):
+        return STEP + sum(weight_of(part, level + 1) for part in value)
+    if isinstance(value, dict):
+        return STEP + sum(weight_of(part, level + 1) for part in value.values())
+    return STEP
 
 
 def _is_file(text: str, category: str) -> bool:

@@ -164,6 +164,25 @@ def test_values_that_do_not_fit_the_inputs_are_not_believed(values: Any) -> None
     ]
 
 
+def test_an_input_that_the_instance_calls_a_widget_has_a_value() -> None:
+    """It feeds a subgraph inside, where nothing says that it is a widget."""
+    inner = subgraph(
+        "s",
+        node(7, LORA, ["inside.pt"], inputs=[widget("lora_name", 2)]),
+        inputs=[{"name": "prompt"}, {"name": "lora_name"}],
+        links=[from_outside(1, 0), from_outside(2, 1)],
+    )
+    instance = node(1, "s", ["a cat", "given.pt"], inputs=[widget("prompt")])
+    assert names(read(instance, subgraphs=[inner])) == ["given.pt"]
+
+
+def test_proxied_widgets_keep_their_values_inside() -> None:
+    """Pages of 2025 listed them in `proxyWidgets`, and kept no values at the instance."""
+    proxies = {"proxyWidgets": [["7", "lora_name"], ["8", "vae_name"]]}
+    workflow = read(node(1, "s", [], properties=proxies), subgraphs=[PROMOTING])
+    assert names(workflow) == ["inside.pt", "own.pt"]
+
+
 def test_each_instance_has_values_of_its_own() -> None:
     workflow = read(
         node(1, "s", ["a.pt", "v.pt"]), node(2, "s", ["b.pt", "v.pt"]), subgraphs=[PROMOTING]
@@ -293,6 +312,38 @@ def test_subgraphs_that_double_at_each_level_end_in_a_sentence() -> None:
         read(node(0, "0"), subgraphs=bomb)
 
 
+@pytest.mark.parametrize(
+    "inner",
+    [
+        node(1, "Text", ["x" * 1_000_000]),
+        node(1, "Text", [["y"] * 100_000]),
+        node(1, "Text", [], inputs=[widget("a")] * 20_000),
+        node(1, "Text", [], properties={"models": [{"name": "a"}] * 10_000}),
+    ],
+    ids=["text", "list", "inputs", "hints"],
+)
+def test_large_nodes_of_many_instances_end_in_a_sentence(inner: dict[str, Any]) -> None:
+    instances = [node(number, "s") for number in range(2000)]
+    with pytest.raises(WorkflowError, match="more than 128 million characters"):
+        read(*instances, subgraphs=[subgraph("s", inner)])
+
+
+def test_a_large_value_that_is_given_to_many_nodes_ends_in_a_sentence() -> None:
+    many = [node(number, "Text", [], inputs=[widget("t", 1)]) for number in range(2000)]
+    inner = subgraph("s", *many, inputs=[{"name": "t"}], links=[from_outside(1, 0)])
+    with pytest.raises(WorkflowError, match="more than 128 million characters"):
+        read(node(1, "s", ["x" * 1_000_000]), subgraphs=[inner])
+
+
+def test_many_inputs_of_many_instances_end_in_a_sentence() -> None:
+    inputs = [{"name": str(number)} for number in range(10_000)]
+    with pytest.raises(WorkflowError, match="more than 128 million characters"):
+        read(
+            *(node(number, "s", inputs=inputs[:1]) for number in range(2000)),
+            subgraphs=[subgraph("s", inputs=inputs)],
+        )
+
+
 def test_a_deep_chain_ends_at_a_depth() -> None:
     chain = [
         subgraph(str(level), node(1, str(level + 1)), node(2, LORA, [f"{level}.pt"]))
@@ -325,7 +376,7 @@ def test_odd_fields_of_nodes_break_nothing(field: str, value: Any) -> None:
 @pytest.mark.parametrize("value", ODD, ids=lambda value: repr(value)[:20])
 @pytest.mark.parametrize("field", ["links", "definitions", "models", "groups", "extra", "inputs"])
 def test_odd_fields_of_the_graph_break_nothing(field: str, value: Any) -> None:
-    document = {**graph(node(1, CHECKPOINT, ["a.ckpt"])), field: value}
+    document: dict[str, Any] = {**graph(node(1, CHECKPOINT, ["a.ckpt"])), field: value}
     assert names(read_ui_graph(document)) == ["a.ckpt"]
 
 
@@ -333,7 +384,7 @@ def test_odd_fields_of_the_graph_break_nothing(field: str, value: Any) -> None:
 def test_odd_members_of_lists_break_nothing(value: Any) -> None:
     inputs: list[Any] = [value, {"name": value, "widget": value, "link": value}]
     inputs.append({"name": "n", "widget": {"name": value}, "link": 1})
-    document = graph(
+    document: dict[str, Any] = graph(
         node(1, CHECKPOINT, ["a.ckpt"], inputs=inputs),
         node(2, "s", [value], inputs=inputs),
         links=[value, [value] * 6, {"id": value, "origin_id": value, "origin_slot": value}],
@@ -345,5 +396,6 @@ def test_odd_members_of_lists_break_nothing(value: Any) -> None:
 
 def test_what_is_a_graph_of_the_page() -> None:
     assert is_ui_graph({"nodes": []})
-    for document in ({"nodes": {}}, {"nodes": None}, {}, [], "nodes", None):
+    others: list[Any] = [{"nodes": {}}, {"nodes": None}, {}, [], "nodes", None]
+    for document in others:
         assert not is_ui_graph(document)
