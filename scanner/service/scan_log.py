@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Mapping
 
+from scanner.core.change_lines import change_lines, counts_text
 from scanner.core.memory import ABSENT, ONLINE, Memory
 from scanner.core.serialize import printable
 from scanner.core.statuses import counts_shown
 from scanner.core.wording import accept_command, accept_hint, count_text, size_text
 from scanner.scan import ScanResult
-from scanner.service.change_lines import change_lines, counts_text
 
 log = logging.getLogger(__name__)
 

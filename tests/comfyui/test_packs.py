@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.comfyui.packs import Attention, differs, pack_around, pack_places, record_of
+from scanner.core.change_lines import change_lines
 from scanner.core.changes import Change
 from scanner.core.packs import Pack, PackChange
 from scanner.core.roots import Root
@@ -20,7 +21,6 @@ from scanner.diff.replay import replay
 from scanner.disk.mounts import Mount
 from scanner.output.journal import encode
 from scanner.output.journal_reader import read
-from scanner.service.change_lines import change_lines
 from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import Answer, ReadPack, Request
 from scanner.workers.worker import LocalWorker, Worker

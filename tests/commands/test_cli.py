@@ -35,7 +35,7 @@ WRONG_USE = {
     "a root that no change is of": (("changes", "--root", "typo"), ROOTS),
     "a root that is not in the inventory": (("find", "--root", "typo"), ROOTS),
     "a root that was not scanned": (("duplicates", "--root", "typo"), ROOTS),
-    "a time that is none": (("changes", "--since", "yesterday"), ("--since", "2h")),
+    "a time that is none": (("changes", "--since", "tomorrow"), ("--since", "2h")),
     "nothing to accept": (("accept",), ("held",)),
     "a place that needs no acceptance": (("accept", "nowhere"), ("nowhere", "held")),
     "a timeout that is none": (("accept", "--timeout", "soon"), ("--timeout", "30s")),
@@ -251,7 +251,7 @@ def test_a_system_without_files_threads_or_memory_is_a_sentence(
     def fails(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(scanner.cli, "app", fails)
+    monkeypatch.setattr(scanner.cli, "_app_for", lambda _argv: fails)
     assert scanner.cli.main(["scan"]) == 5
     told = capsys.readouterr().err
     assert reason in told

@@ -289,6 +289,17 @@ def test_one_workflow_is_shown_with_what_can_be_done(place: Machine) -> None:
     assert (need["node"], need["url"]) == ("2 VAELoader", command.split()[4])
 
 
+def test_a_name_counts_in_its_category(place: Machine) -> None:
+    name = "here.safetensors"
+    nodes = node(1, ("LoraLoaderModelOnly", name)), node(2, ("VAELoader", name))
+    write(place.work / "both.json", workflow(*nodes))
+    needs = checked(place, "both.json", expect=1)["workflows"][0]["needs"]
+    assert [(need["category"], need["state"]) for need in needs] == [
+        ("loras", "present"),
+        ("vae", "elsewhere"),
+    ]
+
+
 def test_what_is_bypassed_is_marked_and_needs_nothing(place: Machine) -> None:
     shown = place.run("workflow", "check", "saved/sub/off.json").stdout
     assert "missing (off)" in shown

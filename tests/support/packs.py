@@ -5,10 +5,10 @@ from __future__ import annotations
 from jsonschema import Draft202012Validator
 
 from scanner.comfyui.pack_reader import read_pack
+from scanner.core.change_lines import change_lines
 from scanner.core.packs import Pack
 from scanner.core.roots import Root
 from scanner.schemas import load_schema
-from scanner.service.change_lines import change_lines
 from tests.support.fakes import FakeFileSystem
 from tests.support.world import BASE, World, at
 

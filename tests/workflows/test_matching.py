@@ -331,6 +331,8 @@ def test_bare_names_are_whole_names() -> None:
     assert standing(need("neg", "embeddings", bare=True), own("embeddings", "aneg.pt")).state == (
         "missing"
     )
+    one, other = own("embeddings", "axl/neg.pt"), need("xl/neg", "embeddings", bare=True)
+    assert standing(other, one).state == "elsewhere"
     found = standing(need("Neg", "embeddings", bare=True), own("embeddings", "neg.pt"))
     assert found.state == "elsewhere"
     assert standing(need("neg", "embeddings", bare=True), own("loras", "neg.pt")).state == (

@@ -7,8 +7,8 @@ import os
 import pytest
 
 from scanner.commands.scan.page import summary_text
+from scanner.core.change_lines import CROWD, change_lines, counts_text
 from scanner.core.changes import Change
-from scanner.service.change_lines import CROWD, change_lines, counts_text
 
 pytestmark = pytest.mark.skipif(os.sep != "/", reason="POSIX paths")
 
