@@ -143,9 +143,13 @@ class Index:
     def fault(self, place: Place) -> str:
         """What is wrong with the content of `place`; empty if nothing is known to be."""
         if place.status in (*BROKEN, *UNFINISHED):
-            return f"{place.status}: {place.problem}" if place.problem else _FAULTS[place.status]
+            return (
+                f"{place.status}: {place.problem.rstrip('.')}"
+                if place.problem
+                else _FAULTS[place.status]
+            )
         if place.part_of in self._incomplete:
-            return f"incomplete: {self._incomplete[place.part_of]}"
+            return f"incomplete: {self._incomplete[place.part_of].rstrip('.')}"
         return ""
 
     def absence(self, place: Place, shown: Callable[[str], str]) -> str:

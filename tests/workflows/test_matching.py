@@ -253,7 +253,7 @@ def test_offline(wanted: Need, entry: dict[str, Any], reason: str) -> None:
     ("entry", "reason"),
     [
         (own("loras", "x.safetensors", status="truncated", problem="5 of 9 bytes."),
-         "truncated: 5 of 9 bytes."),
+         "truncated: 5 of 9 bytes"),
         (own("loras", "x.safetensors", status="pointer"), "pointer"),
         (own("loras", "x.safetensors", status="unsettled"), "still being written"),
         (own("loras", "x.safetensors", status="partial"), "an unfinished download"),
@@ -275,7 +275,7 @@ def test_a_part_of_an_incomplete_set_is_broken() -> None:
     second = own("loras", "x-00002-of-00002.gguf", part_of=first["path"])
     for entry in (first, second):
         found = standing(need(entry["name"]), second, first)
-        assert (found.state, found.reason) == ("broken", "incomplete: 1 of 2 parts.")
+        assert (found.state, found.reason) == ("broken", "incomplete: 1 of 2 parts")
 
 
 def test_a_whole_copy_is_better_than_a_broken_one_elsewhere() -> None:

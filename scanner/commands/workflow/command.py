@@ -27,9 +27,9 @@ def workflow_check(
     paths: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH...",
-            help="Workflows (JSON as the page saves it or as programs send it), folders of them, "
-            "or - for standard input.",
+            metavar="PATH",
+            help="Workflows (JSON, or pictures and videos that hold one), folders of them, or - for "
+            "standard input.",
         ),
     ],
     utc: Utc = False,
