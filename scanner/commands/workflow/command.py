@@ -28,8 +28,8 @@ def workflow_check(
         list[str],
         typer.Argument(
             metavar="PATH",
-            help="Workflows (JSON, or pictures and videos that hold one), folders of them, or - for "
-            "standard input.",
+            help="Workflows (JSON, or pictures and videos that hold one), folders of them, or - "
+            "for standard input.",
         ),
     ],
     utc: Utc = False,
