@@ -20,6 +20,7 @@ PANELS = {
     "unused": LOOK,
     "used-by": LOOK,
     "roots": LOOK,
+    "workflow": LOOK,
     "doctor": CHECK,
     "tune": CHECK,
     "hash": CHECK,
@@ -68,6 +69,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "duplicates": (
         "comfy-inventory duplicates",
         "comfy-inventory duplicates --keep fastest --script link > copies.sh",
+    ),
+    "workflow check": (
+        "comfy-inventory workflow check flux.json",
+        "comfy-inventory workflow check ComfyUI/user/default/workflows",
     ),
     "doctor": (
         "comfy-inventory doctor",

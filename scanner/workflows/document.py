@@ -7,7 +7,7 @@ from typing import Any
 
 from scanner.workflows.api_form import is_api_form, read_api_form
 from scanner.workflows.ui_graph import is_ui_graph, read_ui_graph
-from scanner.workflows.uses import Workflow, WorkflowError
+from scanner.workflows.uses import NoWorkflowError, Workflow, WorkflowError
 
 LARGEST = 64 << 20
 """Most bytes of a JSON text that is read. Workflows have some hundred thousand."""
@@ -49,7 +49,7 @@ def read_document(document: Any) -> Workflow:
     """The workflow in a parsed JSON document. Raises WorkflowError if there is none."""
     found = _unwrap(document, 0)
     if found is None:
-        raise WorkflowError("it holds no workflow of ComfyUI")
+        raise NoWorkflowError("it holds no workflow of ComfyUI")
     return found
 
 

@@ -11,6 +11,10 @@ class WorkflowError(InventoryError):
     """A file holds no workflow that can be read: one sentence, without the file's name."""
 
 
+class NoWorkflowError(WorkflowError):
+    """A file was read, and holds no workflow at all."""
+
+
 class Hint(NamedTuple):
     """What the author of a workflow wrote down about a model of this name. It may be out of date:
     it stays as it is when a user picks another model."""

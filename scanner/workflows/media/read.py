@@ -13,7 +13,7 @@ from scanner.workflows.media.riff import webp_texts
 from scanner.workflows.media.source import Source, Texts
 from scanner.workflows.media.structured import glb_texts, is_safetensors, safetensors_texts
 from scanner.workflows.media.svg import svg_texts
-from scanner.workflows.uses import Workflow, WorkflowError
+from scanner.workflows.uses import NoWorkflowError, Workflow, WorkflowError
 
 _BOMS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
 
@@ -111,7 +111,7 @@ def _best(texts: Texts) -> Workflow:
     except WorkflowError as error:
         problem = problem or error
     if not found:
-        raise problem or WorkflowError("it holds no workflow of ComfyUI")
+        raise problem or NoWorkflowError("it holds no workflow of ComfyUI")
     return min(found.values(), key=lambda each: (not each.uses, _FORMS.index(each.form)))
 
 
