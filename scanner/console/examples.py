@@ -23,8 +23,6 @@ PANELS = {
     "hash": CHECK,
     "verify": CHECK,
     "accept": CHECK,
-    "notify": CHECK,
-    "metrics": PROGRAMS,
     "export": PROGRAMS,
     "notify": PROGRAMS,
     "metrics": PROGRAMS,
@@ -78,8 +76,6 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "comfy-inventory export --format csv --category loras -o loras.csv",
         "comfy-inventory export --format lock -o models.lock.json",
     ),
-    "notify": ("comfy-inventory notify --test",),
-    "metrics": ("comfy-inventory metrics",),
     "schema": ("comfy-inventory schema inventory",),
     "config show": ("comfy-inventory config show --profile nas",),
     "service install": (

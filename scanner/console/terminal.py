@@ -111,15 +111,15 @@ def echo_error(text: str, *, dim: bool = False) -> None:
     typer.secho(printable(text), err=True, dim=dim or None)
 
 
-def print_indented(console: Console, text: str, style: str = "") -> None:
+def print_indented(console: Console, text: str, style: str = "", indent: int = 2) -> None:
     """Print `text` as a wrapped and indented paragraph."""
     from rich.text import Text
 
     lines = textwrap.wrap(
         printable(text),
         min(console.width, 100),
-        initial_indent="  ",
-        subsequent_indent="  ",
+        initial_indent=" " * indent,
+        subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
     )
