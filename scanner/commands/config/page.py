@@ -20,7 +20,11 @@ def as_json(settings: Sequence[tuple[str, object, str]]) -> dict[str, Any]:
     }
 
 
-_COLUMNS = (_Column("setting", is_wrapped=False), _Column("from"), _Column("value"))
+_COLUMNS = (
+    _Column("setting", is_wrapped=False),
+    _Column("from", is_wrapped=False),
+    _Column("value"),
+)
 
 
 def print_settings(console: Console, settings: Sequence[tuple[str, object, str]]) -> None:
