@@ -24,8 +24,6 @@ PANELS = {
     "verify": CHECK,
     "accept": CHECK,
     "export": PROGRAMS,
-    "notify": PROGRAMS,
-    "metrics": PROGRAMS,
     "schema": PROGRAMS,
     "config": PROGRAMS,
 }

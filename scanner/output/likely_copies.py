@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from scanner.core.snapshot import FILE, FINGERPRINT_BYTES, UNKNOWN_FINGERPRINT
-from scanner.output.inventory_layout import Folder, Layout
+from scanner.output.inventory_layout import Folder, Layout, alias_of, shared_names
 
 MOST = 100_000
 """Models up to which copies are counted: a million fingerprints would take a second and 100 MB in
@@ -27,7 +27,7 @@ def count_copies(layout: Layout) -> Copies | None:
     folders = [
         folder
         for folder in layout.folders.values()
-        if folder.category and not folder.alias_of and folder.directory.fingerprints
+        if folder.category and folder.directory.fingerprints
     ]
     if sum(len(folder.directory.listing.types) for folder in folders) > MOST:
         return None
@@ -35,10 +35,10 @@ def count_copies(layout: Layout) -> Copies | None:
     sizes: defaultdict[bytes, list[int]] = defaultdict(list)
     for folder in folders if repeated else ():
         if not repeated.isdisjoint(_halves(folder.directory.fingerprints)):
-            for fingerprint, size in _own(folder, layout.owners.get(folder.path, {})):
+            for fingerprint, size in _own(folder, layout):
                 sizes[fingerprint].append(size)
     several = [found for found in sizes.values() if len(found) > 1]
-    return Copies(sum(map(len, several)), sum(sum(found[1:]) for found in several))
+    return Copies(sum(map(len, several)), sum(sum(found) - max(found) for found in several))
 
 
 def _repeated(folders: Iterable[Folder]) -> set[int]:
@@ -60,15 +60,15 @@ def _halves(fingerprints: bytes) -> list[int]:
     return memoryview(fingerprints).cast("Q")[::2].tolist()
 
 
-def _own(folder: Folder, owners: Container[str]) -> Iterable[tuple[bytes, int]]:
+def _own(folder: Folder, layout: Layout) -> Iterable[tuple[bytes, int]]:
     """Fingerprint and size of each file of `folder` that is not empty and has no other owner."""
     listing, digits = folder.directory.listing, folder.directory.fingerprints
     names = listing.split_names()
+    shared = shared_names(folder, layout.folders)
     for index, letter in enumerate(listing.types):
         start = index * FINGERPRINT_BYTES
         fingerprint = digits[start : start + FINGERPRINT_BYTES]
         if letter != FILE or not listing.sizes[index] or fingerprint == UNKNOWN_FINGERPRINT:
             continue
-        if names[index] in owners:
-            continue
-        yield fingerprint, listing.sizes[index]
+        if not alias_of(folder, names[index], letter, shared, layout):
+            yield fingerprint, listing.sizes[index]

@@ -505,4 +505,5 @@ def test_schema_prints_the_schema(untouched: Machine, name: str) -> None:
 
 def test_schema_of_an_unknown_name_is_a_sentence(untouched: Machine) -> None:
     done = untouched.run("schema", "entries", expect=2)
-    assert sentence(done) == f"NAME: expected one of {', '.join(schemas.NAMES)}, not 'entries'."
+    names = ", ".join((*schemas.NAMES, *schemas.EXPORTED, *schemas.PRINTED))
+    assert sentence(done) == f"NAME: expected one of {names}, not 'entries'."

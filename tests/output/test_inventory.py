@@ -90,7 +90,7 @@ def _copies(files: list[dict]) -> dict[str, int]:
     several = [sizes for sizes in sets.values() if len(sizes) > 1]
     return {
         "files": sum(map(len, several)),
-        "bytes": sum(sum(sizes[1:]) for sizes in several),
+        "bytes": sum(sum(sizes) - max(sizes) for sizes in several),
     }
 
 
