@@ -23,6 +23,8 @@ PANELS = {
     "hash": CHECK,
     "verify": CHECK,
     "accept": CHECK,
+    "notify": CHECK,
+    "metrics": PROGRAMS,
     "export": PROGRAMS,
     "schema": PROGRAMS,
     "config": PROGRAMS,
