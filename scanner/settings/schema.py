@@ -11,6 +11,7 @@ from scanner.settings.fields import About, declared, parse_all
 from scanner.settings.root_settings import ROOT_TABLE, RootRules, RootSettings
 from scanner.settings.types import (
     ALGORITHMS,
+    AMOUNT,
     COMMAND,
     COUNT,
     CRON,
@@ -231,6 +232,14 @@ class NotifySettings(ScanSettings):
             "after ten seconds."
         ),
     ] = 900.0
+    disk_low: Annotated[
+        int | float,
+        AMOUNT,
+        About(
+            "Free space of a disk below which `disk_low` is news: a size such as 50GB, or a "
+            "percentage of the disk. 0 is never."
+        ),
+    ] = 0.05
     healthcheck: Annotated[
         str | None,
         URL.optional(),

@@ -14,6 +14,7 @@ from scanner.console.options import (
     _ROOTS,
     _TIMES,
     AsJson,
+    _cwd,
     _find_roots,
     _load,
     _outputs,
@@ -90,6 +91,9 @@ def doctor(
     if paths:
         roots = [Root("extra", os.path.abspath(path)) for path in paths]
     else:
+        from scanner.commands.named_folders import refuse_mistakes
+
+        refuse_mistakes(loaded, _outputs(loaded), _cwd())
         roots = list(_find_roots(loaded, tell=_tell_plainly).roots)
     if measure:
         from scanner.commands.tune.command import measure_scans
