@@ -24,6 +24,7 @@ import scanner.commands.accept.command
 import scanner.commands.duplicates.command
 import scanner.commands.hashing.command
 import scanner.commands.export.command
+import scanner.commands.report.command
 import scanner.commands.notify.command
 import scanner.commands.metrics.command
 import scanner.commands.schema.command
