@@ -40,6 +40,7 @@ GOOD: dict[str, tuple[tuple[str, ...], int]] = {
     "hash": ((), 0),
     "verify": ((), 0),
     "export": (("-o", "exported.jsonl"), 0),
+    "report": ((), 0),
     "config show": ((), 0),
     "service install": (("--print",), 0),
     "service uninstall": ((), 0),

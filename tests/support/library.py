@@ -8,6 +8,7 @@ import os
 import random
 from pathlib import Path
 
+from scanner.core.serialize import time_text
 from tests.support.machine import Machine, write
 from tests.support.model_cases import CASES, Case
 
@@ -46,6 +47,53 @@ def build_library(machine: Machine) -> None:
     _spoil(models, chance)
     machine.run("scan", "--hold-wait", "0")
     machine.run("scan")  # headers of files that were new are read once they rest
+
+
+def write_large(target: Path, count: int) -> None:
+    """Write an inventory of `count` files, most of them models, in the folders of creators."""
+    chance = random.Random(count)
+    words = [case.id.replace("_", " ") for case in CASES]
+    categories = [*_SIZES, "vae", "embeddings", "upscale_models"]
+    bases = sorted({case.base for case in CASES if case.base})
+    entries: list[dict[str, object]] = []
+    for number in range(count):
+        category = chance.choice(categories)
+        least, most = _SIZES.get(category, (3e6, 9e8))
+        name = f"{chance.choice(words)} {chance.choice(words)} v{number}.safetensors"
+        folder = f"/mnt/nas/models/{category}/creator {number % 997}"
+        fields: dict[str, object] = {
+            "path": f"{folder}/{name}",
+            "type": "file",
+            "size": int(chance.uniform(least, most)),
+            "mtime": time_text(chance.randrange(1_600_000_000, 1_790_000_000) * 10**9),
+            "root": "models:/mnt/nas/models",
+            "category": category,
+            "fingerprint": f"xxh3_128s:{chance.randrange(count):032x}",
+            "sha256": f"{chance.getrandbits(256):064x}",
+            "model": {"format": "safetensors", "kind": "lora", "base_model": chance.choice(bases)},
+        }
+        entries.append(fields)
+    entries.sort(key=lambda entry: str(entry["path"]).split("/"))
+    total = sum(int(str(entry["size"])) for entry in entries)
+    root = {
+        "id": "models:/mnt/nas/models", "kind": "models", "path": "/mnt/nas/models",
+        "state": "online", "since": "2026-11-01T00:00:00.000000000Z", "filesystem": "nfs4",
+        "files": count, "bytes": total,
+    }  # fmt: skip
+    header = {
+        "schema": 2,
+        "tool": {"name": "comfy-inventory", "version": "0"},
+        "generated": "2026-11-28T00:00:00.000000000Z",
+        "scan": 7,
+        "roots": [root],
+        "unreachable": [],
+        "mounts": [{"path": "/mnt/nas/models", "point": "/mnt/nas", "type": "nfs4"}],
+        "totals": {"entries": count, "files": count, "directories": 0, "bytes": total},
+    }
+    with target.open("w", encoding="utf-8") as file:
+        file.write(f'{json.dumps(header, separators=(",", ":"))[:-1]},"entries":[\n')
+        file.write(",\n".join(json.dumps(entry) for entry in entries))
+        file.write("\n]}\n")
 
 
 def _write_model(path: Path, case: Case, chance: random.Random) -> None:

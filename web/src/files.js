@@ -37,6 +37,7 @@ function below(folders, top) {
 
 function columnsOf(files) {
   const { columns } = files;
+  const isUsed = (column) => columns[column].some(Boolean);
   return [
     {
       title: "Name",
@@ -51,16 +52,22 @@ function columnsOf(files) {
       value: (row) => columns.time[row],
       show: (row) => time(columns.time[row]),
     },
-    { title: "Category", extra: true, value: (row) => files.text("category", row) },
+    { title: "Category", extra: true, short: true, value: (row) => files.text("category", row) },
     { title: "Kind", extra: true, value: (row) => files.text("kind", row) },
     { title: "Base model", extra: true, value: (row) => files.text("base", row) },
-    { title: "Hash", extra: true, value: (row) => columns.hash[row], show: (row) => html`<code>${columns.hash[row]}</code>` },
-    {
+    isUsed("hash") && {
+      title: "AutoV2",
+      extra: true,
+      short: true,
+      value: (row) => columns.hash[row],
+      show: (row) => html`<code>${columns.hash[row]}</code>`,
+    },
+    (isUsed("alias") || files.names.word.some(Boolean)) && {
       title: "Notes",
       extra: true,
-      value: (row) => files.text("word", row) || (columns.alias[row] ? "link" : ""),
+      value: (row) => files.text("word", row) || (columns.alias[row] ? "another path" : ""),
     },
-  ];
+  ].filter(Boolean);
 }
 
 function Choice({ label, name, texts }) {

@@ -26,8 +26,11 @@ export function Problems({ groups }) {
 }
 
 const PROBLEM = [
-  { title: "File", value: (row) => row.path, show: (row) => path(row.path) },
-  { title: "What is wrong", value: (row) => [row.word, row.text].filter(Boolean).join(": ") },
+  {
+    title: "File",
+    value: (row) => row.path,
+    show: (row) => html`${path(row.path)} <small>${[row.word, row.text].filter(Boolean).join(": ")}</small>`,
+  },
   { title: "Size", number: true, value: (row) => row.size, show: (row) => (row.size ? size(row.size) : "") },
 ];
 
@@ -51,7 +54,7 @@ const SET = [
     show: (row) =>
       html`<ul class="paths">
         ${row.paths.map((each) => html`<li>${path(each)}</li>`)}
-        ${row.count > row.paths.length && html`<li>${counted(row.count - row.paths.length, "more")}</li>`}
+        ${row.count > row.paths.length && html`<li>${count(row.count - row.paths.length)} more</li>`}
       </ul>`,
   },
   { title: "Wasted", number: true, value: (row) => row.wasted, show: (row) => size(row.wasted) },
@@ -87,10 +90,14 @@ export function Packs({ packs }) {
 }
 
 const PACK = [
-  { title: "Name", value: (row) => row.name, show: (row) => html`${row.name} <small>${row.path}</small>` },
-  { title: "Version", value: (row) => row.version },
+  {
+    title: "Name",
+    value: (row) => row.name,
+    show: (row) => html`${row.name} <small>${row.path}</small>`,
+  },
+  { title: "Version", extra: true, value: (row) => row.version },
   { title: "Source", extra: true, value: (row) => row.source },
-  { title: "State", value: (row) => (row.enabled ? "enabled" : "disabled") },
+  { title: "State", short: true, value: (row) => (row.enabled ? "enabled" : "disabled") },
   { title: "Files", number: true, extra: true, value: (row) => row.files, show: (row) => count(row.files) },
   { title: "Size", number: true, value: (row) => row.bytes, show: (row) => size(row.bytes) },
 ];

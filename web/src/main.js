@@ -47,7 +47,10 @@ function Tiles({ pages }) {
   const { totals, duplicates, problems, changes, packs } = pages;
   const found = problems.reduce((sum, group) => sum + group.files, 0);
   const kinds = problems.map((group) => `${count(group.files)} ${group.name}`).join(", ");
-  const changed = changes.days.flatMap((day) => Object.values(day.counts)).reduce((sum, number) => sum + number, 0);
+  const changed = changes.days
+    .flatMap((day) => Object.entries(day.counts))
+    .map(([kind, number]) => (kind === "baseline" ? 0 : number))
+    .reduce((sum, number) => sum + number, 0);
   const tiles = [
     ["space", "All files", size(totals.bytes), `${counted(totals.files, "file")} in ${counted(totals.directories, "folder")}`],
     ["files", "Models", size(totals.model_bytes), counted(totals.models, "model")],

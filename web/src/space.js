@@ -1,7 +1,7 @@
 // Where the space goes: a treemap, and the same as a list that keys and screen readers can use.
 
 import { useMemo, useState } from "preact/hooks";
-import { counted, share, size } from "./format.js";
+import { count, counted, share, size } from "./format.js";
 import { html, Section } from "./html.js";
 import { folderTree, groupTree } from "./nodes.js";
 import { selection, table } from "./state.js";
@@ -16,11 +16,25 @@ const VIEWS = {
 
 const LISTED = 12;
 
+// Where one folder has nearly everything, the first thing to see is what is in that.
+const NEARLY_ALL = 0.9;
+
+function start(root) {
+  const names = [];
+  for (let node = root; ; ) {
+    const next = node.children().find((child) => child.children && child.bytes > NEARLY_ALL * node.bytes);
+    if (!next) return names;
+    names.push(next.name);
+    node = next;
+  }
+}
+
 export function Space({ space }) {
   const [view, setView] = useState("Folders");
-  const [names, setNames] = useState([]);
+  const [chosen, setNames] = useState(null);
   const files = table.value;
   const root = useMemo(() => VIEWS[view](space, files), [view, space, files]);
+  const names = useMemo(() => chosen ?? start(root), [chosen, root]);
   const trail = [root];
   for (const name of names) {
     const next = trail.at(-1).children?.().find((child) => child.name === name && child.children);
@@ -30,7 +44,7 @@ export function Space({ space }) {
   const open = (child) => setNames([...trail.slice(1).map((each) => each.name), child.name]);
   const choose = (each) => {
     setView(each);
-    setNames([]);
+    setNames(null);
   };
   return html`<${Section}
     id="space"
@@ -91,7 +105,7 @@ function List({ node, open }) {
       ${rest.length > 0 &&
       html`<li class="hue-rest">
         <span class="swatch" aria-hidden="true"></span>
-        <span class="what">${counted(rest.length, "more")}</span>
+        <span class="what">${count(rest.length)} more</span>
         <span class="amount">${size(rest.reduce((sum, child) => sum + child.bytes, 0))}</span>
       </li>`}
     </ul>

@@ -14,7 +14,7 @@ function compared(value) {
 }
 
 // `columns` are {title, value(row), show?(row), number?, extra?}: `value` sorts, `show` is what
-// people see, and `extra` ones are left out where the screen is narrow.
+// people see, `extra` ones are left out where the screen is narrow, and `short` ones never wrap.
 export function Table({ caption, columns, rows, sort = null, perPage = PER_PAGE }) {
   const [order, setOrder] = useState(sort);
   const [start, setStart] = useState(0);
@@ -64,7 +64,7 @@ export function Table({ caption, columns, rows, sort = null, perPage = PER_PAGE 
     <${Pager} caption=${caption} first=${first} total=${sorted.length} step=${perPage} go=${setStart} />`;
 }
 
-const kind = (column) => `${column.number ? "number" : ""} ${column.extra ? "extra" : ""}`.trim();
+const kind = (column) => ["number", "extra", "short"].filter((word) => column[word]).join(" ");
 
 const arrow = (state) => (state ? (state === "descending" ? " \u2193" : " \u2191") : "");
 

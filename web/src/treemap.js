@@ -15,7 +15,7 @@ export const colourOf = (rank) => `hue-${rank < COLOURS ? rank : "rest"}`;
 
 const LINE = 18;
 
-const CHARACTER = 6.6;
+const CHARACTER = 7;
 
 // The children of `node` that are large enough, then one for all others.
 export function largest(node, least) {

@@ -97,7 +97,9 @@ class Contents:
         self.models_only = header["totals"]["entries"] > MOST_ROWS
         self.left_out = 0
         """Files that are not in the table."""
-        self._rows: list[tuple[Any, ...]] = []
+        self._rows: list[tuple[int, int, tuple[Any, ...]]] = []
+        """A heap of the largest files: bytes, place in the inventory, columns."""
+        self._place = 0
         self._drive_of: dict[str, int] = {}
         self._root_kinds = {root["id"]: root["kind"] for root in header["roots"]}
         self._zone = zone
@@ -131,27 +133,29 @@ class Contents:
             self.left_out += 1
             return
         word = entry.get("status", "misplaced" if "misplaced" in entry else "")
-        self._rows.append(
-            (
-                folder,
-                printable(name),
-                size,
-                self._seconds(entry),
-                *cell,
-                self.kinds.index(model.get("kind", "")),
-                self.words.index(word),
-                entry.get("sha256", "")[:10],
-                int(is_alias),
-                int(bool(category)),
-            )
+        row = (
+            folder,
+            printable(name),
+            size,
+            self._seconds(entry),
+            *cell,
+            self.kinds.index(model.get("kind", "")),
+            self.words.index(word),
+            entry.get("sha256", "")[:10],
+            int(is_alias),
+            int(bool(category)),
         )
+        self._place += 1
+        if len(self._rows) < MOST_ROWS:
+            heapq.heappush(self._rows, (size, self._place, row))
+        else:
+            heapq.heappushpop(self._rows, (size, self._place, row))
+            self.left_out += 1
 
     def table(self) -> dict[str, Any]:
         """The files as columns. The numbers in some of them are indexes in the lists of names."""
-        rows = self._rows
-        if len(rows) > MOST_ROWS:
-            self.left_out += len(rows) - MOST_ROWS
-            rows = heapq.nlargest(MOST_ROWS, rows, key=lambda row: int(row[2]))
+        # In the order of the inventory names are like their neighbours, and compress well.
+        rows = [row for _, _, row in sorted(self._rows, key=lambda item: item[1])]
         names = (
             "folder", "name", "size", "time", "drive", "category", "base", "kind", "word", "hash",
             "alias", "model",
