@@ -22,6 +22,17 @@ class Advice:
     workers: int | None = None
 
     @property
+    def values(self) -> dict[str, Any]:
+        """The recommended settings by name, as TOML values."""
+        fields = {
+            "profile": self.profile,
+            "every": None if self.every is None else format_duration(self.every),
+            "duty": self.duty,
+            "workers": self.workers,
+        }
+        return {name: value for name, value in fields.items() if value is not None}
+
+    @property
     def toml(self) -> str:
         """Lines for `comfy_inventory.toml`."""
         lines = []

@@ -24,6 +24,8 @@ PANELS = {
     "hash": CHECK,
     "verify": CHECK,
     "accept": CHECK,
+    "notify": CHECK,
+    "metrics": PROGRAMS,
     "export": PROGRAMS,
     "schema": PROGRAMS,
     "config": PROGRAMS,
@@ -36,6 +38,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "comfy-inventory status",
         "comfy-inventory find sdxl base",
     ),
+    "init": ("comfy-inventory init",),
     "run": (
         "comfy-inventory run --comfy-root ./ComfyUI --downloads ~/Downloads",
         "comfy-inventory run --models /volume1/models --profile nas",
@@ -44,6 +47,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "comfy-inventory scan --comfy-root ./ComfyUI",
         "comfy-inventory scan --exit-code",
     ),
+    "status": ("comfy-inventory status --check",),
     "changes": (
         "comfy-inventory changes --since 7d",
         "comfy-inventory changes --follow",
@@ -55,7 +59,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "comfy-inventory find --status broken",
     ),
     "packs": ("comfy-inventory packs --disabled",),
-    "duplicates": ("comfy-inventory duplicates",),
+    "duplicates": (
+        "comfy-inventory duplicates",
+        "comfy-inventory duplicates --keep fastest --script link > copies.sh",
+    ),
     "doctor": (
         "comfy-inventory doctor",
         "comfy-inventory doctor /mnt/nas/models",
@@ -63,6 +70,8 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "tune": ("comfy-inventory tune /mnt/nas/models",),
     "hash": ("comfy-inventory hash --rate 50MB/s",),
     "verify": ("comfy-inventory verify --older 30d",),
+    "notify": ("comfy-inventory notify --test",),
+    "metrics": ("comfy-inventory metrics",),
     "accept": ("comfy-inventory accept /mnt/nas/models",),
     "export": (
         "comfy-inventory export --format csv --category loras -o loras.csv",

@@ -90,6 +90,8 @@ class _Layout(NamedTuple):
         for line in lines:
             first, *others = layout._facts(console, line[:-1])
             last = Text(line[-1].text, line[-1].style)
+            if layout.columns[-1].is_number:
+                last.pad_left(layout.widths[-1] - last.cell_len)
             if left + cell_len(last.plain) <= console.width:
                 shown = [first + last, *others]
             else:

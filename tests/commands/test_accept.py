@@ -102,8 +102,8 @@ def test_command_that_is_named_everywhere_is_the_one_to_run(scanned: Machine, st
     assert log.endswith(command)
     shown = [scanned.run("status", expect=3).stdout, scanned.run("roots", *options).stdout]
     for text in (first.stderr, *shown):
-        start = f"models:{models} is {state}. "
-        (line,) = [line for line in text.splitlines() if line.startswith(start)]
+        starts = (f"models:{models} is {state}. ", f"{models} is {state} since ")
+        (line,) = [line for line in text.splitlines() if line.startswith(starts)]
         assert line.endswith(command)
     named = [{"id": f"models:{models}", "state": state, "command": command}]
     assert scanned.status()["accept"] == named

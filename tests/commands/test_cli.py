@@ -251,7 +251,7 @@ def test_a_system_without_files_threads_or_memory_is_a_sentence(
     def fails(*_: object, **__: object) -> None:
         raise error
 
-    monkeypatch.setattr(scanner.cli, "app", fails)
+    monkeypatch.setattr(scanner.cli, "_app_for", lambda _argv: fails)
     assert scanner.cli.main(["scan"]) == 5
     told = capsys.readouterr().err
     assert reason in told

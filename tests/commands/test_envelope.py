@@ -22,9 +22,9 @@ from tests.support.machine import Machine, write
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX")
 
-WITHOUT = {"schema", "run", "service logs"}
-"""Commands without an envelope: a schema is JSON itself, `run` prints events as lines, and the log
-is that of the system."""
+WITHOUT = {"schema", "run", "service logs", "metrics"}
+"""Commands without an envelope: a schema is JSON itself, Prometheus reads its own format, `run`
+prints events as lines, and the log is that of the system."""
 
 GOOD: dict[str, tuple[tuple[str, ...], int]] = {
     "init": (("--print",), 0),
@@ -33,6 +33,7 @@ GOOD: dict[str, tuple[tuple[str, ...], int]] = {
     "changes": ((), 0),
     "find": ((), 0),
     "packs": ((), 0),
+    "notify": (("--test",), 0),
     "roots": ((), 0),
     "doctor": (("ComfyUI/models",), 0),
     "tune": (("ComfyUI/models",), 0),
@@ -85,6 +86,10 @@ def test_every_command_prints_an_envelope(untouched: Machine, command: str) -> N
         assert checked(done, "accept")["error"]["message"] in done.stderr
         return
     arguments, code = GOOD[command]
+    if command == "notify":
+        config = untouched.work / "notify.toml"
+        config.write_text("on_event = ['true']\n")
+        arguments = (*arguments, "--config", str(config))
     document = checked(untouched.run(*command.split(), *arguments, "--json", expect=code), command)
     assert document["ok"]
 

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
+from scanner import schemas
 from scanner.api import Inventory
 from scanner.commands.export.columns import COLUMNS
 from scanner.commands.export.formats import NAMES
@@ -504,4 +505,5 @@ def test_schema_prints_the_schema(untouched: Machine, name: str) -> None:
 
 def test_schema_of_an_unknown_name_is_a_sentence(untouched: Machine) -> None:
     done = untouched.run("schema", "entries", expect=2)
-    assert sentence(done) == "NAME: expected one of inventory, change, status, lock, not 'entries'."
+    names = ", ".join((*schemas.NAMES, *schemas.EXPORTED, *schemas.PRINTED))
+    assert sentence(done) == f"NAME: expected one of {names}, not 'entries'."

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
+from scanner.cli import _app_for
 from scanner.console.app import app
 from scanner.console.examples import EXAMPLES, PANELS
 from scripts.man_page import PAGE, commands, man_page
@@ -53,7 +54,7 @@ EXAMPLE_LINES = [(name, line) for name, lines in EXAMPLES.items() for line in li
 
 @pytest.mark.parametrize(("name", "line"), EXAMPLE_LINES)
 def test_examples_are_understood(name: str, line: str) -> None:
-    program, *words = shlex.split(line)
+    program, *words = shlex.split(line.partition(" > ")[0])
     assert program == "comfy-inventory"
     depth = 1 + (words[0] in ("config", "service"))
     command = COMMANDS[" ".join(words[:depth])]
@@ -137,3 +138,20 @@ def test_man_page_is_rendered_without_warnings() -> None:
     )  # fmt: skip
     assert done.stderr == ""
     assert "EXIT STATUS" in done.stdout and "comfy-inventory find sdxl base" in done.stdout
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_alone_is_the_command_among_all(name: str) -> None:
+    """At start only the command that is called is made."""
+    narrowed: Any = get_command(_app_for([*name.split(), "--help"]))
+    assert list(narrowed.commands) == [name.split(maxsplit=1)[0]]
+    alone, among_all = dict(commands(narrowed))[name], COMMANDS[name]
+    assert [(one.name, one.opts) for one in alone.params] == [
+        (one.name, one.opts) for one in among_all.params
+    ]
+    assert (alone.help, alone.epilog) == (among_all.help, among_all.epilog)
+
+
+@pytest.mark.parametrize("argv", [[], ["--help"], ["nonsense"], ["--version", "scan"]])
+def test_help_and_unknown_commands_know_all(argv: list[str]) -> None:
+    assert _app_for(argv) is app

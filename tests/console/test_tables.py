@@ -97,3 +97,15 @@ def test_every_path_stands_whole_on_one_line(
     found = [line for line in lines if line.endswith(">") and "<" in line]
     assert len(found) >= len(rows)
     assert all(any(line.endswith(row[3]) for line in found) for row in rows)
+
+
+def test_numbers_in_the_last_column_stand_below_each_other() -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=80, color_system=None)
+    columns = (_Column("name"), _Column("size", is_number=True))
+    _print_table(console, columns, [[_Cell("a"), _Cell("20.4 MB")], [_Cell("b"), _Cell("7.2 MB")]])
+    assert out.getvalue().splitlines() == [
+        "name     size",
+        "a     20.4 MB",
+        "b      7.2 MB",
+    ]

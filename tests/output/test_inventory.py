@@ -80,12 +80,17 @@ def _by_category(files: list[dict]) -> dict[str, dict[str, int]]:
 def _copies(files: list[dict]) -> dict[str, int]:
     sets: dict[str, list[int]] = {}
     for entry in files:
-        if "category" in entry and "fingerprint" in entry and entry["type"] == "file":
+        if (
+            "category" in entry
+            and "fingerprint" in entry
+            and entry["type"] == "file"
+            and entry["size"]
+        ):
             sets.setdefault(entry["fingerprint"], []).append(entry["size"])
-    several = [sizes for sizes in sets.values() if len(sizes) > 1 and sizes[0]]
+    several = [sizes for sizes in sets.values() if len(sizes) > 1]
     return {
         "files": sum(map(len, several)),
-        "bytes": sum(sum(sizes[1:]) for sizes in several),
+        "bytes": sum(sum(sizes) - max(sizes) for sizes in several),
     }
 
 

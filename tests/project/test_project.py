@@ -66,7 +66,7 @@ def test_page_of_the_package_has_no_link_that_leads_nowhere() -> None:
     page = builder.core.readme
     assert "uv tool install comfy-inventory" in page
     assert re.findall(r"\]\((?!https?:)[^)]*\)|!\[|<!--", page) == []
-    assert "settings, which settings fit your mount" in page
+    assert "Settings, which settings fit your mount" in page
 
 
 def test_pages_that_are_made_from_the_program_are_current() -> None:

@@ -8,6 +8,7 @@ what is different about it:
     <!-- recipe: jq folders -->           tests/whole/test_recipes.py runs it
     <!-- until stopped -->                it is stopped once it has scanned
     <!-- ends with 3 -->                  the exit code, where it is not 0
+    <!-- answered by Enter -->            it asks questions in a terminal
     <!-- never scanned before -->         what the program wrote until then is removed
 
 In `console`, a line that begins with `$ ` is a command, and the lines after it are its output.
@@ -38,6 +39,8 @@ from tests.support.machine import CHECKOUT, Machine, wait_for, write
 RUN = {"sh", "console", "python"}
 """Languages of blocks that are run, unless a comment says otherwise."""
 SHOWN = {"text", "json", "toml", "ini", "yaml", "sql", "powershell"}
+
+ENTER = "answered by Enter"
 
 _BLOCK = re.compile(r"^(?:<!-- ([^\n]+) -->\n)?(`{3,})(\w*)\n(.*?)^\2$", re.MULTILINE | re.DOTALL)
 _COMMAND = re.compile(r"^\$ (.*(?:\\\n.*)*)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)
@@ -174,6 +177,19 @@ class Home(Machine):
             check=False,
         )
 
+    def answered(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run `command` in a terminal in which somebody presses Enter."""
+        return subprocess.run(
+            ["script", "-qec", self.inside(command), "/dev/null"],
+            cwd=self.work,
+            env=self.environ,
+            input="\n" * 5,
+            stdout=subprocess.PIPE,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
     def until_scanned(self, command: str) -> int:
         """The exit code of a command that is stopped once it has scanned."""
         started = time.time()
@@ -220,7 +236,7 @@ def run_block(home: Home, block: Block) -> Iterator[tuple[str, str, str]]:
         if block.mark == "until stopped":
             code, printed = home.until_scanned(command.strip()), ""
         else:
-            done = home.sh(command)
+            done = home.answered(command) if block.mark == ENTER else home.sh(command)
             code, printed = done.returncode, done.stdout
         assert code == block.exit_code, f"{block.name}: {command}\nexit code {code}\n{printed}"
         assert "Traceback" not in printed, f"{block.name}: {command}\n{printed}"

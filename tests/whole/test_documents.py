@@ -36,7 +36,7 @@ BLOCKS = [block for page in pages() for block in blocks(page)]
 NOT_RUN = [block for block in BLOCKS if block.not_run]
 RUN_PAGES = sorted({block.page for block in BLOCKS if block.runs_here})
 MARK = re.compile(
-    r"not run: .{10,}|recipe: .+|until stopped|ends with \d+|never scanned before"
+    r"not run: .{10,}|recipe: .+|until stopped|ends with \d+|never scanned before|answered by Enter"
     r"|begin of \w+|end of \w+"
 )
 COMMANDS: dict[str, Any] = dict(commands(get_command(app)))

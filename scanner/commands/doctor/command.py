@@ -24,7 +24,9 @@ from scanner.console.options import (
 from scanner.console.terminal import _console, _print_json
 
 if TYPE_CHECKING:
+    from scanner.commands.advice import Advice
     from scanner.output.file_names import Outputs
+    from scanner.settings.load import Loaded
 
 
 @app.command()
@@ -55,10 +57,29 @@ def doctor(
     timeout: Annotated[
         str, typer.Option(help="Time to wait for a mount that does not answer.")
     ] = "10s",
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Show the reasons, too.")
+    ] = False,
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure", help="Instead, time real scans of the folders, as `tune` does; minutes."
+        ),
+    ] = False,
+    write: Annotated[
+        bool,
+        typer.Option(
+            "--write",
+            help="Put the recommended settings into the settings file; its comments stay.",
+        ),
+    ] = False,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
-    """Examine the mount, speed and scan cost of folders, and recommend settings."""
+    """Examine the mount, speed and scan cost of folders, and recommend settings.
+
+    Exits with 1 if there is something to act on, and with 3 if a folder cannot be examined.
+    """
     limit = _seconds("--timeout", timeout)
     loaded = _load(options)
     if trust:
@@ -70,28 +91,50 @@ def doctor(
         roots = [Root("extra", os.path.abspath(path)) for path in paths]
     else:
         roots = list(_find_roots(loaded, tell=_tell_plainly).roots)
+    if measure:
+        from scanner.commands.tune.command import measure_scans
+
+        advised = measure_scans(loaded, [root.path for root in roots], as_json=as_json)
+        if write and advised.values:
+            _tell_plainly(f"Written to {_write(loaded, advised)}.")
+        return
     from scanner.commands.doctor.examine import open_doctor
     from scanner.commands.doctor.finding import combined, exit_code
-    from scanner.commands.doctor.page import print_advice, print_finding
-    from scanner.console.terminal import waiting
+    from scanner.commands.doctor.page import print_advice, print_findings
+    from scanner.console.other_owners import other_owners, warning_of
+    from scanner.console.terminal import echo_error, waiting
 
     findings = []
     with open_doctor(loaded.settings, _outputs(loaded), limit=limit) as examiner:
         for root in roots:
             with waiting(f"examining {root.path}"):
-                finding = examiner.examine(root, probe=probe)
-            findings.append(finding)
-            if not as_json:
-                print_finding(_console(), finding.as_json())
+                findings.append(examiner.examine(root, probe=probe))
+    pages = [finding.as_json() for finding in findings]
     advice = combined(findings)
     recommended = None if advice is None else advice.as_json()
+    owners = other_owners()
+    written = _write(loaded, advice) if write and advice is not None else ""
     if as_json:
-        pages = [finding.as_json() for finding in findings]
-        _print_json({"schema": 1, "paths": pages, "advice": recommended})
-    elif recommended is not None and len({f.advice for f in findings if f.advice is not None}) > 1:
-        print_advice(_console(), "Settings that fit all of them:", recommended)
-    if code := exit_code(findings):
+        document = {"schema": 1, "paths": pages, "advice": recommended}
+        _print_json({**document, "hides_package": owners, "written": written or None})
+    else:
+        print_findings(_console(), pages, is_verbose=verbose)
+        if recommended is not None:
+            print_advice(_console(), recommended, written)
+        if owners:
+            echo_error(warning_of(owners))
+    if code := exit_code(findings) or int(bool(owners)):
         raise typer.Exit(code)
+
+
+def _write(loaded: Loaded, advice: Advice) -> str:
+    """Put the advice into the settings file; its path."""
+    from scanner.commands.settings_file import edit_settings
+    from scanner.settings.sources import CONFIG_NAME
+
+    path = os.path.abspath(loaded.config or CONFIG_NAME)
+    edit_settings(path, advice.values)
+    return path
 
 
 def _trust_again(outputs: Outputs, paths: list[str], *, as_json: bool) -> None:

@@ -30,11 +30,35 @@ STALLED = "stalled"
 UNREACHABLE = "unreachable"
 
 
+TO_ACT_ON = frozenset(
+    (
+        "trust_lost",
+        "too_often",
+        "nothing_fits",
+        "unreadable_folders",
+        "probe_unlisted",
+        "probe_left",
+        "probe_failed",
+    )
+)
+"""Codes of notes about something that a person can change; the others tell what a type of mount
+is like."""
+
+
 class Note(NamedTuple):
     """A remark about a folder. `code` is stable, `text` is for people."""
 
     code: str
     text: str
+
+    @property
+    def is_to_act_on(self) -> bool:
+        """True if a person should do something about it; else it is only good to know."""
+        return self.code in TO_ACT_ON
+
+    def as_json(self) -> dict[str, Any]:
+        """The JSON form."""
+        return {**self._asdict(), "act": self.is_to_act_on}
 
 
 @dataclass
@@ -131,7 +155,7 @@ class Finding:
             "scan": self._scan_json(),
             "advice": None if self.advice is None else self.advice.as_json(),
             "elsewhere": [] if self.sample is None else list(map(readable, self.sample.elsewhere)),
-            "notes": [note._asdict() for note in self.notes],
+            "notes": [note.as_json() for note in self.notes],
         }
 
     def _scan_json(self) -> dict[str, Any] | None:
@@ -266,7 +290,7 @@ def combined(findings: Sequence[Finding]) -> Advice | None:
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """3 if a folder could not be examined, 1 if there is a note, else 0."""
+    """3 if a folder could not be examined, 1 if there is something to act on, else 0."""
     if any(finding.state != OK for finding in findings):
         return 3
-    return 1 if any(finding.notes for finding in findings) else 0
+    return int(any(note.is_to_act_on for finding in findings for note in finding.notes))

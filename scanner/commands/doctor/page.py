@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from scanner.commands.doctor.facts import ACT, NOTE, OK, Fact, blocks_of
 from scanner.console.terminal import print_indented, printed
 from scanner.core.wording import count_text, seconds_text, share_text
 from scanner.settings.values import format_duration
@@ -19,18 +20,14 @@ PLACES = {
     "unknown": "on a mount of an unknown type",
 }
 
+MARKS = {OK: ("\u2713", "green"), NOTE: ("!", "yellow"), ACT: ("\u2717", "red")}
+"""Mark and style; a terminal that cannot show the mark gets ok, ! and x."""
+
 EVENTS = {
     "all": "File events (inotify and the like) would report changes here as well.",
     "own": "File events (inotify and the like) report only changes made through this mount. A "
     "program that waits for them would silently miss all others. Polling does not.",
     "unknown": "It is not known if file events (inotify and the like) report all changes here.",
-}
-
-FAILURES = {
-    "missing": "There is no such folder",
-    "unreadable": "It cannot be read",
-    "stalled": "It does not answer",
-    "unreachable": "It cannot be reached",
 }
 
 DIRECTORY_MTIMES = {
@@ -45,24 +42,46 @@ DIRECTORY_MTIMES = {
 }
 
 
-def print_finding(console: Console, finding: Mapping[str, Any]) -> None:
-    """Print a finding, given in its JSON form."""
-    console.print(printed(finding["path"], "bold"))
-    if finding["state"] != "ok":
-        print_indented(console, f"{FAILURES[finding['state']]}: {finding['reason']}.", "red")
-    for sentence in _sentences(finding):
-        print_indented(console, sentence)
-    for note in finding["notes"]:
-        print_indented(console, f"! {note['text']}", "yellow")
-    if finding["advice"] is not None:
-        print_advice(console, "Settings that fit:", finding["advice"])
+def print_findings(
+    console: Console, findings: Sequence[Mapping[str, Any]], *, is_verbose: bool = False
+) -> None:
+    """Print a block for each mount, from findings in their JSON form; `is_verbose` gives the
+    reasons, too."""
+    for block in blocks_of(findings):
+        console.print(printed(block.title, "bold"), soft_wrap=True)
+        for fact in block.facts:
+            _print_fact(console, fact)
+        for finding in block.findings if is_verbose else ():
+            console.print(printed(f"  {finding['path']}", "bold"), soft_wrap=True)
+            for sentence in _sentences(finding):
+                print_indented(console, sentence)
+            for note in finding["notes"]:
+                print_indented(console, note["text"], "yellow")
+        console.print()
 
 
-def print_advice(console: Console, title: str, advice: Mapping[str, Any]) -> None:
-    """Print recommended settings as lines of a settings file."""
-    console.print(printed(f"  {title}"))
+def _print_fact(console: Console, fact: Fact) -> None:
+    mark, style = MARKS[fact.mark]
+    try:
+        mark.encode(console.encoding)
+    except (UnicodeEncodeError, LookupError):
+        mark = fact.mark
+    line = printed("")
+    line.append_text(printed(f"  {mark:<2} ", style)).append_text(printed(fact.text))
+    console.print(line, soft_wrap=True)
+
+
+def print_advice(console: Console, advice: Mapping[str, Any], written: str = "") -> None:
+    """Print recommended settings as lines of a settings file; `written` is the file that has them
+    now."""
+    title = (
+        f"Written to {written}:"
+        if written
+        else "Recommended settings (doctor --write puts them into the settings file):"
+    )
+    console.print(printed(title), soft_wrap=True)
     for line in advice["toml"].splitlines():
-        console.print(printed(f"    {line}", "green"))
+        console.print(printed(f"  {line}", "green"))
 
 
 def _sentences(finding: Mapping[str, Any]) -> Iterator[str]:

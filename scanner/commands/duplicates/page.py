@@ -134,7 +134,7 @@ def print_duplicates(
         console.print()
         _print_totals(console, document)
     for sentence in _sentences(document):
-        console.print(printed(sentence), soft_wrap=True)
+        console.print(printed(sentence), soft_wrap=not console.is_terminal)
 
 
 class _Line(NamedTuple):

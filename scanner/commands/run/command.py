@@ -46,6 +46,7 @@ def run(
     from scanner.commands.observing import observing
     from scanner.commands.run.events import EventStream
     from scanner.commands.run.page import greeting
+    from scanner.console.other_owners import other_owners, warning_of
     from scanner.console.progress import display
     from scanner.output.last_output import remember_output
     from scanner.service.notify import notifier_of
@@ -63,6 +64,8 @@ def run(
         stopping_on_signals(service),
     ):
         remember_output(service.outputs.inventory)
+        if owners := other_owners():
+            log.warning("%s", warning_of(owners))
         log.info("%s", greeting(loaded.settings, len(found.roots), service.outputs.inventory))
         if as_json:
             events = EventStream(service.outputs)

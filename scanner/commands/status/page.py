@@ -15,7 +15,7 @@ from scanner.settings.values import format_duration
 if TYPE_CHECKING:
     from rich.console import Console
 
-MOST_CATEGORIES = 12
+MOST_CATEGORIES = 8
 
 FIND = "comfy-inventory find"
 
@@ -107,7 +107,8 @@ def _print_folders(console: Console, status: Mapping[str, Any]) -> None:
     console.print()
     for root in roots:
         state = root["state"]
-        line = printed(f"{state:<8}", STATE_STYLES.get(state, "dim"))
+        line = printed("")
+        line.append_text(printed(f"{state:<8}", STATE_STYLES.get(state, "dim")))
         line.append_text(printed(f"  {root['kind']:<{width}}  {root['path']}"))
         console.print(line, soft_wrap=True)
     for mount in status.get("mounts", ()):

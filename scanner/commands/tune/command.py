@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -18,6 +19,10 @@ from scanner.console.options import (
     _tell_on_terminal,
 )
 from scanner.console.terminal import _console, _print_json
+
+if TYPE_CHECKING:
+    from scanner.commands.advice import Advice
+    from scanner.settings.load import Loaded
 
 
 @app.command()
@@ -40,7 +45,13 @@ def tune(
     **options: Any,
 ) -> None:
     """Measure what scans every 5 s to 1 h cost here, and recommend an interval."""
-    loaded = _load(options)
+    measure_scans(_load(options), paths, auto_duty=auto_duty, as_json=as_json)
+
+
+def measure_scans(
+    loaded: Loaded, paths: Sequence[str], *, auto_duty: str | None = None, as_json: bool = False
+) -> Advice:
+    """Time scans of `paths` and print the result; the settings that it recommends."""
     settings = loaded.settings
     if auto_duty is not None:
         from dataclasses import replace
@@ -62,6 +73,7 @@ def tune(
         display=display(),
     ) as tuner:
         lanes = tuner.run()
+    advice = advise(lanes, budget)
     page = {
         "schema": 1,
         "auto_duty": budget.auto_duty,
@@ -70,7 +82,7 @@ def tune(
         "verification_duty": budget.duty,
         "workers": settings.workers,
         "lanes": [lane.as_json(budget) for lane in lanes],
-        "advice": advise(lanes, budget).as_json(),
+        "advice": advice.as_json(),
     }
     if as_json:
         _print_json(page)
@@ -78,3 +90,4 @@ def tune(
         from scanner.commands.tune.page import print_tuning
 
         print_tuning(_console(), page)
+    return advice
