@@ -57,6 +57,7 @@ def faults() -> list[str]:
 def opened(chromium: Any, faults: list[str]) -> Iterator[Open]:
     """Opens a page. At the end of the test there may be no faults."""
     contexts = []
+    all_requests: list[tuple[str, list[str]]] = []
 
     def open_page(path: Path, *, width: int = 1280, scheme: str = "light") -> Any:
         context = chromium.new_context(
@@ -67,18 +68,18 @@ def opened(chromium: Any, faults: list[str]) -> Iterator[Open]:
         page.on("console", lambda message: faults.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: faults.append(str(error)))
         page.on("dialog", lambda dialog: faults.append(f"dialog: {dialog.message}"))
-        page.on(
-            "request",
-            lambda request: request.url == path.as_uri() or faults.append(request.url),
-        )
+        requests: list[str] = []
+        page.on("request", lambda request: requests.append(request.url))
         page.goto(path.as_uri())
         page.wait_for_selector("html[data-ready]", timeout=60_000)
+        all_requests.append((path.as_uri(), requests))
         return page
 
     yield open_page
     for context in contexts:
         context.close()
     assert faults == []
+    assert all(requests == [own] for own, requests in all_requests)
 
 
 def page_of(machine: Machine) -> Path:
