@@ -7,7 +7,7 @@ SAMPLE := .sample
 SAMPLE_BUILT := $(SAMPLE)/.built
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint recipes docs docs-anew audit bench bench-full network guest guest-short netbench torture rounds fuzz clean
+.PHONY: help install run test test-all lint recipes web browser docs docs-anew audit bench bench-full network guest guest-short netbench torture rounds fuzz clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -80,6 +80,24 @@ $(RECIPES_INSTALLED): $(INSTALLED)
 recipes: $(RECIPES_INSTALLED) ## Run the queries of docs/recipes.md with jq, pandas, DuckDB and sqlite-utils
 	$(VENV_PYTHON) -m pytest tests/whole/test_recipes.py $(ARGS)
 
+# The page of `report` is built from web/ and committed, so that installing needs no node.
+WEB_INSTALLED := web/node_modules/.installed
+$(WEB_INSTALLED): web/package-lock.json
+	npm --prefix web ci --ignore-scripts --no-progress
+	@touch $@
+
+web: $(WEB_INSTALLED) ## Build the page of `report` anew from web/; needs node and npm
+	node web/build.js
+
+# What its tests drive the Chromium of the system with.
+BROWSER_INSTALLED := $(VENV)/.installed-browser
+$(BROWSER_INSTALLED): $(INSTALLED)
+	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
+	@touch $@
+
+browser: $(BROWSER_INSTALLED) $(WEB_INSTALLED) ## Try the page of `report` in a real Chromium
+	$(VENV_PYTHON) -m pytest tests/whole/test_report_page.py tests/project/test_web.py $(ARGS)
+
 # What makes the pages, and the installers that docs/ names.
 DOCS_INSTALLED := $(VENV)/.installed-docs
 $(DOCS_INSTALLED): $(INSTALLED)
@@ -145,5 +163,5 @@ fuzz: install ## Read a million damaged headers, sidecars and workflows, and see
 	$(VENV_PYTHON) -m tests.support.fuzz_workflows 100000
 
 clean: ## Remove virtual environments, the sample, caches and builds
-	rm -rf $(VENV) .venv-* $(SAMPLE) dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-* $(SAMPLE) dist build web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find scanner scripts benchmarks tests -name __pycache__ -prune -exec rm -rf {} +

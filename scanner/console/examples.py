@@ -21,6 +21,7 @@ PANELS = {
     "used-by": LOOK,
     "roots": LOOK,
     "workflow": LOOK,
+    "report": LOOK,
     "doctor": CHECK,
     "tune": CHECK,
     "hash": CHECK,
@@ -87,6 +88,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "export": (
         "comfy-inventory export --format csv --category loras -o loras.csv",
         "comfy-inventory export --format lock -o models.lock.json",
+    ),
+    "report": (
+        "comfy-inventory report -o inventory.html",
+        "comfy-inventory report --format md -o -",
     ),
     "schema": ("comfy-inventory schema inventory",),
     "config show": ("comfy-inventory config show --profile nas",),

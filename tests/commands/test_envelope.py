@@ -44,6 +44,7 @@ GOOD: dict[str, tuple[tuple[str, ...], int]] = {
     "verify": ((), 0),
     "export": (("-o", "exported.jsonl"), 0),
     "workflow check": (("workflow.json",), 0),
+    "report": ((), 0),
     "config show": ((), 0),
     "service install": (("--print",), 0),
     "service uninstall": ((), 0),

@@ -51,21 +51,21 @@ def require(*commands: str) -> list[str]:
     found = {command: shutil.which(command, path=path) for command in commands}
     missing = [command for command, place in found.items() if place is None]
     if missing:
-        _unmet(f"not installed: {', '.join(missing)}")
+        unmet(f"not installed: {', '.join(missing)}")
     return [place for place in found.values() if place]
 
 
 def require_root() -> None:
     if os.geteuid() != 0:
-        _unmet("only root can mount this")
+        unmet("only root can mount this")
 
 
 def require_fuse() -> None:
     if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        _unmet("/dev/fuse cannot be opened")
+        unmet("/dev/fuse cannot be opened")
 
 
-def _unmet(reason: str) -> NoReturn:
+def unmet(reason: str) -> NoReturn:
     if os.environ.get("CI") == "true":
         pytest.fail(f"{reason}; CI must run this test", pytrace=False)
     pytest.skip(reason)

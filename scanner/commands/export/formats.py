@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
@@ -17,12 +16,13 @@ from scanner.commands.export.selection import Selection, Written
 from scanner.commands.export.tree import write_tree
 from scanner.commands.find.criteria import Wanted, parse_wanted
 from scanner.commands.find.search import matches
+from scanner.commands.targets import file_to_write
 from scanner.console.options import _one_of
 from scanner.core.serialize import printable
-from scanner.errors import InventoryError, SettingsError
+from scanner.errors import SettingsError
 from scanner.output.atomic import AtomicFile
 from scanner.output.file_names import Outputs
-from scanner.output.inventory_reader import damage_reported, read_header
+from scanner.output.inventory_reader import damage_reported
 
 _TO_STREAM = {
     "jsonl": write_jsonl,
@@ -100,19 +100,4 @@ def _target_of(request: Request, name: str) -> str:
                 f"--format {name}: expected a file to write, as in -o inventory.{name}."
             )
         return ""
-    path = os.path.join(request.cwd, request.target or "")
-    if not request.target or path.endswith(os.sep) or os.path.isdir(path):
-        raise SettingsError(f"-o: expected a file to write, not {request.target!r}.")
-    outputs = request.outputs
-    folder, base = os.path.split(os.path.realpath(path))
-    ours = {os.path.realpath(outputs.folder), os.path.realpath(outputs.state_folder)}
-    if (folder in ours and outputs.has_own_name(base)) or _is_inventory(path):
-        raise InventoryError(
-            f"-o: {printable(path)} belongs to an inventory. -o names the file to write, and "
-            "--inventory the one to read."
-        )
-    return path
-
-
-def _is_inventory(path: str) -> bool:
-    return os.path.isfile(path) and read_header(path) is not None
+    return file_to_write(request.target or "", request.cwd, request.outputs)

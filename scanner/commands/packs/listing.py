@@ -20,23 +20,37 @@ def packs_of(
     `files` (with links to files) at or below it, and their `bytes`. `is_enabled` selects the
     enabled or the disabled ones. Raises as `read_entries` does.
     """
-    packs: list[dict[str, Any]] = []
-    open_packs: list[tuple[str, dict[str, Any]]] = []
-    """The packs that the current entry may lie in: entries below a folder follow it at once."""
+    found = PacksFound()
     with damage_reported(path):
         for entry in read_entries(path):
-            shown = entry["path"]
-            while open_packs and not shown.startswith(open_packs[-1][0]):
-                open_packs.pop()
-            if PACK in entry:
-                packs.append(_pack(entry))
-                open_packs.append((f"{shown}/", packs[-1]))
-            if is_file(entry):
-                for _, pack in open_packs:
-                    pack["files"] += 1
-                    pack["bytes"] += entry["size"]
-    wanted = [pack for pack in packs if is_enabled in (None, is_pack_enabled(pack))]
-    return sorted(wanted, key=lambda pack: (folded(pack_name(pack)), pack["path"]))
+            found.add(entry)
+    return [pack for pack in found.by_name() if is_enabled in (None, is_pack_enabled(pack))]
+
+
+class PacksFound:
+    """Collects packs from entries in the order of an inventory."""
+
+    def __init__(self) -> None:
+        self._packs: list[dict[str, Any]] = []
+        self._open: list[tuple[str, dict[str, Any]]] = []
+        """The packs that the current entry may lie in: entries below a folder follow it at once."""
+
+    def add(self, entry: Mapping[str, Any]) -> None:
+        """Take the next entry."""
+        shown = entry["path"]
+        while self._open and not shown.startswith(self._open[-1][0]):
+            self._open.pop()
+        if PACK in entry:
+            self._packs.append(_pack(entry))
+            self._open.append((f"{shown}/", self._packs[-1]))
+        if self._open and is_file(entry):
+            for _, pack in self._open:
+                pack["files"] += 1
+                pack["bytes"] += entry["size"]
+
+    def by_name(self) -> list[dict[str, Any]]:
+        """The packs, sorted by name."""
+        return sorted(self._packs, key=lambda pack: (folded(pack_name(pack)), pack["path"]))
 
 
 def _pack(entry: Mapping[str, Any]) -> dict[str, Any]:

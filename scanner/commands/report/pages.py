@@ -1,0 +1,161 @@
+"""The pages of a report as JSON, from an inventory, its status and its change list.
+
+All texts in them are printable: control characters and the like are escapes, as in a terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC
+from typing import Any, NamedTuple
+
+from scanner import __version__
+from scanner.api import Inventory
+from scanner.commands.changes.entries import days_of, last_of
+from scanner.commands.packs.listing import PacksFound, is_pack_enabled, pack_name
+from scanner.commands.report.contents import Contents
+from scanner.commands.report.copies import Same
+from scanner.commands.report.drives import drives_page
+from scanner.console.times import Zone, time_shown
+from scanner.core.packs import SHORT
+from scanner.core.roots import COMPLETE
+from scanner.core.serialize import printable, time_ns
+from scanner.core.wording import count_text
+from scanner.output.journal_reader import read
+
+DAYS = 30
+"""Days of changes before the inventory was written."""
+
+MOST_CHANGES = 1000
+
+MOST_SETS = 500
+
+MOST_PATHS = 50
+"""Paths of one set of copies."""
+
+
+class Pages(NamedTuple):
+    """What a page shows at once, and the table of files, which is large."""
+
+    pages: dict[str, Any]
+    table: dict[str, Any]
+
+
+def pages_of(inventory: Inventory, status: Mapping[str, Any], journal: str, zone: Zone) -> Pages:
+    """The pages of an open inventory. `status` may be empty. Raises InventoryError and OutputError
+    for files that cannot be read."""
+    header = inventory.header
+    contents, packs = Contents(header, zone), PacksFound()
+    for entry in inventory.entries():
+        contents.add(entry)
+        packs.add(entry)
+    problems, copies = contents.problems.page(), contents.copies.sets()
+    drives = drives_page(header, status, contents.drives, zone)
+    table = contents.table()
+    pages = {
+        "schema": 1,
+        "tool": __version__,
+        "generated": time_shown(header["generated"], zone),
+        "zone": "UTC" if zone is UTC else "local time",
+        "scan": header["scan"],
+        "base": printable(header.get("base", "")),
+        "totals": {
+            "files": header["totals"]["files"],
+            "bytes": header["totals"]["bytes"],
+            "directories": header["totals"]["directories"],
+            "models": contents.models,
+            "model_bytes": contents.model_bytes,
+        },
+        "attention": attention(header, problems),
+        "drives": drives,
+        "space": _space(contents),
+        "problems": problems,
+        "duplicates": _duplicates(copies),
+        "changes": _changes(_recent(journal, header), zone),
+        "packs": [_pack(pack) for pack in packs.by_name()],
+        "left_out": contents.left_out,
+    }
+    return Pages(pages, table)
+
+
+def attention(header: Mapping[str, Any], problems: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What a person should act on, one clause each, as in `comfy-inventory status`."""
+    clauses = [
+        f"{printable(root['path'])} is {root['state']}"
+        for root in header["roots"]
+        if root["state"] not in COMPLETE
+    ]
+    for group in problems:
+        if group["name"] == "broken":
+            verb = "is" if group["files"] == 1 else "are"
+            clauses.append(f"{count_text(group['files'], 'file')} {verb} broken")
+        if group["name"] == "unreadable":
+            clauses.append(f"{count_text(group['files'], 'place')} cannot be read")
+    return clauses
+
+
+def _space(contents: Contents) -> dict[str, Any]:
+    return {
+        "drives": contents.drives.names,
+        "categories": contents.categories.texts,
+        "bases": contents.bases.texts,
+        "cells": [[*cell, *sums] for cell, sums in contents.cells.items()],
+        "folders": contents.folders.columns(),
+    }
+
+
+def _duplicates(sets: Sequence[Same]) -> dict[str, Any]:
+    def sums(chosen: Sequence[Same]) -> dict[str, int]:
+        surplus = sum(len(same.paths) - 1 for same in chosen)
+        return {"sets": len(chosen), "files": surplus, "bytes": sum(s.wasted for s in chosen)}
+
+    return {
+        "total": sums(sets),
+        "proven": sums([same for same in sets if same.proven]),
+        "rows": [
+            {
+                "size": same.size,
+                "wasted": same.wasted,
+                "proven": same.proven,
+                "count": len(same.paths),
+                "paths": same.paths[:MOST_PATHS],
+            }
+            for same in sets[:MOST_SETS]
+        ],
+    }
+
+
+def _recent(journal: str, header: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
+    """The lines of the last days up to this inventory."""
+    since = time_ns(header["generated"]) - DAYS * 86_400 * 10**9
+    return (line for line in read(journal, since_time=since) if line["scan"] <= header["scan"])
+
+
+def _changes(lines: Iterable[dict[str, Any]], zone: Zone) -> dict[str, Any]:
+    """The last changes by day, newest first."""
+    days, before = last_of(days_of(lines, zone), MOST_CHANGES)
+    return {
+        "days": [
+            {
+                "date": day.date.isoformat(),
+                "counts": {kind: count for kind, count in sorted(day.counts.items()) if count},
+                "entries": [[entry.kind, printable(entry.text)] for entry in reversed(day.entries)],
+            }
+            for day in reversed(days)
+        ],
+        "before": before,
+        "within": DAYS,
+    }
+
+
+def _pack(pack: Mapping[str, Any]) -> dict[str, Any]:
+    version = str(pack.get("version") or str(pack.get("commit") or "")[:SHORT])
+    return {
+        "name": printable(pack_name(pack)),
+        "version": printable(version),
+        "source": printable(str(pack.get("source", ""))),
+        "enabled": is_pack_enabled(pack),
+        "path": printable(pack["path"]),
+        "files": pack["files"],
+        "bytes": pack["bytes"],
+    }

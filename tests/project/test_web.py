@@ -1,0 +1,62 @@
+"""The page that `report` writes is built from web/, and what is committed is what that gives."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.support.real_mounts import require, unmet
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+WEB = CHECKOUT / "web"
+BUNDLE = CHECKOUT / "scanner" / "commands" / "report" / "bundle"
+BUILT = ("report.js", "report.css", "NOTICE")
+
+
+def test_the_bundle_is_built_from_its_source(tmp_path: Path) -> None:
+    (node,) = require("node")
+    if not (WEB / "node_modules" / "esbuild").exists():
+        unmet("esbuild is not installed: make web")
+    subprocess.run([node, WEB / "build.js", tmp_path], check=True, timeout=100)
+    for name in BUILT:
+        assert (tmp_path / name).read_bytes() == (BUNDLE / name).read_bytes(), "run: make web"
+
+
+def test_versions_are_exact() -> None:
+    package = json.loads((WEB / "package.json").read_bytes())
+    locked = json.loads((WEB / "package-lock.json").read_bytes())["packages"]
+    for name, version in (package["dependencies"] | package["devDependencies"]).items():
+        assert re.fullmatch(r"\d+\.\d+\.\d+", version), name
+        assert locked[f"node_modules/{name}"]["version"] == version
+    assert all("integrity" in fields for name, fields in locked.items() if name)
+
+
+@pytest.mark.parametrize("name", ["package.json", "package-lock.json", ".npmrc"])
+def test_no_address_of_a_registry_is_named(name: str) -> None:
+    text = (WEB / name).read_text("utf-8")
+    assert "://" not in text
+    assert '"resolved"' not in text
+
+
+def test_licences_of_all_that_is_in_the_bundle_are_there() -> None:
+    package = json.loads((WEB / "package.json").read_bytes())
+    notice = (BUNDLE / "NOTICE").read_text("utf-8")
+    for name, version in package["dependencies"].items():
+        assert f"\n{name} {version} (" in notice
+    assert notice.count("Permission ") >= 3
+
+
+def test_the_bundle_cannot_end_its_element() -> None:
+    assert "</script" not in (BUNDLE / "report.js").read_text("utf-8").lower()
+    assert "</style" not in (BUNDLE / "report.css").read_text("utf-8").lower()
+    assert (BUNDLE / "report.js").read_text("utf-8").isascii()
+
+
+def test_sources_write_no_markup() -> None:
+    """Names of files come onto the page as text nodes."""
+    text = "".join(path.read_text("utf-8") for path in sorted((WEB / "src").glob("*.js")))
+    assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", text)
