@@ -157,9 +157,10 @@ rounds: install ## Edit trees on ext4, tmpfs and sshfs at random, 2,000 rounds e
 	    $(VENV_PYTHON) -m tests.support.random_disk $$kind --seeds 0-19 --rounds 100 $(ARGS) || exit; \
 	done
 
-fuzz: install ## Read a million damaged headers of models, and sidecars, and see that nothing breaks
+fuzz: install ## Read a million damaged headers, sidecars and workflows, and see that nothing breaks
 	$(VENV_PYTHON) -m tests.support.fuzz_headers 1000000
 	$(VENV_PYTHON) -m tests.support.fuzz_companions 300000
+	$(VENV_PYTHON) -m tests.support.fuzz_workflows 100000
 
 clean: ## Remove virtual environments, the sample, caches and builds
 	rm -rf $(VENV) .venv-* $(SAMPLE) dist build web/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis

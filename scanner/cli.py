@@ -23,6 +23,9 @@ import scanner.commands.doctor.command
 import scanner.commands.tune.command
 import scanner.commands.accept.command
 import scanner.commands.duplicates.command
+import scanner.commands.unused.command
+import scanner.commands.used_by.command
+import scanner.commands.workflow.command
 import scanner.commands.hashing.command
 import scanner.commands.export.command
 import scanner.commands.report.command
@@ -33,9 +36,12 @@ import scanner.commands.config.command
 import scanner.commands.service.command  # noqa: F401
 
 # isort: on
-from scanner.console.app import app, config_app, service_app
+from scanner.console.app import app, config_app, service_app, workflow_app
 from scanner.console.examples import PANELS
 
+app.add_typer(
+    workflow_app, name="workflow", rich_help_panel=PANELS["workflow"], no_args_is_help=True
+)
 app.add_typer(config_app, name="config", rich_help_panel=PANELS["config"], no_args_is_help=True)
 app.add_typer(service_app, name="service", rich_help_panel=PANELS["service"], no_args_is_help=True)
 

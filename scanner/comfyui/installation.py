@@ -16,6 +16,12 @@ from scanner.disk.read_with_timeout import ABSENT, FILE, FOLDER, MOST_BYTES, rea
 from scanner.errors import SettingsError
 from scanner.settings.schema import Settings
 
+_NOT_SAVED_BY_USERS = ("/*.*", "/__*/", "/*/*", "!/*/workflows", "!/*/subgraphs")
+"""Gitignore lines that leave in ComfyUI's user folder only what people save in it: workflows and
+blueprints of subgraphs. Names of users have no dot. Those with `__` are ComfyUI's own
+(folder_paths.SYSTEM_USER_PREFIX). A link to a folder of workflows is no folder in gitignore's eyes,
+so the last two lines have no slash at the end."""
+
 _CUT = "its last line has no end, so it may be half written"
 
 
@@ -81,8 +87,13 @@ def find_roots(settings: Settings, *, cwd: str, home: str, environ: Mapping[str,
         elif data is not None:
             given.append(Root(kind, os.path.join(data, kind)))
     own |= {root.path: OUTPUT for root in given if root.kind == "output"}
+    if settings.user_directory is not None:
+        given.append(_user_root(absolute(settings.user_directory)))
+    elif data is not None:
+        given.append(_user_root(os.path.join(data, "user"), is_optional=True))
     for kind, paths in (
         ("models", settings.models),
+        ("workflows", settings.workflows),
         ("downloads", settings.downloads),
         ("extra", settings.extra),
     ):
@@ -106,6 +117,11 @@ def find_roots(settings: Settings, *, cwd: str, home: str, environ: Mapping[str,
             warnings.append(f"per_root: {key} is not among the folders that are scanned")
     base = None if comfy_root is None else os.path.dirname(comfy_root)
     return Found(comfy_root, base, roots, tuple(notices), tuple(warnings), tuple(files.unread))
+
+
+def _user_root(path: str, *, is_optional: bool = False) -> Root:
+    """The root of ComfyUI's user folder, which holds one folder for each user."""
+    return Root("workflows", path, patterns=_NOT_SAVED_BY_USERS, is_optional=is_optional)
 
 
 class _ExtraFiles:

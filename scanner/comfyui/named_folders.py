@@ -41,7 +41,8 @@ def mistakes(settings: Settings, cwd: str, known: Set[str]) -> Iterator[Mistake]
             text = _wrong_comfy_root(path)
             if text:
                 yield Mistake("comfy_root", text)
-    named = {name: getattr(settings, name) for name in ("models", "downloads", "extra")}
+    kinds = ("models", "workflows", "downloads", "extra")
+    named = {kind: getattr(settings, kind) for kind in kinds}
     named["base_directory"] = filter(None, (settings.base_directory,))
     for name, paths in named.items():
         for path in (os.path.abspath(os.path.join(cwd, path)) for path in paths):

@@ -17,8 +17,11 @@ PANELS = {
     "find": LOOK,
     "packs": LOOK,
     "duplicates": LOOK,
+    "unused": LOOK,
+    "used-by": LOOK,
     "roots": LOOK,
     "report": LOOK,
+    "workflow": LOOK,
     "doctor": CHECK,
     "tune": CHECK,
     "hash": CHECK,
@@ -59,9 +62,18 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "comfy-inventory find --status broken",
     ),
     "packs": ("comfy-inventory packs --disabled",),
+    "unused": (
+        "comfy-inventory unused --category loras --least 100MB",
+        "comfy-inventory unused --script move --to /mnt/archive > move.sh",
+    ),
+    "used-by": ("comfy-inventory used-by sd_xl_base_1.0.safetensors",),
     "duplicates": (
         "comfy-inventory duplicates",
         "comfy-inventory duplicates --keep fastest --script link > copies.sh",
+    ),
+    "workflow check": (
+        "comfy-inventory workflow check flux.json",
+        "comfy-inventory workflow check ComfyUI/user/default/workflows",
     ),
     "doctor": (
         "comfy-inventory doctor",

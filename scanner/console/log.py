@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -46,18 +47,7 @@ def start_log(
     if utc:
         plain.converter = time.gmtime
     if sys.stderr.isatty():
-        from rich.logging import RichHandler
-
-        handlers.append(
-            RichHandler(
-                console=_terminal(),
-                show_path=False,
-                markup=False,
-                highlighter=None,
-                log_time_format=partial(_clock_text, zone_of(utc)),
-            )
-        )
-        handlers[-1].setFormatter(_Printable("%(message)s"))
+        handlers.append(_terminal_handler(zone_of(utc)))
     else:
         handlers.append(logging.StreamHandler(sys.stderr))
         handlers[-1].setFormatter(plain)
@@ -68,6 +58,36 @@ def start_log(
     logger.setLevel(LEVELS.get(settings.log_level, logging.ERROR))
     logger.handlers[:] = handlers
     logger.propagate = False
+
+
+_COMMAND = re.compile(r"(.*:) (comfy-inventory .*)", re.DOTALL)
+
+
+def _terminal_handler(zone: Zone) -> logging.Handler:
+    from rich.logging import RichHandler
+    from rich.text import Text
+
+    class Handler(RichHandler):
+        """A command at the end of a line goes on one of its own: a folded one cannot be copied."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            found = _COMMAND.fullmatch(record.getMessage())
+            if found is None:
+                super().emit(record)
+                return
+            first = logging.makeLogRecord({**record.__dict__, "msg": found[1], "args": ()})
+            super().emit(first)
+            self.console.print(Text(f"    {printable(found[2])}"), soft_wrap=True)
+
+    handler = Handler(
+        console=_terminal(),
+        show_path=False,
+        markup=False,
+        highlighter=None,
+        log_time_format=partial(_clock_text, zone),
+    )
+    handler.setFormatter(_Printable("%(message)s"))
+    return handler
 
 
 def _clock_text(zone: Zone, moment: datetime) -> Text:

@@ -55,6 +55,7 @@ _ROOTS = {
     ),
     "models": _paths(_ROOTS_PANEL, "A models folder without ComfyUI, as on a NAS."),
     "downloads": _paths(_ROOTS_PANEL, "A folder of downloads."),
+    "workflows": _paths(_ROOTS_PANEL, "A folder of workflows besides ComfyUI's own."),
     "extra": _paths(_ROOTS_PANEL, "Any other folder."),
     "extra_model_paths_config": _paths(
         _ROOTS_PANEL, "Another extra_model_paths.yaml than ComfyUI's own."
@@ -62,6 +63,7 @@ _ROOTS = {
     "base_directory": _path(_ROOTS_PANEL, "ComfyUI's option of the same name."),
     "output_directory": _path(_ROOTS_PANEL, "ComfyUI's option of the same name."),
     "input_directory": _path(_ROOTS_PANEL, "ComfyUI's option of the same name."),
+    "user_directory": _path(_ROOTS_PANEL, "ComfyUI's option of the same name."),
 }
 
 _OUTPUT = {

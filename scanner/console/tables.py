@@ -7,20 +7,31 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from scanner.console.envelope import envelope
+from scanner.console.terminal import print_indented
 from scanner.core.serialize import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
+
 SCHEMA = 1
 
 STRETCH = 500
 """Rows that are laid out together. Column widths are known once all of them are."""
 
 
+class _Note(NamedTuple):
+    text: str
+    is_whole: bool = False
+    """True if it holds a path, so that it is neither cut nor folded."""
+
+
 class _Cell(NamedTuple):
     text: str
     style: str = ""
+    notes: Sequence[_Note] = ()
+    """Sentences about it. On a terminal they follow the row; elsewhere they stand in the column, in
+    place of `text`, so that a row stays one line."""
 
 
 class _Column(NamedTuple):
@@ -55,9 +66,7 @@ def _print_table(
     remaining = iter(rows)
     while stretch := list(islice(remaining, STRETCH)):
         # Names may hold control characters: here no caller can forget them.
-        lines: list[Sequence[_Cell]] = [
-            [cell._replace(text=printable(cell.text)) for cell in line] for line in stretch
-        ]
+        lines = [[_safe(cell, console.is_terminal) for cell in line] for line in stretch]
         last = len(columns) - 1
         longest = [max(cell_len(line[i].text) for line in lines) for i in range(last + 1)]
         filled = [i for i in range(last + 1) if longest[i] or widths[i]] or [last]
@@ -72,6 +81,16 @@ def _print_table(
             layout.print_wrapped(console, shown)
         else:
             layout.print_plain(console, shown)
+
+
+def _safe(cell: _Cell, is_terminal: bool) -> _Cell:
+    """`cell` with control characters as escapes, and its notes where they belong."""
+    if not cell.notes:
+        return cell._replace(text=printable(cell.text))
+    if not is_terminal:
+        return _Cell(printable(", ".join(note.text for note in cell.notes)), cell.style)
+    notes = [note._replace(text=printable(note.text)) for note in cell.notes]
+    return _Cell(printable(cell.text), cell.style, notes)
 
 
 class _Layout(NamedTuple):
@@ -99,6 +118,12 @@ class _Layout(NamedTuple):
             for text in shown:
                 text.rstrip()
                 console.print(text, soft_wrap=True)
+            for cell in line:
+                for note in cell.notes:
+                    if note.is_whole:
+                        console.print(Text(" " * _INDENT + note.text, cell.style), soft_wrap=True)
+                    else:
+                        print_indented(console, note.text, cell.style, _INDENT)
 
     def _fitting(self, width: int) -> list[int]:
         """Widths with which a row fits into `width`, the widest column giving first. Where the last

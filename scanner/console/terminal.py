@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
+import re
 import sys
 import textwrap
 from collections.abc import Iterator
@@ -99,27 +101,59 @@ def is_quiet() -> bool:
     return _is_quiet
 
 
+_TOGETHER = re.compile(r"`[^`]*`|(?<=: )comfy-inventory .*$")
+"""Commands in a sentence: one that is folded cannot be copied."""
+
+
+def folded(text: str, width: int) -> str:
+    """`text` in lines of at most `width`, broken between words and never within a command."""
+    if len(text) <= width:
+        return text
+    whole = _TOGETHER.sub(lambda found: found[0].replace(" ", "\0"), text)
+    lines = textwrap.wrap(whole, width, break_long_words=False, break_on_hyphens=False)
+    return "\n".join(lines).replace("\0", " ")
+
+
+def _for_terminal(text: str) -> str:
+    """`text` for stderr, with control characters as escapes: in lines if that is a terminal."""
+    text = printable(text)
+    try:
+        return folded(text, os.get_terminal_size(sys.stderr.fileno()).columns)
+    except (OSError, ValueError, AttributeError):
+        return text  # no terminal
+
+
 def echo_failure(text: str) -> None:
     """Print the line that ends the program on stderr, with control characters as escapes."""
-    typer.secho(printable(text), err=True)
+    typer.secho(_for_terminal(text), err=True)
 
 
 def echo_error(text: str, *, dim: bool = False) -> None:
     """Print a line on stderr unless --quiet is given, with control characters as escapes."""
     if _is_quiet:
         return
-    typer.secho(printable(text), err=True, dim=dim or None)
+    typer.secho(_for_terminal(text), err=True, dim=dim or None)
 
 
-def print_indented(console: Console, text: str, style: str = "") -> None:
+def print_folded(console: Console, text: str, style: str = "") -> None:
+    """Print a sentence: on a terminal in lines that break no word and no command."""
+    safe = printable(text)
+    if console.is_terminal:
+        safe = folded(safe, console.width)
+    from rich.text import Text
+
+    console.print(Text(safe, style), soft_wrap=True)
+
+
+def print_indented(console: Console, text: str, style: str = "", indent: int = 2) -> None:
     """Print `text` as a wrapped and indented paragraph."""
     from rich.text import Text
 
     lines = textwrap.wrap(
         printable(text),
         min(console.width, 100),
-        initial_indent="  ",
-        subsequent_indent="  ",
+        initial_indent=" " * indent,
+        subsequent_indent=" " * indent,
         break_long_words=False,
         break_on_hyphens=False,
     )

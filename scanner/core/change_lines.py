@@ -16,6 +16,8 @@ CROWD = 10
 
 _VERBS = {CREATED: "created", DELETED: "deleted", MODIFIED: "modified", MOVED: "moved"}
 
+_REASONS = {"added": "first scan", "removed": "no longer scanned"}
+
 
 def _path(path: str, base: str | None) -> str:
     return printable(shown(path, base))
@@ -104,7 +106,7 @@ def _line(change: Change, base: str | None) -> str:
     path = _path(change.path, base)
     if change.kind == BASELINE:
         size = f"{count_text(change.files, 'file')}, {size_text(change.bytes)}"
-        return f"baseline {path} ({size}; {change.reason})"
+        return f"baseline {path} ({size}; {_REASONS.get(change.reason, change.reason)})"
     if change.kind == MOVED:
         line = f"moved {_path(change.source, base)} -> {path}"
         if change.files >= 0:

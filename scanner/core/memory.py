@@ -27,7 +27,10 @@ HELD = "held"
 MISSING = "missing"
 
 ABSENT = "absent"
-"""A file names the root, its disk is there, and the folder never was."""
+"""A file names the root, or ComfyUI makes it in time. Its disk is there, the folder never was."""
+
+NOT_MADE_YET = "ComfyUI has not made it yet"
+"""The reason of an absent root that no file names."""
 
 LOSS = "loss"
 

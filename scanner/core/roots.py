@@ -23,7 +23,7 @@ def category_in(root: Root, path: str) -> str:
 MAX_PATHS = 64
 """Paths to one folder that are entered, if the settings say nothing (rule 11)."""
 
-KINDS = ("models", "custom_nodes", "input", "output", "downloads", "extra")
+KINDS = ("models", "custom_nodes", "input", "output", "workflows", "downloads", "extra")
 """Kinds of roots, in the order in which they own a directory that several of them reach."""
 
 COMPLETE = frozenset(("online", "absent"))
@@ -61,6 +61,8 @@ class Root:
     extra_model_paths.yaml); empty where the category is the first folder name below a models root.
     `named_by` is the path of the file that names it; empty for the settings, None if not known.
     `searched` are the folders of it that ComfyUI searches; none if ComfyUI does not know it.
+    `patterns` are gitignore lines of what does not belong to it, whatever the settings say.
+    `is_optional`: ComfyUI makes it when it needs it, so that it may never have been there.
     """
 
     kind: str
@@ -68,6 +70,8 @@ class Root:
     category: str = ""
     named_by: str | None = field(default="", compare=False)
     searched: tuple[SearchedFolder, ...] = field(default=(), compare=False)
+    patterns: tuple[str, ...] = field(default=(), compare=False)
+    is_optional: bool = field(default=False, compare=False)
 
     @property
     def id(self) -> str:

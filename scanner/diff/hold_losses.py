@@ -19,7 +19,7 @@ from scanner.diff.losses import FolderLoss, Limits, Loss, alarming_folders, hold
 from scanner.diff.moves import Moves
 from scanner.walk.zone_scan import Collected, ZoneScan
 
-ONLY_A_PERSON = frozenset(("models", "custom_nodes", "extra"))
+ONLY_A_PERSON = frozenset(("models", "custom_nodes", "workflows", "extra"))
 """Kinds of remote roots that are not confirmed to be empty until a person says so (rule 2)."""
 
 

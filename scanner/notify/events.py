@@ -6,13 +6,14 @@ Pure: the status, statuses of files and lines of the change list go in, JSON com
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from scanner.core.memory import HELD, MISSING, OFFLINE, STALLED
 from scanner.core.serialize import printable, time_ns
 from scanner.core.statuses import BROKEN, UNFINISHED
-from scanner.core.wording import count_text
+from scanner.core.wording import count_text, size_text
 
 OFFLINE_AFTER = 600
 """Seconds for which a folder is out of reach before that is an event."""
@@ -30,9 +31,34 @@ _LONGEST = 1900
 Conditions = dict[str, list[str]]
 """Ids or paths by event, of what is wrong now."""
 
+NOTHING: Mapping[str, Sequence[str]] = MappingProxyType({})
 
-def conditions(status: Mapping[str, Any], statuses: Mapping[str, str], now: int) -> Conditions:
-    """What is wrong. `statuses` of files by path; `now` in nanoseconds since 1970."""
+
+def low_disks(
+    mounts: Iterable[Mapping[str, Any]], limit: int | float, before: Container[str]
+) -> list[str]:
+    """The mounts with less free space than `limit`: bytes, or a fraction of the mount.
+
+    One that was low `before` is low until it has a tenth more, so that a download that comes and
+    goes is not news each time.
+    """
+
+    def least(mount: Mapping[str, Any]) -> float:
+        bytes_ = limit * mount["bytes"] if isinstance(limit, float) else limit
+        return bytes_ * 1.1 if mount["point"] in before else bytes_
+
+    return sorted(mount["point"] for mount in mounts if mount["free"] < least(mount))
+
+
+def conditions(
+    status: Mapping[str, Any],
+    statuses: Mapping[str, str],
+    now: int,
+    disk_low: int | float = 0,
+    before: Mapping[str, Sequence[str]] = NOTHING,
+) -> Conditions:
+    """What is wrong. `statuses` of files by path; `now` in nanoseconds since 1970; `before` is what
+    was wrong at the last look."""
 
     def is_long(since: object) -> bool:
         return isinstance(since, str) and now - time_ns(since) >= OFFLINE_AFTER * 10**9
@@ -50,6 +76,7 @@ def conditions(status: Mapping[str, Any], statuses: Mapping[str, str], now: int)
         "held": sorted(held),
         "broken": sorted(p for p, s in statuses.items() if s in BROKEN and s != "corrupt"),
         "corrupt": sorted(path for path, s in statuses.items() if s == "corrupt"),
+        "disk_low": low_disks(status["mounts"], disk_low, before.get("disk_low", ())),
     }
 
 
@@ -157,12 +184,16 @@ _WORDS = {
     ("corrupt", False): "corrupt: the content is no longer what was read before",
     ("corrupt", True): "no longer corrupt",
     ("arrived", False): "arrived",
+    ("disk_low", False): "low on free space",
+    ("disk_low", True): "no longer low on free space",
 }
+
+_NOUNS = {"offline": "folder", "held": "folder", "arrived": "model", "disk_low": "disk"}
 
 
 def event(name: str, paths: Sequence[str], *, ended: bool = False) -> dict[str, Any]:
     """An event about `paths`."""
-    noun = "folder" if name in ("offline", "held") else "model" if name == "arrived" else "file"
+    noun = _NOUNS.get(name, "file")
     subject = paths[0] if len(paths) == 1 else count_text(len(paths), noun)
     return {
         "event": name,
@@ -171,6 +202,16 @@ def event(name: str, paths: Sequence[str], *, ended: bool = False) -> dict[str, 
         "paths": list(paths[:MOST_NAMES]),
         "text": printable(f"{subject} {_WORDS.get((name, ended), name)}"),
     }
+
+
+def with_space(item: dict[str, Any], mounts: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """An event of `disk_low` that says how much space each of its `mounts` has."""
+    spaces = [
+        f"{mount['point']} has {size_text(mount['free'])} free of {size_text(mount['bytes'])}"
+        for mount in mounts
+        if mount["point"] in item["paths"]
+    ]
+    return {**item, "text": printable(f"{item['text']}: {', '.join(spaces)}")} if spaces else item
 
 
 def message(events: Sequence[Mapping[str, Any]], inventory: str, version: str) -> dict[str, Any]:

@@ -34,6 +34,8 @@ class Ledger:
         """Number of the last scan whose changes were looked at."""
         self.conditions: dict[str, list[str]] = _table(known.get("conditions"))
         self.watched: dict[str, int] = _table(known.get("watched"))
+        self.counts: dict[str, int] = _counts(known)
+        """Lines of the change list since the file began, by kind."""
         self._last = _number(known.get("last"))
         events = known.get("events")
         self._events: list[dict[str, Any]] = events if isinstance(events, list) else []
@@ -41,6 +43,12 @@ class Ledger:
         first = self._events[0]["n"] - 1 if self._events else self._last
         self._sent = {name: _number(_table(old.get(name)).get("n", first)) for name in places}
         self._at = {name: float(_table(old.get(name)).get("at", 0)) for name in places}
+
+    def count(self, lines: Iterable[Mapping[str, Any]]) -> None:
+        """Count new lines of the change list. `note` of their scan writes the counts down."""
+        with self._lock:
+            for line in lines:
+                self.counts[line["kind"]] = self.counts.get(line["kind"], 0) + 1
 
     def note(
         self,
@@ -97,6 +105,7 @@ class Ledger:
             "scan": self.scan,
             "conditions": self.conditions,
             "watched": self.watched,
+            "counts": self.counts,
             "last": self._last,
             "events": self._events,
             "places": {name: {"n": n, "at": self._at[name]} for name, n in self._sent.items()},
@@ -117,6 +126,15 @@ def _read(path: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return document if isinstance(document, dict) and document.get("schema") == 1 else {}
+
+
+def read_counts(path: str) -> dict[str, int]:
+    """Changes by kind, as the file at `path` has them. Raises OutputError."""
+    return _counts(_read(path))
+
+
+def _counts(known: Mapping[str, Any]) -> dict[str, int]:
+    return {kind: _number(count) for kind, count in _table(known.get("counts")).items()}
 
 
 def _number(value: object) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scanner import __version__
+from scanner.core.changes import BASELINE, KINDS
 from scanner.core.roots import COMPLETE
 from scanner.core.serialize import time_ns
 from scanner.errors import OutputError
@@ -19,9 +20,11 @@ _SIGN = b"comfy_inventory_"
 _Samples = list[tuple[dict[str, str], float]]
 
 
-def metrics_text(status: Mapping[str, Any], header: Mapping[str, Any] | None) -> str:
+def metrics_text(
+    status: Mapping[str, Any], header: Mapping[str, Any] | None, changes: Mapping[str, int]
+) -> str:
     """The text. No path is a label: folders are named by the last parts of their paths that tell
-    them apart."""
+    them apart. `changes` are counted by kind."""
     roots = status["roots"]
     names = short_names([root["path"] for root in roots])
     labels = {root["id"]: {"root": names[root["path"]], "kind": root["kind"]} for root in roots}
@@ -79,15 +82,51 @@ def metrics_text(status: Mapping[str, Any], header: Mapping[str, Any] | None) ->
             [({}, sum(hold["files"] for hold in status["holds"]))],
         ),
         ("backlog_files", "Files without a fingerprint.", [({}, status["backlog"]["files"])]),
+        *_space(status),
     ]
-    return "".join(_block(*block) for block in blocks)
+    counter = _block(
+        "changes_total",
+        "Changes since the metrics of this inventory began.",
+        [({"kind": kind}, changes.get(kind, 0)) for kind in KINDS if kind != BASELINE],
+        "counter",
+    )
+    return "".join(_block(*block) for block in blocks) + counter
 
 
-def _block(name: str, help_: str, samples: _Samples) -> str:
+def _space(status: Mapping[str, Any]) -> Iterable[tuple[str, str, _Samples]]:
+    """What files take, and what is left for them."""
+    totals = status["totals"]
+    categories = totals.get("categories", {}).items()
+    names = short_names([mount["point"] for mount in status["mounts"]])
+    mounts = [({"mount": names[mount["point"]]}, mount) for mount in status["mounts"]]
+    yield (
+        "category_bytes",
+        "Bytes of a category of models, each file once; other is what has none.",
+        [({"category": category or "other"}, sums["bytes"]) for category, sums in categories],
+    )
+    copies = totals.get("likely_copies")
+    yield (
+        "duplicate_bytes",
+        "Bytes that likely copies of models take.",
+        [({}, copies["bytes"])] if copies else [],
+    )
+    yield (
+        "mount_free_bytes",
+        "Free space of a disk for this user.",
+        [(label, mount["free"]) for label, mount in mounts],
+    )
+    yield (
+        "mount_size_bytes",
+        "Size of a disk.",
+        [(label, mount["bytes"]) for label, mount in mounts],
+    )
+
+
+def _block(name: str, help_: str, samples: _Samples, type_: str = "gauge") -> str:
     if not samples:
         return ""
     full = f"comfy_inventory_{name}"
-    lines = [f"# HELP {full} {help_}", f"# TYPE {full} gauge"]
+    lines = [f"# HELP {full} {help_}", f"# TYPE {full} {type_}"]
     for labels, value in samples:
         inner = ",".join(f'{key}="{_escaped(text)}"' for key, text in labels.items())
         lines.append(f"{full}{{{inner}}} {value:.17g}" if inner else f"{full} {value:.17g}")
@@ -111,7 +150,12 @@ def short_names(paths: Iterable[str]) -> dict[str, str]:
     return names
 
 
-def write_metrics(path: str, status: Mapping[str, Any], header: Mapping[str, Any] | None) -> None:
+def write_metrics(
+    path: str,
+    status: Mapping[str, Any],
+    header: Mapping[str, Any] | None,
+    changes: Mapping[str, int],
+) -> None:
     """Replace the file at `path`. Raises OutputError, also if another program wrote it."""
     try:
         with open(path, "rb") as file:
@@ -123,4 +167,4 @@ def write_metrics(path: str, status: Mapping[str, Any], header: Mapping[str, Any
     if start and _SIGN not in start:
         raise OutputError(f"metrics_file: {path} is a file of another program; it stays as it is.")
     with VolatileFile(path) as file:
-        file.write(metrics_text(status, header).encode("utf-8", "replace"))
+        file.write(metrics_text(status, header, changes).encode("utf-8", "replace"))

@@ -24,6 +24,7 @@ from scanner.notify.events import (
     message,
     pack_news,
     watch,
+    with_space,
 )
 from scanner.notify.ledger import GATHERING, Ledger
 from scanner.notify.look import Seen, lines_since, look_into
@@ -149,7 +150,8 @@ class Notifications:
             self._look(status, is_last and self._once)
             path = self._settings.metrics_file
             if path is not None and (status["scan"] != self._measured or is_last):
-                write_metrics(str(path), status, read_header(self._outputs.inventory))
+                header = read_header(self._outputs.inventory)
+                write_metrics(str(path), status, header, self._ledger.counts)
                 self._measured = status["scan"]
         except (InventoryError, OSError, KeyError, TypeError, ValueError) as error:
             log.warning("Notifications: %s", error)
@@ -182,10 +184,15 @@ class Notifications:
             if path in understood or not (self._settings.facts and has_header(path))
         }
         whole = arrived(ready, statuses, status["scan"], is_last=is_last)
-        found = conditions(status, statuses, now)
+        found = conditions(status, statuses, now, self._settings.disk_low, ledger.conditions)
         events = [*differences(ledger.conditions, found), *pack_news(lines)]
+        events = [
+            with_space(item, status["mounts"]) if item["event"] == "disk_low" else item
+            for item in events
+        ]
         events += [event("arrived", whole)] if whole else []
         rest = {path: scan for path, scan in watched.items() if path not in set(whole)}
+        ledger.count(lines)
         ledger.note(max(upto, ledger.scan), found, rest, events, time_text(now) or "", now / 10**9)
 
     # Sending

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 
 from scanner.core.user_folders import state_folder
 from scanner.disk.filesystem import FileSystem
@@ -34,6 +35,7 @@ class Outputs:
     """True if the inventory or the log lies on a mount that may hang."""
     apart: str = ""
     """Why the state does not lie beside the inventory; empty if it does."""
+    metrics_file: str = ""
 
     @cached_property
     def _stem(self) -> str:
@@ -85,8 +87,14 @@ class Outputs:
     @cached_property
     def own_prefixes(self) -> frozenset[str]:
         """The beginnings of all names for which `is_own` can be True."""
-        log_file = {os.path.basename(self.log_file)} if self.log_file else set()
-        return frozenset((self._stem, "." + self._stem)) | log_file
+        log_file, metrics = os.path.basename(self.log_file), os.path.basename(self.metrics_file)
+        others = {log_file, metrics, metrics and "." + metrics} - {""}
+        return frozenset((self._stem, "." + self._stem)) | others
+
+    @cached_property
+    def _metrics_name(self) -> re.Pattern[str]:
+        name = re.escape(os.path.basename(self.metrics_file))
+        return re.compile(rf"{name}|\.{name}\.\S+\.tmp")
 
     @cached_property
     def _folders(self) -> frozenset[str]:
@@ -122,6 +130,9 @@ class Outputs:
         if self.log_file and os.path.join(folder, name) == self.log_file:
             return True
         # The name is tested first: the real path of the folder costs a system call.
+        if self.metrics_file and self._metrics_name.fullmatch(name):
+            other = os.path.realpath(os.path.dirname(self.metrics_file))
+            return os.path.realpath(folder) == other
         return self.has_own_name(name) and os.path.realpath(folder) in self._folders
 
 
@@ -133,15 +144,18 @@ def outputs_of(settings: Settings, files: FileSystem, cwd: str) -> Outputs:
     """
     inventory = os.path.abspath(os.path.join(cwd, settings.output))
     outputs = Outputs(inventory, os.path.dirname(inventory))
-    log_file = ""
-    if settings.log_file is not None:
-        log_file = os.path.abspath(os.path.join(cwd, settings.log_file))
+
+    def absolute(path: Path | None) -> str:
+        return "" if path is None else os.path.abspath(os.path.join(cwd, path))
+
+    log_file = absolute(settings.log_file)
+    outputs = replace(outputs, log_file=log_file, metrics_file=absolute(settings.metrics_file))
     mounts = files.mounts()
     place = locate(outputs.folder, mounts, files.read_link)
     state = locate(outputs.state, mounts, files.read_link)  # it may be a link by itself
     if not place.mount.is_remote and not state.mount.is_remote:
         log = locate(log_file, mounts, files.read_link) if log_file else place
-        return replace(outputs, log_file=log_file, may_hang=log.mount.is_remote)
+        return replace(outputs, may_hang=log.mount.is_remote)
     reason = _reason(place.mount if place.mount.is_remote else state.mount)
     # Under whatever path it is reached, one output has one state.
     real = os.path.join(place.path, os.path.basename(inventory))
@@ -152,7 +166,8 @@ def outputs_of(settings: Settings, files: FileSystem, cwd: str) -> Outputs:
             f"{inventory}: {reason}, so the state needs a folder on a local disk, and no home "
             "folder is known here: set XDG_STATE_HOME to one."
         )
-    return Outputs(inventory, os.path.join(folder, name), log_file, may_hang=True, apart=reason)
+    apart = os.path.join(folder, name)
+    return replace(outputs, state_folder=apart, may_hang=True, apart=reason)
 
 
 def _reason(mount: Mount) -> str:

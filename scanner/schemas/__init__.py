@@ -13,7 +13,7 @@ NAMES = ("inventory", "change", "status")
 EXPORTED = ("lock", "event")
 """Those of documents that `export` writes, and of the news that are sent."""
 
-PRINTED = ("envelope",)
+PRINTED = ("envelope", "workflow")
 """Those of what commands print."""
 
 

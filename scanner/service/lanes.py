@@ -26,8 +26,10 @@ from scanner.service.scan_log import log_scan, states_of
 from scanner.service.space import SpaceReader
 from scanner.service.status_report import LaneStatus
 from scanner.service.unread import unread_text
+from scanner.service.uses import UsesReader
 from scanner.settings.schema import Settings
 from scanner.settings.values import format_duration
+from scanner.store.uses import UsesTable
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +62,7 @@ class LaneContext:
     unfingerprinted: PendingFolders
     without_facts: PendingFolders
     unhashed: PendingFolders
+    without_uses: PendingFolders
 
 
 def lane_context(scanner: Scanner, settings: Settings, stopped: Callable[[], bool]) -> LaneContext:
@@ -72,6 +75,7 @@ def lane_context(scanner: Scanner, settings: Settings, stopped: Callable[[], boo
         scanner.pending_folders(),
         scanner.pending_folders() if settings.facts else PendingFolders(),
         scanner.pending_folders() if settings.hash else PendingFolders(),
+        scanner.pending_folders() if settings.facts else PendingFolders(),
     )
 
 
@@ -101,6 +105,8 @@ class Lane:
         self._fingerprints = FingerprintReader(scanner, context.unfingerprinted, lambda: self.roots)
         self._claims = ClaimReader(scanner, lambda: self.roots)
         self._headers = HeaderReader(scanner, context.without_facts, lambda: self.roots)
+        uses = UsesTable(scanner.store.outputs.state)
+        self._uses = UsesReader(scanner, context.without_uses, uses, lambda: self.roots)
         self._hashes = HashReader(
             scanner,
             context.unhashed,
@@ -172,7 +178,8 @@ class Lane:
         self, seconds_left: Callable[[], float], display: Display, heartbeat: Callable[[], None]
     ) -> None:
         """Read files until nothing waits or there are no `seconds_left`: fingerprints, then
-        headers of models, then whole files for their hashes, where that is wanted.
+        headers of models, then what workflows and pictures name, then whole files for their
+        hashes, where that is wanted: those may take days.
 
         Calls `heartbeat` now and then. Raises OutputError.
         """
@@ -191,6 +198,8 @@ class Lane:
                 self._scanner.store.note_news()
         finally:
             display.idle()
+        if self._settings.facts and not ends():
+            self._uses.work(ends)
         if not self._settings.hash:
             return
 

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Mapping
 
 from scanner.core.change_lines import change_lines, counts_text
-from scanner.core.memory import ABSENT, ONLINE, Memory
+from scanner.core.memory import ABSENT, NOT_MADE_YET, ONLINE, Memory
 from scanner.core.serialize import printable
 from scanner.core.statuses import counts_shown
 from scanner.core.wording import accept_command, accept_hint, count_text, size_text
@@ -34,6 +34,8 @@ def log_scan(
         log.info("accept: %s", printable(answer))
     absent = []
     for zone_id, (state, reason) in after.items():
+        if reason == NOT_MADE_YET:
+            continue  # as in every new installation
         if state == ABSENT:
             absent += [zone_id] if before.get(zone_id) != (state, reason) else []
         elif before.get(zone_id) != (state, reason) and zone_id in result.zones:

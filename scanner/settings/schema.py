@@ -11,6 +11,7 @@ from scanner.settings.fields import About, declared, parse_all
 from scanner.settings.root_settings import ROOT_TABLE, RootRules, RootSettings
 from scanner.settings.types import (
     ALGORITHMS,
+    AMOUNT,
     COMMAND,
     COUNT,
     CRON,
@@ -57,6 +58,9 @@ class FolderSettings:
     downloads: Annotated[
         tuple[Path, ...], PATHS, About("Folders that models are downloaded to.")
     ] = ()
+    workflows: Annotated[
+        tuple[Path, ...], PATHS, About("Folders of workflows besides ComfyUI's own.")
+    ] = ()
     extra: Annotated[tuple[Path, ...], PATHS, About("Other folders to scan.")] = ()
     extra_model_paths_config: Annotated[
         tuple[Path, ...],
@@ -70,7 +74,7 @@ class FolderSettings:
         Path | None,
         PATH.optional(),
         About(
-            "Folder that holds models, custom_nodes, input and output where it is not "
+            "Folder that holds models, custom_nodes, input, output and user where it is not "
             "ComfyUI's own (ComfyUI's option of the same name).",
             "/data/comfy",
         ),
@@ -89,6 +93,15 @@ class FolderSettings:
         About(
             "ComfyUI's input folder where it lies elsewhere (ComfyUI's option of the same name).",
             "/data/comfy/input",
+        ),
+    ] = None
+    user_directory: Annotated[
+        Path | None,
+        PATH.optional(),
+        About(
+            "ComfyUI's folder of saved workflows and settings where it lies elsewhere (ComfyUI's "
+            "option of the same name). Only workflows and subgraphs in it are scanned.",
+            "/data/comfy/user",
         ),
     ] = None
     output: Annotated[
@@ -219,6 +232,14 @@ class NotifySettings(ScanSettings):
             "after ten seconds."
         ),
     ] = 900.0
+    disk_low: Annotated[
+        int | float,
+        AMOUNT,
+        About(
+            "Free space of a disk below which `disk_low` is news: a size such as 50GB, or a "
+            "percentage of the disk. 0 is never."
+        ),
+    ] = 0.05
     healthcheck: Annotated[
         str | None,
         URL.optional(),
@@ -260,8 +281,8 @@ class Settings(NotifySettings):
         bool,
         FLAG,
         About(
-            "Read the headers of model files, to know what they are and if they are complete. "
-            "Nothing else of them is read."
+            "Read the headers of model files, to know what they are and if they are complete, and "
+            "what workflows and outputs name. Nothing else of them is read."
         ),
     ] = True
     hash: Annotated[

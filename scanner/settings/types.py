@@ -19,12 +19,14 @@ from scanner.core.roots import KINDS
 from scanner.errors import SettingsError
 from scanner.settings.values import (
     format_algorithms,
+    format_amount,
     format_duration,
     format_every,
     format_paths,
     format_size,
     hide_url,
     parse_algorithms,
+    parse_amount,
     parse_command,
     parse_count,
     parse_cron,
@@ -215,6 +217,8 @@ def _path_text(path: Path) -> str:
 DURATION = SettingType(parse_duration, format_duration)
 
 SIZE = SettingType(parse_size, format_size)
+
+AMOUNT = SettingType(parse_amount, format_amount)
 
 RATE = SettingType(parse_rate, format_size)
 

@@ -154,6 +154,28 @@ def format_size(size: int) -> str:
     return str(size)
 
 
+def parse_amount(value: object) -> int | float:
+    """A part of a disk: bytes as `parse_size` reads them, or a fraction, as "5%" or 0.05.
+
+    Raises ValueError, whose text says what was expected, for anything else.
+    """
+    text = value.strip() if isinstance(value, str) else ""
+    number, unit = _quantity(value)
+    is_fraction = text.endswith("%") or (isinstance(value, float) and 0 < value <= 1)
+    is_fraction = is_fraction or (not unit and 0 < number < 1)
+    try:
+        return parse_fraction(value) if is_fraction else parse_size(value)
+    except ValueError:
+        raise ValueError(
+            f"expected a size such as 50GB, or a percentage such as 5%, not {value!r}"
+        ) from None
+
+
+def format_amount(amount: int | float) -> str:
+    """The text that `parse_amount` reads back as `amount`."""
+    return f"{amount * 100:.9g}%" if isinstance(amount, float) else format_size(amount)
+
+
 def parse_rate(value: object) -> int:
     """Bytes per second: a size as `parse_size` reads it, with or without "/s" after it.
 

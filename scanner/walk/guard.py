@@ -11,7 +11,15 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from scanner.core.memory import ABSENT, MISSING, OFFLINE, STALLED, AcceptRequest, Memory
+from scanner.core.memory import (
+    ABSENT,
+    MISSING,
+    NOT_MADE_YET,
+    OFFLINE,
+    STALLED,
+    AcceptRequest,
+    Memory,
+)
 from scanner.core.roots import Root
 from scanner.core.snapshot import Snapshot, is_empty
 from scanner.disk.filesystem import FileSystem, Stat
@@ -96,12 +104,18 @@ class Guard:
         return health
 
     def _absent(self, root: Root, location: Location, answer: Failed, missing: Health) -> Health:
-        """The health of a missing root: absent if a file names it and the folder never was there,
-        although its disk is. Once this was seen it stays so, and costs no more than the stat."""
-        if not root.named_by or answer.errno not in (errno.ENOENT, errno.ENOTDIR):
+        """The health of a missing root: absent if a file names it, or ComfyUI makes it in time,
+        and the folder never was there although its disk is. Once this was seen it stays so, and
+        costs no more than the stat."""
+        if answer.errno not in (errno.ENOENT, errno.ENOTDIR):
             return missing
-        file = os.path.basename(root.named_by)
-        absent = replace(missing, state=ABSENT, reason=f"{file} names it, and it never was there")
+        if root.named_by:
+            reason = f"{os.path.basename(root.named_by)} names it, and it never was there"
+        elif root.is_optional:
+            reason = NOT_MADE_YET
+        else:
+            return missing
+        absent = replace(missing, state=ABSENT, reason=reason)
         record = self._store.memory.roots.get(root.id)
         if record is not None and record.state == ABSENT:
             return absent

@@ -190,14 +190,15 @@ class IgnoreRules:
 
 
 def rules_for(settings: Settings, root: Root) -> IgnoreRules:
-    """The default patterns, unless they are off, and the user's for this root.
+    """The default patterns, unless they are off, those of the root, and the user's for it.
 
     Raises SettingsError naming a pattern of the user that is malformed.
     """
     patterns = settings.for_root(root).ignore
     for pattern in patterns:
         _check(pattern)
-    return IgnoreRules((DEFAULT_PATTERNS if settings.default_ignore else ()) + patterns)
+    defaults = DEFAULT_PATTERNS if settings.default_ignore else ()
+    return IgnoreRules(defaults + root.patterns + patterns)
 
 
 def _check(pattern: str) -> None:

@@ -100,6 +100,12 @@ class ReadPack(NamedTuple):
     is_directory: bool
 
 
+class ReadUses(NamedTuple):
+    """Find the models that a workflow, or a file with one inside, names."""
+
+    path: str
+
+
 Request = (
     ListDirectory
     | SampleFile
@@ -112,6 +118,7 @@ Request = (
     | ReadCompanion
     | HashPiece
     | ReadPack
+    | ReadUses
 )
 
 
@@ -187,6 +194,21 @@ class PackRead(NamedTuple):
     pack: Pack | None
 
 
+class UsesFound(NamedTuple):
+    """What a file of this size and mtime names, as `workflows.traces.as_text` has it."""
+
+    size: int
+    mtime: int
+    text: bytes
+
+
+class UsesRead(NamedTuple):
+    """What a file names; None if it changed while it was read."""
+
+    path: str
+    found: UsesFound | None
+
+
 Answer = (
     Listed
     | Fingerprinted
@@ -198,4 +220,5 @@ Answer = (
     | Understood
     | PieceHashed
     | PackRead
+    | UsesRead
 )

@@ -26,6 +26,7 @@ from scanner.workers.requests import (
     ReadCompanion,
     ReadFacts,
     ReadPack,
+    ReadUses,
     Request,
     SpaceFound,
     Stated,
@@ -33,6 +34,7 @@ from scanner.workers.requests import (
     Timed,
     Took,
     Understood,
+    UsesRead,
 )
 
 
@@ -103,6 +105,10 @@ def perform(files: FileSystem, request: Request) -> Answer:
             return PieceHashed(request.path, hash_piece(files, *request))
         if isinstance(request, ReadPack):
             return PackRead(request.path, read_pack(files, *request))
+        if isinstance(request, ReadUses):
+            from scanner.workers.uses import read_uses
+
+            return UsesRead(request.path, read_uses(files, request.path))
         if isinstance(request, Probe):
             return Probed(request.path, observe(files, request.path, request.name))
         return Fingerprinted(request.path, take_fingerprint(files, request.path))
@@ -110,7 +116,7 @@ def perform(files: FileSystem, request: Request) -> Answer:
         text = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
         return Failed(request.path, error.errno or 0, text)
     except Exception as error:
-        if not isinstance(request, ReadFacts | ReadCompanion | ReadPack | HashPiece):
+        if not isinstance(request, ReadFacts | ReadCompanion | ReadPack | HashPiece | ReadUses):
             raise
         # The content of files is anybody's work: a header that nobody thought of must not end the
         # worker, and with it all reading on its mount.

@@ -12,6 +12,7 @@ from scanner.core.roots import KINDS, Root, category_of, owner_of
 from scanner.errors import SettingsError
 from scanner.settings.root_settings import RootSettings
 from scanner.settings.schema import Settings
+from scanner.walk.ignore import rules_for
 
 
 @pytest.fixture
@@ -68,6 +69,7 @@ def test_comfyui_in_the_working_directory_is_found(here, sign) -> None:
         "custom_nodes:./custom_nodes",
         "input:./input",
         "output:./output",
+        "workflows:./user",
     ]
     assert found.notices == found.warnings == ()
 
@@ -97,7 +99,7 @@ def test_named_comfyui_is_waited_for_if_it_is_not_there(here) -> None:
     gone = here.parent / "gone" / "ComfyUI"
     assert found.comfy_root == str(gone)
     assert [root.path for root in found.roots] == [
-        str(gone / kind) for kind in ("models", "custom_nodes", "input", "output")
+        str(gone / name) for name in ("models", "custom_nodes", "input", "output", "user")
     ]
     assert found.warnings == ()
 
@@ -156,27 +158,71 @@ def test_nothing_to_scan_is_refused_saying_where_it_looked_and_what_to_pass(here
 
 def test_directories_lie_where_comfyuis_own_options_put_them(here) -> None:
     comfy = comfy_at(here / "ComfyUI")
-    found = find(here, base_directory="/data", output_directory="/out", input_directory="in")
+    options = {"output_directory": "/out", "input_directory": "in", "user_directory": "/u"}
+    found = find(here, base_directory="/data", **options)
     assert ids(found, here) == [
         "models:/data/models",
         "custom_nodes:/data/custom_nodes",
         "input:./in",
         "output:/out",
+        "workflows:/u",
     ]
     assert found.comfy_root == str(comfy)
     assert found.base == str(here)
 
 
+def test_user_folder_may_be_missing_until_comfyui_makes_it_unless_it_is_named(here) -> None:
+    comfy_at(here / "ComfyUI")
+    assert [root.kind for root in find(here).roots if root.is_optional] == ["workflows"]
+    named = find(here, user_directory="/u").roots
+    assert not any(root.is_optional for root in named)
+    assert named[-1].patterns
+
+
+@pytest.mark.parametrize(
+    ("path", "is_directory", "belongs"),
+    [
+        ("default/", True, True),
+        ("default/workflows/", True, True),
+        ("default/workflows", False, True),  # a link
+        ("default/workflows/a.json", False, True),
+        ("bob_0f/workflows/deep/workflows/__b/c.json", False, True),
+        ("default/subgraphs/Blueprint.json", False, True),
+        ("linked", False, True),
+        ("default/comfy.settings.json", False, False),
+        ("default/ComfyUI-Manager/", True, False),
+        ("default/other/workflows/a.json", False, False),
+        ("__manager/workflows/a.json", False, False),
+        ("comfyui.log", False, False),
+        ("comfyui.db-wal", False, False),
+        ("workflows.json", False, False),
+        ("default/workflows/.DS_Store", False, False),
+    ],
+)
+def test_only_what_people_save_belongs_to_the_user_folder(path, is_directory, belongs) -> None:
+    settings = Settings(comfy_root=Path("/ComfyUI"))
+    (user,) = [
+        root
+        for root in find_roots(settings, cwd="/", home="/h", environ={}).roots
+        if root.kind == "workflows"
+    ]
+    rules = rules_for(settings, user)
+    assert rules.ignores_within(path.rstrip("/"), is_directory) is not belongs
+
+
 def test_base_directory_alone_is_enough(here) -> None:
     found = find(here, base_directory="/data")
-    assert len(found.roots) == 4
+    assert len(found.roots) == 5
     assert found.base is None
 
 
 def test_every_kind_of_folder_can_be_given_sorted_by_kind(here) -> None:
-    found = find(here, extra=["/e", "/f"], downloads=["/d"], models=["/m/", "n/../o"])
-    assert ids(found, here) == ["models:/m", "models:./o", "downloads:/d", "extra:/e", "extra:/f"]
-    assert [KINDS.index(root.kind) for root in found.roots] == [0, 0, 4, 5, 5]
+    found = find(
+        here, extra=["/e", "/f"], downloads=["/d"], workflows=["/w"], models=["/m/", "n/../o"]
+    )
+    given = ["models:/m", "models:./o", "workflows:/w", "downloads:/d", "extra:/e", "extra:/f"]
+    assert ids(found, here) == given
+    assert [KINDS.index(root.kind) for root in found.roots] == [0, 0, 4, 5, 6, 6]
 
 
 def test_folder_given_twice_is_scanned_once_as_the_earlier_kind(here) -> None:
@@ -235,6 +281,7 @@ def test_file_beside_main_py_is_read_whatever_the_base_directory(here) -> None:
         "custom_nodes:/sd/nodes",
         "input:/data/input",
         "output:/data/output",
+        "workflows:/data/user",
     ]
 
 
@@ -260,7 +307,7 @@ def test_broken_file_is_a_warning(here) -> None:
     comfy = comfy_at(here / "ComfyUI")
     (comfy / "extra_model_paths.yaml").write_text("a:\n  loras: x: y")
     found = find(here)
-    assert len(found.roots) == 4
+    assert len(found.roots) == 5
     (warning,) = found.warnings
     assert f"{comfy / 'extra_model_paths.yaml'}, line 2" in warning
 

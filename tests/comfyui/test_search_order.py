@@ -10,7 +10,7 @@ import pytest
 from scanner.comfyui.extra_model_paths import read_extra_paths
 from scanner.comfyui.installation import Found, find_roots
 from scanner.comfyui.known_roots import with_known_roots
-from scanner.core.roots import Root, category_folder, search_order
+from scanner.core.roots import KINDS, Root, category_folder, search_order
 from scanner.settings.schema import Settings
 
 
@@ -58,7 +58,7 @@ def test_shipped_example_moves_comfyuis_own_folders(comfy: Path) -> None:
         "    models/unet\n    models/diffusion_models\n  loras: models/loras/\n"
     )
     roots = find(comfy).roots
-    assert [root.kind for root in roots] == ["models", "custom_nodes", "input", "output"]
+    assert [root.kind for root in roots] == [*KINDS[:5]]
     unet, models = comfy / "models" / "unet", comfy / "models" / "diffusion_models"
     assert order(roots, unet, models) == [str(models), str(unet)]
 

@@ -33,6 +33,7 @@ def machine(tmp_path: Path) -> Machine:
 def untouched(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     """A small installation, scanned once, that no test changes."""
     machine = installation(tmp_path_factory.mktemp("untouched"))
+    write(machine.work / "workflow.json", '{"1": {"class_type": "VAEDecode", "inputs": {}}}')
     machine.run("scan")
     return machine
 

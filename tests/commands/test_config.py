@@ -28,5 +28,5 @@ def test_settings_name_where_they_come_from(untouched: Machine) -> None:
         "journal_files": (5, "default"),
     }
     text = untouched.run(*arguments, environ=environ).stdout
-    assert re.search(r'^every +"7s" +option *$', text, re.MULTILINE)
-    assert re.search(r'^unsettled_every +"30m" +profile nas *$', text, re.MULTILINE)
+    assert re.search(r'^every +option +"7s"$', text, re.MULTILINE)
+    assert re.search(r'^unsettled_every +profile nas +"30m"$', text, re.MULTILINE)

@@ -809,7 +809,7 @@ def sshfs(tmp_path: Path) -> Iterator[SshfsMount]:
 @pytest.mark.skipif(sys.platform != "linux", reason="mounts are made as on Linux")
 def test_hung_mount_is_3_within_the_timeout(machine: Machine, sshfs: SshfsMount) -> None:
     (machine.work / "link").symlink_to(sshfs.point)
-    done = machine.run("doctor", "link", "--probe", "--json", expect=1)
+    done = machine.run("doctor", "link", "--probe", "--json")
     (page,) = parsed(done)["paths"]
     assert (page["mount"]["type"], page["mount"]["place"]) == ("fuse.sshfs", "network")
     assert page["scan"]["directories"] == 31

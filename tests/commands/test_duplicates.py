@@ -1166,7 +1166,7 @@ def test_the_page_names_every_path_and_how_to_prove() -> None:
         "3 sets, 262.2 kB wasted: 40 B proven, 262.1 kB likely.",
         "1 set of these, 20 B, spans several roots.",
         "2 files are only likely to be the same as others: `comfy-inventory hash` reads them",
-        f"{DOWNLOADS.id} and {MODELS.id}",
+        f"{DOWNLOADS.path} and {MODELS.path}",
     ):
         assert line in text
     assert "not looked at" not in text

@@ -945,7 +945,8 @@ def test_names_cannot_steer_the_terminal(is_terminal: bool) -> None:
     print_packs(console, [pack])
     assert not {"\x1b", "\x07", "\u202e"} & set(out.getvalue())
     assert out.getvalue().count(r"\x1b[31mred\x07\nline\u202e") == 7
-    assert len(out.getvalue().splitlines()) == 6
+    # On a terminal the problem has a line of its own.
+    assert len(out.getvalue().splitlines()) == (7 if is_terminal else 6)
 
 
 def test_markup_in_names_is_text() -> None:
@@ -965,7 +966,20 @@ def test_on_a_terminal_facts_fit_and_a_path_stays_whole() -> None:
     path = f"    {LORAS}/" + "x" * 200
     assert path in lines
     assert all(len(line) <= 100 for line in lines if line != path)
-    assert all(word in out.getvalue() for word in problem.split())
+    assert f"    page: {problem}" in lines
+
+
+@pytest.mark.parametrize("width", [80, 140])
+def test_on_a_terminal_what_shadows_a_model_stands_whole_below_it(width: int) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=width, force_terminal=True, color_system=None)
+    other = "/mnt/nas/a folder with a long name/" + "x y" * 60
+    entry = file(f"{LORAS}/a", 5, category="loras", shadowed_by=other, status="partial")
+    print_found(console, [entry])
+    lines = out.getvalue().splitlines()
+    assert f"    shadowed by {other}" in lines
+    assert "partial, shadowed  " in lines[1]
+    assert f"{LORAS}/a" in lines[1]
     assert "\u2026" not in out.getvalue()
 
 

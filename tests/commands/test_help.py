@@ -56,7 +56,7 @@ EXAMPLE_LINES = [(name, line) for name, lines in EXAMPLES.items() for line in li
 def test_examples_are_understood(name: str, line: str) -> None:
     program, *words = shlex.split(line.partition(" > ")[0])
     assert program == "comfy-inventory"
-    depth = 1 + (words[0] in ("config", "service"))
+    depth = 1 + (words[0] in ("config", "service", "workflow"))
     command = COMMANDS[" ".join(words[:depth])]
     if name:
         assert command is COMMANDS[name]
@@ -126,7 +126,8 @@ def test_zsh_gets_commands(machine: Machine) -> None:
 def test_man_page_is_that_of_this_command_line() -> None:
     assert PAGE.read_text(encoding="utf-8") == man_page(), "run: python -m scripts.man_page"
     for name in COMMANDS:
-        assert f'.SS "comfy\\-inventory {name}"' in man_page()
+        escaped = name.replace("-", "\\-")
+        assert f'.SS "comfy\\-inventory {escaped}"' in man_page()
 
 
 @pytest.mark.skipif(not shutil.which("man"), reason="man is not installed")

@@ -95,6 +95,12 @@ def test_print_writes_nothing_and_prints_the_file_alone(portable: Machine) -> No
     assert sorted(os.listdir(portable.work)) == before
 
 
+def test_what_could_not_be_read_has_a_next_step(portable: Machine) -> None:
+    assert "doctor --write" not in portable.run("init", "--print").stderr
+    told = portable.run("init", "--print", "--extra", "not/there/yet").stderr
+    assert "`comfy-inventory doctor --write` does so once it is there" in told
+
+
 def test_json_asks_nothing_and_says_what_was_written(portable: Machine) -> None:
     portable.run("init", "--json", expect=2)
     printed = json.loads(portable.run("init", "--json", "--print").stdout)["data"]

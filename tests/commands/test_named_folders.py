@@ -92,8 +92,8 @@ def test_the_place_of_the_setting_is_named(world: Machine) -> None:
     assert not (world.work / "comfy_inventory.json").exists()
 
 
-def test_run_and_service_refuse_it_too(world: Machine) -> None:
-    for command in (("run",), ("service", "install", "--print")):
+def test_other_commands_refuse_it_too(world: Machine) -> None:
+    for command in (("run",), ("service", "install", "--print"), ("roots",), ("doctor",)):
         done = world.run(*command, "--comfy-root", "portable", expect=2)
         assert "did you mean" in done.stderr
 
@@ -111,6 +111,9 @@ def test_a_known_root_is_never_a_mistake(world: Machine, lost: str) -> None:
     shutil.rmtree(world.work / COMFY)
     write(world.work / COMFY / "README", "not mounted")
     world.run(*scan, expect=3)
+    for command in ("roots", "doctor"):
+        done = world.run(command, *scan[1:5], expect=0 if command == "roots" else 3)
+        assert "did you mean" not in done.stderr
 
 
 def test_comfyui_below_a_known_root_is_no_excuse_for_its_parent(world: Machine) -> None:

@@ -72,10 +72,12 @@ def test_events_that_nobody_reads_stop_neither_scans_nor_the_end(machine: Machin
                 while True:
                     os.write(writer, b"x" * 4096)
             os.set_blocking(writer, True)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "scanner", "run", "--every", "1s", "--json"],
-            cwd=machine.work, env=machine.environ, stdout=writer, stderr=subprocess.DEVNULL,
-        )  # fmt: skip
+        told = machine.work / "stderr.txt"
+        with told.open("w") as stderr:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "scanner", "run", "--every", "1s", "--json"],
+                cwd=machine.work, env=machine.environ, stdout=writer, stderr=stderr,
+            )  # fmt: skip
         os.close(writer)
         name = f"late-{closed}.safetensors"
         try:
@@ -84,6 +86,7 @@ def test_events_that_nobody_reads_stop_neither_scans_nor_the_end(machine: Machin
             wait_for(lambda: name in machine.journal.read_text(), "the file")  # noqa: B023
             process.send_signal(signal.SIGTERM)
             assert process.wait(5) == 0
+            assert "Traceback" not in told.read_text()
         finally:
             process.kill()
             process.wait()

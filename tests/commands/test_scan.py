@@ -80,7 +80,7 @@ def test_example_that_comfyui_ships_is_no_reason_for_3(machine: Machine) -> None
     machine.run("status")
     assert "never there" not in machine.run("scan").stderr
     roots = parsed(machine.run("roots", "--json"))["roots"]
-    absent = [root for root in roots if root["state"] == "absent"]
+    absent = [root for root in roots if root["state"] == "absent" and root["kind"] == "models"]
     assert len(absent) == 10
     assert {root["reason"] for root in absent} == {
         "extra_model_paths.yaml names it, and it never was there"

@@ -164,7 +164,8 @@ def test_status_tells_programs_how_it_stands(untouched: Machine) -> None:
     assert status["alive"] is False
     assert status["today"] == {"kinds": {}, "is_whole": True}
     assert status["state"] == "stopped"
-    assert {root["state"] for root in status["roots"]} == {"online"}
+    states = {root["kind"]: root["state"] for root in status["roots"]}
+    assert states == {**dict.fromkeys(states, "online"), "workflows": "absent"}
     assert status["inventory"]["path"] == str(untouched.output)
     assert status["journal"]["path"] == str(untouched.journal)
     [mount] = status["mounts"]

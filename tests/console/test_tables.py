@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from scanner.console.tables import STRETCH, _Cell, _Column, _print_table
+from scanner.console.tables import STRETCH, _Cell, _Column, _Note, _print_table
 
 COLUMNS = (
     _Column("size", is_number=True, is_wrapped=False),
@@ -54,6 +54,54 @@ def test_other_texts_fold_within_their_column_where_that_makes_room_for_the_path
         "size  category           status  path",
         " 1 B  checkpoints and    broken  /models/vae/short",
         "      more",
+    ]
+
+
+NOTES = (_Note("broken: its header is cut off"), _Note("shadowed by " + PATH, is_whole=True))
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "expected"),
+    [
+        (
+            True,
+            [
+                "status  path",
+                "bad     /a",
+                "    broken: its header is cut",
+                "    off",
+                f"    shadowed by {PATH}",
+            ],
+        ),
+        (
+            False,
+            [
+                f"{'status':{len(PATH) + 43}}  path",
+                f"broken: its header is cut off, shadowed by {PATH}  /a",
+            ],
+        ),
+    ],
+)
+def test_notes_follow_their_row_on_a_terminal_and_stand_in_it_elsewhere(
+    is_terminal: bool, expected: list[str]
+) -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=30, force_terminal=is_terminal, color_system=None)
+    _print_table(
+        console, (_Column("status"), _Column("path")), [[_Cell("bad", "", NOTES), _Cell("/a")]]
+    )
+    assert out.getvalue().splitlines() == expected
+
+
+def test_a_last_column_of_numbers_is_aligned_to_the_right() -> None:
+    out = io.StringIO()
+    console = Console(file=out, width=80, force_terminal=True, color_system=None)
+    columns = (_Column("scan"), _Column("calls", is_number=True))
+    _print_table(console, columns, [[_Cell("a"), _Cell("7")], [_Cell("b"), _Cell("1,234,567")]])
+    assert out.getvalue().splitlines() == [
+        "scan      calls",
+        "a             7",
+        "b     1,234,567",
     ]
 
 

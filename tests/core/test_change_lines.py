@@ -45,7 +45,7 @@ def lines(*changes: Change) -> list[str]:
         ),
         (
             folder("baseline", "m", files=1, bytes=10, reason="added"),
-            "baseline m (1 file, 10 B; added)",
+            "baseline m (1 file, 10 B; first scan)",
         ),
         (
             folder("baseline", "", files=0, bytes=0, reason="state lost")._replace(path="/u"),

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import shutil
 import signal
+import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +138,42 @@ def test_healthcheck_hears_start_and_exit_code(
     assert b"nas is offline" in server.got[-1][2]
 
 
+def test_low_disk_is_news_with_its_free_space(
+    machine: Machine,
+    server: Server,  # noqa: F811
+) -> None:
+    settings(machine, webhook=server.url, notify_every=0, disk_low="100%")
+    machine.run("scan")
+    [low] = json.loads(server.got[0][2])["events"]
+    assert (low["event"], low["ended"]) == ("disk_low", False)
+    assert events_of([body for _, _, body, _ in server.got]) == [("disk_low", False, low["paths"])]
+    assert re.fullmatch(r"/.* low on free space: /.* has .* free of .*B", low["text"])
+    settings(machine, webhook=server.url, notify_every=0, disk_low=0)
+    machine.run("scan")
+    assert events_of([server.got[1][2]]) == [("disk_low", True, low["paths"])]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no SIGKILL on Windows")
+def test_program_killed_between_success_and_note_sends_the_same_numbers_again(
+    machine: Machine,
+) -> None:
+    code = (
+        "import os, signal, sys\n"
+        "first = not os.path.exists('got.jsonl')\n"
+        "open('got.jsonl', 'ab').write(sys.stdin.buffer.read() + b'\\n')\n"
+        "if first: os.kill(os.getppid(), signal.SIGKILL)\n"
+    )
+    settings(machine, on_event=[sys.executable, "-c", code], notify_every=0)
+    (machine.work / MODELS / "loras/half.safetensors").write_bytes(safetensors()[:-1])
+    machine.run("scan", expect=-signal.SIGKILL)
+    machine.run("scan")
+    machine.run("scan")
+    got = (machine.work / "got.jsonl").read_bytes().splitlines()
+    assert events_of(got) == [("broken", False, ["ComfyUI/models/loras/half.safetensors"])] * 2
+    first, again = (json.loads(body)["events"] for body in got)
+    assert [item["n"] for item in first] == [item["n"] for item in again] == [1]
+
+
 # The loop
 
 
@@ -222,7 +263,7 @@ def test_damaged_file_begins_anew(tmp_path: Path, damage: bytes) -> None:
 
 
 def status_with(**values: Any) -> dict[str, Any]:
-    return {"roots": [], "unreachable": [], "holds": [], **values}
+    return {"roots": [], "unreachable": [], "holds": [], "mounts": [], **values}
 
 
 def test_folder_counts_as_offline_after_ten_minutes_and_as_online_again_at_once() -> None:
@@ -244,6 +285,29 @@ def test_mount_below_a_root_counts_as_offline_and_an_unreadable_folder_does_not(
     ]
     found = conditions(status_with(unreachable=places), {}, 10**15)
     assert found["offline"] == ["models/nas"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "free", "before", "expected"),
+    [
+        (0.05, 49, (), ["/nas"]),
+        (0.05, 50, (), []),
+        (50, 49, (), ["/nas"]),
+        (50, 50, (), []),
+        (0, 0, (), []),
+        (50, 54, ["/nas"], ["/nas"]),
+        (50, 56, ["/nas"], []),
+        (50, 54, ["/other"], []),
+    ],
+)
+def test_disk_is_low_below_the_limit_and_until_a_tenth_more_is_free(
+    limit: int | float, free: int, before: Sequence[str], expected: list[str]
+) -> None:
+    mount = {"point": "/nas", "bytes": 1000, "free": free}
+    found = conditions(
+        status_with(mounts=[mount]), {}, 0, disk_low=limit, before={"disk_low": before}
+    )
+    assert found["disk_low"] == expected
 
 
 def line(kind: str, path: str, scan: int, source: str = "", type_: str = "file") -> dict[str, Any]:
@@ -309,11 +373,78 @@ def test_metrics_are_what_prometheus_reads_and_name_no_path(machine: Machine) ->
     assert [path.name for path in target.parent.iterdir()] == ["comfy.prom"]
 
 
+def test_metrics_tell_space_copies_and_changes(machine: Machine) -> None:
+    loras = machine.work / MODELS / "loras"
+    (loras / "copy.safetensors").write_bytes((loras / "first.safetensors").read_bytes())
+    settings(machine, metrics_file=str(machine.work / "comfy.prom"))
+    machine.run("scan")
+    (loras / "copy.safetensors").unlink()
+    machine.run("scan")
+    (loras / "a.txt").write_text("a")
+    (loras / "b.txt").write_text("b")
+    machine.run("scan")
+    text = (machine.work / "comfy.prom").read_text()
+    found = {
+        sample.name.removeprefix("comfy_inventory_"): sample
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    size = len(safetensors())
+    changes = {
+        sample.labels["kind"]: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "comfy_inventory_changes_total"
+    }
+    assert changes == {"created": 2, "deleted": 1, "modified": 0, "moved": 0}
+    assert found["category_bytes"].labels == {"category": "loras"}
+    assert found["category_bytes"].value == size + 2
+    assert found["duplicate_bytes"].value == 0
+    assert 0 < found["mount_free_bytes"].value < found["mount_size_bytes"].value
+    assert machine.run("metrics").stdout == text
+    if promtool := shutil.which("promtool"):
+        told = subprocess.run(
+            [promtool, "check", "metrics"], input=text.encode(), check=False, timeout=30
+        )
+        assert told.returncode == 0
+
+
+def test_likely_copies_are_counted_in_bytes(machine: Machine) -> None:
+    loras = machine.work / MODELS / "loras"
+    (loras / "copy.safetensors").write_bytes((loras / "first.safetensors").read_bytes())
+    machine.run("scan")
+    machine.run("scan")
+    assert f"duplicate_bytes {len(safetensors())}\n" in machine.run("metrics").stdout
+
+
+def test_metrics_and_news_that_wait_are_not_listed_in_a_scanned_folder(machine: Machine) -> None:
+    outputs = machine.work / "ComfyUI" / "output"
+    (machine.work / "linked").symlink_to(outputs)
+    settings(
+        machine,
+        metrics_file=str(machine.work / "linked" / "comfy.prom"),
+        on_event=["false"],
+        output=str(outputs / "i.json"),
+    )
+    (outputs / ".comfy.prom.01234567.tmp").write_text("a crash left this")
+    (outputs / "other.prom").write_text("of another program")
+    arguments = ("scan", "--output", str(outputs / "i.json"))
+    machine.run(*arguments)
+    (machine.work / MODELS / "loras/half.safetensors").write_bytes(safetensors()[:-1])
+    machine.run(*arguments)
+    machine.run(*arguments)
+    assert {"comfy.prom", "i.notify.json", "other.prom"} <= set(os.listdir(outputs))
+    _, *entries = (outputs / "i.json").read_text().splitlines()
+    assert [line for line in entries if "/output/" in line] == [
+        line for line in entries if "other.prom" in line
+    ]
+
+
 def test_file_of_another_program_is_not_replaced(tmp_path: Path) -> None:
     other = tmp_path / "node.prom"
     other.write_text("# HELP other x\n")
     with pytest.raises(OutputError, match="another program"):
-        write_metrics(str(other), {}, None)
+        write_metrics(str(other), {}, None, {})
     assert other.read_text() == "# HELP other x\n"
 
 

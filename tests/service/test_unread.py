@@ -78,7 +78,7 @@ def test_what_can_be_read_again_or_is_gone_is_not_told(world: World) -> None:
 
 def test_the_page_names_some_of_them() -> None:
     texts: list[str] = []
-    console = SimpleNamespace(print=lambda text="", **_: texts.append(str(text)))
+    console = SimpleNamespace(print=lambda text="", **_: texts.append(str(text)), is_terminal=False)
     status = {
         "alive": True,
         "state": "running",

@@ -39,6 +39,7 @@ MARK = re.compile(
     r"not run: .{10,}|recipe: .+|until stopped|ends with \d+|never scanned before|answered by Enter"
     r"|begin of \w+|end of \w+"
 )
+GROUPS = ("config", "service", "workflow")
 COMMANDS: dict[str, Any] = dict(commands(get_command(app)))
 CANNOT_REACH_INDEX = ("No matching distribution found", "error sending request", "Connection")
 
@@ -133,9 +134,9 @@ def check_words(where: str, text: str) -> None:
             words = shlex.split(found[1])
         except ValueError:
             words = found[1].split()
-        name = " ".join(words[: 1 + (words[0] in ("config", "service"))])
+        name = " ".join(words[: 1 + (words[0] in GROUPS)])
         if name not in COMMANDS:
-            assert words[0] in ("config", "service", "comfy-inventory"), f"{where}: {found[0]}"
+            assert words[0] in (*GROUPS, "comfy-inventory"), f"{where}: {found[0]}"
             continue
         given = {word.partition("=")[0] for word in words if re.match("--?[a-z]", word)}
         assert given <= options_of(name), f"{where}: {found[0]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from scanner.console.terminal import printed
+from scanner.console.tables import _Cell, _Column, _print_table
 from scanner.settings.describe import toml_text
 
 if TYPE_CHECKING:
@@ -20,12 +20,18 @@ def as_json(settings: Sequence[tuple[str, object, str]]) -> dict[str, Any]:
     }
 
 
-def print_settings(console: Console, settings: Sequence[tuple[str, object, str]]) -> None:
-    """Print name, value and origin of every setting."""
-    from rich.table import Table
+_COLUMNS = (
+    _Column("setting", is_wrapped=False),
+    _Column("from", is_wrapped=False),
+    _Column("value"),
+)
 
-    table = Table("setting", "value", "from", box=None, pad_edge=False)
-    for name, value, origin in settings:
+
+def print_settings(console: Console, settings: Sequence[tuple[str, object, str]]) -> None:
+    """Print name, origin and value of every setting."""
+
+    def cells(name: str, value: object, origin: str) -> Sequence[_Cell]:
         style = "dim" if origin == "default" else ""
-        table.add_row(*(printed(cell, style) for cell in (name, toml_text(value), origin)))
-    console.print(table)
+        return [_Cell(text, style) for text in (name, origin, toml_text(value))]
+
+    _print_table(console, _COLUMNS, (cells(*setting) for setting in settings))

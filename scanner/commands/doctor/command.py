@@ -14,6 +14,7 @@ from scanner.console.options import (
     _ROOTS,
     _TIMES,
     AsJson,
+    _cwd,
     _find_roots,
     _load,
     _outputs,
@@ -90,15 +91,19 @@ def doctor(
     if paths:
         roots = [Root("extra", os.path.abspath(path)) for path in paths]
     else:
+        from scanner.commands.named_folders import refuse_mistakes
+
+        refuse_mistakes(loaded, _outputs(loaded), _cwd())
         roots = list(_find_roots(loaded, tell=_tell_plainly).roots)
     if measure:
         from scanner.commands.tune.command import measure_scans
 
-        advised = measure_scans(loaded, [root.path for root in roots], as_json=as_json)
+        paths_to_measure = [root.path for root in roots if not root.is_optional]
+        advised = measure_scans(loaded, paths_to_measure, as_json=as_json)
         if write and advised.values:
             _tell_plainly(f"Written to {_write(loaded, advised)}.")
         return
-    from scanner.commands.doctor.examine import open_doctor
+    from scanner.commands.doctor.examine import is_not_made_yet, open_doctor
     from scanner.commands.doctor.finding import combined, exit_code
     from scanner.commands.doctor.page import print_advice, print_findings
     from scanner.console.other_owners import other_owners, warning_of
@@ -108,7 +113,9 @@ def doctor(
     with open_doctor(loaded.settings, _outputs(loaded), limit=limit) as examiner:
         for root in roots:
             with waiting(f"examining {root.path}"):
-                findings.append(examiner.examine(root, probe=probe))
+                finding = examiner.examine(root, probe=probe)
+            if not is_not_made_yet(root, finding):
+                findings.append(finding)
     pages = [finding.as_json() for finding in findings]
     advice = combined(findings)
     recommended = None if advice is None else advice.as_json()

@@ -206,6 +206,11 @@ class Doctor:
         finding.notes += notes_of(finding, settings)
 
 
+def is_not_made_yet(root: Root, finding: Finding) -> bool:
+    """True if a folder is missing that ComfyUI makes in time, so that nothing is wrong."""
+    return root.is_optional and finding.state == MISSING
+
+
 def _profile(mount: Mount) -> str:
     if mount.locality == "disk":
         return "local"

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scanner.commands.doctor.facts import ACT, NOTE, OK, Fact, blocks_of
-from scanner.console.terminal import print_indented, printed
+from scanner.console.terminal import folded, print_indented, printed
+from scanner.core.serialize import printable
 from scanner.core.wording import count_text, seconds_text, share_text
 from scanner.settings.values import format_duration
 
@@ -66,8 +67,11 @@ def _print_fact(console: Console, fact: Fact) -> None:
         mark.encode(console.encoding)
     except (UnicodeEncodeError, LookupError):
         mark = fact.mark
-    line = printed("")
-    line.append_text(printed(f"  {mark:<2} ", style)).append_text(printed(fact.text))
+    # A path at the end stays whole.
+    is_sentence = fact.text.endswith(".")
+    text = folded(printable(fact.text), console.width - 5) if is_sentence else printable(fact.text)
+    line = printed(f"  {mark:<2} ", style)
+    line = printed("").append_text(line).append(text.replace("\n", "\n     "))
     console.print(line, soft_wrap=True)
 
 

@@ -177,16 +177,22 @@ def _print_paths(console: Console, lines: Sequence[_Line], most: int | None) -> 
 def _print_totals(console: Console, document: Mapping[str, Any]) -> None:
     tables = {
         "category": [(item["category"] or "(none)", item) for item in document["categories"]],
-        "root": [(item["id"], item) for item in document["roots"] if item["files"]],
+        "folder": [(_folder_of(item["id"]), item) for item in document["roots"] if item["files"]],
     }
     for title, items in tables.items():
         rows = [(item["wasted"], item["files"], name) for name, item in items]
         _print_sums(console, ("wasted", "copies", title), rows)
     pairs = [
-        (pair["bytes"], pair["sets"], " and ".join(pair["roots"])) for pair in document["pairs"]
+        (pair["bytes"], pair["sets"], " and ".join(map(_folder_of, pair["roots"])))
+        for pair in document["pairs"]
     ]
     if pairs:
-        _print_sums(console, ("in both", "sets", "roots"), pairs)
+        _print_sums(console, ("in both", "sets", "folders"), pairs)
+
+
+def _folder_of(root: str) -> str:
+    """The path in the id of a root."""
+    return root.partition(":")[2]
 
 
 def _print_sums(

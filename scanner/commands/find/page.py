@@ -15,7 +15,7 @@ from scanner.commands.find.criteria import PACK, texts_of
 from scanner.commands.find.search import PART_OF, SET, Searched, size_of
 from scanner.commands.packs.listing import pack_name
 from scanner.commands.packs.page import _version
-from scanner.console.tables import _Cell, _Column, _print_table, _write_document
+from scanner.console.tables import _Cell, _Column, _Note, _print_table, _write_document
 from scanner.console.times import Zone, time_shown, zone_name
 from scanner.core.serialize import raw_text
 from scanner.core.statuses import BROKEN
@@ -173,17 +173,24 @@ def hidden_text(count: int) -> str:
 
 def _entry_cells(entry: Mapping[str, Any], zone: Zone) -> Sequence[_Cell]:
     status = entry.get("status", "")
-    texts = [f"{status}: {entry['problem']}" if status and "problem" in entry else status]
+    words, notes = [status], []
+    if status and "problem" in entry:
+        notes.append(_Note(f"{status}: {entry['problem']}"))
     if "misplaced" in entry:
-        texts.append("misplaced: {kind} in {category}".format_map(entry["misplaced"]))
+        words.append("misplaced")
+        notes.append(_Note("misplaced: {kind} in {category}".format_map(entry["misplaced"])))
     if "shadowed_by" in entry:
-        texts.append(f"shadowed by {entry['shadowed_by']}")
+        words.append("shadowed")
+        notes.append(_Note(f"shadowed by {entry['shadowed_by']}", is_whole=True))
+    if notes and status and "problem" not in entry:
+        notes.insert(0, _Note(status))
+    style = "red" if status in BROKEN else "yellow"
     return (
         _Cell("" if (size := size_of(entry)) is None else size_text(size)),
         _Cell(time_shown(entry.get("mtime", ""), zone)),
         _Cell(entry.get("category", "")),
         _Cell(_model_text(entry)),
-        _Cell(", ".join(filter(None, texts)), "red" if status in BROKEN else "yellow"),
+        _Cell(", ".join(filter(None, words)), style, tuple(notes)),
         _Cell(_path_text(entry)),
     )
 

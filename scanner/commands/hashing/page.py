@@ -59,7 +59,7 @@ def hashing_display(what: str) -> Iterator[Callable[[Progressed], None]]:
         task = bar.add_task(what, total=None, left="")
 
         def show(done: Progressed) -> None:
-            left = f"{done.left.files:,} left"
+            left = f"{count_text(done.left.files, 'file')} left"
             bar.update(task, completed=done.bytes, total=done.bytes + done.left.bytes, left=left)
 
         yield show

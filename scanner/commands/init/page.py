@@ -57,6 +57,11 @@ def print_folders(console: Console, found: Found, examined: Sequence[Examined]) 
         points = sorted({one.mount.point for one in examined if one.mount.locality == place})
         if points and place != "disk":
             tell(f"{', '.join(points)}: {text}.")
+    if any(one.finding is None or one.finding.state != OK for one in examined):
+        tell(
+            "The settings below do not count in what could not be read: `comfy-inventory doctor "
+            "--write` does so once it is there."
+        )
 
 
 def as_json(path: str, text: str, is_written: bool, examined: Sequence[Examined]) -> dict[str, Any]:

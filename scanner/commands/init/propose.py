@@ -144,14 +144,15 @@ def examined(loaded: Loaded, found: Found, cwd: str) -> list[Examined]:
     hung: set[MountIdentity] = set()
     result = []
     with open_doctor(loaded.settings, outputs, limit=LIMIT) as doctor:
-        for number, root in enumerate(found.roots):
+        roots = [root for root in found.roots if not root.is_optional]
+        for number, root in enumerate(roots):
             mount = locate(root.path, read_mounts()).mount
             left = deadline - time.monotonic()
             if left < LEAST or mount.identity in hung:
                 result.append(Examined(root.path, mount, None))
                 continue
             # Half of it for the sample: latency and stats take time, too.
-            seconds = left / (len(found.roots) - number) / 2
+            seconds = left / (len(roots) - number) / 2
             finding = doctor.examine(root, probe=False, seconds=seconds)
             if finding.state == STALLED:
                 hung.add(mount.identity)

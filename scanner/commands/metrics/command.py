@@ -18,6 +18,7 @@ def metrics(
 ) -> None:
     """Print numbers of the last scan in the text format of Prometheus."""
     outputs = _known_outputs(_load(options))
+    from scanner.notify.ledger import read_counts
     from scanner.notify.metrics import metrics_text
     from scanner.output.inventory_reader import read_header
     from scanner.output.status_file import damage_reported, read_status
@@ -26,4 +27,5 @@ def metrics(
     if status is None:
         raise InventoryError(f"No scan has written {outputs.status} yet.")
     with damage_reported(outputs.status):
-        typer.echo(metrics_text(status, read_header(outputs.inventory)), nl=False)
+        header = read_header(outputs.inventory)
+        typer.echo(metrics_text(status, header, read_counts(outputs.notify)), nl=False)

@@ -10,6 +10,7 @@ from scanner.console.options import (
     _OUTPUT,
     _ROOTS,
     AsJson,
+    _cwd,
     _find_roots,
     _load,
     _outputs,
@@ -27,11 +28,15 @@ def roots(
 ) -> None:
     """List the folders to scan, with their state if it is known."""
     loaded = _load(options)
+    outputs = _outputs(loaded)
+    from scanner.commands.named_folders import refuse_mistakes
+
+    refuse_mistakes(loaded, outputs, _cwd())
     found = _find_roots(loaded, tell=_tell_plainly)
     from scanner.commands.roots import page
     from scanner.output.status_file import damage_reported, read_status
 
-    status = _outputs(loaded).status
+    status = outputs.status
     with damage_reported(status):
         document = page.as_json(found.roots, found.base, read_status(status))
     if as_json:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scanner.console.tables import _Cell, _Column, _print_table
-from scanner.console.terminal import STATE_STYLES, printed
+from scanner.console.terminal import STATE_STYLES, print_folded
 from scanner.core.roots import Root
 from scanner.core.serialize import readable, shown
 from scanner.core.wording import accept_hint
@@ -43,7 +43,7 @@ def print_accepts(console: Console, accepts: Iterable[Mapping[str, Any]]) -> Non
     for item in accepts:
         hint = accept_hint(item["state"], item["command"])
         text = f"{item['id']} is {item['state']}. {hint}"
-        console.print(printed(text, "yellow"), soft_wrap=True)
+        print_folded(console, text, "yellow")
 
 
 _ROOT_COLUMNS = (_Column("kind"), _Column("category"), _Column("state"), _Column("path"))

@@ -9,7 +9,7 @@ from scanner.settings.values import format_duration
 
 
 def greeting(settings: Settings, roots: int, inventory: str) -> str:
-    """The version, the number of roots, the schedule and the path of the inventory."""
+    """The version, the number of folders, the schedule and the path of the inventory."""
     if settings.cron:
         when = f'at "{settings.cron}"'
     elif settings.is_paced:
@@ -17,5 +17,5 @@ def greeting(settings: Settings, roots: int, inventory: str) -> str:
     else:
         when = f"every {format_duration(settings.first_every)}"
     return (
-        f"comfy-inventory {__version__}: {count_text(roots, 'root')}, {when}; writing {inventory}"
+        f"comfy-inventory {__version__}: {count_text(roots, 'folder')}, {when}; writing {inventory}"
     )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scanner.commands.status.verdict import ago, verdict
-from scanner.console.terminal import STATE_STYLES, printed
+from scanner.console.terminal import STATE_STYLES, print_folded, printed
 from scanner.core.roots import COMPLETE
 from scanner.core.statuses import MARKS
 from scanner.core.wording import accept_hint, count_text, size_text
@@ -33,7 +33,7 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
     _print_categories(console, (status.get("totals") or {}).get("categories") or {})
     _print_folders(console, status)
     for text, style in _findings(status):
-        console.print(printed(text, style), soft_wrap=True)
+        print_folded(console, text, style)
     console.print(printed(f"Inventory: {status['inventory']['path']}"), soft_wrap=True)
 
 

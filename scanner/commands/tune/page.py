@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scanner.commands.doctor.page import DIRECTORY_MTIMES
+from scanner.console.tables import _Cell, _Column, _print_table
 from scanner.console.terminal import print_indented, printed
 from scanner.core.wording import count_text, seconds_text, share_text, size_text
 from scanner.disk.trust import PROOFS_WANTED
@@ -78,12 +79,18 @@ def _sentences(lane: Mapping[str, Any], most_workers: int) -> Iterator[str]:
             yield MTIME_SENTENCES[state]
 
 
-def _print_scans(console: Console, lane: Mapping[str, Any]) -> None:
-    from rich.table import Table
+_SCAN_COLUMNS = (
+    _Column("", is_wrapped=False),
+    *(_Column(text, is_number=True) for text in ("takes", "CPU", "calls", "folders listed")),
+)
 
-    table = Table("", box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("takes", "CPU", "calls", "folders listed"):
-        table.add_column(heading, justify="right")
+_INTERVAL_COLUMNS = [
+    _Column(text, is_number=True, is_wrapped=False)
+    for text in ("  every", "CPU", "busy", "calls/s", "seen within", "re-read within")
+]
+
+
+def _print_scans(console: Console, lane: Mapping[str, Any]) -> None:
     later = lane["once_folder_times_are_trusted"]
     scans = {
         "first scan": lane["first_scan"],
@@ -91,16 +98,18 @@ def _print_scans(console: Console, lane: Mapping[str, Any]) -> None:
         "the same with trusted mtimes": later and later["unchanged_scan"],
         "full verification": lane["full_verification"],
     }
-    for name, scan in scans.items():
-        if scan is not None:
-            table.add_row(
-                f"  {name}",
-                seconds_text(scan["seconds"]),
-                seconds_text(scan["cpu_seconds"]),
-                f"{scan['calls']:,}",
-                f"{scan['folders_listed']:,}",
-            )
-    console.print(table)
+    rows = [
+        (
+            f"  {name}",
+            seconds_text(scan["seconds"]),
+            seconds_text(scan["cpu_seconds"]),
+            f"{scan['calls']:,}",
+            f"{scan['folders_listed']:,}",
+        )
+        for name, scan in scans.items()
+        if scan is not None
+    ]
+    _print_table(console, _SCAN_COLUMNS, (list(map(_Cell, row)) for row in rows))
     print_indented(
         console,
         "A call lists a folder, reads size and mtime of an entry in it, or reads the mtime of a "
@@ -112,26 +121,21 @@ def _print_scans(console: Console, lane: Mapping[str, Any]) -> None:
 def _print_intervals(
     console: Console, title: str, cost: Mapping[str, Any], page: Mapping[str, Any]
 ) -> None:
-    from rich.table import Table
-
     console.print(printed(f"  {title}"))
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for heading in ("  every", "CPU", "busy", "calls/s", "seen within", "re-read within"):
-        table.add_column(heading, justify="right")
-    for row in cost["intervals"]:
+
+    def cells(row: Mapping[str, Any]) -> Sequence[_Cell]:
         is_chosen = row["every"] == cost["recommended"]
-        table.add_row(
-            *(
-                f"{'> ' if is_chosen else '  '}{row['every']:>5}",
-                _share(row["cpu_share"]),
-                _share(row["busy_share"]),
-                _rate(row["calls_per_second"]),
-                _span(row["seen_within_seconds"]),
-                _span(row["verified_within_seconds"]),
-            ),
-            style="green" if is_chosen else "",
+        texts = (
+            f"{'> ' if is_chosen else '  '}{row['every']:>5}",
+            _share(row["cpu_share"]),
+            _share(row["busy_share"]),
+            _rate(row["calls_per_second"]),
+            _span(row["seen_within_seconds"]),
+            _span(row["verified_within_seconds"]),
         )
-    console.print(table)
+        return [_Cell(text, "green" if is_chosen else "") for text in texts]
+
+    _print_table(console, _INTERVAL_COLUMNS, map(cells, cost["intervals"]))
     if cost["verification_duty"] != page["verification_duty"]:
         duty = share_text(cost["verification_duty"])
         print_indented(console, f"With at most {duty} of the time for re-verification.", "dim")

@@ -1,0 +1,1 @@
+"""What a workflow needs, read from its file, and how that stands in an inventory."""
