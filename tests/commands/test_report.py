@@ -142,10 +142,10 @@ def test_changes_packs_and_drives(library: Machine) -> None:
         ("ComfyUI-Old", False),
         ("rgthree-comfy", True),
     ]
-    assert {root["kind"] for drive in page["drives"] for root in drive["roots"]} == {
+    assert {root["kind"] for drive in page["drives"] for root in drive["roots"]} >= {
         "models", "custom_nodes", "input", "output",
     }  # fmt: skip
-    assert all(drive["free"] < drive["bytes"] for drive in page["drives"])
+    assert all(drive["free"] < drive["bytes"] for drive in page["drives"] if drive["type"])
 
 
 def test_copies_are_those_that_duplicates_finds(library: Machine) -> None:
@@ -176,7 +176,8 @@ def test_a_folder_that_is_away_needs_attention(machine: Machine) -> None:
     page = pages(machine)
     assert "ComfyUI/models is offline" in page["attention"]
     states = {root["state"] for drive in page["drives"] for root in drive["roots"]}
-    assert states == {"offline"}
+    assert "offline" in states
+    assert "online" not in states
 
 
 def test_large_inventories_have_models_only(
