@@ -7,7 +7,7 @@ SAMPLE := .sample
 SAMPLE_BUILT := $(SAMPLE)/.built
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint recipes web browser docs docs-anew audit bench bench-full network guest guest-short netbench torture rounds fuzz clean
+.PHONY: help install run test test-all lint recipes web browser docs docs-anew audit bench bench-full network comfyui guest guest-short netbench torture rounds fuzz clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -139,6 +139,10 @@ bench-full: $(BENCH_INSTALLED) ## The same up to a million files; writes benchma
 
 network: install ## Try every fault on every kind of network mount
 	COMFY_NETWORK=all $(VENV_PYTHON) -m pytest tests/whole/test_network.py $(ARGS)
+
+# The panel in a real ComfyUI. COMFYUI_CODE and COMFYUI_PYTHON name one; else it is fetched into .comfyui.
+comfyui: $(BROWSER_INSTALLED) ## Try the panel in a real ComfyUI with Chromium, and measure its lists over sshfs
+	$(VENV_PYTHON) -m tests.support.real_comfyui $(ARGS)
 
 guest: install ## Try every fault on the kernel's own NFS, SMB, 9p, vfat and exFAT, in a guest under qemu
 	COMFY_GUEST=all $(VENV_PYTHON) -m pytest tests/whole/test_guest.py $(ARGS)

@@ -142,6 +142,8 @@ service_app = _App(
     help="Let the system start `run`: systemd, launchd or Windows' Task Scheduler.",
 )
 
+comfyui_app = _App(above="comfyui ", help="The panel inside ComfyUI: install it, remove it.")
+
 workflow_app = _App(above="workflow ", help="What workflows need, and whether it is here.")
 
 log = logging.getLogger("scanner")

@@ -21,6 +21,7 @@ PANELS = {
     "used-by": LOOK,
     "roots": LOOK,
     "workflow": LOOK,
+    "comfyui": PROGRAMS,
     "report": LOOK,
     "doctor": CHECK,
     "tune": CHECK,
@@ -98,6 +99,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "service install": (
         "comfy-inventory service install --comfy-root ./ComfyUI",
         "comfy-inventory service install --print",
+    ),
+    "comfyui install": (
+        "comfy-inventory comfyui install --comfy-root ./ComfyUI",
+        "comfy-inventory comfyui install --fast-lists",
     ),
     "service logs": ("comfy-inventory service logs --follow",),
 }

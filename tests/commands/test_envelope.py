@@ -46,6 +46,9 @@ GOOD: dict[str, tuple[tuple[str, ...], int]] = {
     "workflow check": (("workflow.json",), 0),
     "report": ((), 0),
     "config show": ((), 0),
+    "comfyui install": ((), 0),
+    "comfyui status": ((), 0),
+    "comfyui uninstall": ((), 0),
     "service install": (("--print",), 0),
     "service uninstall": ((), 0),
     "service status": ((), 1),
@@ -93,6 +96,8 @@ def test_every_command_prints_an_envelope(untouched: Machine, command: str) -> N
         config = untouched.work / "notify.toml"
         config.write_text("on_event = ['true']\n")
         arguments = (*arguments, "--config", str(config))
+    if command == "comfyui status":
+        untouched.run("comfyui", "install")
     document = checked(untouched.run(*command.split(), *arguments, "--json", expect=code), command)
     assert document["ok"]
 
