@@ -50,6 +50,8 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
         write(downloads / "pack" / f"part{number % 3}" / f"f{number}.bin", f"content {number}")
     for name in ("append", "touch", "rename", "delete", "replace", "swap-a", "swap-bb"):
         write(machine.work / LORAS / f"{name}.safetensors", name * 1000)
+    (machine.home / "mnt").mkdir()
+    (machine.home / "stable-diffusion-assets").symlink_to(machine.home / "mnt" / "assets")
     return machine
 
 
@@ -201,7 +203,7 @@ def test_root_that_appears_later_is_a_baseline(machine: Machine, loop: Running) 
     prepared = machine.home / "prepared"
     write(prepared / "one.png", "one")
     write(prepared / "more" / "two.png", "two")
-    prepared.rename(assets)
+    prepared.rename(machine.home / "mnt" / "assets")
     loop.wait_for(lambda: machine.states()[str(assets)] == "online", "the new root")
     loop.scans(2)
     assert machine.changes(before) == []
