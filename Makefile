@@ -142,7 +142,7 @@ network: install ## Try every fault on every kind of network mount
 
 # The panel in a real ComfyUI. COMFYUI_CODE and COMFYUI_PYTHON name one; else it is fetched into .comfyui.
 comfyui: $(BROWSER_INSTALLED) ## Try the panel in a real ComfyUI with Chromium, and measure its lists over sshfs
-	$(VENV_PYTHON) -m tests.support.real_comfyui $(ARGS)
+	COMFY_TEST_PATIENCE=300 $(VENV_PYTHON) -m tests.support.real_comfyui $(ARGS)
 
 guest: install ## Try every fault on the kernel's own NFS, SMB, 9p, vfat and exFAT, in a guest under qemu
 	COMFY_GUEST=all $(VENV_PYTHON) -m pytest tests/whole/test_guest.py $(ARGS)
