@@ -205,7 +205,10 @@ class FastLists:
         found: list[list[str]] = []
 
         def search() -> None:
-            found.append(self._paths.get_filename_list_(category)[0])
+            try:
+                found.append(self._paths.get_filename_list_(category)[0])
+            except Exception as error:  # a folder that is gone, on a disk that went away
+                log.debug("ComfyUI's own search of %s failed: %s", category, error)
 
         self._searching = threading.Thread(target=search, daemon=True)
         self._searching.start()

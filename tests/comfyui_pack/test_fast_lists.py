@@ -182,6 +182,16 @@ def test_first_lasting_difference_switches_them_off(
     assert not lists.off
 
 
+def test_search_that_fails_is_no_difference(panel: Any, folder_paths: Any) -> None:
+    def fail(folder_name: str) -> None:
+        raise FileNotFoundError(folder_name)
+
+    folder_paths.get_filename_list_ = fail
+    panel.fast_lists.compare("loras")
+    assert not panel.fast_lists.off
+    assert panel.fast_lists.compared == {}
+
+
 def test_search_that_hangs_holds_up_no_comparison(panel: Any, folder_paths: Any) -> None:
     folder_paths.get_filename_list_ = lambda folder_name: time.sleep(3)
     begun = time.monotonic()
@@ -224,3 +234,13 @@ def test_bug_in_the_answer_gives_the_list_back_to_comfyui(panel: Any, folder_pat
     folder_paths.get_filename_list("loras")
     assert folder_paths.walks
     assert "KeyError" in panel.fast_lists.off
+
+
+def test_folders_of_git_are_left_out_where_the_inventory_has_them(part: Any) -> None:
+    paths = ("loras/.git/a.pt", "loras/x/.git/b.pt", "loras/x/c.pt", "loras/.github/d.pt")
+    entries = [{"path": path, "type": "file", "category": "loras"} for path in paths]
+    folders = ("loras", "loras/.git", "loras/x", "loras/x/.git", "loras/.github")
+    entries += [{"path": path, "type": "directory", "category": "loras"} for path in folders]
+    top = os.path.join(os.sep, "base")
+    names, _ = part("tree").Tree(entries, top).files(os.path.join(top, "loras"))
+    assert sorted(names) == [os.path.join(".github", "d.pt"), os.path.join("x", "c.pt")]
