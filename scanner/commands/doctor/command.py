@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -26,6 +27,7 @@ from scanner.console.terminal import _console, _print_json
 
 if TYPE_CHECKING:
     from scanner.commands.advice import Advice
+    from scanner.core.roots import Root
     from scanner.output.file_names import Outputs
     from scanner.settings.load import Loaded
 
@@ -103,6 +105,24 @@ def doctor(
         if write and advised.values:
             _tell_plainly(f"Written to {_write(loaded, advised)}.")
         return
+    code = _examine(
+        loaded, roots, limit, probe=probe, verbose=verbose, write=write, as_json=as_json
+    )
+    if code:
+        raise typer.Exit(code)
+
+
+def _examine(
+    loaded: Loaded,
+    roots: Sequence[Root],
+    limit: float,
+    *,
+    probe: bool,
+    verbose: bool,
+    write: bool,
+    as_json: bool,
+) -> int:
+    """Examine the folders and show what was found; the exit code. `limit` in seconds."""
     from scanner.commands.doctor.examine import is_not_made_yet, open_doctor
     from scanner.commands.doctor.finding import combined, exit_code
     from scanner.commands.doctor.page import print_advice, print_findings
@@ -130,8 +150,7 @@ def doctor(
             print_advice(_console(), recommended, written)
         if owners:
             echo_error(warning_of(owners))
-    if code := exit_code(findings) or int(bool(owners)):
-        raise typer.Exit(code)
+    return exit_code(findings) or int(bool(owners))
 
 
 def _write(loaded: Loaded, advice: Advice) -> str:
