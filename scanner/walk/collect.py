@@ -28,6 +28,7 @@ from scanner.walk.health import NOT_A_FOLDER, Moment, stayed_healthy
 from scanner.walk.history import History
 from scanner.walk.pack_reading import KnownPacks, PackTerms, read_packs
 from scanner.walk.rules import ListingRules, OwnFiles, has_new_rules
+from scanner.walk.together import size_of_requests
 from scanner.walk.verification import Terms
 from scanner.walk.walk import Walk
 from scanner.walk.walked import Walked
@@ -173,6 +174,7 @@ class Collector:
                 looks=looks,
                 spared=spared,
                 mounts=mounts,
+                together=self._together(scan.health.mount, spared),
             )
             walked = walk_with(in_order=in_order).run(stopped, progress)
             if walked.is_crowded and not in_order:
@@ -238,6 +240,13 @@ class Collector:
             is_trusted=trust.is_earned(mount),
             hot={os.path.dirname(path) for path in memory.unsettled} | memory.unreachable.keys(),
         )
+
+    def _together(self, mount: Mount, spared: AbstractSet[str]) -> int:
+        """How many of the folders `spared` are asked for in one request. A local disk answers each
+        at once, and a limit for each second is meant for every one."""
+        if not mount.is_remote or self._settings.requests_per_second:
+            return 0
+        return size_of_requests(len(spared), self._settings.workers)
 
     def forget(self, paths: Iterable[str]) -> None:
         """Note that directories are gone."""

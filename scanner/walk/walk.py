@@ -45,13 +45,16 @@ from scanner.walk.members import (
     with_old_columns,
 )
 from scanner.walk.rules import WalkRules
+from scanner.walk.together import Together
 from scanner.walk.walked import Walked
 from scanner.workers.requests import (
     Answer,
     Failed,
     ListDirectory,
     Listed,
+    StatBelow,
     Stated,
+    StatedBelow,
     StatPath,
     Timed,
     Took,
@@ -70,7 +73,8 @@ class Walk:
 
     `rematch` forgets earlier decisions of the ignore rules (rule 9). `spared` are the known
     directories that are not listed while their times stay. `mounts` are those that can be seen.
-    `in_order`: see `scanner.walk.linked`. `device` is that of the folder `top`.
+    `in_order`: see `scanner.walk.linked`. `device` is that of the folder `top`. `together` is the
+    number of folders that one request stats (see `scanner.walk.together`), 0 for one each.
     """
 
     def __init__(
@@ -87,6 +91,7 @@ class Walk:
         spared: AbstractSet[str],
         mounts: Sequence[Mount],
         in_order: bool,
+        together: int = 0,
     ) -> None:
         self._worker = worker
         self._top = top
@@ -100,7 +105,13 @@ class Walk:
         self._asked: set[str] = set()
         self._doubtful: set[str] = set()
         self._linked = LinkedFolders(rules.max_paths, in_order=in_order)
-        self._untimed = {ListDirectory: SAMPLES, StatPath: SAMPLES} if self._spared else {}
+        timed = (ListDirectory, StatPath, StatBelow)
+        self._untimed = dict.fromkeys(timed, SAMPLES if self._spared else 0)
+        self._together = Together(
+            snapshot,
+            lambda path: path not in rules.inner and self._is_spared(path),
+            0 if in_order else together,
+        )
         self._failed_in: dict[str, set[str]] = {}
         """Directories that have failed, by the one that holds them."""
         self._crossings = Crossings(top, device, snapshot, has_inodes=has_inodes)
@@ -148,9 +159,14 @@ class Walk:
             self._take(answer.path, answer.directory)
         elif isinstance(answer, Stated):
             self._compare_times(answer.path, answer.stat)
+        elif isinstance(answer, StatedBelow):
+            for stated in self._together.answers(answer):
+                self._handle(stated)
         elif isinstance(answer, Took):
             self._handle(answer.answer)
-            if isinstance(answer.answer, Listed):
+            if isinstance(answer.answer, StatedBelow):
+                self._walked.stat_seconds.append(answer.seconds / len(answer.answer.stated))
+            elif isinstance(answer.answer, Listed):
                 self._walked.listing_seconds.append(answer.seconds)
             elif isinstance(answer.answer, Stated):
                 self._walked.stat_seconds.append(answer.seconds)
@@ -166,18 +182,29 @@ class Walk:
             if self._linked.wait(path):
                 self._ask_listing(path)
             return
+        if self._is_spared(path):
+            self._put(StatPath(path))
+        else:
+            self._ask_listing(path)
+
+    def _ask_together(self, folder: str, children: Sequence[str]) -> None:
+        """Ask for known folders in `folder` that are not listed while their times stay."""
+        self._asked.update(children)
+        left = [child for child in children if not self._together.take(child)]
+        for request in self._together.requests(folder, left):
+            self._put(request)
+
+    def _is_spared(self, path: str) -> bool:
+        """True if `path` is not listed while its times stay."""
         known = self._snapshot.get(path) if path in self._spared else None
         # Entries that could not be read may be readable now, and no time says so.
-        if (
+        return (
             known is not None
             and not known.listing.unstatted
             and path not in self._linked.paths
             and path not in self._holds_lost_links
             and not file_points(self._mount_points.get(path, NOTHING), known.listing)
-        ):
-            self._put(StatPath(path))
-        else:
-            self._ask_listing(path)
+        )
 
     def _compare_times(self, path: str, stat: Stat) -> None:
         """Count a known directory as unchanged if its times are: the cheap half of rule 5."""
@@ -205,7 +232,7 @@ class Walk:
         points = self._mount_points.get(path, NOTHING)
         self._put(ListDirectory(path, skip, points))
 
-    def _put(self, request: ListDirectory | StatPath) -> None:
+    def _put(self, request: ListDirectory | StatPath | StatBelow) -> None:
         untimed = self._untimed.get(type(request), 0)
         if untimed:
             self._untimed[type(request)] = untimed - 1
@@ -245,6 +272,7 @@ class Walk:
             return
         rules, asked, is_linked = self._rules, self._asked, path in self._linked.paths
         prefix = join(path, "")
+        together: list[str] | None = [] if self._together.is_used else None
         for name, letter in listing.named_containers():
             child = prefix + name
             if letter == DIRECTORY_LINK:
@@ -256,8 +284,14 @@ class Walk:
             elif not (child in asked or child in foreign or child in rules.inner):
                 if letter == DIRECTORY_LINK:
                     self._meet_points(path, child)
-                if child not in self._walked.points:
+                if child in self._walked.points:
+                    continue
+                if together is not None and self._is_spared(child):
+                    together.append(child)
+                else:
                     self._ask(child)
+        if together:
+            self._ask_together(path, together)
 
     def _meet_points(self, folder: str, link: str) -> None:
         """Note the mounts that begin below the target of a link in `folder`: they are not entered,

@@ -116,7 +116,8 @@ class WorkersByMount:
                 raise LostWorkerError("its worker still hangs", is_stalled=True)
             if process is not None and process.has_answered:
                 self._stalls.pop(mount.point, None)
-            if process is not None and not process.is_usable:
+            is_other = process is not None and process.by_lookup != mount.lookups_bring_stats
+            if process is not None and (is_other or not process.is_usable):
                 if process.is_abandoned:
                     self._back_off(mount.point)
                 process.end()
@@ -125,14 +126,18 @@ class WorkersByMount:
             if process is None:
                 if time.monotonic() < self._not_before.get(mount.point, 0.0):
                     raise LostWorkerError("it keeps hanging; asked again later", is_stalled=True)
-                process = self._start()
+                process = self._start(mount)
                 self._processes[mount.point] = process
         return _Session(process, self._stall_after, self._stopped, patience)
 
-    def _start(self) -> _Process:
+    def _start(self, mount: Mount) -> _Process:
         """A new process. Raises LostWorkerError where the system has no more to give."""
         try:
-            return _Process(self._most_workers, self._most_per_second)
+            return _Process(
+                self._most_workers,
+                self._most_per_second,
+                by_lookup=mount.lookups_bring_stats,
+            )
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise LostWorkerError(

@@ -6,6 +6,7 @@ import os
 from typing import Protocol
 
 from scanner.comfyui.pack_reader import read_pack
+from scanner.core.paths import join
 from scanner.disk.content_hash import hash_piece
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.fingerprint import take_fingerprint
@@ -29,7 +30,9 @@ from scanner.workers.requests import (
     ReadUses,
     Request,
     SpaceFound,
+    StatBelow,
     Stated,
+    StatedBelow,
     StatPath,
     Timed,
     Took,
@@ -85,6 +88,8 @@ def perform(files: FileSystem, request: Request) -> Answer:
     try:
         if isinstance(request, StatPath):
             return Stated(request.path, files.stat(request.path))
+        if isinstance(request, StatBelow):
+            return _stated_below(files, request)
         if isinstance(request, LstatPath):
             return Stated(request.path, files.lstat(request.path))
         if isinstance(request, AskSpace):
@@ -113,11 +118,27 @@ def perform(files: FileSystem, request: Request) -> Answer:
             return Probed(request.path, observe(files, request.path, request.name))
         return Fingerprinted(request.path, take_fingerprint(files, request.path))
     except OSError as error:
-        text = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
-        return Failed(request.path, error.errno or 0, text)
+        return _failed(request.path, error)
     except Exception as error:
         if not isinstance(request, ReadFacts | ReadCompanion | ReadPack | HashPiece | ReadUses):
             raise
         # The content of files is anybody's work: a header that nobody thought of must not end the
         # worker, and with it all reading on its mount.
         return Failed(request.path, 0, f"{type(error).__name__}: {error}")
+
+
+def _stated_below(files: FileSystem, request: StatBelow) -> StatedBelow:
+    paths = (join(request.path, name) for name in request.names)
+    stats = files.stats_below(request.path, request.names)
+    return StatedBelow(
+        request.path,
+        tuple(
+            _failed(path, stat) if isinstance(stat, OSError) else Stated(path, stat)
+            for path, stat in zip(paths, stats, strict=True)
+        ),
+    )
+
+
+def _failed(path: str, error: OSError) -> Failed:
+    text = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
+    return Failed(path, error.errno or 0, text)
