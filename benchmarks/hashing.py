@@ -19,8 +19,9 @@ import time
 from collections.abc import Callable
 
 from scanner.core.digests import SHA256, XXH3
-from scanner.disk.content_hash import BLOCK, hash_piece
+from scanner.disk.content_hash import hash_piece
 from scanner.disk.filesystem import DiskFileSystem
+from scanner.disk.hash_feed import BLOCK
 from scanner.service.hasher import PIECE_SECONDS
 from scanner.settings.values import parse_size
 

@@ -290,7 +290,8 @@ class Settings(NotifySettings):
         ALGORITHMS,
         About(
             "Hashes of the whole content of models, taken in one reading between scans: a list of"
-            ' xxh3 and sha256, or "off". `comfy-inventory hash` takes them once.',
+            ' xxh3, sha256 and blake3, or "off". `comfy-inventory hash` takes them once. blake3'
+            " needs `pip install 'comfy-inventory[blake3]'`.",
             ["xxh3", "sha256"],
         ),
     ] = ()

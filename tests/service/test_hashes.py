@@ -15,7 +15,7 @@ import xxhash
 from scanner.core.digests import SHA256, XXH3
 from scanner.core.pending import PendingFolders
 from scanner.core.progress import Progressed
-from scanner.disk.content_hash import BLOCK
+from scanner.disk.hash_feed import BLOCK
 from scanner.errors import OutputError
 from scanner.output.inventory_view import InventoryView
 from scanner.output.inventory_writer import write_inventory

@@ -32,7 +32,7 @@ PACK = "pack"
 SHORTEST_PREFIX = 4
 """Digits of a hash: fewer would find something by chance in every large inventory."""
 
-_DIGITS = {ALGORITHM: 32, "xxh3_128": 32, "sha256": 64, "autov2": 10, "autov3": 64}
+_DIGITS = {ALGORITHM: 32, "xxh3_128": 32, "sha256": 64, "blake3": 64, "autov2": 10, "autov3": 64}
 """The most digits of a hash, by the names that may stand before it.
 
 AutoV2 and AutoV3 are Civitai's: the first 10 digits of a file's sha256, and the sha256 of a

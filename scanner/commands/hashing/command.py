@@ -45,7 +45,10 @@ def hash_(
     ] = None,
     algorithm: Annotated[
         list[str] | None,
-        typer.Option(help="xxh3 or sha256; repeatable. Default: the setting `hash`, or both."),
+        typer.Option(
+            help="xxh3, sha256 or blake3; repeatable. Default: the setting `hash`, or xxh3 and"
+            " sha256."
+        ),
     ] = None,
     rate: _Rate = None,
     as_json: AsJson = False,
@@ -53,10 +56,10 @@ def hash_(
 ) -> None:
     """Read files whole and keep their hashes: proves duplicates, finds silent damage later."""
     loaded = _load(options)
-    from scanner.core.digests import ALGORITHMS
+    from scanner.core.digests import DEFAULT_ALGORITHMS
     from scanner.settings.values import parse_algorithms
 
-    wanted = loaded.settings.hash or ALGORITHMS
+    wanted = loaded.settings.hash or DEFAULT_ALGORITHMS
     if algorithm:
         wanted = _checked("--algorithm", parse_algorithms, algorithm)
     from scanner.commands.hashing.page import print_hashed
