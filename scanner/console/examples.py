@@ -22,6 +22,7 @@ PANELS = {
     "roots": LOOK,
     "workflow": LOOK,
     "comfyui": PROGRAMS,
+    "fleet": LOOK,
     "report": LOOK,
     "doctor": CHECK,
     "tune": CHECK,
