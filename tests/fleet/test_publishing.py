@@ -7,12 +7,12 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scanner.output.journal_reader import read
 from tests.support.machine import CHECKOUT, Machine, wait_for, write
 
 
@@ -22,7 +22,7 @@ def share(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def machine(tmp_path: Path, share: Path) -> Iterator[Machine]:
+def machine(tmp_path: Path, share: Path) -> Machine:
     made = Machine(
         tmp_path / "one",
         COMFY_INVENTORY_PUBLISH=f"file://{share}",
@@ -31,7 +31,9 @@ def machine(tmp_path: Path, share: Path) -> Iterator[Machine]:
     )
     write(made.work / "ComfyUI/main.py", "")
     write(made.work / "ComfyUI/models/loras/a.safetensors", "a")
-    yield made
+    for name in ("custom_nodes", "input", "output"):
+        (made.work / "ComfyUI" / name).mkdir()
+    return made
 
 
 def asked(machine: Machine, *words: str, expect: int = 0) -> dict[str, Any]:
@@ -48,14 +50,14 @@ def test_one_shot_scan_publishes_at_its_end(machine: Machine) -> None:
     ]
 
 
-def test_run_publishes_what_changes(machine: Machine) -> None:
+def test_run_publishes_what_changes(machine: Machine, share: Path) -> None:
     with machine.running("run", "--comfy-root", "ComfyUI", "--every", "1s") as running:
         running.scans(1)
-        wait_for(lambda: (machine.work / "../../share/hosts/one.json").exists(), "a publication")
+        wait_for((share / "hosts/one.json").exists, "a publication")
         write(machine.work / "ComfyUI/models/loras/b.safetensors", "b")
 
         def found() -> bool:
-            return asked(machine, "where", "b.safetensors")["count"] == 1
+            return bool(asked(machine, "where", "b.safetensors")["count"])
 
         running.wait_for(found, "the new file in the fleet")
         assert running.stop() == 0
@@ -69,7 +71,8 @@ def test_place_that_is_away_is_caught_up_with(machine: Machine, share: Path) -> 
     assert "publish: " in done.stderr and str(share) in done.stderr
     share.unlink()
     machine.run("scan", "--comfy-root", "ComfyUI", "-q")
-    assert asked(machine, "changes")["count"] == 2 + len(machine.changes()) - 1
+    lines = list(read(machine.journal))
+    assert asked(machine, "changes")["count"] == len(lines) > 1
     assert asked(machine, "where", "b.safe*")["count"] == 1
 
 
@@ -94,7 +97,7 @@ def test_folder_that_cannot_be_written_is_one_sentence(machine: Machine, share: 
 
 
 @pytest.mark.parametrize(
-    "url", ["share", "http://host/x", "s3://", "postgresql:///x", "file://host/x", "s3://a\x00b"]
+    "url", ["share", "http://host/x", "s3://", "postgresql:///x", "file://host/x", "s3://a\x1bb"]
 )
 def test_wrong_address_names_the_setting(machine: Machine, url: str) -> None:
     done = machine.run("config", "show", environ={"COMFY_INVENTORY_PUBLISH": url}, expect=2)

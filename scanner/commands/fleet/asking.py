@@ -18,9 +18,6 @@ from scanner.fleet.reading import Fleet, open_fleet
 from scanner.settings.schema import Settings
 from scanner.settings.values import parse_place
 
-SHOWN = 50
-"""Rows that people see if they set no limit."""
-
 _ROOT_FIELDS = ("id", "path", "state", "since")
 
 _AWAY = frozenset(("offline", "stalled", "held", "missing", "partial"))
