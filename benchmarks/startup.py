@@ -61,6 +61,9 @@ def measure(repeats: int = REPEATS, tell: Callable[[str], None] = lambda text: N
     with tempfile.TemporaryDirectory(prefix="comfy-inventory-") as work:
         build(work)
         environ = environment(work) | {"COLUMNS": "100"}
+        # Modules are compiled once, as where the program is installed, and not into the checkout.
+        environ.pop("PYTHONDONTWRITEBYTECODE", None)
+        environ["PYTHONPYCACHEPREFIX"] = os.path.join(work, "pycache")
         ours = [sys.executable, "-m", "scanner"]
         commands = {name: [*ours, *arguments] for name, arguments in COMMANDS.items()}
         commands[PLAIN] = [sys.executable, "-c", "pass"]
