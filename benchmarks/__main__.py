@@ -97,11 +97,8 @@ def _starts(left_out: dict[str, str]) -> list[Start]:
     except BenchmarkError as error:
         left_out["starts of commands"] = str(error)
         return []
-    return [
-        Start(row.command, row.cpu, row.ratio, row.target)
-        for row in rows
-        if row.command != startup.PLAIN
-    ]
+    plain = startup.PLAIN
+    return [Start(row.command, row.cpu, row.ratio) for row in rows if row.command != plain]
 
 
 def _path_of(results: Results) -> str:

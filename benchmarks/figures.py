@@ -132,8 +132,6 @@ class Start:
     """Median of processor seconds, user and system."""
     ratio: float
     """Median of its ratios to `python -c pass` in the same round, in processor time."""
-    target: float | None = None
-    """The most that the ratio may be."""
 
 
 @dataclass

@@ -47,6 +47,9 @@ def draw(results: Results, path: str) -> None:
     for axis, scenario in zip(panels, SCENARIOS, strict=False):
         for who in WHO:
             _plot(axis, results.sizes, who, [size.seconds(scenario, who) for size in results.sizes])
+        if not axis.lines:
+            axis.set_visible(False)  # a run that was kept before this was measured
+            continue
         _dress(axis, scenario, "seconds")
         _show_sizes(axis, results.sizes)
     for who in WHO:

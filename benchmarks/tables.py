@@ -18,7 +18,7 @@ from benchmarks.figures import (
     Start,
     median,
 )
-from benchmarks.targets import CPU, TARGETS, Target, judged
+from benchmarks.targets import CPU, START, STARTS, TARGETS, Target, judged
 
 NOT_MEASURED = "-"
 
@@ -127,11 +127,12 @@ def _ratio(target: Target, size: Size) -> Row:
 
 def _started(start: Start) -> Row:
     """The ratio is one of processor time: a start waits for nothing."""
-    verdict = "" if start.target is None else judged(start.ratio, start.target)
+    most = STARTS.get(start.command)
+    verdict = "" if most is None else judged(start.ratio, most)
     shown = f"{start.ratio:.3g}"
-    name = f"start of {start.command} : python -c pass"
+    name = START.format(start.command)
     none = [NOT_MEASURED] * len(PEERS)
-    return (name, NOT_MEASURED, _limit(start.target, ""), NOT_MEASURED, shown, verdict, *none)
+    return (name, NOT_MEASURED, _limit(most, ""), NOT_MEASURED, shown, verdict, *none)
 
 
 def _limit(most: float | None, unit: str) -> str:

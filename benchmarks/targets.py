@@ -1,7 +1,7 @@
 """What the program has to keep to, by number of files: ratios of medians of paired runs, memory.
 
-The numbers are data (`TARGETS`, and `startup.TARGETS` for the start of a process). A figure has a
-verdict at the sizes that a target is set for, and none at others.
+The numbers are data (`TARGETS`, and `STARTS` for the start of a process). A figure has a verdict at
+the sizes that a target is set for, and none at others.
 """
 
 from __future__ import annotations
@@ -132,3 +132,9 @@ TARGETS = (
     Target("peak memory", _by_size(45, 48, 65, 130), _memory(*_IN_MEMORY), " MB"),
     Target("the same, 1 % changed as well", {}, _memory(*_IN_MEMORY, PERCENT), " MB"),
 )
+
+STARTS = {"--version": 4.0, "--help": 10.0, "status": 12.0, "scan": 15.0}
+"""The most that a command of the sample installation may cost, in `python -c pass`."""
+
+START = "start of {} : python -c pass"
+"""The name of its figure."""
