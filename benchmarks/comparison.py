@@ -196,9 +196,10 @@ class Comparison:
 
     def _unchanged_soon(self, engine: Worker) -> None:
         """The same at a short interval, which leaves less time to read files again."""
-        self._tell(f"{EVERY_5S}, {self._scans} times")
+        scans = max(1, self._scans // 2)
+        self._tell(f"{EVERY_5S}, {scans} times")
         engine.ask("scan", interval=SHORT_INTERVAL)
-        for _ in range(self._scans):
+        for _ in range(scans):
             answer = engine.ask("scan", interval=SHORT_INTERVAL)
             self._expect(answer, EVERY_5S, {})
             self.size.line(EVERY_5S, OURS).add(cost_of(answer), 0)
