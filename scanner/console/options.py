@@ -126,6 +126,16 @@ ExitCode = Annotated[
     bool, typer.Option("--exit-code", help="Exit with 1 if anything is listed, for scripts.")
 ]
 
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="A Dask scheduler whose workers mount the same storage, as tcp://host:8786, or "
+        "local:N for N processes here. They take the work on network mounts.",
+    ),
+]
+
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
 _Value = TypeVar("_Value")

@@ -15,8 +15,10 @@ from typing import Any, Protocol
 from scanner.comfyui.installation import Found
 from scanner.comfyui.known_roots import sure_roots
 from scanner.core.memory import roots_of
+from scanner.core.snapshot import Snapshot
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
 from scanner.disk.location import locate
+from scanner.disk.mounts import Mount
 from scanner.errors import BusyError, InventoryError, OutputError
 from scanner.output.file_names import Outputs, outputs_of
 from scanner.output.journal_files import generations
@@ -28,7 +30,7 @@ from scanner.settings.schema import Settings
 from scanner.store.state import State
 from scanner.store.store import Store
 from scanner.walk.cost import verification_duty
-from scanner.workers.pool import WorkersByMount
+from scanner.workers.pool import Workers, WorkersByMount
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,32 @@ SECOND_LOOK = 2.0
 """Seconds after which a file that drops roots is read once more: it may be half written."""
 
 
+class OwnedWorkers(Workers, Protocol):
+    """Workers that are closed at the end."""
+
+    def readers(self, mount: Mount) -> int:
+        """The number of files that are worth reading whole at a time on `mount`."""
+        ...
+
+    def close(self) -> None: ...
+
+
+WorkersOf = Callable[
+    [Settings, FileSystem, Callable[[], bool], Callable[[], Snapshot]], OwnedWorkers
+]
+"""Makes workers. The functions say if the program was stopped, and what was last committed."""
+
+
+def own_workers(
+    settings: Settings,
+    files: FileSystem,
+    stopped: Callable[[], bool],
+    snapshot: Callable[[], Snapshot],
+) -> OwnedWorkers:
+    """The workers of this machine."""
+    return WorkersByMount.from_settings(settings, files, stopped)
+
+
 @contextmanager
 def open_service(
     settings: Settings,
@@ -46,11 +74,13 @@ def open_service(
     cwd: str,
     find: Callable[[], Found] | None = None,
     observe: Callable[[Outputs], Observer] = lambda outputs: Unobserved(),
+    workers_of: WorkersOf = own_workers,
 ) -> Iterator[Service]:
     """Open a service that holds the lock of its output. Raises BusyError and OutputError.
 
     `find` finds the roots again: while the service runs, and at once where roots would be dropped;
-    without it they stay as `found`. `observe` makes what gets the status after each scan.
+    without it they stay as `found`. `observe` makes what gets the status after each scan,
+    `workers_of` the workers that are asked about mounts.
     """
     from filelock import FileLock, Timeout
 
@@ -87,7 +117,9 @@ def open_service(
             log.warning("The inventory is damaged: it is kept as %s and written anew.", aside)
         with (
             _observing(observe(outputs), stop) as observer,
-            assembled(settings, found, outputs, files, find, stop, observer.report) as service,
+            assembled(
+                settings, found, outputs, files, find, stop, observer.report, workers_of
+            ) as service,
         ):
             yield service
     finally:
@@ -149,14 +181,17 @@ def assembled(
     find: Callable[[], Found] | None = None,
     stop: threading.Event | None = None,
     report: Callable[[Mapping[str, Any]], None] = lambda status: None,
+    workers_of: WorkersOf = own_workers,
 ) -> Iterator[Service]:
     """Make a service with the store, workers and scanner it needs; close them at the end.
 
     The lock of the output must be held. Raises OutputError."""
     stop = stop or threading.Event()
     store = Store.open(settings, outputs, found.base, files)
-    workers = WorkersByMount.from_settings(settings, files, stop.is_set)
-    with closing(store), closing(workers):
+    with (
+        closing(store),
+        closing(workers_of(settings, files, stop.is_set, lambda: store.snapshot)) as workers,
+    ):
 
         def look_again() -> Found | None:
             if find is None:

@@ -151,6 +151,11 @@ class WorkersByMount:
         pause = min(LONGEST_PAUSE, self._stall_after * (2 ** (count - 1) - 1))
         self._not_before[point] = time.monotonic() + pause
 
+    def readers(self, mount: Mount) -> int:
+        """The number of files that are worth reading whole at a time on `mount`: one, whose
+        reading is as fast as the disk or the network."""
+        return 1
+
     def requests_at_once(self, mount: Mount) -> int:
         process = self._processes.get(mount.point)
         return 1 if process is None else process.requests_at_once

@@ -12,6 +12,7 @@ from scanner.console.options import (
     _SCANNING,
     _TIMES,
     AsJson,
+    Cluster,
     Utc,
     _cwd,
     _find_roots,
@@ -26,6 +27,7 @@ from scanner.console.options import (
 @app.command()
 @_taking(_SCANNING, _TIMES)
 def run(
+    cluster: Cluster = None,
     utc: Utc = False,
     as_json: AsJson = False,
     **options: Any,
@@ -43,6 +45,7 @@ def run(
     refuse_mistakes(loaded, outputs, _cwd())
     _start_log(loaded, utc=utc)
     found = _find_roots(loaded)
+    from scanner.commands.cluster import workers_for
     from scanner.commands.observing import observing
     from scanner.commands.run.events import EventStream
     from scanner.commands.run.page import greeting
@@ -60,7 +63,9 @@ def run(
     observe = observing(loaded.settings)
     events: EventStream | None = None
     with (
-        open_service(loaded.settings, found, _cwd(), find, observe) as service,
+        open_service(
+            loaded.settings, found, _cwd(), find, observe, workers_for(cluster)
+        ) as service,
         stopping_on_signals(service),
     ):
         remember_output(service.outputs.inventory)
