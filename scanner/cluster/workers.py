@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scanner import __version__
 from scanner.cluster.crew import Crew, addresses
@@ -22,13 +22,21 @@ from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import Stated, StatPath
 from scanner.workers.worker import Worker
 
+if TYPE_CHECKING:
+    from scanner.cluster.local import LocalCluster
+
 log = logging.getLogger(__name__)
 
 CONNECT = 10.0
 """Seconds to wait for a scheduler."""
 
-CLOSE = 1.0
-"""Seconds to wait for the end of a cluster of our own."""
+START = 60.0
+"""Seconds to wait for workers of our own."""
+
+CLOSE = 0.5
+"""Seconds to wait for the end of a connection."""
+
+LOCAL = "local:"
 
 
 class ClusterWorkers:
@@ -52,7 +60,8 @@ class ClusterWorkers:
         self._own = WorkersByMount.from_settings(settings, files, stopped)
         self._lock = threading.Lock()
         self._crews: dict[tuple[str, object], Crew] = {}
-        self._cluster: Any = None
+        self._cluster: LocalCluster | None = None
+        self._processes = int(address.removeprefix(LOCAL)) if address.startswith(LOCAL) else 0
         self._client: Any = None
         try:
             self._connect()
@@ -136,7 +145,7 @@ class ClusterWorkers:
 
     def _connect(self) -> None:
         try:
-            from distributed import Client, LocalCluster
+            from distributed import Client
         except ImportError:
             raise InventoryError(
                 "--cluster needs the package distributed: install comfy-inventory[cluster]."
@@ -144,23 +153,26 @@ class ClusterWorkers:
         with self._lock:
             self._drop_client()
             try:
-                if self._address.startswith("local:"):
-                    if self._cluster is not None:
-                        self._cluster.close(timeout=CLOSE)
-                    self._cluster = LocalCluster(  # type: ignore[no-untyped-call]
-                        n_workers=int(self._address.removeprefix("local:")),
-                        threads_per_worker=1,
-                        dashboard_address=None,
-                        silence_logs=logging.ERROR,
-                    )
-                self._client = Client(  # type: ignore[no-untyped-call]
-                    self._cluster or self._address, timeout=CONNECT
-                )
+                address = self._started()
+                self._client = Client(address, timeout=CONNECT)  # type: ignore[no-untyped-call]
+                if self._cluster is not None:
+                    self._client.wait_for_workers(self._processes, timeout=START)
             except (OSError, TimeoutError, ValueError) as error:
                 raise LostWorkerError(
                     f"no scheduler answers at {self._address}", is_stalled=False
                 ) from error
             self._crews.clear()
+
+    def _started(self) -> str:
+        """The address of the scheduler; one of our own is started anew."""
+        if not self._processes:
+            return self._address
+        from scanner.cluster.local import LocalCluster
+
+        if self._cluster is not None:
+            self._cluster.close()
+        self._cluster = LocalCluster(self._processes)
+        return self._cluster.address
 
     def _drop_client(self) -> None:
         if self._client is not None:
@@ -175,10 +187,7 @@ class ClusterWorkers:
         with self._lock:
             self._drop_client()
             if self._cluster is not None:
-                try:
-                    self._cluster.close(timeout=CLOSE)
-                except Exception as error:  # its processes end with this one
-                    log.debug("closing the cluster: %s", error)
+                self._cluster.close()
         self._own.close()
 
 
