@@ -11,6 +11,7 @@ from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.models import CommandInfo, TyperInfo
 
 from scanner import __version__
 from scanner.console.examples import PANELS, epilog
@@ -145,6 +146,29 @@ service_app = _App(
 comfyui_app = _App(above="comfyui ", help="The panel inside ComfyUI: install it, remove it.")
 
 workflow_app = _App(above="workflow ", help="What workflows need, and whether it is here.")
+
+groups = {
+    name: TyperInfo(group, name=name, rich_help_panel=PANELS[name], no_args_is_help=True)
+    for name, group in {
+        "workflow": workflow_app,
+        "config": config_app,
+        "service": service_app,
+        "comfyui": comfyui_app,
+    }.items()
+}
+"""Commands that have commands of their own."""
+
+
+def outlined(name: str, summary: str) -> CommandInfo:
+    """A command for the help of the program, of which it shows only `summary`."""
+    return CommandInfo(
+        name, cls=_Command, callback=_never, help=summary, rich_help_panel=PANELS[name]
+    )
+
+
+def _never() -> None:
+    raise AssertionError("a command that is called is imported")
+
 
 log = logging.getLogger("scanner")
 
