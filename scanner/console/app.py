@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
-import logging
 import re
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
@@ -54,14 +56,46 @@ def _take_as_typed(parameters: list[Any]) -> list[Any]:
     return parameters
 
 
+_NEVER_SHOWN = {"rich.markdown": "Markdown", "rich.traceback": "Traceback"}
+"""Modules for help in Markdown and for tracebacks in colour, which we have not, and the name that
+Typer's help imports from each. They take a quarter of the time of `--help`."""
+
+
+def _import_help() -> None:
+    """Import Typer's help without what it needs for others."""
+    if "typer.rich_utils" in sys.modules:
+        return
+    empty = []
+    for name, attribute in _NEVER_SHOWN.items():
+        if name not in sys.modules:
+            sys.modules[name] = ModuleType(name)
+            setattr(sys.modules[name], attribute, ModuleType)
+            empty.append(name)
+    try:
+        importlib.import_module("typer.rich_utils")
+    except ImportError:
+        pass  # a version that takes more from there: Typer imports it itself
+    finally:
+        for name in empty:
+            del sys.modules[name]
+
+
 class _Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         return _take_as_typed(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        _import_help()
+        super().format_help(ctx, formatter)
 
 
 class _Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         return _take_as_typed(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        _import_help()
+        super().format_help(ctx, formatter)
 
 
 _QUIET = inspect.Parameter(
@@ -168,9 +202,6 @@ def outlined(name: str, summary: str) -> CommandInfo:
 
 def _never() -> None:
     raise AssertionError("a command that is called is imported")
-
-
-log = logging.getLogger("scanner")
 
 
 def _print_version(wanted: bool) -> None:
