@@ -41,6 +41,10 @@ if TYPE_CHECKING:
 _UNLOCKED = nullcontext()
 
 
+LEARNED = "turns"
+"""The value of the state that holds what walks have learned."""
+
+
 @dataclass
 class Commit:
     """The changes of one scan. Everything goes into one transaction."""
@@ -58,6 +62,8 @@ class Commit:
     is_visible: bool = False
     """True if readers of the inventory must see it: project, a root's state or `unreachable`
     changed."""
+    learned: str = ""
+    """What walks have learned, for the next one-shot scan: see `core.turns`."""
 
 
 class Store:
@@ -94,6 +100,8 @@ class Store:
         )
         self._trust = loaded.trust
         self._saved_trust = loaded.trust.as_text()
+        self._has_learned = True
+        """True if the state may hold what walks have learned."""
         self._undelivered: Sequence[bytes] = ()
         """The lines of the last commit."""
 
@@ -168,6 +176,8 @@ class Store:
                 self.state.put("visible_scan", scan)
             if trust != self._saved_trust:
                 self.state.put("trust", trust)
+            if commit.learned or self._has_learned:
+                self.state.put(LEARNED, commit.learned)
             for number, text in commit.answers:
                 self.state.answer_request(number, text)
             doubtful = self._carry_metadata(commit)
@@ -177,6 +187,7 @@ class Store:
         self.snapshot.update(commit.directories)
         self.memory = commit.memory
         self._saved_trust = trust
+        self._has_learned = bool(commit.learned)
         self.scan = scan
         if commit.is_visible:
             self._unshown.scan = scan

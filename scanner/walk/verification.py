@@ -65,7 +65,7 @@ class Verification:
         self._planned = -math.inf
         """When the last walk started."""
         self._interval = 0.0
-        """Seconds between the last walk and the next one."""
+        """Seconds between the last walk and the next one, if that one comes when it is meant to."""
         self._is_taken_up = False
         """True if that was in another process."""
         self.period = 0.0
@@ -95,13 +95,13 @@ class Verification:
         """
         # Walks may come later than they are meant to, and the period holds all the same.
         since = started - self._planned
+        self._interval = terms.interval
         if self._is_taken_up and terms.interval < since < math.inf:
             terms = replace(terms, interval=since)  # nobody told how often cron starts a scan
         self._is_taken_up = False
         following = started + (since if terms.interval < since < math.inf else terms.interval)
         self._planned = started
         count = len(self._listed)
-        self._interval = terms.interval
         if not is_trusted or is_cheap(count, terms.interval, self._seconds_per_listing):
             self.period = terms.interval
             return frozenset()
