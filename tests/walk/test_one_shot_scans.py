@@ -184,7 +184,7 @@ def test_the_place_is_kept_in_the_transaction_of_the_scan(tmp_path: Path) -> Non
     """A process that is killed while it reads files has left it."""
     cron = Cron(tmp_path).settled()
     before = cron.world.store.state.get(LEARNED)
-    cron.files.write(at(folder(5) + "/one"), b"1")
+    cron.files.remove(at(folder(5) + "/x"))  # new files are looked at again anyway
     cron.scan()
     assert cron.world.store.state.get(LEARNED) != before
     cron.scan()
@@ -222,3 +222,10 @@ def test_a_zone_with_more_paths_to_one_folder_than_count_is_walked_once(tmp_path
     cron.settled()
     cron.scan()
     assert cron.files.calls["stat"] + cron.files.calls["list"] <= expected * 1.2
+
+
+def test_a_zone_that_is_listed_whole_in_every_scan_leaves_nothing(tmp_path: Path) -> None:
+    cron = Cron(tmp_path)
+    cron.files.latency = 0.001
+    cron.settled()
+    assert not cron.world.store.state.get(LEARNED)
