@@ -184,7 +184,7 @@ def test_the_place_is_kept_in_the_transaction_of_the_scan(tmp_path: Path) -> Non
     """A process that is killed while it reads files has left it."""
     cron = Cron(tmp_path).settled()
     before = cron.world.store.state.get(LEARNED)
-    cron.files.remove(at(folder(5) + "/x"))  # new files are looked at again anyway
+    cron.files.makedirs(at(folder(5) + "/new"))  # new files are looked at again anyway
     cron.scan()
     assert cron.world.store.state.get(LEARNED) != before
     cron.scan()
