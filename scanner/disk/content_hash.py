@@ -8,7 +8,6 @@ kept here, in the worker's process; if that ends, the file is begun anew.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections import OrderedDict
@@ -123,7 +122,11 @@ def hash_piece(
 
 
 def _new(name: str) -> Digest:
-    return hashlib.sha256() if name == SHA256 else xxhash.xxh3_128()
+    if name != SHA256:
+        return xxhash.xxh3_128()
+    import hashlib  # which loads OpenSSL
+
+    return hashlib.sha256()
 
 
 def _advise_sequential(file: object) -> None:

@@ -27,16 +27,15 @@ from scanner.output.atomic import remove_leftovers
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_view import InventoryView
 from scanner.output.journal import Journal, encode
-from scanner.store.annotations import Annotations
 from scanner.store.claims import returned
 from scanner.store.loading import Loaded, load_again, load_or_set_aside, rebuilt, words_text
-from scanner.store.pipelines import pipelines_in
 from scanner.store.published import PublishedInventory
 from scanner.store.recovery import take_from_remote
 from scanner.store.unshown import Unshown
 
 if TYPE_CHECKING:
     from scanner.settings.schema import Settings
+    from scanner.store.annotations import Annotations
 
 _UNLOCKED = nullcontext()
 
@@ -249,6 +248,9 @@ class Store:
 
     def annotations(self) -> Annotations:
         """The annotations of the inventory's entries as they are now."""
+        from scanner.store.annotations import Annotations  # a scan that changes nothing shows none
+        from scanner.store.pipelines import pipelines_in
+
         packs = self.memory.packs
         pipelines = pipelines_in(self.metadata, self.snapshot)
         known = self._annotations

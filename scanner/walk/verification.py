@@ -13,7 +13,6 @@ import math
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from statistics import fmean
 
 from scanner.core.racy import Racy
 from scanner.core.turns import Turns
@@ -158,7 +157,8 @@ class Verification:
         """
         cost = None
         if listing_seconds and stat_seconds:
-            listing, stat = fmean(listing_seconds), fmean(stat_seconds)
+            listing = sum(listing_seconds) / len(listing_seconds)
+            stat = sum(stat_seconds) / len(stat_seconds)
             total = listings * listing + (walked - listings) * stat
             cost = seconds * listing / total if total else None
         elif listings and listings * 2 >= walked:
