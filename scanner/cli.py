@@ -18,13 +18,38 @@ COMPLETION = "_COMFY_INVENTORY_COMPLETE", "_TYPER_COMPLETE_ARGS", "COMP_WORDS"
 the words that were typed."""
 
 
+LASTING = ("run",)
+"""Commands that go on until they are stopped."""
+
+MANY = 200_000
+"""New objects from which on cyclic garbage is looked for. Imports alone make some 100,000, and
+garbage of this size is 20 MB."""
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code. `argv` without the program's name."""
+    """Run the command line; the exit code. `argv` without the program's name: without it the
+    process ends after this."""
+    if argv is not None:
+        return _guarded(list(argv))
+    import gc
+
+    argv = sys.argv[1:]
+    if not argv or argv[0] not in LASTING:
+        gc.set_threshold(MANY)
+    try:
+        return _guarded(list(argv))
+    finally:
+        # The end of the process frees all at once. Python would look for garbage in everything
+        # first, which takes a sixth of an unchanged scan.
+        gc.freeze()
+
+
+def _guarded(argv: list[str]) -> int:
     from scanner.console.streams import guarded_stderr, open_missing
 
     open_missing()
     with guarded_stderr():
-        return _run(sys.argv[1:] if argv is None else list(argv))
+        return _run(argv)
 
 
 def _run(argv: list[str]) -> int:
