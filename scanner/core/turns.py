@@ -18,8 +18,6 @@ class Turns(NamedTuple):
     """When the last walk started."""
     seconds_per_listing: float
     listed: Mapping[str, float]
-    packs: Mapping[str, float] = {}
-    """When node packs of the zone were read last, if they were at rest."""
 
 
 class Learned(NamedTuple):
@@ -27,6 +25,8 @@ class Learned(NamedTuple):
 
     turns: Mapping[str, Turns] = {}
     """By zone id; without the zones that are listed whole in every walk."""
+    packs: Mapping[str, Mapping[str, float]] = {}
+    """The node packs of each zone that were at rest, and when they were read last."""
     doubts: Mapping[str, float] = {}
     """Directories whose names changed while their times stood still, and when that was seen."""
     crowded: frozenset[str] = frozenset()
@@ -49,14 +49,10 @@ def learned_text(learned: Learned, now: Clocks) -> str:
     plain = {
         "now": now,
         "zones": {
-            zone: (
-                turns.planned,
-                turns.seconds_per_listing,
-                _by_time(turns.listed),
-                _by_time(turns.packs),
-            )
+            zone: (turns.planned, turns.seconds_per_listing, _by_time(turns.listed))
             for zone, turns in learned.turns.items()
         },
+        "packs": {zone: _by_time(read) for zone, read in learned.packs.items()},
         "doubts": _by_time(learned.doubts),
         "crowded": sorted(learned.crowded),
     }
@@ -86,9 +82,12 @@ def learned_from(
                     planned + shift,
                     float(cost),
                     {path: at + shift for path, at in _times(listed) if is_known(path)},
-                    {path: at + shift for path, at in _times(packs)},
                 )
-                for zone, (planned, cost, listed, packs) in kept["zones"].items()
+                for zone, (planned, cost, listed) in kept["zones"].items()
+            },
+            {
+                zone: {path: at + shift for path, at in _times(read)}
+                for zone, read in kept["packs"].items()
             },
             {path: at + shift for path, at in _times(kept["doubts"]) if is_known(path)},
             frozenset(map(str, kept["crowded"])),

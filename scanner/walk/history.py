@@ -99,23 +99,21 @@ class History:
             return seen
 
     def learned(self) -> Learned:
-        """All of it, for the next process. Where everything is listed in every walk, packs are read
-        in every process too."""
+        """All of it, for the next process."""
         with self._lock:
             found = {zone: each.turns for zone, each in self._verifications.items()}
-            turns = {
-                zone: turns._replace(packs=self._attentions[zone].at_rest)
-                for zone, turns in found.items()
-                if turns is not None
-            }
-            return Learned(turns, dict(self._doubts), frozenset(self._crowded))
+            turns = {zone: turns for zone, turns in found.items() if turns is not None}
+            read = {zone: each.at_rest for zone, each in self._attentions.items()}
+            packs = {zone: times for zone, times in read.items() if times}
+            return Learned(turns, packs, dict(self._doubts), frozenset(self._crowded))
 
     def take_up(self, learned: Learned) -> None:
         """Go on where another process has left off."""
         with self._lock:
             for zone, turns in learned.turns.items():
                 self._verifications[zone].take_up(turns)
-                self._attentions[zone].take_up(turns.packs)
+            for zone, read in learned.packs.items():
+                self._attentions[zone].take_up(read)
             self._doubts.update(learned.doubts)
             self._crowded |= learned.crowded
 

@@ -292,10 +292,15 @@ def test_the_end_of_the_process_looks_for_no_garbage(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Python would go through all objects at the end. Only a process that lasts collects often."""
-    calls = []
+    calls: list[str] = []
+
+    def run(_argv: list[str]) -> int:
+        calls.append("run")
+        return 0
+
     monkeypatch.setattr(gc, "freeze", lambda: calls.append("freeze"))
     monkeypatch.setattr(gc, "set_threshold", lambda *_: calls.append("threshold"))
-    monkeypatch.setattr(scanner.cli, "_run", lambda _argv: calls.append("run") or 0)
+    monkeypatch.setattr(scanner.cli, "_run", run)
     monkeypatch.setattr(sys, "argv", ["comfy-inventory", command])
     assert scanner.cli.main() == 0
     assert calls == ([] if command == "run" else ["threshold"]) + ["run", "freeze"]

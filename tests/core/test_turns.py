@@ -11,11 +11,8 @@ import pytest
 from scanner.core.turns import Clocks, Learned, Turns, learned_from, learned_text, seconds_between
 
 LEARNED = Learned(
-    {
-        "models:/m\udcff": Turns(
-            990.0, 0.5, {"/m/\udce9": 400.0, "/m/a": 400.0, "/m/b": 990.0}, {"/m/pack": 700.0}
-        )
-    },
+    {"models:/m\udcff": Turns(990.0, 0.5, {"/m/\udce9": 400.0, "/m/a": 400.0, "/m/b": 990.0})},
+    {"custom_nodes:/n": {"/n/pack": 700.0}},
     {"/m/\udcfe": 980.0},
     frozenset({"models:/m\udcff"}),
 )
@@ -40,7 +37,9 @@ def test_ages_are_kept(now: Clocks, passed: float) -> None:
         {"/m/\udce9": 600.0 + passed, "/m/a": 600.0 + passed, "/m/b": 10.0 + passed}
     )
     assert list(turns.listed) == ["/m/\udce9", "/m/a", "/m/b"]
-    assert now.monotonic - turns.packs["/m/pack"] == pytest.approx(300.0 + passed)
+    assert now.monotonic - learned.packs["custom_nodes:/n"]["/n/pack"] == pytest.approx(
+        300.0 + passed
+    )
     assert now.monotonic - learned.doubts["/m/\udcfe"] == pytest.approx(20.0 + passed)
     assert learned.crowded == LEARNED.crowded
 
