@@ -134,11 +134,11 @@ class Scanner:
             self._rules.has,
         )
 
-    def pending_folders(self) -> PendingFolders:
-        """All folders of now, for a reader that has yet to look at each; every later commit adds
-        those that it changes and removes those that are gone."""
+    def pending_folders(self, *, are_read: bool = False) -> PendingFolders:
+        """All folders of now, for a reader that has yet to look at each; none if they `are_read`.
+        Every later commit adds those that it changes and removes those that are gone."""
         with self.commit_lock:
-            pending = PendingFolders(self.store.snapshot)
+            pending = PendingFolders(() if are_read else self.store.snapshot)
             self._pending.append(pending)
         return pending
 
@@ -245,6 +245,13 @@ class Scanner:
     def verification_period(self, root: Root) -> float:
         """Seconds within which every file of `root` is read again, as things stand."""
         return self._collector.verification_period(root)
+
+    def note_facts_read(self, pending: PendingFolders) -> None:
+        """Note for the next process that no folder is `pending` for the reader of facts, if that is
+        so. Raises OutputError."""
+        with self.commit_lock:
+            if not pending:
+                self.store.note_facts_read(self.files.now())
 
     def take_up_turns(self) -> None:
         """Go on where the last one-shot scan left off (rule 5), and leave the place of each scan to

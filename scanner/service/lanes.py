@@ -73,10 +73,14 @@ def lane_context(scanner: Scanner, settings: Settings, stopped: Callable[[], boo
         settings,
         stopped,
         scanner.pending_folders(),
-        scanner.pending_folders() if settings.facts else PendingFolders(),
+        _without_facts(scanner) if settings.facts else PendingFolders(),
         scanner.pending_folders() if settings.hash else PendingFolders(),
         scanner.pending_folders() if settings.facts else PendingFolders(),
     )
+
+
+def _without_facts(scanner: Scanner) -> PendingFolders:
+    return scanner.pending_folders(are_read=scanner.store.are_facts_read(scanner.files.now()))
 
 
 class Lane:
@@ -104,6 +108,7 @@ class Lane:
         self._space = SpaceReader(scanner)
         self._fingerprints = FingerprintReader(scanner, context.unfingerprinted, lambda: self.roots)
         self._claims = ClaimReader(scanner, lambda: self.roots)
+        self._without_facts = context.without_facts
         self._headers = HeaderReader(scanner, context.without_facts, lambda: self.roots)
         uses = UsesTable(scanner.store.outputs.state)
         self._uses = UsesReader(scanner, context.without_uses, uses, lambda: self.roots)
@@ -198,6 +203,8 @@ class Lane:
                 self._scanner.store.note_news()
         finally:
             display.idle()
+        if self._settings.facts:
+            self._scanner.note_facts_read(self._without_facts)
         if self._settings.facts and not ends():
             self._uses.work(ends)
         if not self._settings.hash:

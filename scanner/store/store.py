@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from scanner.comfyui.downloads import Downloads
+from scanner.comfyui.model_files import VERSION
 from scanner.core.changes import MOVED, Change
 from scanner.core.memory import Memory, roots_of
 from scanner.core.serialize import printable
@@ -44,6 +45,13 @@ LEARNED = "turns"
 """The value of the state that holds what walks have learned."""
 
 
+FACTS = "facts_read"
+"""The value of the state that says that nothing waits for the reader of facts."""
+
+FACTS_BELIEVED = 86_400 * 10**9
+"""Nanoseconds after which all folders are looked at again, since rows may be damaged."""
+
+
 @dataclass
 class Commit:
     """The changes of one scan. Everything goes into one transaction."""
@@ -63,6 +71,13 @@ class Commit:
     changed."""
     learned: str = ""
     """What walks have learned, for the next one-shot scan: see `core.turns`."""
+
+    @property
+    def brings_files(self) -> bool:
+        """True if readers of files may have something to do."""
+        return bool(
+            self.directories or self.gone or self.changes or self.other_files or self.shifted
+        )
 
 
 class Store:
@@ -99,6 +114,9 @@ class Store:
         )
         self._trust = loaded.trust
         self._saved_trust = loaded.trust.as_text()
+        self._facts_read = 0
+        """When nothing waited for the reader of facts, nanoseconds; 0 if something may wait. The
+        commit of a change ends it."""
         self._has_learned = True
         """True if the state may hold what walks have learned."""
         self._undelivered: Sequence[bytes] = ()
@@ -139,6 +157,7 @@ class Store:
             self.outputs.state, self.snapshot, self.memory, values, (self.scan, self._undelivered)
         )
         self.state, self.metadata, self._saved_trust = loaded.state, loaded.metadata, trust
+        self._facts_read, self._has_learned = 0, True
         if self.inventory.bytes:
             self.state.note_inventory(self.outputs.inventory)
             self._note_file()
@@ -177,6 +196,9 @@ class Store:
                 self.state.put("trust", trust)
             if commit.learned or self._has_learned:
                 self.state.put(LEARNED, commit.learned)
+            if self._facts_read:
+                facts_read = 0 if commit.brings_files else self._facts_read
+                self.state.put(FACTS, _facts_text(facts_read, scan))
             for number, text in commit.answers:
                 self.state.answer_request(number, text)
             doubtful = self._carry_metadata(commit)
@@ -187,6 +209,7 @@ class Store:
         self.memory = commit.memory
         self._saved_trust = trust
         self._has_learned = bool(commit.learned)
+        self._facts_read = 0 if commit.brings_files else self._facts_read
         self.scan = scan
         if commit.is_visible:
             self._unshown.scan = scan
@@ -234,6 +257,23 @@ class Store:
     def note_annotations(self) -> None:
         """Remember that the inventory could say more, though nothing changed (rule 10)."""
         self._unshown.has_annotations = True
+
+    def are_facts_read(self, now: int) -> bool:
+        """True if an earlier process has left nothing for the reader of facts, and nothing has
+        changed since. `now` in nanoseconds."""
+        text = self.state.get(FACTS) or ""
+        at = text.partition(" ")[0]
+        if not at.isdecimal() or text != _facts_text(int(at), self.scan):
+            return False
+        is_believed = 0 <= now - int(at) < FACTS_BELIEVED
+        self._facts_read = int(at) if is_believed else 0
+        return is_believed
+
+    def note_facts_read(self, now: int) -> None:
+        """Remember that nothing waits for the reader of facts. Raises OutputError."""
+        if not self._facts_read:
+            self.state.put(FACTS, _facts_text(now, self.scan))
+            self._facts_read = now
 
     def note_news(self) -> None:
         """Remember that facts are complete: the next `publish` shows them (rule 10)."""
@@ -354,6 +394,11 @@ def _make_state_folder(outputs: Outputs) -> None:
             f"The folder {printable(outputs.state_folder)} for the state cannot be made: "
             f"{error.strerror or error}. HOME, or XDG_STATE_HOME if it is set, says where it lies."
         ) from None
+
+
+def _facts_text(at: int, scan: int) -> str:
+    """The value of `FACTS`: of one scan, so that a program that does not know it ends it."""
+    return f"{at} {scan} {VERSION}" if at else ""
 
 
 def _expired(commit: Commit, memory: Memory, snapshot: Snapshot) -> Iterator[str]:
