@@ -3,6 +3,7 @@ of large trees), and a change, a new version, a lost state or a day brings all f
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -131,3 +132,30 @@ def test_settings_without_facts_say_nothing(world: World, monkeypatch: pytest.Mo
     Process(world, monkeypatch)
     world.restart(facts=True)
     assert Process(world, monkeypatch).read() == ALL
+
+
+def test_a_process_killed_after_a_state_was_lost_has_said_nothing(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Process(world, monkeypatch)
+    for ending in ("", "-wal", "-shm"):
+        Path(world.outputs.state + ending).unlink(missing_ok=True)
+    world.files.advance(60)
+    process.lane.scan(30.0, Display())
+    Process(world, monkeypatch)
+    known = world.store.metadata.of_folder(at("ComfyUI/models/loras/d3"))
+    assert known["x.safetensors"].facts
+
+
+def test_files_that_cannot_be_read_are_not_forgotten(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    new = at("ComfyUI/models/loras/d3/new.safetensors")
+    world.files.write(new, LORA)
+    world.files.faults["open", new] = errno.EIO
+    for _ in range(2):
+        Process(world, monkeypatch)
+        assert "new.safetensors" not in world.store.metadata.of_folder(new.rpartition("/")[0])
+    world.files.faults.clear()
+    Process(world, monkeypatch)
+    assert world.store.metadata.of_folder(new.rpartition("/")[0])["new.safetensors"].facts
