@@ -105,6 +105,9 @@ class HeaderReader:
         """Read until nothing is left or `ends`. True if nothing is left now, and something was read
         since the last time. `progress` gets the number of files read. Raises OutputError if nothing
         can be saved."""
+        if not self._pending:
+            has_read, self._has_read = self._has_read, False
+            return has_read
         files = 0
         self._attempts.begin()
         self._real.begin()

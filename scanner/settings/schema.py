@@ -40,7 +40,7 @@ FIRST_EVERY = 30.0
 """Seconds between scans where none are given, or none are measured yet."""
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class FolderSettings:
     """Which folders are scanned, and where the inventory is written."""
 
@@ -118,7 +118,7 @@ class FolderSettings:
     ] = None
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class ScanSettings(FolderSettings):
     """When a scan runs, which names belong to it, and what counts as a move or as a loss."""
 
@@ -208,7 +208,7 @@ class ScanSettings(FolderSettings):
     ] = 600.0
 
 
-@dataclass(frozen=True, repr=False, eq=False)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class NotifySettings(ScanSettings):
     """Where news and metrics go."""
 

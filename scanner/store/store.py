@@ -375,8 +375,10 @@ def _load(
             outputs.journal, limit_bytes=settings.journal_size, keep=settings.journal_files
         )
         # First, so that a rebuild sees no half of a scan.
-        journal.recover(loaded.state.outbox(), max(loaded.scan, inventory.scan))
-        loaded.state.clear_outbox(loaded.scan)
+        outbox = loaded.state.outbox()
+        journal.recover(outbox, max(loaded.scan, inventory.scan))
+        if outbox:
+            loaded.state.clear_outbox(loaded.scan)
         if not loaded.scan and not loaded.memory.roots and inventory.bytes:
             loaded = rebuilt(loaded, outputs, journal)
         loaded = loaded._replace(scan=max(loaded.scan, journal.last_scan()))
