@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from benchmarks.processes import CHECKOUT, BenchmarkError, environment, run_to_null
+from benchmarks.targets import STARTS
 from scripts.build_sample import build
 
 REPEATS = 15
@@ -40,9 +41,6 @@ COMMANDS = {
     "scan": ("scan",),
 }
 
-TARGETS = {"--version": 4.0, "--help": 10.0, "status": 12.0, "scan": 15.0}
-"""The most that a command may cost, in `python -c pass`."""
-
 
 class Row(NamedTuple):
     """One command."""
@@ -56,7 +54,7 @@ class Row(NamedTuple):
     @property
     def target(self) -> float | None:
         """The most that `ratio` may be; None where nothing is promised."""
-        return TARGETS.get(self.command)
+        return STARTS.get(self.command)
 
 
 def measure(repeats: int = REPEATS, tell: Callable[[str], None] = lambda text: None) -> list[Row]:

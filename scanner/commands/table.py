@@ -88,5 +88,6 @@ COMMANDS = {
         "Let the system start `run`: systemd, launchd or Windows' Task Scheduler.",
     ),
     "comfyui": Row("comfyui", "The panel inside ComfyUI: install it, remove it."),
+    "fleet": Row("fleet", "Questions to the inventories of many machines."),
 }
 """Commands and groups of commands, by name."""

@@ -181,6 +181,8 @@ comfyui_app = _App(above="comfyui ", help="The panel inside ComfyUI: install it,
 
 workflow_app = _App(above="workflow ", help="What workflows need, and whether it is here.")
 
+fleet_app = _App(above="fleet ", help="Questions to the inventories of many machines.")
+
 groups = {
     name: TyperInfo(group, name=name, rich_help_panel=PANELS[name], no_args_is_help=True)
     for name, group in {
@@ -188,6 +190,7 @@ groups = {
         "config": config_app,
         "service": service_app,
         "comfyui": comfyui_app,
+        "fleet": fleet_app,
     }.items()
 }
 """Commands that have commands of their own."""
