@@ -28,7 +28,6 @@ from scanner.service.service import Service
 from scanner.settings.schema import Settings
 from scanner.store.state import State
 from scanner.store.store import Store
-from scanner.walk.cost import verification_duty
 from scanner.workers.pool import WorkersByMount
 
 log = logging.getLogger(__name__)
@@ -182,6 +181,8 @@ def _paced(settings: Settings) -> Settings:
     interval follows from the time that scans take."""
     if not settings.is_paced:
         return settings
+    from scanner.walk.cost import verification_duty
+
     duty = verification_duty(settings.duty, settings.auto_duty)
     return replace(settings, duty=duty)
 

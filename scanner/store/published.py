@@ -13,9 +13,9 @@ from scanner.disk.filesystem import FileSystem
 from scanner.output.atomic import cannot
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import SCHEMA, read_header
-from scanner.output.inventory_view import InventoryView
 
 if TYPE_CHECKING:
+    from scanner.output.inventory_view import InventoryView
     from scanner.output.inventory_writer import InventoryWriter
 
 LARGE_INVENTORY = 20_000_000

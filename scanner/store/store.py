@@ -26,7 +26,6 @@ from scanner.disk.trust import Trust
 from scanner.errors import OutputError
 from scanner.output.atomic import remove_leftovers
 from scanner.output.file_names import Outputs
-from scanner.output.inventory_view import InventoryView
 from scanner.output.journal import Journal, encode
 from scanner.store.claims import returned
 from scanner.store.loading import Loaded, load_again, load_or_set_aside, rebuilt, words_text
@@ -35,6 +34,7 @@ from scanner.store.recovery import take_from_remote
 from scanner.store.unshown import Unshown
 
 if TYPE_CHECKING:
+    from scanner.output.inventory_view import InventoryView
     from scanner.settings.schema import Settings
     from scanner.store.annotations import Annotations
 
