@@ -45,6 +45,7 @@ SCANNING = HEAVY | {
 
 MOST = {
     ("--help",): (20, READING | {"json", "orjson"}),
+    ("find", "--help"): (40, READING),
     ("status",): (55, READING | {"scanner.console.log"}),
     ("find", "lora"): (65, READING),
     ("changes",): (60, READING),
