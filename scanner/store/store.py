@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from scanner.comfyui.downloads import Downloads
-from scanner.comfyui.model_files import VERSION
 from scanner.core.changes import MOVED, Change
 from scanner.core.memory import Memory, roots_of
 from scanner.core.serialize import printable
@@ -28,6 +27,7 @@ from scanner.output.atomic import remove_leftovers
 from scanner.output.file_names import Outputs
 from scanner.output.journal import Journal, encode
 from scanner.store.claims import returned
+from scanner.store.facts_read import facts_read_at, put_facts_read
 from scanner.store.loading import Loaded, load_again, load_or_set_aside, rebuilt, words_text
 from scanner.store.published import PublishedInventory
 from scanner.store.recovery import take_from_remote
@@ -43,13 +43,6 @@ _UNLOCKED = nullcontext()
 
 LEARNED = "turns"
 """The value of the state that holds what walks have learned."""
-
-
-FACTS = "facts_read"
-"""The value of the state that says that nothing waits for the reader of facts."""
-
-FACTS_BELIEVED = 86_400 * 10**9
-"""Nanoseconds after which all folders are looked at again, since rows may be damaged."""
 
 
 @dataclass
@@ -198,7 +191,7 @@ class Store:
                 self.state.put(LEARNED, commit.learned)
             if self._facts_read:
                 facts_read = 0 if commit.brings_files else self._facts_read
-                self.state.put(FACTS, _facts_text(facts_read, scan))
+                put_facts_read(self.state, facts_read, scan)
             for number, text in commit.answers:
                 self.state.answer_request(number, text)
             doubtful = self._carry_metadata(commit)
@@ -259,20 +252,14 @@ class Store:
         self._unshown.has_annotations = True
 
     def are_facts_read(self, now: int) -> bool:
-        """True if an earlier process has left nothing for the reader of facts, and nothing has
-        changed since. `now` in nanoseconds."""
-        text = self.state.get(FACTS) or ""
-        at = text.partition(" ")[0]
-        if not at.isdecimal() or text != _facts_text(int(at), self.scan):
-            return False
-        is_believed = 0 <= now - int(at) < FACTS_BELIEVED
-        self._facts_read = int(at) if is_believed else 0
-        return is_believed
+        """True if nothing waits for the reader of facts since an earlier process."""
+        self._facts_read = facts_read_at(self.state, self.scan, now)
+        return bool(self._facts_read)
 
     def note_facts_read(self, now: int) -> None:
-        """Remember that nothing waits for the reader of facts. Raises OutputError."""
+        """Remember that nothing waits for it. Raises OutputError."""
         if not self._facts_read:
-            self.state.put(FACTS, _facts_text(now, self.scan))
+            put_facts_read(self.state, now, self.scan)
             self._facts_read = now
 
     def note_news(self) -> None:
@@ -396,11 +383,6 @@ def _make_state_folder(outputs: Outputs) -> None:
             f"The folder {printable(outputs.state_folder)} for the state cannot be made: "
             f"{error.strerror or error}. HOME, or XDG_STATE_HOME if it is set, says where it lies."
         ) from None
-
-
-def _facts_text(at: int, scan: int) -> str:
-    """The value of `FACTS`: of one scan, so that a program that does not know it ends it."""
-    return f"{at} {scan} {VERSION}" if at else ""
 
 
 def _expired(commit: Commit, memory: Memory, snapshot: Snapshot) -> Iterator[str]:

@@ -96,7 +96,7 @@ def test_scans_of_a_program_that_does_not_know_it_bring_all(
 
 
 def test_a_new_version_brings_all(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scanner.store.store.VERSION", VERSION + 1)
+    monkeypatch.setattr("scanner.store.facts_read.VERSION", VERSION + 1)
     assert Process(world, monkeypatch).read() == ALL
 
 
