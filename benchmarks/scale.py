@@ -249,7 +249,7 @@ def row(found: dict[str, Any]) -> str:
 
 HEAD = (
     "| million files | workers | first scan, s | unchanged, s | one change, s | held, MB |"
-    " peak, MB | inventory, MB | state, MB |\n| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+    " peak, MB | inventory, MB | state, MB |\n" + "| --- " * 9 + "|"
 )
 
 

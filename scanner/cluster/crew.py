@@ -10,7 +10,7 @@ from typing import Any
 
 from scanner.cluster.serving import boot_id, examine
 from scanner.cluster.terms import Examined, Sample, Terms
-from scanner.workers.remote import LostWorkerError
+from scanner.workers.lost import LostWorkerError
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,8 @@ from scanner.cluster.crew import Crew, addresses
 from scanner.cluster.links import LinkedPaths
 from scanner.cluster.serving import serve
 from scanner.cluster.terms import Examined, Sample, Share
-from scanner.workers.remote import POLL, LostWorkerError
+from scanner.workers.lost import LostWorkerError
+from scanner.workers.remote import POLL
 from scanner.workers.requests import (
     Answer,
     Failed,

@@ -17,8 +17,8 @@ from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
 from scanner.errors import InventoryError
 from scanner.settings.schema import Settings
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.pool import WorkersByMount
-from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import Stated, StatPath
 from scanner.workers.worker import Worker
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from scanner.console.app import log
 from scanner.console.terminal import echo_error
 from scanner.errors import OutputError, SettingsError
 
@@ -223,6 +222,9 @@ def _finder(settings: Settings, comfy_root: str | None = None) -> Callable[[], F
 
 def _find_roots(loaded: Loaded, tell: Any = None) -> Found:
     found = _finder(loaded.settings)()
+    import logging
+
+    log = logging.getLogger("scanner")
     for notice in found.notices:
         (tell or log.info)(notice)
     for warning in found.warnings:

@@ -8,7 +8,6 @@ kept here, in the worker's process; if that ends, the file is begun anew.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections import OrderedDict
@@ -113,6 +112,8 @@ def hash_piece(
 
 def _new(name: str) -> Digest:
     if name == SHA256:
+        import hashlib  # which loads OpenSSL
+
         return hashlib.sha256()
     if name == BLAKE3:
         from blake3 import blake3  # optional

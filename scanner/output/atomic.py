@@ -6,7 +6,6 @@ import errno
 import itertools
 import os
 import re
-import secrets
 import stat
 import sys
 import threading
@@ -80,7 +79,7 @@ class AtomicFile:
     def __enter__(self) -> AtomicFile:
         self._target = replaceable(self.path)
         folder, name = os.path.split(self._target)
-        self._temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
+        self._temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
             # Not tempfile: its mode 0600 would hide a new inventory from other programs.

@@ -18,7 +18,7 @@ from scanner.service.hash_tasks import HashTask
 from scanner.service.reading import NAP, MetadataBatch, Source, mount_to_read
 from scanner.service.real_files import RealFiles, identity_of, patience_for
 from scanner.store.metadata import MetadataUpdate
-from scanner.workers.remote import LostWorkerError
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.requests import Failed, HashPiece, PieceHashed
 
 PIECE_SECONDS = 0.25

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
@@ -22,6 +22,7 @@ from scanner.disk.mounts import Mount
 from scanner.errors import BusyError, InventoryError, OutputError
 from scanner.output.file_names import Outputs, outputs_of
 from scanner.output.journal_files import generations
+from scanner.output.lock import LockHeldError, locked
 from scanner.output.refusals import keep_damaged_inventory, refuse_outputs
 from scanner.scan import Scanner
 from scanner.service.root_watch import RootWatch
@@ -29,7 +30,6 @@ from scanner.service.service import Service
 from scanner.settings.schema import Settings
 from scanner.store.state import State
 from scanner.store.store import Store
-from scanner.walk.cost import verification_duty
 from scanner.workers.pool import Workers, WorkersByMount
 
 log = logging.getLogger(__name__)
@@ -82,8 +82,6 @@ def open_service(
     without it they stay as `found`. `observe` makes what gets the status after each scan,
     `workers_of` the workers that are asked about mounts.
     """
-    from filelock import FileLock, Timeout
-
     stop = threading.Event()
     files = DiskFileSystem(stop.is_set)
     outputs = outputs_of(settings, files, cwd)
@@ -99,20 +97,7 @@ def open_service(
                 "That lies on a network mount, too, and stops with it: set XDG_STATE_HOME to a "
                 "folder on a local disk."
             )
-    # The lock is the operating system's and ends with the process, however that ends.
-    lock = FileLock(outputs.lock)
-    try:
-        lock.acquire(timeout=LOCK_PATIENCE, poll_interval=0.01)
-    except Timeout:
-        raise BusyError(
-            f"Another comfy-inventory is writing {outputs.inventory} (it holds {outputs.lock}); "
-            "stop it or choose another --output."
-        ) from None
-    except OSError as error:
-        raise OutputError(
-            f"The lock {outputs.lock} cannot be taken: {error.strerror or error}."
-        ) from None
-    try:
+    with _output_lock(outputs):
         if aside := keep_damaged_inventory(outputs):
             log.warning("The inventory is damaged: it is kept as %s and written anew.", aside)
         with (
@@ -122,8 +107,24 @@ def open_service(
             ) as service,
         ):
             yield service
-    finally:
-        lock.release()
+
+
+@contextmanager
+def _output_lock(outputs: Outputs) -> Iterator[None]:
+    """Hold the lock of `outputs`. Raises BusyError and OutputError."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(outputs.lock, LOCK_PATIENCE))
+        except LockHeldError:
+            raise BusyError(
+                f"Another comfy-inventory is writing {outputs.inventory} (it holds {outputs.lock});"
+                " stop it or choose another --output."
+            ) from None
+        except OSError as error:
+            raise OutputError(
+                f"The lock {outputs.lock} cannot be taken: {error.strerror or error}."
+            ) from None
+        yield
 
 
 class Observer(Protocol):
@@ -215,6 +216,8 @@ def _paced(settings: Settings) -> Settings:
     interval follows from the time that scans take."""
     if not settings.is_paced:
         return settings
+    from scanner.walk.cost import verification_duty
+
     duty = verification_duty(settings.duty, settings.auto_duty)
     return replace(settings, duty=duty)
 

@@ -1,6 +1,8 @@
-"""Every setting once: name, type, default and description."""
+"""Every setting once: name, type, default and description.
 
-from __future__ import annotations
+Annotations are evaluated where they stand, since each is read at every start: as texts they would
+have to be compiled first.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +42,7 @@ FIRST_EVERY = 30.0
 """Seconds between scans where none are given, or none are measured yet."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class FolderSettings:
     """Which folders are scanned, and where the inventory is written."""
 
@@ -118,7 +120,7 @@ class FolderSettings:
     ] = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class ScanSettings(FolderSettings):
     """When a scan runs, which names belong to it, and what counts as a move or as a loss."""
 
@@ -208,7 +210,7 @@ class ScanSettings(FolderSettings):
     ] = 600.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class NotifySettings(ScanSettings):
     """Where news and metrics go."""
 
@@ -416,7 +418,9 @@ class Settings(FleetSettings):
         return rules
 
 
-TYPES: dict[str, SettingType[Any]] = {name: kind for name, (kind, _) in declared(Settings).items()}
+_DECLARED = declared(Settings)
+
+TYPES: dict[str, SettingType[Any]] = {name: kind for name, (kind, _) in _DECLARED.items()}
 """The type of each setting."""
 
-TEXTS = {name: about for name, (_, about) in declared(Settings).items()}
+TEXTS = {name: about for name, (_, about) in _DECLARED.items()}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -197,6 +196,8 @@ def _profiles() -> dict[str, Traversable]:
 
 
 def _parsed(text: str, origin: str) -> dict[str, object]:
+    import tomllib
+
     try:
         return bounded_toml.loads(text)
     except tomllib.TOMLDecodeError as error:

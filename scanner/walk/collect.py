@@ -34,8 +34,8 @@ from scanner.walk.walk import Walk
 from scanner.walk.walked import Walked
 from scanner.walk.zone_scan import Collected, ZoneScan
 from scanner.walk.zones import Zones
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.pool import Workers
-from scanner.workers.remote import LostWorkerError
 
 log = logging.getLogger(__name__)
 

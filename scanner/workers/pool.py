@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
-from scanner.workers.remote import LostWorkerError, _Process, _Session
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.worker import LocalWorker, Worker
 
 if TYPE_CHECKING:
     from scanner.settings.schema import Settings
+    from scanner.workers.remote import _Process
 
 LONGEST_PAUSE = 300.0
 """Longest pause, in seconds, before a mount that stalls again and again is asked again."""
@@ -110,6 +111,8 @@ class WorkersByMount:
         return self.apart(mount, patience) if mount.is_remote else LocalWorker(self._files)
 
     def apart(self, mount: Mount, patience: float | None = None) -> Worker:
+        from scanner.workers.remote import _Session  # local disks need no process
+
         with self._lock:
             process = self._processes.get(mount.point)
             if process is not None and process.is_abandoned and process.is_alive:
@@ -132,6 +135,8 @@ class WorkersByMount:
 
     def _start(self, mount: Mount) -> _Process:
         """A new process. Raises LostWorkerError where the system has no more to give."""
+        from scanner.workers.remote import _Process
+
         try:
             return _Process(
                 self._most_workers,

@@ -13,6 +13,7 @@ from queue import Empty, SimpleQueue
 from typing import BinaryIO
 
 from scanner.disk.child import start_child
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.process import CallCost, WorkerResult, WorkerTask, read_frame, write_frame
 from scanner.workers.requests import Answer, Request, StatBelow, Timed
 
@@ -31,14 +32,6 @@ Python alone may take longer to start than a mount may be silent."""
 
 SMOOTHING = 8
 """A new measurement has the weight 1 / SMOOTHING in the running mean."""
-
-
-class LostWorkerError(Exception):
-    """A worker does not answer: its mount hangs (`is_stalled`), it died, or we are stopping."""
-
-    def __init__(self, reason: str, *, is_stalled: bool) -> None:
-        super().__init__(reason)
-        self.is_stalled = is_stalled
 
 
 class _Process:

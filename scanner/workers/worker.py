@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from typing import Protocol
 
-from scanner.comfyui.pack_reader import read_pack
 from scanner.core.paths import join
 from scanner.disk.content_hash import hash_piece
 from scanner.disk.filesystem import FileSystem
@@ -109,6 +108,8 @@ def perform(files: FileSystem, request: Request) -> Answer:
         if isinstance(request, HashPiece):
             return PieceHashed(request.path, hash_piece(files, *request))
         if isinstance(request, ReadPack):
+            from scanner.comfyui.pack_reader import read_pack
+
             return PackRead(request.path, read_pack(files, *request))
         if isinstance(request, ReadUses):
             from scanner.workers.uses import read_uses

@@ -29,8 +29,8 @@ from scanner.disk.filesystem import FileSystem, Space, Stat
 from scanner.disk.links import is_proven_broken
 from scanner.disk.location import leads_away
 from scanner.disk.mounts import Mount
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.pool import LocalWorkers
-from scanner.workers.remote import LostWorkerError
 from scanner.workers.worker import Worker
 
 MAX_LINKS = 40

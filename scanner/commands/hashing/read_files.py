@@ -13,7 +13,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -29,6 +29,7 @@ from scanner.disk.mounts import Mount
 from scanner.errors import InventoryError, SettingsError
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import base_of, read_header
+from scanner.output.lock import LockHeldError, locked
 from scanner.service.hash_tasks import HashTask, tasks_to_verify
 from scanner.service.hasher import Damage, FileHasher
 from scanner.service.hashes import HashReader
@@ -275,20 +276,15 @@ def show_in_inventory(outputs: Outputs, settings: Settings) -> bool:
 
     True if the inventory was replaced. Raises OutputError.
     """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(outputs.lock)
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        return False
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(outputs.lock))
+        except (LockHeldError, OSError):
+            return False
         header = read_header(outputs.inventory)
         base = base_of(header) if header else None
         files = DiskFileSystem()
-        with closing(Store.open(settings, outputs, base, files)) as store:
-            return store.publish(
-                lambda: view_of(store, known_roots(store.memory), files.now()), is_last=True
-            )
-    finally:
-        lock.release()
+        store = stack.enter_context(closing(Store.open(settings, outputs, base, files)))
+        return store.publish(
+            lambda: view_of(store, known_roots(store.memory), files.now()), is_last=True
+        )

@@ -7,7 +7,7 @@ import os
 from typing import Any
 
 from scanner.console.apart import end_with_parent, need_child
-from scanner.console.app import app, log
+from scanner.console.app import app
 from scanner.console.options import (
     _SCANNING,
     _TIMES,
@@ -22,6 +22,8 @@ from scanner.console.options import (
     _start_log,
     _taking,
 )
+
+log = logging.getLogger("scanner")
 
 
 @app.command()

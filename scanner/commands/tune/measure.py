@@ -37,8 +37,8 @@ from scanner.settings.values import format_duration
 from scanner.store.store import Store
 from scanner.walk.granularity import settle_of
 from scanner.workers.latency import latency
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.pool import Workers, WorkersByMount
-from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import (
     Answer,
     Failed,
