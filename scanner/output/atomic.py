@@ -21,7 +21,7 @@ from scanner.output.regular_files import followed
 
 _BUFFER = 1 << 18
 
-_BY_KERNEL = 1 << 16
+LEAST_BY_KERNEL = 1 << 16
 """Smallest copy that is left to the kernel: below, two more system calls cost more."""
 
 _PIECE = 1 << 20
@@ -116,7 +116,7 @@ class AtomicFile:
         assert self._file is not None, "copy outside the block"
         try:
             copied = 0
-            if length >= _BY_KERNEL:
+            if length >= LEAST_BY_KERNEL:
                 self._file.flush()
                 copied = _copy_range(source.fileno(), self._file.fileno(), start, length)
             while copied < length:
