@@ -27,8 +27,9 @@ LEAST_BY_KERNEL = 1 << 16
 
 _PIECE = 1 << 20
 
-_LARGE = 1 << 24
-"""Smallest file whose blocks are freed by a separate thread, in bytes."""
+_LARGE = 1 << 20
+"""Smallest file whose blocks are freed by a separate thread, in bytes. To replace a file of 2 MB
+took 1.2 ms on ext4, and 0.4 ms where a thread freed the old one; of 1 MB 0.5 and 0.3."""
 
 _SHARING_ERRORS = frozenset((5, 32, 33))
 """Access denied, sharing violation and lock violation on Windows: os.replace raises them while
