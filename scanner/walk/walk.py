@@ -54,7 +54,6 @@ from scanner.workers.requests import (
     Failed,
     ListDirectory,
     Listed,
-    StatBelow,
     Stated,
     StatedBelow,
     StatPath,
@@ -174,7 +173,7 @@ class Walk:
                 self._ask_listing(path)
             return
         if self._is_spared(path):
-            self._put(StatPath(path))
+            self._worker.ask(self._samples.chosen(StatPath(path)))
         else:
             self._ask_listing(path)
 
@@ -202,10 +201,7 @@ class Walk:
         old = self._snapshot.get(path)
         skip = reserved if old is None or self._rematch else reserved | old.ignored
         points = self._mount_points.get(path, NOTHING)
-        self._put(ListDirectory(path, skip, points))
-
-    def _put(self, request: ListDirectory | StatPath | StatBelow) -> None:
-        self._worker.ask(self._samples.chosen(request))
+        self._worker.ask(self._samples.chosen(ListDirectory(path, skip, points)))
 
     def _take(self, path: str, listed: Directory) -> None:
         walked = self._walked
@@ -260,7 +256,7 @@ class Walk:
         if together:
             asked.update(together)
             for request in self._together.requests(path, together):
-                self._put(request)
+                self._worker.ask(self._samples.chosen(request))
 
     def _meet_points(self, folder: str, link: str) -> None:
         """Note the mounts that begin below the target of a link in `folder`: they are not entered,
