@@ -145,7 +145,7 @@ comfyui: $(BROWSER_INSTALLED) ## Try the panel in a real ComfyUI with Chromium, 
 	COMFY_TEST_PATIENCE=300 $(VENV_PYTHON) -m tests.support.real_comfyui $(ARGS)
 
 guest: install ## Try every fault on the kernel's own NFS, SMB, 9p, vfat and exFAT, in a guest under qemu
-	COMFY_GUEST=all $(VENV_PYTHON) -m pytest tests/whole/test_guest.py $(ARGS)
+	COMFY_GUEST=all $(VENV_PYTHON) -m pytest tests/whole/test_guest.py tests/whole/test_round_trips.py $(ARGS)
 
 guest-short: install ## Try one fault each on NFS 4.2, SMB and vfat there, in some minutes
 	COMFY_GUEST=short $(VENV_PYTHON) -m pytest tests/whole/test_guest.py $(ARGS)

@@ -1,10 +1,13 @@
 """Count what a scan asks a server, for each folder and for each file.
 
-    python -m benchmarks.round_trips [--files 2000] [--json]
+    python -m benchmarks.round_trips [--files 2000] [--json > sshfs.json]
+    COMFY_GUEST=all COMFY_ROUND_TRIPS=guest.json python -m pytest tests/whole/test_round_trips.py
+    python -m benchmarks.round_trips --table sshfs.json guest.json
 
 sshfs mounts a folder of this machine, with its caches off and then on; the requests are those of
-the sftp protocol. `COMFY_GUEST=all python -m pytest tests/whole/test_guest_round_trips.py` counts
-the same on the kernel's NFS and SMB clients. Nothing here depends on the speed of the machine.
+the sftp protocol. The second line counts the same on the kernel's NFS and SMB clients, in a guest
+that is slow: some minutes for each. The third prints the table of docs/network.md. Nothing here
+depends on the speed of the machine.
 
 Beside the program's own scans stand plain loops: a stat of each folder by its path, which is what
 scans did before folders were asked for together, and a stat of each file by its name.
@@ -20,7 +23,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,6 +51,16 @@ BY_PATH = "stat of each folder by its path"
 VERIFICATION = "full verification"
 BY_NAME = "stat of each file by its name"
 FIND = "find -printf '%s %T@ %p'"
+
+
+COLUMNS = {
+    BY_PATH: "A folder, by its path",
+    UNCHANGED: "A folder, unchanged scan",
+    BY_NAME: "An entry, stat of each by its path",
+    VERIFICATION: "An entry, full verification",
+    FIND: "An entry, `find`",
+}
+"""Steps and what the table calls them."""
 
 
 class Step(NamedTuple):
@@ -159,6 +172,19 @@ def _kinds(step: Step) -> str:
     return ", ".join(f"{count:,} {kind}" for kind, count in step.requests.items()) or "none"
 
 
+def markdown(reports: Sequence[str]) -> str:
+    """The table of docs/network.md, from the JSON of both kinds of mounts."""
+    found: dict[str, dict[str, float]] = {}
+    for report in reports:
+        for one in json.loads(Path(report).read_text()):
+            found.setdefault(one["mount"], {})[one["name"]] = one["each"]
+    lines = [("Mount", *COLUMNS.values()), ("---",) * (len(COLUMNS) + 1)]
+    for mount, each in sorted(found.items()):
+        cells = (f"{each[step]:.2f}" if step in each else "-" for step in COLUMNS)
+        lines.append((mount, *cells))
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
 def as_json(steps: list[Step]) -> list[dict[str, Any]]:
     return [{**step._asdict(), "each": round(step.each, 3)} for step in steps]
 
@@ -168,7 +194,11 @@ def main() -> int:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--files", type=int, default=2_000)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--table", nargs="+", metavar="JSON", help="print the table of docs/")
     options = parser.parse_args()
+    if options.table:
+        print(markdown(options.table))
+        return 0
     with tempfile.TemporaryDirectory(prefix="comfy-inventory-") as work:
         try:
             steps = list(sshfs_steps(Path(work), options.files))

@@ -210,7 +210,14 @@ class DiskFileSystem:
             found = stats_below(top, names, stat_by_lookup if self._by_lookup else _stat_at)
         else:
             found = (_tried(os.path.join(top, name)) for name in names)
-        return [one if isinstance(one, OSError) else self._counted(one) for one in found]
+        stats: list[Stat | OSError] = []
+        for name, answer in zip(names, found, strict=True):
+            one = answer
+            if isinstance(answer, OSError) and answer.errno == errno.ESTALE:
+                # The server has lost the folder that was held: its path may lead to another one.
+                one = _tried(os.path.join(top, name))
+            stats.append(one if isinstance(one, OSError) else self._counted(one))
+        return stats
 
     def space(self, path: str) -> Space:
         found = shutil.disk_usage(path)

@@ -218,14 +218,15 @@ def parse_algorithms(value: object) -> tuple[str, ...]:
                 f"expected a list of {', '.join(ALGORITHMS[:-1])} and {ALGORITHMS[-1]}, or {OFF},"
                 f" not {value!r}"
             )
-    if BLAKE3 in names and not _has_blake3():
+    if BLAKE3 in names and not has_blake3():
         raise ValueError(
             f"{BLAKE3} needs a package that is not installed: pip install 'comfy-inventory[blake3]'"
         )
     return tuple(name for name in ALGORITHMS if name in names)
 
 
-def _has_blake3() -> bool:
+def has_blake3() -> bool:
+    """True if the package for BLAKE3 is installed."""
     from importlib.util import find_spec  # nearly nobody asks
 
     return find_spec(BLAKE3) is not None

@@ -12,6 +12,7 @@ from collections import ChainMap
 from collections.abc import Callable, Container, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from functools import partial
 
 from scanner.core.paths import is_below, join
 from scanner.core.progress import Progress
@@ -45,18 +46,17 @@ from scanner.walk.members import (
     with_old_columns,
 )
 from scanner.walk.rules import WalkRules
-from scanner.walk.together import Together
+from scanner.walk.samples import Samples
+from scanner.walk.together import Together, is_stat_enough
 from scanner.walk.walked import Walked
 from scanner.workers.requests import (
     Answer,
     Failed,
     ListDirectory,
     Listed,
-    StatBelow,
     Stated,
     StatedBelow,
     StatPath,
-    Timed,
     Took,
 )
 from scanner.workers.worker import Worker
@@ -64,17 +64,14 @@ from scanner.workers.worker import Worker
 VANISHED = frozenset((errno.ENOENT, errno.ENOTDIR))
 """Errors of a directory that has just gone, and also of some that have not."""
 
-SAMPLES = 50
-"""Listings and stats of one walk that are timed, where stats spare listings."""
-
 
 class Walk:
     """A walk of one zone.
 
     `rematch` forgets earlier decisions of the ignore rules (rule 9). `spared` are the known
     directories that are not listed while their times stay. `mounts` are those that can be seen.
-    `in_order`: see `scanner.walk.linked`. `device` is that of the folder `top`. `together` is the
-    number of folders that one request stats (see `scanner.walk.together`), 0 for one each.
+    `in_order`: see `scanner.walk.linked`; `together`, folders in one request: see
+    `scanner.walk.together`. `device` is that of the folder `top`.
     """
 
     def __init__(
@@ -101,25 +98,23 @@ class Walk:
         self._looks = looks
         self._spared = frozenset() if rematch else spared
         self._mounts = mounts
-        self._holds_lost_links = frozenset(map(os.path.dirname, looks.lost_links))
+        lost_links_in = frozenset(map(os.path.dirname, looks.lost_links))
         self._asked: set[str] = set()
         self._doubtful: set[str] = set()
         self._linked = LinkedFolders(rules.max_paths, in_order=in_order)
-        timed = (ListDirectory, StatPath, StatBelow)
-        self._untimed = dict.fromkeys(timed, SAMPLES if self._spared else 0)
-        self._together = Together(
-            snapshot,
-            lambda path: path not in rules.inner and self._is_spared(path),
-            0 if in_order else together,
-        )
         self._failed_in: dict[str, set[str]] = {}
         """Directories that have failed, by the one that holds them."""
         self._crossings = Crossings(top, device, snapshot, has_inodes=has_inodes)
         self._walked = Walked(top, doubtful=self._crossings.doubtful)
+        self._samples = Samples(self._walked, is_wanted=bool(self._spared))
         known = ChainMap(self._walked.observed, snapshot)
         self._identities = Identities(known, self._linked.paths, looks.at)
         self._member_rules = member_rules(rules, top, has_inodes=has_inodes, rematch=rematch)
         self._mount_points = dict(names_by_folder(rules.inner))
+        is_spared = partial(is_stat_enough, self._spared, snapshot, self._linked.paths)
+        self._is_spared = partial(is_spared, lost_links_in, self._mount_points)
+        most = 0 if in_order else together
+        self._together = Together(snapshot, rules.inner, self._is_spared, most)
 
     def run(
         self, stopped: Callable[[], bool], progress: Callable[[Progress], None] | None = None
@@ -164,12 +159,7 @@ class Walk:
                 self._handle(stated)
         elif isinstance(answer, Took):
             self._handle(answer.answer)
-            if isinstance(answer.answer, StatedBelow):
-                self._walked.stat_seconds.append(answer.seconds / len(answer.answer.stated))
-            elif isinstance(answer.answer, Listed):
-                self._walked.listing_seconds.append(answer.seconds)
-            elif isinstance(answer.answer, Stated):
-                self._walked.stat_seconds.append(answer.seconds)
+            self._samples.note(answer)
         elif isinstance(answer, Failed):
             self._walked.failed[answer.path] = answer
             self._failed_in.setdefault(os.path.dirname(answer.path), set()).add(answer.path)
@@ -183,28 +173,9 @@ class Walk:
                 self._ask_listing(path)
             return
         if self._is_spared(path):
-            self._put(StatPath(path))
+            self._worker.ask(self._samples.chosen(StatPath(path)))
         else:
             self._ask_listing(path)
-
-    def _ask_together(self, folder: str, children: Sequence[str]) -> None:
-        """Ask for known folders in `folder` that are not listed while their times stay."""
-        self._asked.update(children)
-        left = [child for child in children if not self._together.take(child)]
-        for request in self._together.requests(folder, left):
-            self._put(request)
-
-    def _is_spared(self, path: str) -> bool:
-        """True if `path` is not listed while its times stay."""
-        known = self._snapshot.get(path) if path in self._spared else None
-        # Entries that could not be read may be readable now, and no time says so.
-        return (
-            known is not None
-            and not known.listing.unstatted
-            and path not in self._linked.paths
-            and path not in self._holds_lost_links
-            and not file_points(self._mount_points.get(path, NOTHING), known.listing)
-        )
 
     def _compare_times(self, path: str, stat: Stat) -> None:
         """Count a known directory as unchanged if its times are: the cheap half of rule 5."""
@@ -230,15 +201,7 @@ class Walk:
         old = self._snapshot.get(path)
         skip = reserved if old is None or self._rematch else reserved | old.ignored
         points = self._mount_points.get(path, NOTHING)
-        self._put(ListDirectory(path, skip, points))
-
-    def _put(self, request: ListDirectory | StatPath | StatBelow) -> None:
-        untimed = self._untimed.get(type(request), 0)
-        if untimed:
-            self._untimed[type(request)] = untimed - 1
-            self._worker.ask(Timed(request))
-        else:
-            self._worker.ask(request)
+        self._worker.ask(self._samples.chosen(ListDirectory(path, skip, points)))
 
     def _take(self, path: str, listed: Directory) -> None:
         walked = self._walked
@@ -291,7 +254,9 @@ class Walk:
                 else:
                     self._ask(child)
         if together:
-            self._ask_together(path, together)
+            asked.update(together)
+            for request in self._together.requests(path, together):
+                self._worker.ask(self._samples.chosen(request))
 
     def _meet_points(self, folder: str, link: str) -> None:
         """Note the mounts that begin below the target of a link in `folder`: they are not entered,

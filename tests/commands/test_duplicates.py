@@ -193,6 +193,18 @@ KNOWN: dict[str, tuple[dict[str, dict[str, Any]], list[tuple[str, str, str]]]] =
         {"a": {"xxh3": A, "sha256": SHA_A}, "b": {"xxh3": A}},
         [("xxh3", "a b", "")],
     ),
+    "blake3 proves too": (
+        {"a": {"blake3": SHA_A}, "b": {"blake3": SHA_A}},
+        [("blake3", "a b", "")],
+    ),
+    "blake3 differs": ({"a": {"blake3": SHA_A}, "b": {"blake3": SHA_B}}, []),
+    "blake3 joins what sha256 and xxh3 know": (
+        {
+            "a": {"sha256": SHA_B}, "b": {"sha256": SHA_B, "blake3": SHA_A},
+            "c": {"blake3": SHA_A},
+        },
+        [("blake3", "a b c", "")],
+    ),
     "sha256 has the last word": (
         {"a": {"xxh3": A, "sha256": SHA_A}, "b": {"xxh3": A, "sha256": SHA_B}},
         [],

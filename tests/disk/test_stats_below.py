@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -162,7 +163,6 @@ def test_without_statx_the_stat_is_an_ordinary_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, has_it: bool
 ) -> None:
     import ctypes
-    import errno
 
     def refused(*_: object) -> int:
         ctypes.set_errno(errno.ENOSYS)
@@ -176,3 +176,19 @@ def test_without_statx_the_stat_is_an_ordinary_one(
         assert stat_by_lookup("", handle).st_ino == os.stat(tmp_path).st_ino
     finally:
         os.close(handle)
+
+
+@needs_descriptors
+def test_folder_that_the_server_lost_is_asked_for_again_by_its_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A descriptor of a folder that was removed on the server answers ESTALE for all in it."""
+    (tmp_path / "a").mkdir()
+
+    def stale(name: str, dir_fd: int) -> os.stat_result:
+        raise OSError(errno.ESTALE, os.strerror(errno.ESTALE))
+
+    monkeypatch.setattr(filesystem, "_stat_at", stale)
+    found, gone = DiskFileSystem().stats_below(str(tmp_path), ["a", "b"])
+    assert found == plain(tmp_path / "a")
+    assert isinstance(gone, FileNotFoundError)

@@ -190,7 +190,7 @@ def test_trees_follow_their_tops_and_what_is_too_much_is_left_to_its_parent(
         path: files.list_directory(path)
         for path in ("/m", "/m/a", "/m/a/b", "/m/a/b/c", "/m/a/d", "/m/e", "/m/e/f", "/m/g")
     }
-    together = Together(snapshot, lambda path: path != "/m/e/f", 4)
+    together = Together(snapshot, frozenset({"/m/e/f"}), lambda path: True, 4)
     asked = list(together.requests("/m", ["/m/a", "/m/e", "/m/g"]))
     assert asked == [StatBelow("/m", ("a", "a/d", "a/b", "a/b/c")), StatBelow("/m", ("e", "g"))]
     stat = Stat(True, 0, 1, 1, 1)

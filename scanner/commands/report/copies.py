@@ -32,7 +32,7 @@ class _File(NamedTuple):
     path: str
     size: int
     hash: str
-    """SHA-256 or xxh3_128 of the whole content, with the name of the algorithm; may be empty."""
+    """SHA-256, xxh3_128 or BLAKE3 of all of it, with the name of the algorithm; may be empty."""
 
 
 class Copies:
@@ -45,7 +45,7 @@ class Copies:
         """Take a file. Files that are empty or still change are left out."""
         if not entry["size"] or entry.get("status") == "unsettled":
             return
-        hashes = [f"{name}:{entry[name]}" for name in ("sha256", "hash") if name in entry]
+        hashes = [f"{name}:{entry[name]}" for name in ("sha256", "hash", "blake3") if name in entry]
         key = entry.get("fingerprint") or (hashes[0] if hashes else "")
         if key:
             file = _File(printable(entry["path"]), entry["size"], hashes[0] if hashes else "")

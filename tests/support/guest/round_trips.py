@@ -30,6 +30,9 @@ KINDS: dict[str, Callable[[], Nfs | Smb]] = {
     "SMB, actimeo=0": lambda: Smb("actimeo=0"),
 }
 
+UNCACHED = ("NFS 4.2, noac", "SMB, actimeo=0")
+"""Those that keep no attributes."""
+
 
 def nfs_requests() -> Counter[str]:
     """The calls of each kind that the mount has sent, as the client counts them."""
