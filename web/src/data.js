@@ -1,4 +1,4 @@
-// What stands in the page: JSON, compressed and in base64.
+// The table of files with what is asked of it, and the reading of what stands in a report.
 
 export async function unpack(id) {
   const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (c) => c.charCodeAt(0));
@@ -6,7 +6,7 @@ export async function unpack(id) {
   return JSON.parse(await new Response(stream).text());
 }
 
-// The table of files with what is asked of it: rows by folder, and paths.
+// The table of files with what is asked of it: rows by folder, texts, paths and orders.
 export class Files {
   constructor(table, space) {
     this.columns = table.columns;
@@ -16,9 +16,11 @@ export class Files {
       drive: space.drives,
       kind: table.kinds,
       word: table.words,
+      machine: space.machines ?? [],
     };
     this.count = this.columns.name.length;
     this.folders = space.folders;
+    this.orders = new Map();
     this.byFolder = new Map();
     for (let row = 0; row < this.count; row++) {
       const folder = this.columns.folder[row];
@@ -34,7 +36,29 @@ export class Files {
   }
 
   folderPath(row) {
-    return pathOf(this.folders, this.columns.folder[row]);
+    return this.paths()[this.columns.folder[row]];
+  }
+
+  // The path of each folder. Parents stand before their children.
+  paths() {
+    if (!this.pathTexts) {
+      const { name, parent } = this.folders;
+      this.pathTexts = [""];
+      for (let folder = 1; folder < name.length; folder++) {
+        const above = this.pathTexts[parent[folder]];
+        this.pathTexts.push(above ? `${above}/${name[folder]}` : name[folder]);
+      }
+    }
+    return this.pathTexts;
+  }
+
+  // Names of files and paths of folders as a search compares them.
+  lowered() {
+    this.lower ??= {
+      names: this.columns.name.map((name) => name.toLowerCase()),
+      paths: this.paths().map((path) => path.toLowerCase()),
+    };
+    return this.lower;
   }
 
   // The rows for which `test` holds.
@@ -42,6 +66,21 @@ export class Files {
     const rows = [];
     for (let row = 0; row < this.count; row++) if (test(row)) rows.push(row);
     return rows;
+  }
+
+  // `rows` sorted by a column. The order of all rows is kept, so that a search sorts nothing anew.
+  sorted(rows, column, down) {
+    if (!this.orders.has(column.title)) {
+      const values = Array.from({ length: this.count }, (_, row) => column.value(row));
+      const order = Uint32Array.from(values.keys());
+      order.sort((a, b) => (values[a] < values[b] ? -1 : values[a] > values[b] ? 1 : a - b));
+      this.orders.set(column.title, order);
+    }
+    const order = this.orders.get(column.title);
+    const isChosen = new Uint8Array(this.count);
+    for (const row of rows) isChosen[row] = 1;
+    const result = order.filter((row) => isChosen[row]);
+    return down ? result.reverse() : result;
   }
 }
 

@@ -1,39 +1,11 @@
 // The files of the inventory as a table that can be searched.
 
 import { useMemo } from "preact/hooks";
+import { chosen } from "./choose.js";
 import { count, size, time } from "./format.js";
 import { html, Section } from "./html.js";
 import { selection, table } from "./state.js";
 import { Table } from "./table.js";
-
-function chosen(files, wanted) {
-  const { columns, folders } = files;
-  const words = wanted.text.toLowerCase().split(/\s+/).filter(Boolean);
-  const inside = wanted.folder === null ? null : below(folders, wanted.folder);
-  const paths = new Map();
-  const folderText = (folder, row) => {
-    if (!paths.has(folder)) paths.set(folder, files.folderPath(row).toLowerCase());
-    return paths.get(folder);
-  };
-  const keys = ["category", "base", "drive"].filter((key) => wanted[key] !== "");
-  return files.where((row) => {
-    if (wanted.models && !columns.model[row]) return false;
-    if (keys.some((key) => columns[key][row] !== Number(wanted[key]))) return false;
-    const folder = columns.folder[row];
-    if (inside && !inside[folder]) return false;
-    if (!words.length) return true;
-    const text = `${folderText(folder, row)}/${columns.name[row].toLowerCase()}`;
-    return words.every((word) => text.includes(word));
-  });
-}
-
-// For each folder, whether it is `top` or below it. Parents stand before their children.
-function below(folders, top) {
-  const inside = new Uint8Array(folders.name.length);
-  inside[top] = 1;
-  for (let folder = top + 1; folder < inside.length; folder++) inside[folder] = inside[folders.parent[folder]];
-  return inside;
-}
 
 function columnsOf(files) {
   const { columns } = files;
@@ -70,7 +42,7 @@ function columnsOf(files) {
   ].filter(Boolean);
 }
 
-function Choice({ label, name, texts }) {
+export function Choice({ label, name, texts }) {
   const change = (event) => (selection.value = { ...selection.value, [name]: event.target.value });
   const order = texts.map((text, index) => [text, index]).sort((a, b) => (a[0] < b[0] ? -1 : 1));
   return html`<label>

@@ -26,3 +26,34 @@ export function time(seconds) {
   const moment = new Date(seconds * 1000);
   return isNaN(moment) ? "" : moment.toISOString().slice(0, 16).replace("T", " ");
 }
+
+// Seconds since 1970 as seconds of the clock on the wall where the browser is.
+export const wall = (seconds) => seconds - 60 * new Date(seconds * 1000).getTimezoneOffset();
+
+// A time as the files of the scanner write it, as the clock on the wall shows it.
+export function moment(text) {
+  const milliseconds = Date.parse(text?.slice(0, 23) + "Z");
+  return isNaN(milliseconds) ? "" : time(wall(milliseconds / 1000));
+}
+
+const STEPS = [
+  [60, "s"],
+  [60, "min"],
+  [24, "h"],
+  [Infinity, "days"],
+];
+
+// A length of time in one word and one unit.
+export function span(seconds) {
+  let number = Math.abs(seconds);
+  for (const [limit, unit] of STEPS) {
+    if (Math.round(number) < limit) return `${Math.round(number)} ${unit === "days" && Math.round(number) === 1 ? "day" : unit}`;
+    number /= limit;
+  }
+}
+
+// A time of the scanner's files relative to `now`, in milliseconds.
+export function relative(text, now) {
+  const seconds = (Date.parse(text.slice(0, 23) + "Z") - now) / 1000;
+  return seconds > 0 ? `in ${span(seconds)}` : `${span(seconds)} ago`;
+}

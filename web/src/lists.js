@@ -63,8 +63,8 @@ const SET = [
   { title: "Same", extra: true, value: (row) => (row.proven ? "proven" : "likely") },
 ];
 
-export function Changes({ page }) {
-  return html`<${Section} id="changes" title="Changes" note=${`Within ${page.within} days before this report.`}>
+export function Changes({ page, note }) {
+  return html`<${Section} id="changes" title="Changes" note=${note}>
     ${page.days.length === 0 && html`<p>Nothing changed.</p>`}
     ${page.days.map(
       (day, index) =>

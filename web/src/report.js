@@ -3,14 +3,17 @@
 import { render } from "preact";
 import { Files, unpack } from "./data.js";
 import { FilesSection } from "./files.js";
-import { count, counted, size } from "./format.js";
+import { count } from "./format.js";
 import { html } from "./html.js";
 import { Changes, Drives, Duplicates, Packs, Problems } from "./lists.js";
-import "./report.css";
+import "./look.css";
 import { Space } from "./space.js";
 import { table } from "./state.js";
+import { Tiles } from "./tiles.js";
 
 const PARTS = { space: "Space", problems: "Problems", duplicates: "Copies", changes: "Changes", files: "Files", packs: "Packs", drives: "Drives" };
+
+const showFiles = () => document.getElementById("files").scrollIntoView();
 
 function App({ pages }) {
   return html`<header>
@@ -22,11 +25,11 @@ function App({ pages }) {
     </header>
     <main>
       <${Answer} clauses=${pages.attention} />
-      <${Tiles} pages=${pages} />
-      <${Space} space=${pages.space} />
+      <${Tiles} pages=${pages} link=${(id) => `#${id}`} />
+      <${Space} space=${pages.space} showFiles=${showFiles} />
       <${Problems} groups=${pages.problems} />
       <${Duplicates} page=${pages.duplicates} />
-      <${Changes} page=${pages.changes} />
+      <${Changes} page=${pages.changes} note=${`Within ${pages.changes.within} days before this report.`} />
       <${FilesSection} leftOut=${pages.left_out} />
       <${Packs} packs=${pages.packs} />
       <${Drives} drives=${pages.drives} />
@@ -41,30 +44,6 @@ function Answer({ clauses }) {
       ${clauses.map((clause) => html`<li>${clause}</li>`)}
     </ul>
   </div>`;
-}
-
-function Tiles({ pages }) {
-  const { totals, duplicates, problems, changes, packs } = pages;
-  const found = problems.reduce((sum, group) => sum + group.files, 0);
-  const kinds = problems.map((group) => `${count(group.files)} ${group.name}`).join(", ");
-  const changed = changes.days
-    .flatMap((day) => Object.entries(day.counts))
-    .map(([kind, number]) => (kind === "baseline" ? 0 : number))
-    .reduce((sum, number) => sum + number, 0);
-  const tiles = [
-    ["space", "All files", size(totals.bytes), `${counted(totals.files, "file")} in ${counted(totals.directories, "folder")}`],
-    ["files", "Models", size(totals.model_bytes), counted(totals.models, "model")],
-    ["problems", "Problems", count(found), kinds || "none"],
-    ["duplicates", "Copies", size(duplicates.total.bytes), `${counted(duplicates.total.files, "model")} too many`],
-    ["changes", "Changes", count(changed), `within ${changes.within} days`],
-    ["packs", "Node packs", count(packs.length), `${count(packs.filter((pack) => !pack.enabled).length)} disabled`],
-  ];
-  return html`<ul class="tiles">
-    ${tiles.map(
-      ([id, title, figure, note]) =>
-        html`<li><a href=${`#${id}`}><span>${title}</span><strong>${figure}</strong><small>${note}</small></a></li>`,
-    )}
-  </ul>`;
 }
 
 async function start() {

@@ -1,0 +1,141 @@
+// Every file in one table: searched, chosen from, sorted, with the columns that one wants.
+
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { chosen, EVERYTHING } from "../choose.js";
+import { Choice } from "../files.js";
+import { count, size, time } from "../format.js";
+import { html, Section } from "../html.js";
+import { selection, table } from "../state.js";
+import { Grid } from "./grid.js";
+import { recall, remember } from "./memory.js";
+
+const NARROW = 700;
+
+// The columns that a table of these files can have. `wide` ones are not there on a phone.
+function columnsOf(files) {
+  const { columns } = files;
+  const has = (column) => columns[column]?.some(Boolean);
+  const text = (column) => ({ value: (row) => files.text(column, row), show: (row) => files.text(column, row) });
+  const plain = (column) => ({ value: (row) => columns[column][row], show: (row) => columns[column][row] });
+  const called = (row) => columns.called?.[row] || columns.name[row];
+  return [
+    {
+      title: "Name",
+      width: "minmax(0, 3fr)",
+      value: called,
+      show: (row) => html`<span class="first-line">${called(row)}</span><small class="second-line">${files.folderPath(row)}</small>`,
+    },
+    files.names.machine.length > 1 && { title: "Machine", width: "9rem", ...text("machine") },
+    { title: "Size", width: "6rem", number: true, value: (row) => columns.size[row], show: (row) => size(columns.size[row]) },
+    { title: "Modified", width: "9rem", wide: true, number: true, value: (row) => columns.time[row], show: (row) => time(columns.time[row]) },
+    { title: "Category", width: "9.5rem", wide: true, ...text("category") },
+    { title: "Kind", width: "8rem", wide: true, ...text("kind") },
+    { title: "Base model", width: "9rem", wide: true, ...text("base") },
+    { title: "Drive", width: "9rem", wide: true, isHidden: true, ...text("drive") },
+    { title: "File name", width: "minmax(0, 2fr)", wide: true, isHidden: true, ...plain("name") },
+    has("hash") && { title: "Hash", width: "9rem", wide: true, value: (row) => columns.hash[row], show: (row) => html`<${Hash} text=${columns.hash[row]} />` },
+    {
+      title: "Notes",
+      width: "8rem",
+      wide: true,
+      value: (row) => noteOf(files, row),
+      show: (row) => html`<span class=${files.text("word", row) ? "state" : ""}>${noteOf(files, row)}</span>`,
+    },
+  ].filter(Boolean);
+}
+
+const noteOf = (files, row) => files.text("word", row) || (files.columns.alias[row] ? "another path" : "");
+
+function Hash({ text }) {
+  const [isCopied, setCopied] = useState(false);
+  if (!text) return "";
+  const copy = async () => {
+    await navigator.clipboard.writeText(text);
+    setCopied(true);
+    setTimeout(() => setCopied(false), 1500);
+  };
+  return html`<button class="copy" onClick=${copy} aria-label=${`Copy the hash ${text}`}><code>${text.slice(0, 10)}</code> <span aria-live="polite">${isCopied ? "copied" : ""}</span></button>`;
+}
+
+export function Models({ pages }) {
+  const files = table.value;
+  if (!files) return html`<${Section} id="models" title="Models"><p role="status">Reading the files ...</p><//>`;
+  return html`<${Table} files=${files} leftOut=${pages.left_out} />`;
+}
+
+function Table({ files, leftOut }) {
+  const wanted = selection.value;
+  const rows = useMemo(() => chosen(files, wanted), [files, wanted]);
+  const all = useMemo(() => columnsOf(files), [files]);
+  const [hidden, setHidden] = useState(() => recall("hidden-columns") ?? all.filter((column) => column.isHidden).map((column) => column.title));
+  const [order, setOrder] = useState({ title: "Size", down: true });
+  const [opened, setOpened] = useState(null);
+  const isNarrow = useNarrow();
+  const columns = all.filter((column, index) => index === 0 || (!hidden.includes(column.title) && !(isNarrow && column.wide)));
+  const by = all.find((column) => column.title === order.title) ?? all[0];
+  const sorted = useMemo(() => files.sorted(rows, by, order.down), [files, rows, by, order]);
+  const bytes = useMemo(() => rows.reduce((sum, row) => sum + (files.columns.alias[row] ? 0 : files.columns.size[row]), 0), [files, rows]);
+  const set = (change) => (selection.value = { ...wanted, ...change });
+  const sortBy = (column) => setOrder(column.title === order.title ? { ...order, down: !order.down } : { title: column.title, down: Boolean(column.number) });
+  const hide = (title, isOn) => {
+    const titles = isOn ? hidden.filter((each) => each !== title) : [...hidden, title];
+    setHidden(titles);
+    remember("hidden-columns", titles);
+  };
+  return html`<${Section} id="models" title="Models" note=${leftOut ? `${count(leftOut)} files are not in this list, since there are so many: all sums have them.` : ""}>
+    <form class="bar" role="search" onSubmit=${(event) => event.preventDefault()}>
+      <label>Search <input type="search" value=${wanted.text} onInput=${(event) => set({ text: event.target.value })} /></label>
+      ${files.names.machine.length > 1 && html`<${Choice} label="Machine" name="machine" texts=${files.names.machine} />`}
+      <${Choice} label="Category" name="category" texts=${files.names.category} />
+      <${Choice} label="Base model" name="base" texts=${files.names.base} />
+      <${Choice} label="Drive" name="drive" texts=${files.names.drive} />
+      <label class="tick"><input type="checkbox" checked=${wanted.models} onChange=${(event) => set({ models: event.target.checked })} /> Models only</label>
+      <details class="chooser">
+        <summary>Columns</summary>
+        <fieldset>
+          <legend class="unseen">Columns that are shown</legend>
+          ${all.slice(1).map((column) => html`<label class="tick"><input type="checkbox" checked=${!hidden.includes(column.title)} onChange=${(event) => hide(column.title, event.target.checked)} /> ${column.title}</label>`)}
+        </fieldset>
+      </details>
+    </form>
+    ${wanted.folder !== null && html`<p class="within">Within ${wanted.path} <button onClick=${() => set({ folder: null, path: "" })}>Show all folders</button></p>`}
+    <p class="note" role="status">
+      ${count(rows.length)} files, ${size(bytes)}
+      ${wanted !== EVERYTHING && html` <button class="link" onClick=${() => (selection.value = EVERYTHING)}>Clear the search</button>`}
+    </p>
+    ${rows.length > 0 ? html`<${Grid} caption="Models" columns=${columns} rows=${sorted} order=${order} sortBy=${sortBy} open=${setOpened} />` : html`<p>No file is like this.</p>`}
+    ${opened !== null && html`<${Details} files=${files} row=${opened} columns=${all} close=${() => setOpened(null)} />`}
+  <//>`;
+}
+
+function useNarrow() {
+  const query = useMemo(() => matchMedia(`(max-width: ${NARROW}px)`), []);
+  const [isNarrow, setNarrow] = useState(query.matches);
+  useEffect(() => {
+    const change = () => setNarrow(query.matches);
+    query.addEventListener("change", change);
+    return () => query.removeEventListener("change", change);
+  }, []);
+  return isNarrow;
+}
+
+// Everything that is known of one file.
+function Details({ files, row, columns, close }) {
+  const dialog = useRef(null);
+  useEffect(() => dialog.current.showModal(), []);
+  const { name, called, hash } = files.columns;
+  return html`<dialog ref=${dialog} onClose=${close} aria-labelledby="details-title">
+    <h2 id="details-title" class="path">${name[row]}</h2>
+    <dl>
+      <dt>Folder</dt>
+      <dd class="path">${files.folderPath(row)}</dd>
+      ${called?.[row] && html`<dt>In ComfyUI</dt>
+        <dd class="path">${called[row]}</dd>`}
+      ${columns.slice(1).map((column) => column.title !== "Hash" && column.title !== "File name" && column.value(row) !== "" && html`<dt>${column.title}</dt>
+        <dd>${column.show(row)}</dd>`)}
+      ${hash[row] && html`<dt>Hash</dt>
+        <dd class="path"><${Hash} text=${hash[row]} /></dd>`}
+    </dl>
+    <form method="dialog"><button>Close</button></form>
+  </dialog>`;
+}
