@@ -45,4 +45,4 @@ function notice(file, inputs) {
 await bundle("report", "src/report.js", join(top, "commands/report/bundle"));
 const served = join(top, "web/bundle");
 await bundle("app", "src/app/main.js", served);
-copyFileSync(join(here, "src/app/index.html"), join(served, "index.html"));
+for (const name of ["index.html", "icon.svg"]) copyFileSync(join(here, "src/app", name), join(served, name));

@@ -1,4 +1,4 @@
-"""The pages of `report` and `serve` are built from web/, and what is committed is what that gives."""
+"""The pages of `report` and `serve` are built from web/; what is committed is what that gives."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ REPORT = Path("commands", "report", "bundle")
 SERVED = Path("web", "bundle")
 BUILT = (
     *(REPORT / name for name in ("report.js", "report.css", "NOTICE")),
-    *(SERVED / name for name in ("app.js", "app.css", "index.html", "NOTICE")),
+    *(SERVED / name for name in ("app.js", "app.css", "index.html", "icon.svg", "NOTICE")),
 )
 
 
@@ -74,7 +74,7 @@ def test_the_served_page_names_no_other_host_and_has_nothing_inline() -> None:
     bundle = PACKAGE / SERVED
     html = (bundle / "index.html").read_text("utf-8")
     addresses = re.findall(r'(?:src|href)="([^"]*)"', html)
-    assert addresses == ["app.css", "app.js"]  # relative, so that it works below any path
+    assert addresses == ["assets/icon.svg", "assets/app.css", "assets/app.js"]  # all relative
     assert not re.search(r"<style|style=|<script(?![^>]* src=)| on\w+=", html)
     assert "@import" not in (bundle / "app.css").read_text("utf-8")
     assert "url(" not in (bundle / "app.css").read_text("utf-8")

@@ -39,6 +39,15 @@ export class Files {
     return this.paths()[this.columns.folder[row]];
   }
 
+  // The name that ComfyUI's lists have for a file: so many folders before it belong to that. Empty
+  // where they have none.
+  calledInComfyUI(row) {
+    const folders = this.columns.loader[row];
+    if (folders < 0) return "";
+    if (!folders) return this.columns.name[row];
+    return [...this.folderPath(row).split("/").slice(-folders), this.columns.name[row]].join("/");
+  }
+
   // The path of each folder. Parents stand before their children.
   paths() {
     if (!this.pathTexts) {

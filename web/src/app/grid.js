@@ -12,7 +12,7 @@ const SPARE = 6;
 export function Grid({ caption, columns, rows, order, sortBy, open }) {
   const box = useRef(null);
   const [view, setView] = useState({ top: 0, height: 600 });
-  const look = () => setView({ top: box.current.scrollTop, height: box.current.clientHeight });
+  const look = () => box.current && setView({ top: box.current.scrollTop, height: box.current.clientHeight });
   useEffect(() => {
     const observer = new ResizeObserver(look);
     observer.observe(box.current);

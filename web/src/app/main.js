@@ -6,13 +6,12 @@ import { html, Section } from "../html.js";
 import { Changes, Duplicates, Packs, Problems } from "../lists.js";
 import "../look.css";
 import { Space } from "../space.js";
-import { table } from "../state.js";
 import "./app.css";
 import { DrivesPage } from "./drives.js";
 import { Script } from "./duplicates.js";
 import { Login } from "./login.js";
 import { listen } from "./live.js";
-import { fetchTables, lost, needsToken, openSession, pages, readers, refresh } from "./model.js";
+import { fetchTables, lost, needsToken, openSession, pages, readers, refresh, unreadable } from "./model.js";
 import { Models } from "./models.js";
 import { Overview } from "./overview.js";
 import { go, route } from "./route.js";
@@ -26,7 +25,7 @@ const PAGES = {
   space: ({ pages }) => html`<${WithTable}><${Space} space=${pages.space} showFiles=${() => go("models")} /><//>`,
   models: ({ pages }) => html`<${WithTable}><${Models} pages=${pages} /><//>`,
   changes: ({ pages }) => html`<${Changes} page=${pages.changes} note=${`Within ${pages.changes.within} days. New ones appear here by themselves.`} />`,
-  duplicates: ({ pages }) => html`<${Duplicates} page=${pages.duplicates} /><${Script} pages=${pages} />`,
+  duplicates: ({ pages }) => html`<${Duplicates} page=${pages.duplicates} title="Duplicates" /><${Script} pages=${pages} />`,
   problems: ({ pages }) => html`<${Problems} groups=${pages.problems} />`,
   workflows: ({ pages }) => html`<${Workflows} pages=${pages} />`,
   unused: ({ pages }) => html`<${Unused} pages=${pages} />`,
@@ -44,9 +43,19 @@ function WithTable({ children }) {
   return children;
 }
 
+// Before the first scan there is nothing to show but why.
+function Empty() {
+  const reasons = lost.value ? ["The server does not answer. This page keeps asking."] : unreadable.value.map((machine) => machine.error);
+  return html`<main><${Section} id="start" title="ComfyUI inventory">
+    ${reasons.length === 0 && html`<p role="status">Reading the inventory ...</p>`}
+    ${reasons.map((reason) => html`<p class="answer path">${reason}</p>`)}
+    ${reasons.length > 0 && html`<p>Once the first scan has ended, the inventory appears here by itself.</p>`}
+  <//></main>`;
+}
+
 function App() {
   if (needsToken.value) return html`<${Login} />`;
-  if (!pages.value) return html`<main><${Section} id="start" title="ComfyUI inventory"><p role="status">${lost.value ? "The server does not answer. This page keeps asking." : "Reading the inventory ..."}</p><//></main>`;
+  if (!pages.value) return html`<${Empty} />`;
   const Page = PAGES[route.value] ?? PAGES.overview;
   return html`<${Shell} pages=${pages.value}><${Page} pages=${pages.value} key=${route.value} /><//>`;
 }

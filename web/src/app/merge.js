@@ -133,20 +133,21 @@ function mergeTables(machines, places, folders, lists, driveName) {
 // Everything else, with the fields of the pages of one machine. Rows say of which machine they are.
 export function mergePages(machines) {
   const all = machines.map((machine) => machine.pages);
-  const tagged = (field) => machines.flatMap((machine) => machine.pages[field].map((each) => ({ ...each, machine: machine.name })));
+  const isOne = machines.length === 1;
+  const tag = ({ name }) => (row) => ({ ...row, machine: isOne ? "" : name });
+  const tagged = (field) => machines.flatMap((machine) => machine.pages[field].map(tag(machine)));
   return {
     machines,
-    isOne: machines.length === 1,
+    isOne,
     totals: sums(all.map((pages) => pages.totals)),
-    problems: mergeProblems(machines),
+    problems: mergeProblems(machines, tag),
     duplicates: {
       total: sums(all.map((pages) => pages.duplicates.total)),
       proven: sums(all.map((pages) => pages.duplicates.proven)),
-      rows: machines.flatMap((machine) => machine.pages.duplicates.rows.map((row) => ({ ...row, machine: machine.name }))),
+      rows: machines.flatMap((machine) => machine.pages.duplicates.rows.map(tag(machine))),
     },
     changes: mergeChanges(machines),
     packs: tagged("packs"),
-    drives: tagged("drives"),
   };
 }
 
@@ -156,11 +157,11 @@ function sums(records) {
   return result;
 }
 
-function mergeProblems(machines) {
+function mergeProblems(machines, tag) {
   const groups = new Map();
-  for (const { name, pages } of machines)
-    for (const group of pages.problems) {
-      const rows = group.rows.map((row) => ({ ...row, machine: name }));
+  for (const machine of machines)
+    for (const group of machine.pages.problems) {
+      const rows = group.rows.map(tag(machine));
       const known = groups.get(group.name);
       if (!known) groups.set(group.name, { ...group, rows });
       else groups.set(group.name, { ...known, files: known.files + group.files, bytes: known.bytes + group.bytes, rows: [...known.rows, ...rows] });
@@ -174,7 +175,7 @@ function mergeChanges(machines) {
   for (const { name, pages } of machines)
     for (const day of pages.changes.days) {
       const known = days.get(day.date) ?? { date: day.date, counts: {}, entries: [] };
-      const entries = day.entries.map(([kind, text]) => [kind, text, name]);
+      const entries = day.entries.map(([kind, text]) => [kind, text, machines.length === 1 ? "" : name]);
       days.set(day.date, { date: day.date, counts: sums([known.counts, day.counts]), entries: [...known.entries, ...entries] });
     }
   const isOther = ([kind]) => kind !== "pack";

@@ -11,6 +11,9 @@ import { token } from "./token.js";
 // {name, pages, table?}, as the server names them.
 export const machines = signal([]);
 
+// {name, error} of machines whose inventory cannot be read.
+export const unreadable = signal([]);
+
 // The name of the machine that is shown; null for all.
 export const chosenMachine = signal(recall("machine"));
 
@@ -61,7 +64,8 @@ export async function refresh() {
     const answer = await get("pages");
     server.value = { accepts: answer.accepts, version: answer.version };
     const known = new Map(machines.value.map((machine) => [machine.name, machine]));
-    machines.value = answer.machines.map(({ name, pages }) => ({ ...known.get(name), name, pages }));
+    unreadable.value = answer.machines.filter((machine) => machine.error);
+    machines.value = answer.machines.filter((machine) => machine.pages).map(({ name, pages }) => ({ ...known.get(name), name, pages }));
     await fetchTables();
     lost.value = null;
     needsToken.value = false;

@@ -14,29 +14,30 @@ const NARROW = 700;
 // The columns that a table of these files can have. `wide` ones are not there on a phone.
 function columnsOf(files) {
   const { columns } = files;
-  const has = (column) => columns[column]?.some(Boolean);
+  const has = (column) => columns[column].some(Boolean);
+  const names = (column) => files.names[column].some(Boolean);
   const text = (column) => ({ value: (row) => files.text(column, row), show: (row) => files.text(column, row) });
   const plain = (column) => ({ value: (row) => columns[column][row], show: (row) => columns[column][row] });
-  const called = (row) => columns.called?.[row] || columns.name[row];
+  const called = (row) => files.calledInComfyUI(row) || columns.name[row];
   return [
     {
       title: "Name",
-      width: "minmax(0, 3fr)",
+      width: "minmax(12rem, 3fr)",
       value: called,
       show: (row) => html`<span class="first-line">${called(row)}</span><small class="second-line">${files.folderPath(row)}</small>`,
     },
     files.names.machine.length > 1 && { title: "Machine", width: "9rem", ...text("machine") },
     { title: "Size", width: "6rem", number: true, value: (row) => columns.size[row], show: (row) => size(columns.size[row]) },
     { title: "Modified", width: "9rem", wide: true, number: true, value: (row) => columns.time[row], show: (row) => time(columns.time[row]) },
-    { title: "Category", width: "9.5rem", wide: true, ...text("category") },
-    { title: "Kind", width: "8rem", wide: true, ...text("kind") },
-    { title: "Base model", width: "9rem", wide: true, ...text("base") },
+    { title: "Category", width: "8.5rem", wide: true, ...text("category") },
+    names("kind") && { title: "Kind", width: "7rem", wide: true, ...text("kind") },
+    { title: "Base model", width: "8rem", wide: true, ...text("base") },
     { title: "Drive", width: "9rem", wide: true, isHidden: true, ...text("drive") },
     { title: "File name", width: "minmax(0, 2fr)", wide: true, isHidden: true, ...plain("name") },
     has("hash") && { title: "Hash", width: "9rem", wide: true, value: (row) => columns.hash[row], show: (row) => html`<${Hash} text=${columns.hash[row]} />` },
-    {
+    (names("word") || has("alias")) && {
       title: "Notes",
-      width: "8rem",
+      width: "7rem",
       wide: true,
       value: (row) => noteOf(files, row),
       show: (row) => html`<span class=${files.text("word", row) ? "state" : ""}>${noteOf(files, row)}</span>`,
@@ -123,14 +124,15 @@ function useNarrow() {
 function Details({ files, row, columns, close }) {
   const dialog = useRef(null);
   useEffect(() => dialog.current.showModal(), []);
-  const { name, called, hash } = files.columns;
+  const { name, hash } = files.columns;
+  const called = files.calledInComfyUI(row);
   return html`<dialog ref=${dialog} onClose=${close} aria-labelledby="details-title">
     <h2 id="details-title" class="path">${name[row]}</h2>
     <dl>
       <dt>Folder</dt>
       <dd class="path">${files.folderPath(row)}</dd>
-      ${called?.[row] && html`<dt>In ComfyUI</dt>
-        <dd class="path">${called[row]}</dd>`}
+      ${called && html`<dt>In ComfyUI</dt>
+        <dd class="path">${called}</dd>`}
       ${columns.slice(1).map((column) => column.title !== "Hash" && column.title !== "File name" && column.value(row) !== "" && html`<dt>${column.title}</dt>
         <dd>${column.show(row)}</dd>`)}
       ${hash[row] && html`<dt>Hash</dt>

@@ -16,20 +16,23 @@ export function Mount({ machine, drive, now, isOne, children }) {
   const lanes = (status?.lanes ?? []).filter((lane) => lane.roots.some((id) => ids.has(id)));
   const holds = (status?.holds ?? []).filter((hold) => ids.has(hold.id));
   const away = drive.roots.filter((root) => AWAY.includes(root.state));
-  const state = away.length ? away[0].state : holds.length ? "held" : (drive.roots.find((root) => root.state !== "online" && root.state !== "absent")?.state ?? "online");
+  const isThere = drive.roots.some((root) => root.state !== "absent");
+  const state = away[0]?.state ?? (holds.length ? "held" : worst(drive.roots));
   return html`<article class=${`card mount ${away.length ? "away" : ""}`}>
-    <h3 class="path">${!isOne && html`<small>${machine.name}</small> `}${drive.point}</h3>
+    <h3 class="path">${!isOne && html`<small>${machine.name}</small> `}${drive.type ? drive.point : "Folders on no known drive"}</h3>
     <p><span class=${`state ${state}`}>${state}</span> <span class="note path">${[drive.type, drive.source].filter(Boolean).join(", ")}</span></p>
     ${away.length > 0 && html`<${Away} roots=${away} commands=${(status?.accept ?? []).filter((each) => each.state === "offline" && ids.has(each.id))} />`}
     <${Room} drive=${drive} isOld=${away.length > 0} />
-    ${lanes.map((lane) => html`<${Lane} lane=${lane} now=${now} isAlive=${status.alive} />`)}
-    ${children}
+    ${isThere && lanes.map((lane) => html`<${Lane} lane=${lane} now=${now} isAlive=${status.alive} />`)}
+    ${isThere && children}
     <ul class="roots">
       ${drive.roots.map((root) => html`<li><span class=${`dot ${root.state}`} aria-hidden="true"></span><span class="path">${root.path}</span>
         <small>${root.state}${root.reason ? `: ${root.reason}` : ""}; ${root.kind}, ${counted(root.files, "file")}, ${size(root.bytes)}</small></li>`)}
     </ul>
   </article>`;
 }
+
+const worst = (roots) => roots.find((root) => root.state !== "online" && root.state !== "absent")?.state ?? roots.find((root) => root.state === "online")?.state ?? "absent";
 
 const withSlashes = (path) => path.replaceAll("\\", "/");
 

@@ -17,7 +17,7 @@ export function Overview({ pages }) {
       <div class="cards">${pages.machines.flatMap((machine) => machine.pages.drives.map((drive) => html`<${Mount} machine=${machine} drive=${drive} now=${now} isOne=${pages.isOne} />`))}</div>
     <//>
     <${Tiles} pages=${pages} link=${(id) => `#/${id}`} />
-    <${News} changes=${pages.changes} isOne=${pages.isOne} />`;
+    <${News} changes=${pages.changes} />`;
 }
 
 function Answer({ machine, isOne }) {
@@ -33,13 +33,13 @@ function Answer({ machine, isOne }) {
   </div>`;
 }
 
-function News({ changes, isOne }) {
+function News({ changes }) {
   const [day] = changes.days;
   return html`<${Section} id="news" title="Last changes" note=${day ? `${day.date}: ${counts(day.counts)}` : ""}>
     ${!day && html`<p>Nothing changed within ${changes.within} days.</p>`}
     ${day &&
     html`<ul class="news">
-        ${day.entries.slice(0, CHANGES).map(([kind, text, machine]) => html`<li class="path">${!isOne && html`<small>${machine}</small> `}${text}</li>`)}
+        ${day.entries.slice(0, CHANGES).map(([kind, text, machine]) => html`<li class="path">${machine && html`<small>${machine}</small> `}${text}</li>`)}
       </ul>
       <p><a href="#/changes">All changes</a></p>`}
   <//>`;
@@ -47,6 +47,7 @@ function News({ changes, isOne }) {
 
 const counts = (kinds) =>
   Object.entries(kinds)
+    .filter(([kind]) => kind !== "baseline")
     .map(([kind, number]) => `${count(number)} ${kind}`)
     .join(", ");
 

@@ -3,7 +3,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { count, time, wall } from "../format.js";
 import { html } from "../html.js";
-import { chooseMachine, chosenMachine, lost, machines } from "./model.js";
+import { chooseMachine, chosenMachine, lost, machines, unreadable } from "./model.js";
 import { route } from "./route.js";
 
 export const PAGES = {
@@ -40,6 +40,7 @@ export function Shell({ pages, children }) {
             ${Object.entries(PAGES).map(([id, text]) => html`<li><a href=${`#/${id}`} aria-current=${id === page ? "page" : undefined}>${text}${badge(id, pages)}</a></li>`)}
           </ul>
         </nav>
+        ${pages.machines.map((each) => html`<p class="note as-of">${!pages.isOne && html`${each.name}: `}Scan ${count(each.pages.scan)} of ${each.pages.generated}</p>`)}
       </header>
       <main ref=${main} tabindex="-1" aria-label=${title}>
         <${Connection} />
@@ -67,6 +68,7 @@ function Chooser() {
 // The last answer stays on the screen, so the page says that it is old.
 function Connection() {
   return html`<div role="alert">
+    ${unreadable.value.map(({ name, error }) => html`<p class="answer path"><strong>${name}:</strong> ${error}</p>`)}
     ${lost.value &&
     html`<p class="answer away">
       <strong>The server has not answered since ${time(wall(lost.value.since / 1000))}.</strong> What you see is its last answer. This page keeps
