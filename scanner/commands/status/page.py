@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scanner.commands.status.verdict import ago, verdict
 from scanner.console.terminal import STATE_STYLES, print_folded, printed
 from scanner.core.roots import COMPLETE
 from scanner.core.statuses import MARKS
 from scanner.core.wording import accept_hint, count_text, size_text
 from scanner.settings.values import format_duration
+from scanner.views.verdict import ago, verdict
 
 if TYPE_CHECKING:
     from rich.console import Console

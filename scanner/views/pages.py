@@ -10,18 +10,18 @@ from datetime import UTC
 from typing import Any, NamedTuple
 
 from scanner import __version__
-from scanner.api import Inventory
-from scanner.commands.changes.entries import days_of, last_of
-from scanner.commands.packs.listing import PacksFound, is_pack_enabled, pack_name
-from scanner.commands.report.contents import Contents
-from scanner.commands.report.copies import Same
-from scanner.commands.report.drives import drives_page
-from scanner.console.times import Zone, time_shown
 from scanner.core.packs import SHORT
 from scanner.core.roots import COMPLETE
 from scanner.core.serialize import printable, time_ns
+from scanner.core.times import Zone, time_shown
 from scanner.core.wording import count_text
+from scanner.output.inventory_reader import OpenInventory
 from scanner.output.journal_reader import read
+from scanner.views.change_entries import days_of, last_of
+from scanner.views.contents import Contents
+from scanner.views.copies import Same
+from scanner.views.drives import drives_page
+from scanner.views.packs import PacksFound, is_pack_enabled, pack_name
 
 DAYS = 30
 """Days of changes before the inventory was written."""
@@ -41,7 +41,9 @@ class Pages(NamedTuple):
     table: dict[str, Any]
 
 
-def pages_of(inventory: Inventory, status: Mapping[str, Any], journal: str, zone: Zone) -> Pages:
+def pages_of(
+    inventory: OpenInventory, status: Mapping[str, Any], journal: str, zone: Zone
+) -> Pages:
     """The pages of an open inventory. `status` may be empty. Raises InventoryError and OutputError
     for files that cannot be read."""
     header = inventory.header

@@ -8,11 +8,11 @@ from datetime import date
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from scanner.console.times import Zone, moment_of
 from scanner.core.change_lines import folded, group_line, is_of_pack_alone, pack_line
 from scanner.core.changes import BASELINE, Change
 from scanner.core.packs import Pack, PackChange
 from scanner.core.serialize import time_ns
+from scanner.core.times import Zone, moment_of
 
 PACK = "pack"
 """The kind of an entry that reports a change of a node pack."""

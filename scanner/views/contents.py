@@ -7,12 +7,12 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
-from scanner.commands.report.copies import Copies
-from scanner.commands.report.drives import Drives
-from scanner.commands.report.problems import Problems
-from scanner.console.times import Zone, moment_of
 from scanner.core.serialize import mtime_of, printable
+from scanner.core.times import Zone, moment_of
 from scanner.output.inventory_reader import is_file
+from scanner.views.copies import Copies
+from scanner.views.drives import Drives
+from scanner.views.problems import Problems
 
 MOST_ROWS = 300_000
 """Entries up to which every file is in the table: 1.5 MB for each 100,000. Above, models alone."""
