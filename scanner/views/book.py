@@ -11,6 +11,7 @@ from typing import Any
 from scanner.core.times import Zone
 from scanner.core.wording import folded
 from scanner.output.inventory_reader import OpenInventory, damage_reported
+from scanner.views.drives import Drives
 from scanner.views.pages import lasting_pages, read_once
 from scanner.views.table import FileTable
 
@@ -19,15 +20,17 @@ class Book:
     """What one inventory says. Nothing of it changes."""
 
     def __init__(
-        self, header: Mapping[str, Any], files: FileTable, drives: Sequence[str], pages: Any
+        self, header: Mapping[str, Any], files: FileTable, mounts: Drives, pages: dict[str, Any]
     ) -> None:
         self.header = header
         self.scan: int = header["scan"]
         self.version = f"{header['scan']}-{header['generated']}"
         """Differs between any two inventories of one file."""
         self.files = files
-        self.drives = drives
-        self.pages: dict[str, Any] = pages
+        self.mounts = mounts
+        self.drives = mounts.names
+        self.pages = pages
+        """What this inventory alone gives, as in a report."""
 
     @cached_property
     def folder_paths(self) -> list[str]:
@@ -91,6 +94,4 @@ def read_book(path: str, zone: Zone) -> Book:
     """Read the inventory at `path`. Raises InventoryError and OutputError."""
     with OpenInventory(path) as inventory, damage_reported(path):
         read = read_once(inventory, zone)
-        return Book(
-            read.header, read.contents.files, read.contents.drives.names, lasting_pages(read)
-        )
+        return Book(read.header, read.contents.files, read.contents.drives, lasting_pages(read))

@@ -46,8 +46,8 @@ class Contents:
         self._root_kinds = {root["id"]: root["kind"] for root in header["roots"]}
         self._zone = zone
 
-    def add(self, entry: Mapping[str, Any]) -> None:
-        """Take the next entry of the inventory."""
+    def add(self, entry: Mapping[str, Any], place: int = 0) -> None:
+        """Take the next entry of the inventory, and its place there."""
         self.problems.add(entry)
         if not is_file(entry):
             return
@@ -64,6 +64,7 @@ class Contents:
             files.bases.index(base),
         )
         files.add(entry, name, (folder, *cell))
+        files.place.append(place)
         if "alias_of" in entry:
             return
         files.folders.add(folder, size)

@@ -54,8 +54,8 @@ def read_once(inventory: OpenInventory, zone: Zone) -> Read:
     """Read an open inventory. Raises InventoryError where it is damaged."""
     contents, packs = Contents(inventory.header, zone), PacksFound()
     with damage_reported(inventory.path):
-        for entry in inventory.entries():
-            contents.add(entry)
+        for place, entry in inventory.placed_entries():
+            contents.add(entry, place)
             packs.add(entry)
     return Read(inventory.header, contents, packs, zone)
 
@@ -67,7 +67,12 @@ def pages_of(
     for files that cannot be read."""
     read = read_once(inventory, zone)
     table, left_out = read.contents.table()
-    pages = {**lasting_pages(read), **passing_pages(read, status, journal), "left_out": left_out}
+    pages = {
+        **lasting_pages(read),
+        "drives": drives_page(read.header, status, read.contents.drives, zone),
+        "changes": changes_page(journal, read.header, zone),
+        "left_out": left_out,
+    }
     return Pages(pages, table)
 
 
@@ -97,12 +102,9 @@ def lasting_pages(read: Read) -> dict[str, Any]:
     }
 
 
-def passing_pages(read: Read, status: Mapping[str, Any], journal: str) -> dict[str, Any]:
-    """The pages that may differ after every scan."""
-    return {
-        "drives": drives_page(read.header, status, read.contents.drives, read.zone),
-        "changes": _changes(_recent(journal, read.header), read.zone),
-    }
+def changes_page(journal: str, header: Mapping[str, Any], zone: Zone) -> dict[str, Any]:
+    """The changes of the last days before an inventory was written."""
+    return _changes(_recent(journal, header), zone)
 
 
 def attention(header: Mapping[str, Any], problems: Sequence[Mapping[str, Any]]) -> list[str]:

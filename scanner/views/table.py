@@ -100,6 +100,8 @@ class FileTable:
         self.loader = array("h")
         """Folders before the name that belong to the name in ComfyUI's lists; -1: it has none."""
         self.alias, self.model = bytearray(), bytearray()
+        self.place = array("q")
+        """Where the entry stands in the inventory that it was read from."""
 
     def __len__(self) -> int:
         return len(self.name)
