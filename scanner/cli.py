@@ -29,6 +29,7 @@ import scanner.commands.workflow.command
 import scanner.commands.hashing.command
 import scanner.commands.export.command
 import scanner.commands.report.command
+import scanner.commands.serve.command
 import scanner.commands.notify.command
 import scanner.commands.metrics.command
 import scanner.commands.schema.command

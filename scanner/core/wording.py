@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
+import unicodedata
 
 from scanner.core.memory import HELD, OFFLINE
 
@@ -61,3 +62,9 @@ def accept_hint(state: str, command: str) -> str:
     if state == HELD:
         return f"To accept what is there now: {command}"
     return f"If it will not come back: {command}" if state == OFFLINE else ""
+
+
+def folded(text: str) -> str:
+    """A form in which texts that people take for the same are equal: capitals do not matter, nor
+    do accents as macOS writes them in names."""
+    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from scanner import __version__
 from scanner.core.changes import BASELINE, KINDS
+from scanner.core.paths import short_names
 from scanner.core.roots import COMPLETE
 from scanner.core.serialize import time_ns
 from scanner.errors import OutputError
@@ -135,19 +135,6 @@ def _block(name: str, help_: str, samples: _Samples, type_: str = "gauge") -> st
 
 def _escaped(text: str) -> str:
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """A name for each path: as few of its last parts as tell it from the others."""
-    parts = {path: [part for part in re.split(r"[/\\]", path) if part] for path in paths}
-    names = {}
-    for path, own in parts.items():
-        others = [other for key, other in parts.items() if key != path]
-        length = 1
-        while length < len(own) and any(other[-length:] == own[-length:] for other in others):
-            length += 1
-        names[path] = "/".join(own[-length:]) or "root"
-    return names
 
 
 def write_metrics(

@@ -27,11 +27,12 @@ from scanner.notify.events import (
     with_space,
 )
 from scanner.notify.ledger import GATHERING, Ledger
-from scanner.notify.look import Seen, lines_since, look_into
+from scanner.notify.look import Seen, look_into
 from scanner.notify.metrics import write_metrics
 from scanner.notify.send import NotSentError, post, run_command
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import read_header
+from scanner.output.journal_since import lines_since
 from scanner.settings.schema import Settings
 
 log = logging.getLogger(__name__)

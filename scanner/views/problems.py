@@ -6,9 +6,9 @@ import heapq
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from scanner.console.times import Zone, time_shown
 from scanner.core.serialize import printable
 from scanner.core.statuses import BROKEN
+from scanner.core.times import Zone, time_shown
 
 MOST = 1000
 """Rows of a group that a report shows, the largest files first."""

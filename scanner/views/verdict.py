@@ -41,6 +41,15 @@ def is_first(status: Mapping[str, Any]) -> bool:
     return bool(status["alive"]) and any(lane["last_scan"] is None for lane in status["lanes"])
 
 
+def place_of(lane: Mapping[str, Any]) -> str:
+    """The mounts that are scanned together, in words."""
+    if lane["id"] == "local":
+        return "Local disks"
+    if lane["id"] == ONE_SHOT:
+        return "All folders"
+    return str(lane["id"]).partition(" ")[2] or str(lane["id"])
+
+
 def ago(time: str, now: datetime | None = None) -> str:
     """A time as our files write it, in words relative to now."""
     moment = datetime.fromisoformat(time[:26] + "+00:00")

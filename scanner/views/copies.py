@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from scanner.core.digests import WHOLE
 from scanner.core.serialize import printable
-from scanner.disk.fingerprint import WHOLE
 
 
 class Same(NamedTuple):

@@ -6,9 +6,11 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from scanner.commands.find.criteria import PACK, _name
-from scanner.console.filters import folded
+from scanner.core.wording import folded
 from scanner.output.inventory_reader import damage_reported, is_file, read_entries
+
+PACK = "pack"
+"""The field of an entry that is a node pack."""
 
 
 def packs_of(
@@ -67,4 +69,6 @@ def is_pack_enabled(pack: Mapping[str, Any]) -> bool:
 def pack_name(pack: Mapping[str, Any]) -> str:
     """The name that a pack gives itself, or the name of its folder or file."""
     name = pack.get("name") or pack.get("id")
-    return name if isinstance(name, str) else _name(pack["path"]).removesuffix(".disabled")
+    return (
+        name if isinstance(name, str) else pack["path"].rpartition("/")[2].removesuffix(".disabled")
+    )

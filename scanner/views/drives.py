@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scanner.console.times import Zone, time_shown
 from scanner.core.paths import nearest_above
 from scanner.core.serialize import printable
+from scanner.core.times import Zone, time_shown
 
 UNKNOWN = "not known"
 

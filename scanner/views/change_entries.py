@@ -8,11 +8,11 @@ from datetime import date
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from scanner.console.times import Zone, moment_of
 from scanner.core.change_lines import folded, group_line, is_of_pack_alone, pack_line
 from scanner.core.changes import BASELINE, Change
 from scanner.core.packs import Pack, PackChange
-from scanner.core.serialize import time_ns
+from scanner.core.serialize import printable, time_ns
+from scanner.core.times import Zone, moment_of
 
 PACK = "pack"
 """The kind of an entry that reports a change of a node pack."""
@@ -88,6 +88,14 @@ def last_of(days: Iterable[Day], limit: int) -> tuple[list[Day], int]:
         )
         shown = limit
     return list(kept), total - shown
+
+
+def text_of(line: Mapping[str, Any]) -> str:
+    """One line of the change list as a printable sentence."""
+    change = change_of(line)
+    if change.pack is not None and is_of_pack_alone(change):
+        return printable(pack_line(change.pack))
+    return printable(group_line([change], None))
 
 
 def change_of(line: Mapping[str, Any]) -> Change:

@@ -10,18 +10,18 @@ from datetime import UTC
 from typing import Any, NamedTuple
 
 from scanner import __version__
-from scanner.api import Inventory
-from scanner.commands.changes.entries import days_of, last_of
-from scanner.commands.packs.listing import PacksFound, is_pack_enabled, pack_name
-from scanner.commands.report.contents import Contents
-from scanner.commands.report.copies import Same
-from scanner.commands.report.drives import drives_page
-from scanner.console.times import Zone, time_shown
 from scanner.core.packs import SHORT
 from scanner.core.roots import COMPLETE
 from scanner.core.serialize import printable, time_ns
+from scanner.core.times import Zone, time_shown
 from scanner.core.wording import count_text
-from scanner.output.journal_reader import read
+from scanner.output.inventory_reader import OpenInventory, damage_reported
+from scanner.output.journal_reader import read as read_journal
+from scanner.views.change_entries import days_of, last_of
+from scanner.views.contents import Contents
+from scanner.views.copies import Same
+from scanner.views.drives import drives_page
+from scanner.views.packs import PacksFound, is_pack_enabled, pack_name
 
 DAYS = 30
 """Days of changes before the inventory was written."""
@@ -41,22 +41,50 @@ class Pages(NamedTuple):
     table: dict[str, Any]
 
 
-def pages_of(inventory: Inventory, status: Mapping[str, Any], journal: str, zone: Zone) -> Pages:
+class Read(NamedTuple):
+    """An inventory that was read once, from its first entry to its last."""
+
+    header: Mapping[str, Any]
+    contents: Contents
+    packs: PacksFound
+    zone: Zone
+
+
+def read_once(inventory: OpenInventory, zone: Zone) -> Read:
+    """Read an open inventory. Raises InventoryError where it is damaged."""
+    contents, packs = Contents(inventory.header, zone), PacksFound()
+    with damage_reported(inventory.path):
+        for place, entry in inventory.placed_entries():
+            contents.add(entry, place)
+            packs.add(entry)
+    return Read(inventory.header, contents, packs, zone)
+
+
+def pages_of(
+    inventory: OpenInventory, status: Mapping[str, Any], journal: str, zone: Zone
+) -> Pages:
     """The pages of an open inventory. `status` may be empty. Raises InventoryError and OutputError
     for files that cannot be read."""
-    header = inventory.header
-    contents, packs = Contents(header, zone), PacksFound()
-    for entry in inventory.entries():
-        contents.add(entry)
-        packs.add(entry)
-    problems, copies = contents.problems.page(), contents.copies.sets()
-    drives = drives_page(header, status, contents.drives, zone)
-    table = contents.table()
+    read = read_once(inventory, zone)
+    table, left_out = read.contents.table()
     pages = {
+        **lasting_pages(read),
+        "drives": drives_page(read.header, status, read.contents.drives, zone),
+        "changes": changes_page(journal, read.header, zone),
+        "left_out": left_out,
+    }
+    return Pages(pages, table)
+
+
+def lasting_pages(read: Read) -> dict[str, Any]:
+    """The pages that an inventory alone gives."""
+    header, contents = read.header, read.contents
+    problems = contents.problems.page()
+    return {
         "schema": 1,
         "tool": __version__,
-        "generated": time_shown(header["generated"], zone),
-        "zone": "UTC" if zone is UTC else "local time",
+        "generated": time_shown(header["generated"], read.zone),
+        "zone": "UTC" if read.zone is UTC else "local time",
         "scan": header["scan"],
         "base": printable(header.get("base", "")),
         "totals": {
@@ -67,15 +95,16 @@ def pages_of(inventory: Inventory, status: Mapping[str, Any], journal: str, zone
             "model_bytes": contents.model_bytes,
         },
         "attention": attention(header, problems),
-        "drives": drives,
         "space": _space(contents),
         "problems": problems,
-        "duplicates": _duplicates(copies),
-        "changes": _changes(_recent(journal, header), zone),
-        "packs": [_pack(pack) for pack in packs.by_name()],
-        "left_out": contents.left_out,
+        "duplicates": _duplicates(contents.copies.sets()),
+        "packs": [_pack(pack) for pack in read.packs.by_name()],
     }
-    return Pages(pages, table)
+
+
+def changes_page(journal: str, header: Mapping[str, Any], zone: Zone) -> dict[str, Any]:
+    """The changes of the last days before an inventory was written."""
+    return _changes(_recent(journal, header), zone)
 
 
 def attention(header: Mapping[str, Any], problems: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -97,10 +126,10 @@ def attention(header: Mapping[str, Any], problems: Sequence[Mapping[str, Any]]) 
 def _space(contents: Contents) -> dict[str, Any]:
     return {
         "drives": contents.drives.names,
-        "categories": contents.categories.texts,
-        "bases": contents.bases.texts,
+        "categories": contents.files.categories.texts,
+        "bases": contents.files.bases.texts,
         "cells": [[*cell, *sums] for cell, sums in contents.cells.items()],
-        "folders": contents.folders.columns(),
+        "folders": contents.files.folders.columns(),
     }
 
 
@@ -128,7 +157,9 @@ def _duplicates(sets: Sequence[Same]) -> dict[str, Any]:
 def _recent(journal: str, header: Mapping[str, Any]) -> Iterable[dict[str, Any]]:
     """The lines of the last days up to this inventory."""
     since = time_ns(header["generated"]) - DAYS * 86_400 * 10**9
-    return (line for line in read(journal, since_time=since) if line["scan"] <= header["scan"])
+    return (
+        line for line in read_journal(journal, since_time=since) if line["scan"] <= header["scan"]
+    )
 
 
 def _changes(lines: Iterable[dict[str, Any]], zone: Zone) -> dict[str, Any]:

@@ -1,0 +1,240 @@
+"""News as they happen, for any number of listeners.
+
+One task looks at the files while somebody listens. Events are kept once, in a ring; a listener is
+a position in it. So one who reads slowly, or not at all, costs no memory and delays nobody.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import parse_qsl, urlencode
+
+import orjson
+
+from scanner import __version__
+from scanner.core.status_events import root_events, scan_events
+from scanner.errors import InventoryError
+from scanner.output.status_file import read_status
+from scanner.views.feed import feed
+from scanner.views.status_facts import printed
+from scanner.web.sources import Source
+from scanner.web.threads import in_thread
+
+log = logging.getLogger(__name__)
+
+PACE = 1.0
+"""Seconds between looks at the files."""
+
+MOST_STREAMS = 256
+"""Listeners at a time; the next one is refused."""
+
+MOST_LINES = 1000
+"""Lines of one scan that are sent one by one. Where there are more, everything is fetched anew."""
+
+RING = 4096
+"""Events that are kept for those who read slowly."""
+
+HEARTBEAT = 15.0
+"""Seconds of silence after which a listener gets a comment."""
+
+Chunk = tuple[str, dict[str, Any]]
+"""The name of an event and its data."""
+
+
+class TooManyStreamsError(Exception):
+    """Nobody more can listen now."""
+
+
+class Hub:
+    """The events of all inventories, for those who listen."""
+
+    def __init__(self, sources: Sequence[Source], pace: float = PACE) -> None:
+        self._watches = [_Watch(source) for source in sources]
+        self.pace = pace
+        self._ring: deque[bytes] = deque(maxlen=RING)
+        self._number = 0
+        """Of the newest event."""
+        self._bell = asyncio.Event()
+        self._listeners = 0
+        self._task: asyncio.Task[None] | None = None
+        self.is_closed = False
+
+    @property
+    def listeners(self) -> int:
+        """How many listen now."""
+        return self._listeners
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Count a listener. Raises TooManyStreamsError."""
+        if self._listeners >= MOST_STREAMS or self.is_closed:
+            raise TooManyStreamsError
+        self._listeners += 1
+        if self._task is None or self._task.done():
+            self._task = asyncio.create_task(self._work())
+        try:
+            yield
+        finally:
+            self._listeners -= 1
+
+    def close(self) -> None:
+        """End all streams."""
+        self.is_closed = True
+        if self._task is not None:
+            self._task.cancel()
+        self._bell.set()
+
+    async def wait(self, seconds: float) -> bool:
+        """Wait until something happens. False if nothing did, or the server ends."""
+        bell = self._bell
+        try:
+            await asyncio.wait_for(bell.wait(), seconds)
+        except TimeoutError:
+            return False
+        return not self.is_closed
+
+    async def stream(self, known: Mapping[str, int]) -> AsyncIterator[bytes]:
+        """The events for one listener, who has seen those of the scans in `known`."""
+        yield self._hello()
+        position = self._number
+        for watch in self._watches:
+            since = known.get(watch.source.name)
+            if since is not None:
+                for chunk in await in_thread(watch.missed, since):
+                    yield self._encoded(chunk)
+        while not self.is_closed:
+            if position < self._number - len(self._ring):
+                position = self._number
+                yield self._encoded(("reset", {}))
+            elif position < self._number:
+                first = len(self._ring) - (self._number - position)
+                # A piece at a time: what comes meanwhile must not shift what is being read.
+                events = [self._ring[index] for index in range(first, len(self._ring))]
+                position = self._number
+                yield b"".join(events)
+            elif not await self.wait(HEARTBEAT) and not self.is_closed:
+                yield b":\n\n"
+
+    def _hello(self) -> bytes:
+        machines = [{"name": each.source.name, "scan": each.scan} for each in self._watches]
+        return self._encoded(("hello", {"version": __version__, "machines": machines}))
+
+    async def _work(self) -> None:
+        """Look at the files again and again while somebody listens."""
+        while self._listeners:
+            looks = await asyncio.gather(
+                *(in_thread(watch.look) for watch in self._watches if not watch.is_looking),
+                return_exceptions=True,
+            )
+            for found in looks:
+                if isinstance(found, BaseException):
+                    log.warning("The news of an inventory cannot be read: %s", found)
+                    continue
+                for chunk in found:
+                    self._publish(chunk)
+            await asyncio.sleep(self.pace)
+        for watch in self._watches:
+            watch.forget()
+
+    def _publish(self, chunk: Chunk) -> None:
+        self._number += 1
+        self._ring.append(self._encoded(chunk))
+        bell, self._bell = self._bell, asyncio.Event()
+        bell.set()
+
+    def _encoded(self, chunk: Chunk) -> bytes:
+        name, data = chunk
+        # JSON has no line ends, and the form of an address no other characters than ASCII.
+        mark = urlencode({watch.source.name: watch.scan for watch in self._watches})
+        return b"id: %b\nevent: %b\ndata: %b\n\n" % (
+            mark.encode(),
+            name.encode(),
+            orjson.dumps(data),
+        )
+
+
+def marks_of(text: str) -> dict[str, int]:
+    """The scans in a `Last-Event-ID`; empty where it is none of ours."""
+    return {
+        name: int(digits)
+        for name, digits in parse_qsl(text)
+        if digits.isascii() and digits.isdigit() and len(digits) <= 18
+    }
+
+
+class _Watch:
+    """What was last seen of one inventory."""
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.scan = 0
+        self.is_looking = False
+        """True while a look goes on, which may hang with its mount."""
+        self._status: Mapping[str, Any] | None = None
+
+    def forget(self) -> None:
+        """Begin anew with the next look: nobody has listened meanwhile."""
+        self._status = None
+
+    def look(self) -> list[Chunk]:
+        """What has happened since the last look. Blocks."""
+        self.is_looking = True
+        try:
+            return list(self._look())
+        except (InventoryError, KeyError, TypeError, ValueError, AttributeError) as error:
+            log.debug("The status of %s cannot be read: %s", self.source.name, error)
+            return []  # half written or out of reach: the next look sees more
+        finally:
+            self.is_looking = False
+
+    def _look(self) -> Iterator[Chunk]:
+        status = read_status(self.source.outputs.status)
+        before = self._status
+        if status is None or (before and status["updated"] == before["updated"]):
+            return
+        scan: int = status["scan"]
+        if before is not None:
+            yield from self._lines(scan)
+            for event in (*root_events(before, status), *scan_events(before, status)):
+                name = event.pop("event")
+                more = {"scan": scan} if name == "scan" else {}
+                yield name, {"machine": self.source.name, **more, **printed(event)}
+            data = {"machine": self.source.name, "scan": scan, "updated": status["updated"]}
+            yield "status", data
+        self.scan, self._status = scan, status
+
+    def _lines(self, scan: int) -> Iterator[Chunk]:
+        if scan < self.scan:  # the state was lost, and numbers begin anew
+            yield "reset", {}
+            return
+        if scan == self.scan:
+            return
+        # The status is written after the change list, so that all of them are there.
+        found = feed(self.source.outputs.journal, self.scan, MOST_LINES, scan)
+        self.scan = scan
+        if found["more"]:
+            yield "reset", {}
+            return
+        for line in found["changes"]:
+            yield "change", {"machine": self.source.name, **line}
+
+    def missed(self, since: int) -> list[Chunk]:
+        """The lines after scan `since` up to those that others were sent. Blocks."""
+        if since >= self.scan:
+            return []
+        try:
+            found = feed(self.source.outputs.journal, since, MOST_LINES, self.scan)
+        except InventoryError:
+            return [("reset", {})]
+        if found["more"] or found["gap"]:
+            return [("reset", {})]
+        return [
+            ("change", {"machine": self.source.name, **line})
+            for line in found["changes"]
+            if line["scan"] <= self.scan
+        ]
