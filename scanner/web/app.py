@@ -38,6 +38,7 @@ ROUTES = [
     Route(f"{API}/summary", pages.entry_sums),
     Route(f"{API}/duplicates", pages.part("duplicates")),
     Route(f"{API}/duplicates/script", actions.script),
+    Route(f"{API}/unused", actions.unused),
     Route(f"{API}/problems", pages.part("problems")),
     Route(f"{API}/packs", pages.part("packs")),
     Route(f"{API}/roots", pages.roots),

@@ -34,6 +34,8 @@ class Services(NamedTuple):
     """The answer of `workflow check` about a body and the name of its file."""
     accept: Callable[[Source, str, float], list[dict[str, Any]]]
     """The answer of `accept` about a place, within some seconds."""
+    unused: Callable[[Source, int], dict[str, Any]]
+    """The answer of `unused`, with that many models at most."""
 
 
 def named(outputs: Sequence[Outputs]) -> list[Source]:

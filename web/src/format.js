@@ -14,7 +14,7 @@ export function size(bytes) {
 
 export const count = (number) => number.toLocaleString("en-US");
 
-export const counted = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+export const counted = (number, noun, nouns = `${noun}s`) => `${count(number)} ${number === 1 ? noun : nouns}`;
 
 export function share(part, whole) {
   const percent = whole ? (100 * part) / whole : 0;
@@ -32,7 +32,7 @@ export const wall = (seconds) => seconds - 60 * new Date(seconds * 1000).getTime
 
 // A time as the files of the scanner write it, as the clock on the wall shows it.
 export function moment(text) {
-  const milliseconds = Date.parse(text?.slice(0, 23) + "Z");
+  const milliseconds = Date.parse(`${text.slice(0, 23)}Z`);
   return isNaN(milliseconds) ? "" : time(wall(milliseconds / 1000));
 }
 

@@ -13,9 +13,13 @@ from scanner.commands.accept.page import as_json as answers_as_json
 from scanner.commands.duplicates.keep import Keep, kept_first, parse_keep, plan_of
 from scanner.commands.duplicates.search import search
 from scanner.commands.scripts import powershell, shell
+from scanner.commands.unused.known import load
+from scanner.commands.unused.page import as_json as unused_as_json
+from scanner.commands.unused.search import search as search_unused
 from scanner.commands.workflow.check import check
 from scanner.commands.workflow.page import as_json as workflow_as_json
 from scanner.commands.workflow.read_files import Read
+from scanner.console.filters import CategoryFilter
 from scanner.console.options import _one_of
 from scanner.core.times import time_shown, zone_of
 from scanner.errors import InventoryError
@@ -24,6 +28,7 @@ from scanner.notify.metrics import metrics_text
 from scanner.output.inventory_reader import OpenInventory, damage_reported, read_header
 from scanner.output.status_file import damage_reported as status_damage_reported
 from scanner.output.status_file import read_status
+from scanner.views.status_facts import printed
 from scanner.web.sources import Services, Source
 from scanner.workflows.index import Index
 from scanner.workflows.media.read import read_workflow
@@ -37,7 +42,7 @@ _SCRIPTS = {"sh": (shell, "copies.sh"), "powershell": (powershell, "copies.ps1")
 
 def services() -> Services:
     """All of them."""
-    return Services(metrics, script, _Workflows().check, accept)
+    return Services(metrics, script, _Workflows().check, accept, unused)
 
 
 def metrics(sources: Sequence[Source]) -> str:
@@ -92,6 +97,14 @@ def accept(source: Source, place: str, patience: float) -> list[dict[str, Any]]:
     answers = accept_places(source.outputs, [place], _FOLDER, patience)
     accepted: list[dict[str, Any]] = answers_as_json(answers)["accepted"]
     return accepted
+
+
+def unused(source: Source, most: int) -> dict[str, Any]:
+    """What `unused --json --limit MOST` prints. Raises InventoryError without the state."""
+    known = load(source.outputs)
+    report = search_unused(known, CategoryFilter(()), 1)
+    answer: dict[str, Any] = printed(unused_as_json(report, known, most))
+    return answer
 
 
 class _Workflows:

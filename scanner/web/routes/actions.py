@@ -1,4 +1,5 @@
-"""What is posted: workflows to look at, holds to accept, sessions; and the script to download."""
+"""What commands answer: workflows to look at, holds to accept, the script to download, and models
+that nothing names. And sessions."""
 
 from __future__ import annotations
 
@@ -13,13 +14,16 @@ from scanner.core.serialize import printable
 from scanner.errors import InventoryError, SettingsError
 from scanner.web.access import COOKIE
 from scanner.web.answers import one_time_json, refused
-from scanner.web.hall import hall_of, reader_of
+from scanner.web.hall import Json, hall_of, number, reader_of, view_of
 from scanner.web.threads import in_thread
 
 _Value = TypeVar("_Value")
 
 ACCEPT_PATIENCE = 10.0
 """Seconds that an answer about an acceptance may take."""
+
+MOST_UNUSED = 5000
+"""Models without a trace in one answer, unless it is asked for more."""
 
 _SCRIPT = frozenset(("machine", "step", "keep", "shell"))
 
@@ -68,6 +72,19 @@ async def script(request: Request) -> Response:
     name, content = await _served(in_thread(service, reader.source, wanted))
     headers = {"content-disposition": f'attachment; filename="{name}"'}
     return Response(content, headers=headers, media_type="text/plain; charset=utf-8")
+
+
+async def unused(request: Request) -> Response:
+    """`/api/v1/unused`."""
+    reader = reader_of(request, request.query_params.get("machine"))
+    most = number(request, "limit", MOST_UNUSED, 1, 100_000)
+    hall, view = hall_of(request), await view_of(reader)
+    stamp = f"unused {reader.source.name} {most} {view.stamp}"
+
+    def make() -> Json:
+        return {"schema": 1, **hall.services.unused(reader.source, most)}
+
+    return await _served(hall.answers.json(request, stamp, make, keep=True))
 
 
 async def _served(work: Awaitable[_Value], status: int = 400) -> _Value:

@@ -39,7 +39,7 @@ function News({ changes }) {
     ${!day && html`<p>Nothing changed within ${changes.within} days.</p>`}
     ${day &&
     html`<ul class="news">
-        ${day.entries.slice(0, CHANGES).map(([kind, text, machine]) => html`<li class="path">${machine && html`<small>${machine}</small> `}${text}</li>`)}
+        ${day.entries.filter(([kind]) => kind !== "baseline").slice(0, CHANGES).map(([kind, text, machine]) => html`<li class="path">${machine && html`<small>${machine}</small> `}${text}</li>`)}
       </ul>
       <p><a href="#/changes">All changes</a></p>`}
   <//>`;
