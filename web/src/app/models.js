@@ -1,11 +1,13 @@
 // Every file in one table: searched, chosen from, sorted, with the columns that one wants.
 
-import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useState } from "preact/hooks";
 import { chosen, EVERYTHING } from "../choose.js";
 import { Choice } from "../files.js";
 import { count, size, time } from "../format.js";
 import { html, Section } from "../html.js";
 import { selection, table } from "../state.js";
+import { Copy } from "./copy.js";
+import { Details } from "./details.js";
 import { Grid } from "./grid.js";
 import { recall, remember } from "./memory.js";
 
@@ -34,7 +36,7 @@ function columnsOf(files) {
     { title: "Base model", width: "8rem", wide: true, ...text("base") },
     { title: "Drive", width: "9rem", wide: true, isHidden: true, ...text("drive") },
     { title: "File name", width: "minmax(0, 2fr)", wide: true, isHidden: true, ...plain("name") },
-    has("hash") && { title: "Hash", width: "9rem", wide: true, value: (row) => columns.hash[row], show: (row) => html`<${Hash} text=${columns.hash[row]} />` },
+    has("hash") && { title: "Hash", width: "9rem", wide: true, value: (row) => columns.hash[row], show: (row) => html`<${Copy} text=${columns.hash[row]} what="hash" />` },
     (names("word") || has("alias")) && {
       title: "Notes",
       width: "7rem",
@@ -46,17 +48,6 @@ function columnsOf(files) {
 }
 
 const noteOf = (files, row) => files.text("word", row) || (files.columns.alias[row] ? "another path" : "");
-
-function Hash({ text }) {
-  const [isCopied, setCopied] = useState(false);
-  if (!text) return "";
-  const copy = async () => {
-    await navigator.clipboard.writeText(text);
-    setCopied(true);
-    setTimeout(() => setCopied(false), 1500);
-  };
-  return html`<button class="copy" onClick=${copy} aria-label=${`Copy the hash ${text}`}><code>${text.slice(0, 10)}</code> <span aria-live="polite">${isCopied ? "copied" : ""}</span></button>`;
-}
 
 export function Models({ pages }) {
   const files = table.value;
@@ -105,7 +96,7 @@ function Table({ files, leftOut }) {
       ${wanted !== EVERYTHING && html` <button class="link" onClick=${() => (selection.value = EVERYTHING)}>Clear the search</button>`}
     </p>
     ${rows.length > 0 ? html`<${Grid} caption="Models" columns=${columns} rows=${sorted} order=${order} sortBy=${sortBy} open=${setOpened} />` : html`<p>No file is like this.</p>`}
-    ${opened !== null && html`<${Details} files=${files} row=${opened} columns=${all} close=${() => setOpened(null)} />`}
+    ${opened !== null && html`<${Details} files=${files} row=${opened} close=${() => setOpened(null)} />`}
   <//>`;
 }
 
@@ -118,26 +109,4 @@ function useNarrow() {
     return () => query.removeEventListener("change", change);
   }, []);
   return isNarrow;
-}
-
-// Everything that is known of one file.
-function Details({ files, row, columns, close }) {
-  const dialog = useRef(null);
-  useEffect(() => dialog.current.showModal(), []);
-  const { name, hash } = files.columns;
-  const called = files.calledInComfyUI(row);
-  return html`<dialog ref=${dialog} onClose=${close} aria-labelledby="details-title">
-    <h2 id="details-title" class="path">${name[row]}</h2>
-    <dl>
-      <dt>Folder</dt>
-      <dd class="path">${files.folderPath(row)}</dd>
-      ${called && html`<dt>In ComfyUI</dt>
-        <dd class="path">${called}</dd>`}
-      ${columns.slice(1).map((column) => column.title !== "Hash" && column.title !== "File name" && column.value(row) !== "" && html`<dt>${column.title}</dt>
-        <dd>${column.show(row)}</dd>`)}
-      ${hash[row] && html`<dt>Hash</dt>
-        <dd class="path"><${Hash} text=${hash[row]} /></dd>`}
-    </dl>
-    <form method="dialog"><button>Close</button></form>
-  </dialog>`;
 }
