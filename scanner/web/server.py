@@ -27,7 +27,7 @@ LONGEST_HEADERS = 32 * 1024
 KEEP_ALIVE = 30
 """Seconds that a connection may wait for its next request."""
 
-PATIENCE = 1.5
+PATIENCE = 1.7
 """Seconds that the end waits for answers that are under way."""
 
 _FIRST_SOCKET = 3
@@ -101,10 +101,14 @@ class Server:
         """Begin to answer."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End within 2 s: no new requests, and a moment for those that are under way."""
+    def end(self) -> None:
+        """Take no new requests, and end soon. Returns at once."""
         self._server.should_exit = True
-        self._thread.join(PATIENCE + 0.4)
+
+    def stop(self) -> None:
+        """End, and wait for it: within 2 s, a moment for requests that are under way."""
+        self.end()
+        self._thread.join(PATIENCE)
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until it has ended. False if it has not."""

@@ -39,6 +39,9 @@ MOST_LINES = 1000
 RING = 4096
 """Events that are kept for those who read slowly."""
 
+FIRST_LOOK = 2.0
+"""Seconds that a new listener waits for the first look at the files."""
+
 HEARTBEAT = 15.0
 """Seconds of silence after which a listener gets a comment."""
 
@@ -61,7 +64,8 @@ class Hub:
         """Of the newest event."""
         self._bell = asyncio.Event()
         self._listeners = 0
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        """One for each inventory: a look that hangs with its mount stops no other."""
         self.is_closed = False
 
     @property
@@ -75,8 +79,11 @@ class Hub:
         if self._listeners >= MOST_STREAMS or self.is_closed:
             raise TooManyStreamsError
         self._listeners += 1
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._work())
+        for watch in self._watches:
+            task = self._tasks.get(watch.source.name)
+            if task is None or task.done():
+                watch.begin()
+                self._tasks[watch.source.name] = asyncio.create_task(self._work(watch))
         try:
             yield
         finally:
@@ -85,8 +92,8 @@ class Hub:
     def close(self) -> None:
         """End all streams."""
         self.is_closed = True
-        if self._task is not None:
-            self._task.cancel()
+        for task in self._tasks.values():
+            task.cancel()
         self._bell.set()
 
     async def wait(self, seconds: float) -> bool:
@@ -100,6 +107,7 @@ class Hub:
 
     async def stream(self, known: Mapping[str, int]) -> AsyncIterator[bytes]:
         """The events for one listener, who has seen those of the scans in `known`."""
+        await self._begun()
         yield self._hello()
         position = self._number
         for watch in self._watches:
@@ -124,22 +132,20 @@ class Hub:
         machines = [{"name": each.source.name, "scan": each.scan} for each in self._watches]
         return self._encoded(("hello", {"version": __version__, "machines": machines}))
 
-    async def _work(self) -> None:
-        """Look at the files again and again while somebody listens."""
+    async def _begun(self) -> None:
+        """Wait until the first looks are done: what happens later is news."""
+        looks = [asyncio.create_task(watch.has_begun.wait()) for watch in self._watches]
+        _, late = await asyncio.wait(looks, timeout=FIRST_LOOK)
+        for look in late:
+            look.cancel()
+
+    async def _work(self, watch: _Watch) -> None:
+        """Look at the files of an inventory again and again while somebody listens."""
         while self._listeners:
-            looks = await asyncio.gather(
-                *(in_thread(watch.look) for watch in self._watches if not watch.is_looking),
-                return_exceptions=True,
-            )
-            for found in looks:
-                if isinstance(found, BaseException):
-                    log.warning("The news of an inventory cannot be read: %s", found)
-                    continue
-                for chunk in found:
-                    self._publish(chunk)
+            for chunk in await in_thread(watch.look):
+                self._publish(chunk)
+            watch.has_begun.set()
             await asyncio.sleep(self.pace)
-        for watch in self._watches:
-            watch.forget()
 
     def _publish(self, chunk: Chunk) -> None:
         self._number += 1
@@ -173,24 +179,21 @@ class _Watch:
     def __init__(self, source: Source) -> None:
         self.source = source
         self.scan = 0
-        self.is_looking = False
-        """True while a look goes on, which may hang with its mount."""
+        self.has_begun = asyncio.Event()
         self._status: Mapping[str, Any] | None = None
 
-    def forget(self) -> None:
-        """Begin anew with the next look: nobody has listened meanwhile."""
+    def begin(self) -> None:
+        """Begin anew: nobody has listened for a while."""
+        self.has_begun = asyncio.Event()
         self._status = None
 
     def look(self) -> list[Chunk]:
         """What has happened since the last look. Blocks."""
-        self.is_looking = True
         try:
             return list(self._look())
         except (InventoryError, KeyError, TypeError, ValueError, AttributeError) as error:
             log.debug("The status of %s cannot be read: %s", self.source.name, error)
             return []  # half written or out of reach: the next look sees more
-        finally:
-            self.is_looking = False
 
     def _look(self) -> Iterator[Chunk]:
         status = read_status(self.source.outputs.status)

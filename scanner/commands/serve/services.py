@@ -24,7 +24,7 @@ from scanner.console.options import _one_of
 from scanner.core.times import time_shown, zone_of
 from scanner.errors import InventoryError
 from scanner.notify.ledger import read_counts
-from scanner.notify.metrics import metrics_text
+from scanner.notify.metrics import Measured, metrics_of
 from scanner.output.inventory_reader import OpenInventory, damage_reported, read_header
 from scanner.output.status_file import damage_reported as status_damage_reported
 from scanner.output.status_file import read_status
@@ -47,17 +47,17 @@ def services() -> Services:
 
 def metrics(sources: Sequence[Source]) -> str:
     """The text of the command `metrics`, about each inventory that has a status."""
-    texts = []
+    found = {}
     for source in sources:
         status = read_status(source.outputs.status)
-        if status is None:
-            continue
-        with status_damage_reported(source.outputs.status):
+        if status is not None:
             header = read_header(source.outputs.inventory)
-            texts.append(metrics_text(status, header, read_counts(source.outputs.notify)))
-    if not texts:
+            counts = read_counts(source.outputs.notify)
+            found[source.name if len(sources) > 1 else ""] = Measured(status, header, counts)
+    if not found:
         raise InventoryError("No scan has written a status yet.")
-    return "".join(texts)
+    with status_damage_reported(sources[0].outputs.status):
+        return metrics_of(found)
 
 
 def script(source: Source, wanted: Mapping[str, str]) -> tuple[str, bytes]:
