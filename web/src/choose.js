@@ -1,15 +1,15 @@
 // Which files a search leaves.
 
-// Empty texts and null select all.
-export const EVERYTHING = { text: "", machine: "", category: "", base: "", drive: "", word: "", folder: null, path: "", models: true };
+// Null selects all. Names and paths, not their indexes: those change with the next scan.
+export const EVERYTHING = { text: "", machine: null, category: null, base: null, drive: null, folder: null, models: true };
 
-const KEYS = ["machine", "category", "base", "drive", "word"];
+const KEYS = ["machine", "category", "base", "drive"];
 
 // The rows that `wanted` selects, in the order of the table.
 export function chosen(files, wanted) {
   const { columns } = files;
-  const keys = KEYS.filter((key) => wanted[key] !== "").map((key) => [columns[key], Number(wanted[key])]);
-  const inside = wanted.folder === null ? null : below(files.folders, wanted.folder);
+  const keys = KEYS.filter((key) => wanted[key] !== null).map((key) => [columns[key], files.names[key].indexOf(wanted[key])]);
+  const inside = wanted.folder === null ? null : below(files, wanted.folder);
   const words = wanted.text.toLowerCase().split(/\s+/).filter(Boolean).map((word) => wordTest(files, word));
   return files.where((row) => {
     if (wanted.models && !columns.model[row]) return false;
@@ -19,11 +19,11 @@ export function chosen(files, wanted) {
   });
 }
 
-// For each folder, whether it is `top` or below it. Parents stand before their children.
-function below(folders, top) {
-  const inside = new Uint8Array(folders.name.length);
-  inside[top] = 1;
-  for (let folder = top + 1; folder < inside.length; folder++) inside[folder] = inside[folders.parent[folder]];
+// For each folder, whether it is at `path` or below it. Parents stand before their children.
+function below(files, path) {
+  const { parent } = files.folders;
+  const inside = Uint8Array.from(files.paths(), (each) => each === path);
+  for (let folder = 1; folder < inside.length; folder++) inside[folder] ||= inside[parent[folder]];
   return inside;
 }
 

@@ -48,16 +48,9 @@ export class Files {
     return [...this.folderPath(row).split("/").slice(-folders), this.columns.name[row]].join("/");
   }
 
-  // The path of each folder. Parents stand before their children.
+  // The path of each folder, on its machine.
   paths() {
-    if (!this.pathTexts) {
-      const { name, parent } = this.folders;
-      this.pathTexts = [""];
-      for (let folder = 1; folder < name.length; folder++) {
-        const above = this.pathTexts[parent[folder]];
-        this.pathTexts.push(above ? `${above}/${name[folder]}` : name[folder]);
-      }
-    }
+    this.pathTexts ??= pathsOf(this.folders, this.names.machine.length > 1);
     return this.pathTexts;
   }
 
@@ -93,8 +86,14 @@ export class Files {
   }
 }
 
-export function pathOf(folders, folder) {
-  const names = [];
-  for (; folder; folder = folders.parent[folder]) names.unshift(folders.name[folder]);
-  return names.join("/");
+// The paths of folders. Parents stand before their children. `hasMachines` says that the folders on
+// top are machines: these are no part of any path.
+export function pathsOf({ name, parent }, hasMachines) {
+  const paths = [""];
+  for (let folder = 1; folder < name.length; folder++) {
+    const above = paths[parent[folder]];
+    const own = hasMachines && !parent[folder] ? "" : name[folder];
+    paths.push(above ? `${above}/${own}` : own);
+  }
+  return paths;
 }

@@ -42,14 +42,14 @@ function columnsOf(files) {
   ].filter(Boolean);
 }
 
+// A name of a column, or all. Values begin with a sign, since a name may be empty.
 export function Choice({ label, name, texts }) {
-  const change = (event) => (selection.value = { ...selection.value, [name]: event.target.value });
-  const order = texts.map((text, index) => [text, index]).sort((a, b) => (a[0] < b[0] ? -1 : 1));
+  const change = (event) => (selection.value = { ...selection.value, [name]: event.target.value ? event.target.value.slice(1) : null });
   return html`<label>
     ${label}
-    <select value=${selection.value[name]} onChange=${change}>
-      <option value="">all</option>
-      ${order.map(([text, index]) => html`<option value=${index} selected=${String(selection.value[name]) === String(index)}>${text || "none"}</option>`)}
+    <select onChange=${change}>
+      <option value="" selected=${selection.value[name] === null}>all</option>
+      ${[...texts].sort().map((text) => html`<option value=${`=${text}`} selected=${selection.value[name] === text}>${text || "none"}</option>`)}
     </select>
   </label>`;
 }
@@ -78,8 +78,8 @@ export function FilesSection({ leftOut }) {
     </form>
     ${wanted.folder !== null &&
     html`<p class="within">
-      Within ${wanted.path}
-      <button onClick=${() => set({ folder: null, path: "" })}>Show all folders</button>
+      Within ${wanted.folder}
+      <button onClick=${() => set({ folder: null })}>Show all folders</button>
     </p>`}
     <p class="note" aria-live="polite">${count(rows.length)} files, ${size(bytes)}</p>
     ${rows.length > 0 && html`<${Table} caption="Files" columns=${columns} rows=${rows} sort=${{ column: 1, down: true }} />`}

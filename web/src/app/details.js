@@ -12,6 +12,7 @@ const FIELDS = { problem: "Problem", shadowed_by: "ComfyUI loads instead", alias
 
 const MODEL = {
   title: "Title",
+  trigger_words: "Trigger words",
   version: "Version",
   author: "Author",
   architecture: "Architecture",
@@ -45,7 +46,6 @@ export function Details({ files, row, close }) {
     ["Notes", files.text("word", row)],
     ...known(FIELDS, entry),
     ...known(MODEL, entry?.model),
-    ["Trigger words", entry?.model?.trigger_words?.join(", ")],
   ].filter((fact) => fact && fact[1]);
   const hashes = [
     ["AutoV2", columns.hash[row]],
@@ -64,4 +64,9 @@ export function Details({ files, row, close }) {
 
 const TITLES = { category: "Category", kind: "Kind", base: "Base model", drive: "Drive" };
 
-const known = (titles, fields) => Object.entries(titles).map(([field, title]) => [title, fields?.[field]]);
+// The server gives the fields as the inventory has them, so what would not show is made to.
+const printable = (text) => text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, (letter) => `\\u${letter.codePointAt(0).toString(16).padStart(4, "0")}`);
+
+const shown = (value) => (value === undefined ? "" : printable([value].flat().join(", ")));
+
+const known = (titles, fields) => Object.entries(titles).map(([field, title]) => [title, shown(fields?.[field])]);

@@ -2,7 +2,7 @@
 
 import { computed, effect, signal } from "@preact/signals";
 import { Files } from "../data.js";
-import { table } from "../state.js";
+import { selection, table } from "../state.js";
 import { ApiError, get, post } from "./api.js";
 import { mergeFiles, mergePages } from "./merge.js";
 import { recall, remember } from "./memory.js";
@@ -55,6 +55,7 @@ effect(() => {
 export function chooseMachine(name) {
   chosenMachine.value = name;
   remember("machine", name);
+  selection.value = { ...selection.value, machine: null, drive: null, folder: null };
   fetchTables();
 }
 

@@ -90,13 +90,13 @@ function Table({ files, leftOut }) {
         </fieldset>
       </details>
     </form>
-    ${wanted.folder !== null && html`<p class="within">Within ${wanted.path} <button onClick=${() => set({ folder: null, path: "" })}>Show all folders</button></p>`}
+    ${wanted.folder !== null && html`<p class="within">Within ${wanted.folder} <button onClick=${() => set({ folder: null })}>Show all folders</button></p>`}
     <p class="note" role="status">
       ${count(rows.length)} files, ${size(bytes)}
       ${wanted !== EVERYTHING && html` <button class="link" onClick=${() => (selection.value = EVERYTHING)}>Clear the search</button>`}
     </p>
-    ${rows.length > 0 ? html`<${Grid} caption="Models" columns=${columns} rows=${sorted} order=${order} sortBy=${sortBy} open=${setOpened} />` : html`<p>No file is like this.</p>`}
-    ${opened !== null && html`<${Details} files=${files} row=${opened} close=${() => setOpened(null)} />`}
+    ${rows.length > 0 ? html`<${Grid} caption="Models" columns=${columns} rows=${sorted} order=${order} sortBy=${sortBy} open=${(row) => setOpened({ files, row })} />` : html`<p>No file is like this.</p>`}
+    ${opened !== null && html`<${Details} files=${opened.files} row=${opened.row} close=${() => setOpened(null)} />`}
   <//>`;
 }
 
