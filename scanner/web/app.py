@@ -74,6 +74,7 @@ class App:
                 Exception: _failed,
             },
         )
+        inner.router.redirect_slashes = False
         self.hub = Hub(sources)
         readers = [Reader(source, zone) for source in sources]
         inner.state.hall = Hall(readers, services, tokens, self.hub, Answers(), base)

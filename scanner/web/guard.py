@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from scanner.web.access import Access, Tokens
-from scanner.web.answers import error_response
+from scanner.web.answers import error_response, refused
 
 POLICY = "; ".join(
     (
@@ -50,10 +50,6 @@ _OPEN = ("/healthz",)
 _SAFE = ("GET", "HEAD")
 
 
-class TooLargeError(Exception):
-    """The body of a request is larger than its path allows."""
-
-
 class Guard:
     """Refuses what must not reach the application. `base` is the path that a proxy puts before
     all others; with and without it a request is the same."""
@@ -86,10 +82,7 @@ class Guard:
             await refusal(scope, receive, send_with_headers)
             return
         most = LARGEST_WORKFLOW if scope["path"] == "/api/v1/workflow" else LARGEST_BODY
-        try:
-            await self._app(scope, _limited(receive, most), send_with_headers)
-        except TooLargeError:
-            await _too_large(most)(scope, receive, send_with_headers)
+        await self._app(scope, _limited(receive, most), send_with_headers)
 
     def _without_base(self, scope: Scope) -> Scope:
         path: str = scope["path"]
@@ -115,7 +108,7 @@ class Guard:
         length = headers.get("content-length", "0")
         most = LARGEST_WORKFLOW if path == "/api/v1/workflow" else LARGEST_BODY
         if not length.isdigit() or int(length) > most:
-            return _too_large(most)
+            return error_response(413, _too_large(most))
         return self._without_token(scope, headers, is_safe=is_safe)
 
     def _without_token(self, scope: Scope, headers: Headers, *, is_safe: bool) -> Response | None:
@@ -142,8 +135,8 @@ class Guard:
         return error_response(401, "This is not the token of the server.")
 
 
-def _too_large(most: int) -> Response:
-    return error_response(413, f"The body is larger than {most >> 10:,} KiB.")
+def _too_large(most: int) -> str:
+    return f"The body is larger than {most >> 10:,} KiB."
 
 
 def _limited(receive: Receive, most: int) -> Receive:
@@ -154,7 +147,7 @@ def _limited(receive: Receive, most: int) -> Receive:
         message = await receive()
         taken += len(message.get("body", b""))
         if taken > most:
-            raise TooLargeError
+            raise refused(413, _too_large(most))
         return message
 
     return receive_some

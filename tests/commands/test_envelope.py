@@ -22,9 +22,9 @@ from tests.support.machine import Machine, write
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX")
 
-WITHOUT = {"schema", "run", "service logs", "metrics"}
+WITHOUT = {"schema", "run", "serve", "service logs", "metrics"}
 """Commands without an envelope: a schema is JSON itself, Prometheus reads its own format, `run`
-prints events as lines, and the log is that of the system."""
+prints events as lines, `serve` answers requests, and the log is that of the system."""
 
 GOOD: dict[str, tuple[tuple[str, ...], int]] = {
     "init": (("--print",), 0),
