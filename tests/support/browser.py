@@ -46,11 +46,15 @@ class Watched:
         context = self._browser.new_context(viewport=size, color_scheme=scheme, **options)
         self._contexts.append(context)
         page = context.new_page()
-        page.on("console", lambda message: self.faults.append(f"{message.type}: {message.text}"))
+        page.on("console", self._heard)
         page.on("pageerror", lambda error: self.faults.append(str(error)))
         page.on("dialog", lambda dialog: self.faults.append(f"dialog: {dialog.message}"))
         page.on("request", lambda request: self.requests.append(request.url))
         return page
+
+    def _heard(self, message: Any) -> None:
+        if message.type in ("error", "warning"):  # the rest is advice for those who write pages
+            self.faults.append(f"{message.type}: {message.text}")
 
     def close(self) -> None:
         """Close all pages that are open."""

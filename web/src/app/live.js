@@ -1,4 +1,5 @@
-// News of the server: after each the pages are asked for again, and soon after a broken connection.
+// News of the server: after each the pages are asked for again. Where it does not answer, the page
+// keeps asking, ever less often.
 
 import { signal } from "@preact/signals";
 import { address } from "./api.js";
@@ -12,39 +13,47 @@ const MOST_SCANS = 2000;
 // Milliseconds: several pieces of news within one lead to one request.
 const PAUSE = 200;
 
+const FIRST_WAIT = 1000;
+
 const LONGEST_WAIT = 15_000;
 
-let wait = 1000;
+let wait = FIRST_WAIT;
 
-let asked = null;
+let timer = null;
 
-function soon() {
-  asked ??= setTimeout(async () => {
-    await refresh();
-    asked = null;
-  }, PAUSE);
+let events = null;
+
+// Ask for the pages after a pause, unless that is about to happen anyway.
+function soon(pause = PAUSE) {
+  timer ??= setTimeout(async () => {
+    timer = null;
+    await follow();
+  }, pause);
 }
 
-export function listen() {
-  const events = new EventSource(address("events"));
-  events.onopen = () => {
-    wait = 1000;
-    soon(); // what happened before it was open
-  };
-  for (const kind of ["status", "change", "root", "reset"]) events.addEventListener(kind, soon);
+// Ask for the pages, and be told of news from then on.
+export async function follow() {
+  if (!events) await openSession();
+  await refresh();
+  if (needsToken.value) return; // the form asks again
+  if (lost.value) {
+    soon(wait);
+    wait = Math.min(2 * wait, LONGEST_WAIT);
+    return;
+  }
+  wait = FIRST_WAIT;
+  if (!events) listen();
+}
+
+function listen() {
+  events = new EventSource(address("events"));
+  for (const kind of ["hello", "status", "change", "root", "reset"]) events.addEventListener(kind, () => soon());
   events.addEventListener("scan", (event) => note(JSON.parse(event.data)));
   events.onerror = () => {
     events.close();
-    setTimeout(again, wait);
-    wait = Math.min(2 * wait, LONGEST_WAIT);
+    events = null;
+    soon();
   };
-}
-
-async function again() {
-  await openSession();
-  await refresh();
-  if (needsToken.value || lost.value) setTimeout(again, wait);
-  else listen();
 }
 
 function note(scan) {

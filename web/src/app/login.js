@@ -2,7 +2,7 @@
 
 import { useState } from "preact/hooks";
 import { html, Section } from "../html.js";
-import { openSession, refresh } from "./model.js";
+import { follow } from "./live.js";
 import { keepToken } from "./token.js";
 
 export function Login() {
@@ -10,8 +10,7 @@ export function Login() {
   const submit = async (event) => {
     event.preventDefault();
     keepToken(text.trim());
-    await openSession();
-    await refresh();
+    await follow();
   };
   return html`<main>
     <${Section} id="login" title="This inventory asks for its token">

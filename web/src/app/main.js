@@ -10,8 +10,8 @@ import "./app.css";
 import { DrivesPage } from "./drives.js";
 import { Script } from "./duplicates.js";
 import { Login } from "./login.js";
-import { listen } from "./live.js";
-import { fetchTables, lost, needsToken, openSession, pages, readers, refresh, unreadable } from "./model.js";
+import { follow } from "./live.js";
+import { fetchTables, lost, needsToken, pages, readers, unreadable } from "./model.js";
 import { Models } from "./models.js";
 import { Overview } from "./overview.js";
 import { go, route } from "./route.js";
@@ -65,10 +65,8 @@ async function start() {
   const app = document.getElementById("app");
   app.replaceChildren();
   render(html`<${App} />`, app);
-  await openSession();
-  await refresh();
+  await follow();
   document.documentElement.dataset.ready = "yes";
-  listen();
 }
 
 start();
