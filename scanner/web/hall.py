@@ -65,7 +65,7 @@ async def view_of(reader: Reader) -> View:
     """What is known of an inventory. It may have an error."""
     view = await reader.view()
     if view is None:
-        raise refused(503, f"{reader.source.name} is being read: ask again.")
+        return View(None, {}, "", "being read", f"{reader.source.name} is being read: ask again.")
     return view
 
 

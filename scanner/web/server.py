@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import socket
@@ -101,6 +102,11 @@ class Server:
         """Begin to answer."""
         self._thread.start()
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop that it runs in, once it has started."""
+        return self._server.loop
+
     def end(self) -> None:
         """Take no new requests, and end soon. Returns at once."""
         self._server.should_exit = True
@@ -129,6 +135,10 @@ class _Uvicorn(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, app: App) -> None:
         super().__init__(config)
         self._app = app
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self.loop = asyncio.get_running_loop()
+        await super().startup(sockets)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._app.hub.close()

@@ -19,8 +19,9 @@ import orjson
 from scanner import __version__
 from scanner.core.status_events import root_events, scan_events
 from scanner.errors import InventoryError
+from scanner.output.journal_since import few_lines_since
 from scanner.output.status_file import read_status
-from scanner.views.feed import feed
+from scanner.views.feed import with_text
 from scanner.views.status_facts import printed
 from scanner.web.sources import Source
 from scanner.web.threads import in_thread
@@ -44,6 +45,8 @@ FIRST_LOOK = 2.0
 
 HEARTBEAT = 15.0
 """Seconds of silence after which a listener gets a comment."""
+
+_UNREADABLE = (InventoryError, KeyError, TypeError, ValueError, AttributeError)
 
 Chunk = tuple[str, dict[str, Any]]
 """The name of an event and its data."""
@@ -191,7 +194,7 @@ class _Watch:
         """What has happened since the last look. Blocks."""
         try:
             return list(self._look())
-        except (InventoryError, KeyError, TypeError, ValueError, AttributeError) as error:
+        except (*_UNREADABLE, OSError) as error:
             log.debug("The status of %s cannot be read: %s", self.source.name, error)
             return []  # half written or out of reach: the next look sees more
 
@@ -218,26 +221,23 @@ class _Watch:
         if scan == self.scan:
             return
         # The status is written after the change list, so that all of them are there.
-        found = feed(self.source.outputs.journal, self.scan, MOST_LINES, scan)
+        yield from self._since(self.scan, scan)
         self.scan = scan
-        if found["more"]:
+
+    def _since(self, since: int, upto: int) -> Iterator[Chunk]:
+        lines = few_lines_since(self.source.outputs.journal, since, MOST_LINES)
+        if lines is None:
             yield "reset", {}
             return
-        for line in found["changes"]:
-            yield "change", {"machine": self.source.name, **line}
+        for line in lines:
+            if line["scan"] <= upto:
+                yield "change", {"machine": self.source.name, **with_text(line)}
 
     def missed(self, since: int) -> list[Chunk]:
         """The lines after scan `since` up to those that others were sent. Blocks."""
         if since >= self.scan:
             return []
         try:
-            found = feed(self.source.outputs.journal, since, MOST_LINES, self.scan)
-        except InventoryError:
+            return list(self._since(since, self.scan))
+        except (*_UNREADABLE, OSError):
             return [("reset", {})]
-        if found["more"] or found["gap"]:
-            return [("reset", {})]
-        return [
-            ("change", {"machine": self.source.name, **line})
-            for line in found["changes"]
-            if line["scan"] <= self.scan
-        ]

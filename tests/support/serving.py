@@ -37,8 +37,8 @@ class Served:
     def get(self, path: str, **options: object) -> httpx.Response:
         return self.client.get(path, **options)  # type: ignore[arg-type]
 
-    def json(self, path: str, **parameters: object) -> Any:
-        answer = self.client.get(f"{API}/{path}", params=parameters)  # type: ignore[arg-type]
+    def json(self, route: str, **parameters: object) -> Any:
+        answer = self.client.get(f"{API}/{route}", params=parameters)  # type: ignore[arg-type]
         assert answer.status_code == 200, answer.text
         return answer.json()
 
