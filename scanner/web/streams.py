@@ -184,6 +184,7 @@ class _Watch:
         self.scan = 0
         self.has_begun = asyncio.Event()
         self._status: Mapping[str, Any] | None = None
+        self._was_missing = False
 
     def begin(self) -> None:
         """Begin anew: nobody has listened for a while."""
@@ -201,7 +202,12 @@ class _Watch:
     def _look(self) -> Iterator[Chunk]:
         status = read_status(self.source.outputs.status)
         before = self._status
-        if status is None or (before and status["updated"] == before["updated"]):
+        if status is None:
+            self._was_missing = before is None
+            return
+        if before is None and self._was_missing:
+            yield "reset", {}  # there is a first scan
+        if before and status["updated"] == before["updated"]:
             return
         scan: int = status["scan"]
         if before is not None:

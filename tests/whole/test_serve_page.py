@@ -167,7 +167,9 @@ def test_a_hold_is_read_and_accepted(tmp_path: Path, watched: Watched) -> None:
     machine.run("scan")
     for number in range(25):
         (loras / f"l{number}.safetensors").unlink()
-    with scanned(machine, "--every", "10m") as link:
+    for _ in range(2):  # within one interval no scan lifts the hold by itself
+        machine.run("scan", "--hold-wait", "0", expect=3)
+    with served(machine) as link:
         address, _, token = link.partition("#token=")
         page = show(watched.page(), address)
         held = page.locator(".answer", has_text="Deletions are held back")
@@ -182,6 +184,9 @@ def test_a_hold_is_read_and_accepted(tmp_path: Path, watched: Watched) -> None:
         held.locator("button", has_text="Accept the loss").click()
         held.locator("input[type=password]").fill(token)
         held.locator("button", has_text="Yes").click()
+        held.locator("text=the next scan will apply it").wait_for()
+        assert machine.changes() == []
+        machine.run("scan", "--hold-wait", "0")
         held.wait_for(state="detached")
         page.locator("#news li", has_text="deleted").first.wait_for()
         watched.close()
