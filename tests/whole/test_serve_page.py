@@ -8,13 +8,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 from urllib.parse import urlsplit
+from urllib.request import urlopen
 
 import pytest
 
 from tests.support.browser import Watched, chromium, serious_faults
 from tests.support.library import HOSTILE, build_library, write_large
-from tests.support.machine import Machine, Running, wait_for, write
+from tests.support.machine import PATIENCE, Machine, Running, wait_for, write
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
 
@@ -53,6 +55,15 @@ def served(machine: Machine, *arguments: object, port: int = 0) -> Iterator[str]
     """`serve` on a machine; the address of its page. Pages complain once it is gone: close them."""
     with machine.running("serve", "--port", port, *arguments) as running:
         yield link_of(running)
+
+
+def answers(link: str) -> bool:
+    """True once the server has read what it shows."""
+    try:
+        with urlopen(f"{link.partition('#')[0]}api/v1/pages", timeout=PATIENCE) as answer:
+            return bool(answer.status == 200)
+    except HTTPError:
+        return False
 
 
 def with_folders(machine: Machine) -> Machine:
@@ -457,6 +468,7 @@ def test_a_table_of_many_files_keeps_few_rows_in_the_document(
     machine = Machine(tmp_path)
     write_large(machine.output, 200_000)
     with served(machine) as link:
+        wait_for(lambda: answers(link), "the inventory is read")
         page = show(watched.page(), link, "models")
         page.wait_for_selector("#models .grid")
         assert page.locator("#models .note[role=status]").inner_text().startswith("200,000 files")

@@ -38,7 +38,8 @@ export async function follow() {
   if (needsToken.value) return; // the form asks again
   if (lost.value) {
     soon(wait);
-    wait = Math.min(2 * wait, LONGEST_WAIT);
+    // One that gives a reason will soon be ready.
+    if (!lost.value.reason) wait = Math.min(2 * wait, LONGEST_WAIT);
     return;
   }
   wait = FIRST_WAIT;

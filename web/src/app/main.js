@@ -45,7 +45,7 @@ function WithTable({ children }) {
 
 // Before the first scan there is nothing to show but why.
 function Empty() {
-  const reasons = lost.value ? ["The server does not answer. This page keeps asking."] : unreadable.value.map((machine) => machine.error);
+  const reasons = lost.value ? [`${lost.value.reason || "The server does not answer"}. This page keeps asking.`] : unreadable.value.map((machine) => machine.error);
   return html`<main><${Section} id="start" title="ComfyUI inventory">
     ${reasons.length === 0 && html`<p role="status">Reading the inventory ...</p>`}
     ${reasons.map((reason) => html`<p class="answer path">${reason}</p>`)}

@@ -97,7 +97,7 @@ async function wholeTable(machine) {
 
 export function failed(error) {
   if (error instanceof ApiError && error.status === 401) needsToken.value = true;
-  else if (!lost.value) lost.value = { since: Date.now(), reason: error instanceof ApiError ? error.message : "" };
+  else lost.value = { since: lost.value?.since ?? Date.now(), reason: error instanceof ApiError ? error.message.replace(/\.$/, "") : "" };
 }
 
 // EventSource can send no header, so a cookie stands for the token.

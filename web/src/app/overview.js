@@ -34,12 +34,13 @@ function Answer({ machine, isOne }) {
 }
 
 function News({ changes }) {
-  const [day] = changes.days;
+  const isNews = ([kind]) => kind !== "baseline";
+  const day = changes.days.find(({ entries }) => entries.some(isNews));
   return html`<${Section} id="news" title="Last changes" note=${day ? `${day.date}: ${counts(day.counts)}` : ""}>
     ${!day && html`<p>Nothing changed within ${changes.within} days.</p>`}
     ${day &&
     html`<ul class="news">
-        ${day.entries.filter(([kind]) => kind !== "baseline").slice(0, CHANGES).map(([kind, text, machine]) => html`<li class="path">${machine && html`<small>${machine}</small> `}${text}</li>`)}
+        ${day.entries.filter(isNews).slice(0, CHANGES).map(([kind, text, machine]) => html`<li class="path">${machine && html`<small>${machine}</small> `}${text}</li>`)}
       </ul>
       <p><a href="#/changes">All changes</a></p>`}
   <//>`;

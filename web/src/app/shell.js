@@ -72,7 +72,7 @@ function Connection() {
     ${lost.value &&
     html`<p class="answer away">
       <strong>The server has not answered since ${time(wall(lost.value.since / 1000))}.</strong> What you see is its last answer. This page keeps
-      asking. ${lost.value.reason && html`<small>${lost.value.reason}</small>`}
+      asking. ${lost.value.reason && html`<small>${lost.value.reason}.</small>`}
     </p>`}
   </div>`;
 }
