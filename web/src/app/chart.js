@@ -7,8 +7,9 @@ import { html } from "../html.js";
 
 const HEIGHT = 220;
 
-// `times` are seconds since 1970, `lines` {label, values, colour}: the name of a colour of the style.
-export function Chart({ label, times, lines, format }) {
+// `times` are seconds since 1970, `lines` {label, values, colour}: the name of a colour of the style. `format` and
+// `clock` make texts of a value and a time.
+export function Chart({ label, times, lines, format, clock }) {
   const box = useRef(null);
   const plot = useRef(null);
   useEffect(() => {
@@ -19,11 +20,12 @@ export function Chart({ label, times, lines, format }) {
       width: box.current.clientWidth,
       height: HEIGHT,
       scales: { y: { range: (_, least, most) => [0, most * 1.1 || 1] } },
-      axes: [axis, { ...axis, size: 70, values: (_, ticks) => ticks.map(format) }],
+      legend: { live: false },
+      axes: [{ ...axis, values: (_, ticks) => ticks.map((tick) => clock(tick)) }, { ...axis, size: 70, values: (_, ticks) => ticks.map(format) }],
       series: [{}, ...lines.map((line) => ({ label: line.label, stroke: colour(line.colour), width: 2, value: (_, value) => (value === null || value === undefined ? "" : format(value)) }))],
     };
     plot.current = new uPlot(options, [times, ...lines.map((line) => line.values)], box.current);
-    const observer = new ResizeObserver(() => plot.current.setSize({ width: box.current.clientWidth, height: HEIGHT }));
+    const observer = new ResizeObserver(([entry]) => plot.current.setSize({ width: Math.floor(entry.contentRect.width), height: HEIGHT }));
     observer.observe(box.current);
     return () => {
       observer.disconnect();

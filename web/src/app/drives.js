@@ -1,7 +1,7 @@
 // How each mount behaves: marks as `doctor` has them, as far as the written files tell, and what
 // scans cost against how often they come.
 
-import { count, counted, share, size, span } from "../format.js";
+import { count, counted, share, size, span, wall } from "../format.js";
 import { html, Section } from "../html.js";
 import { Table } from "../table.js";
 import { Chart } from "./chart.js";
@@ -84,5 +84,5 @@ function Cost({ lane, isOne }) {
     { label: "every", values: own.map((scan) => scan.every), colour: "--warn" },
   ];
   return html`<h3 class="path">${title}</h3>
-    <${Chart} label=${`Seconds of the last ${count(own.length)} scans of ${title}, and seconds between them`} times=${times} lines=${lines} format=${took} />`;
+    <${Chart} label=${`Seconds of the last ${count(own.length)} scans of ${title}, and seconds between them`} times=${times} lines=${lines} format=${took} clock=${(seconds) => new Date(1000 * wall(seconds)).toISOString().slice(11, 19)} />`;
 }

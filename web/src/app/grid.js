@@ -8,7 +8,7 @@ const ROW = 48;
 
 const SPARE = 6;
 
-// `columns` are {title, width, show(row), number?}, `rows` anything with a length and indexes.
+// `columns` are {title, width, show(row), number?}; the first takes what the others leave, `rows` anything with a length and indexes.
 export function Grid({ caption, columns, rows, order, sortBy, open }) {
   const box = useRef(null);
   const [view, setView] = useState({ top: 0, height: 600 });
@@ -26,7 +26,7 @@ export function Grid({ caption, columns, rows, order, sortBy, open }) {
   const last = Math.min(rows.length, Math.ceil((view.top + view.height) / ROW) + SPARE);
   const shown = [];
   for (let index = first; index < last; index++) shown.push(index);
-  const tracks = { gridTemplateColumns: columns.map((column) => column.width).join(" ") };
+  const tracks = { gridTemplateColumns: columns.map(({ width }, index) => (index ? `${width}rem` : "minmax(0, 1fr)")).join(" ") };
   return html`<div
     class="grid"
     role="table"

@@ -1,6 +1,6 @@
 // Every file in one table: searched, chosen from, sorted, with the columns that one wants.
 
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { chosen, EVERYTHING } from "../choose.js";
 import { Choice } from "../files.js";
 import { count, size, time } from "../format.js";
@@ -11,9 +11,14 @@ import { Details } from "./details.js";
 import { Grid } from "./grid.js";
 import { recall, remember } from "./memory.js";
 
-const NARROW = 700;
+const NAME = 14;
 
-// The columns that a table of these files can have. `wide` ones are not there on a phone.
+const REM = 16;
+
+const GAP = 0.9;
+
+// The columns that a table of these files can have. `width` is in
+// rem; where not all find room, those of the highest `rank` go first.
 function columnsOf(files) {
   const { columns } = files;
   const has = (column) => columns[column].some(Boolean);
@@ -24,23 +29,24 @@ function columnsOf(files) {
   return [
     {
       title: "Name",
-      width: "minmax(12rem, 3fr)",
+      width: NAME,
+      rank: 0,
       value: called,
       show: (row) => html`<span class="first-line">${called(row)}</span><small class="second-line">${files.folderPath(row)}</small>`,
     },
-    files.names.machine.length > 1 && { title: "Machine", width: "9rem", ...text("machine") },
-    { title: "Size", width: "6rem", number: true, value: (row) => columns.size[row], show: (row) => size(columns.size[row]) },
-    { title: "Modified", width: "9rem", wide: true, number: true, value: (row) => columns.time[row], show: (row) => time(columns.time[row]) },
-    { title: "Category", width: "8.5rem", wide: true, ...text("category") },
-    names("kind") && { title: "Kind", width: "7rem", wide: true, ...text("kind") },
-    { title: "Base model", width: "8rem", wide: true, ...text("base") },
-    { title: "Drive", width: "9rem", wide: true, isHidden: true, ...text("drive") },
-    { title: "File name", width: "minmax(0, 2fr)", wide: true, isHidden: true, ...plain("name") },
-    has("hash") && { title: "Hash", width: "9rem", wide: true, value: (row) => columns.hash[row], show: (row) => html`<${Copy} text=${columns.hash[row]} what="hash" />` },
+    files.names.machine.length > 1 && { title: "Machine", width: 7, rank: 3, ...text("machine") },
+    { title: "Size", width: 6, rank: 0, number: true, value: (row) => columns.size[row], show: (row) => size(columns.size[row]) },
+    { title: "Modified", width: 9, rank: 6, number: true, value: (row) => columns.time[row], show: (row) => time(columns.time[row]) },
+    { title: "Category", width: 9, rank: 4, ...text("category") },
+    names("kind") && { title: "Kind", width: 8, rank: 7, ...text("kind") },
+    { title: "Base model", width: 9, rank: 5, ...text("base") },
+    { title: "Drive", width: 9, rank: 2.5, isHidden: true, ...text("drive") },
+    { title: "File name", width: 16, rank: 2.6, isHidden: true, ...plain("name") },
+    has("hash") && { title: "Hash", width: 8, rank: 1, value: (row) => columns.hash[row], show: (row) => html`<${Copy} text=${columns.hash[row]} what="hash" />` },
     (names("word") || has("alias")) && {
       title: "Notes",
-      width: "7rem",
-      wide: true,
+      width: 7,
+      rank: 2,
       value: (row) => noteOf(files, row),
       show: (row) => html`<span class=${files.text("word", row) ? "state" : ""}>${noteOf(files, row)}</span>`,
     },
@@ -62,8 +68,8 @@ function Table({ files, leftOut }) {
   const [hidden, setHidden] = useState(() => recall("hidden-columns") ?? all.filter((column) => column.isHidden).map((column) => column.title));
   const [order, setOrder] = useState({ title: "Size", down: true });
   const [opened, setOpened] = useState(null);
-  const isNarrow = useNarrow();
-  const columns = all.filter((column, index) => index === 0 || (!hidden.includes(column.title) && !(isNarrow && column.wide)));
+  const [box, width] = useWidth();
+  const columns = fitting(all.filter((column, index) => index === 0 || !hidden.includes(column.title)), width / REM);
   const by = all.find((column) => column.title === order.title) ?? all[0];
   const sorted = useMemo(() => files.sorted(rows, by, order.down), [files, rows, by, order]);
   const bytes = useMemo(() => rows.reduce((sum, row) => sum + (files.columns.alias[row] ? 0 : files.columns.size[row]), 0), [files, rows]);
@@ -95,18 +101,30 @@ function Table({ files, leftOut }) {
       ${count(rows.length)} files, ${size(bytes)}
       ${wanted !== EVERYTHING && html` <button class="link" onClick=${() => (selection.value = EVERYTHING)}>Clear the search</button>`}
     </p>
-    ${rows.length > 0 ? html`<${Grid} caption="Models" columns=${columns} rows=${sorted} order=${order} sortBy=${sortBy} open=${(row) => setOpened({ files, row })} />` : html`<p>No file is like this.</p>`}
+    <div ref=${box}>${rows.length > 0 ? html`<${Grid} caption="Models" columns=${columns} rows=${sorted} order=${order} sortBy=${sortBy} open=${(row) => setOpened({ files, row })} />` : html`<p>No file is like this.</p>`}</div>
     ${opened !== null && html`<${Details} files=${opened.files} row=${opened.row} close=${() => setOpened(null)} />`}
   <//>`;
 }
 
-function useNarrow() {
-  const query = useMemo(() => matchMedia(`(max-width: ${NARROW}px)`), []);
-  const [isNarrow, setNarrow] = useState(query.matches);
+// As many columns as find room, in their order.
+function fitting(columns, room) {
+  const needed = (chosen) => chosen.reduce((sum, column) => sum + column.width + GAP, 2);
+  const result = [...columns];
+  while (result.length > 2 && needed(result) > room) {
+    const last = result.reduce((one, other) => (other.rank > one.rank ? other : one));
+    result.splice(result.indexOf(last), 1);
+  }
+  return result;
+}
+
+// The width of an element in pixels.
+function useWidth() {
+  const box = useRef(null);
+  const [width, setWidth] = useState(0);
   useEffect(() => {
-    const change = () => setNarrow(query.matches);
-    query.addEventListener("change", change);
-    return () => query.removeEventListener("change", change);
+    const observer = new ResizeObserver(([entry]) => setWidth(entry.contentRect.width));
+    observer.observe(box.current);
+    return () => observer.disconnect();
   }, []);
-  return isNarrow;
+  return [box, width];
 }

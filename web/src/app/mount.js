@@ -22,7 +22,7 @@ export function Mount({ machine, drive, now, isOne, children }) {
     <h3 class="path">${!isOne && html`<small>${machine.name}</small> `}${drive.type ? drive.point : "Folders on no known drive"}</h3>
     <p><span class=${`state ${state}`}>${state}</span> <span class="note path">${[drive.type, drive.source].filter(Boolean).join(", ")}</span></p>
     ${away.length > 0 && html`<${Away} roots=${away} commands=${(status?.accept ?? []).filter((each) => each.state === "offline" && ids.has(each.id))} />`}
-    <${Room} drive=${drive} isOld=${away.length > 0} />
+    <${Room} drive=${drive} isOld=${away.length > 0 && !drive.roots.some((root) => root.state === "online")} />
     ${isThere && lanes.map((lane) => html`<${Lane} lane=${lane} now=${now} isAlive=${status.alive} />`)}
     ${isThere && children}
     <ul class="roots">
@@ -51,7 +51,7 @@ function Away({ roots, commands }) {
   const bytes = roots.reduce((sum, root) => sum + root.bytes, 0);
   return html`<div class="answer away">
     <strong>Away since ${roots[0].since}</strong>
-    <p>${roots[0].reason || "It does not answer."} ${counted(files, "file")} (${size(bytes)}) stay in the inventory as they were last seen.</p>
+    <p class="path">${roots.map((root) => root.path).join(", ")}: ${roots[0].reason || "no answer"}. ${counted(files, "file")} (${size(bytes)}) stay in the inventory as they were last seen.</p>
     <p>Connect the drive, or wake the NAS. The next scan takes it back by itself, and nothing is lost.</p>
     ${commands.length > 0 &&
     html`<details>

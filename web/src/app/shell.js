@@ -25,6 +25,7 @@ export function Shell({ pages, children }) {
   const page = route.value;
   const title = PAGES[page] ?? PAGES.overview;
   useEffect(() => {
+    main.current.parentElement.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "nearest" });
     document.title = `${title} - ComfyUI inventory`;
     // One who reads with the ears hears the new page; the first one begins at the top.
     if (wasShown.current) main.current.focus();

@@ -15,23 +15,33 @@ export function Unused({ pages }) {
 function Machine({ machine, isOne }) {
   const [found, setFound] = useState(null);
   const [error, setError] = useState("");
+  const { status } = machine.pages;
+  const isHere = status !== null && status.alive !== null;
   useEffect(() => {
+    if (!isHere) return;
     get("unused", { machine: machine.name })
       .then((answer) => (setFound(answer), setError("")))
       .catch((failure) => setError(failure.message));
-  }, [machine.pages.scan, machine.pages.status?.scan]);
+  }, [machine.pages.scan, status?.scan]);
   const title = isOne ? "" : html`<h3>${machine.name}</h3>`;
+  if (!isHere) return html`${title}<p>Only the computer that scans knows what names its models: run <code>comfy-inventory unused</code> there.</p>`;
   if (error) return html`${title}<p class="answer path">${error}</p>`;
   if (!found) return html`${title}<p role="status">Reading what workflows and outputs name ...</p>`;
   return html`${title}
     ${!found.complete && html`<p class="answer">${unfinished(found)} This list may hold models that are in use.</p>`}
-    <p>
-      ${counted(found.count, "model")} of ${count(found.models)} (${size(found.bytes)}) without a trace${found.since ? ` since ${moment(found.since)}` : ""}.
-      ${counted(found.files, "workflow and output", "workflows and outputs")} read.
-      ${found.unused.length < found.count && ` The first ${count(found.unused.length)} are shown.`}
-    </p>
+    <p>${sentences(found).join(" ")}</p>
     ${found.unused.length > 0 && html`<${Table} caption=${`Models without a trace ${machine.name}`} columns=${columns(found)} rows=${found.unused} sort=${{ column: 1, down: true }} />`}
     <p>To move them to a slower drive: <code>comfy-inventory unused --script move --to FOLDER</code> prints a script to read and run.</p>`;
+}
+
+function sentences(found) {
+  const since = found.since ? ` since ${moment(found.since)}` : "";
+  const shown = found.unused.length < found.count ? [`The first ${count(found.unused.length)} are shown.`] : [];
+  return [
+    `${counted(found.count, "model")} of ${count(found.models)} (${size(found.bytes)}) without a trace${since}.`,
+    `${counted(found.files, "workflow or output", "workflows and outputs")} read.`,
+    ...shown,
+  ];
 }
 
 function unfinished(found) {

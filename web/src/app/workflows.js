@@ -71,9 +71,7 @@ function Answer({ answer }) {
 
 function Need({ need }) {
   return html`<li>
-    <span class=${`state ${need.state === "present" ? "online" : ""}`}>${STATES[need.state]}</span>
-    <span class="path">${need.name}</span>
-    <small>${[need.category, !need.active && "in a node that is off"].filter(Boolean).join(", ")}</small>
+    <span class=${`state ${need.state === "present" ? "online" : ""}`}>${STATES[need.state]}</span> <span class="path">${need.name}</span> <small>${[need.category, !need.active && "in a node that is off"].filter(Boolean).join(", ")}</small>
     ${need.state !== "present" && need.reason && html`<p class="note">${need.reason}</p>`}
     ${need.found && need.state !== "present" && html`<p class="note path">${need.found}</p>`}
     ${need.notes.map((note) => html`<p class="note">${note}</p>`)}
