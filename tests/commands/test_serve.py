@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import socket
 import stat
@@ -234,6 +235,35 @@ def test_a_socket_for_others_needs_a_token_too(scanned: Machine) -> None:
             check=False,
         )
     assert done.returncode == 2 and "--token-file" in done.stderr
+
+
+@posix
+def test_units_that_systemd_understands(scanned: Machine, tmp_path: Path) -> None:
+    program = tmp_path / "comfy-inventory"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    scanned.environ["PATH"] += f":{tmp_path}"
+    options = ("--port", "8200", "--allow-host", "nas.example")
+    texts = {
+        kind: scanned.run("serve", "--unit", kind, *options).stdout
+        for kind in ("socket", "service")
+    }
+    assert "ListenStream=127.0.0.1:8200\n" in texts["socket"]
+    assert f"serve {scanned.output} --allow-host nas.example\n" in texts["service"]
+    assert "--unit" in sentence(scanned.run("serve", "--unit", "timer", expect=2))
+    checker = shutil.which("systemd-analyze")
+    if checker is None:
+        pytest.skip("systemd-analyze is not here")
+    for kind, text in texts.items():
+        (tmp_path / f"comfy-inventory-serve.{kind}").write_text(text)
+    done = subprocess.run(
+        [checker, "verify", "--man=no", "--recursive-errors=no"]
+        + [str(tmp_path / f"comfy-inventory-serve.{kind}") for kind in texts],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "comfy-inventory" not in done.stderr, done.stderr
 
 
 # run --serve
