@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, MutableMapping
 from typing import Annotated, Any, NamedTuple
 
@@ -69,7 +70,7 @@ def serve_options(options: MutableMapping[str, Any]) -> ServeOptions:
     return ServeOptions(
         int(port),
         given["listen"] or _DEFAULT_ADDRESS,
-        given["token_file"] or "",
+        os.path.abspath(os.path.expanduser(given["token_file"])) if given["token_file"] else "",
         tuple(name.lower().rstrip(".") for name in given["allow_host"] or ()),
         base,
         bool(given["port"] or given["listen"]),

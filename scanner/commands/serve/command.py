@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +26,13 @@ def serve(
     open_: Annotated[
         bool, typer.Option("--open", help="Open the page in the browser of this machine.")
     ] = False,
+    unit: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Print a unit for systemd and end: socket, or service, which that socket starts.",
+        ),
+    ] = None,
     **options: Any,
 ) -> None:
     """Show the inventory as a page in the browser, with an API for programs.
@@ -41,8 +49,14 @@ def serve(
         stopping,
     )
 
+    outputs = outputs_at(inventories or (), loaded)
+    if unit is not None:
+        from scanner.commands.serve.units import unit_text
+
+        typer.echo(unit_text(unit, outputs, wanted, sys.argv[0]), nl=False)
+        return
     with stopping() as stop:
-        running = start_server(outputs_at(inventories or (), loaded), wanted, os.environ)
+        running = start_server(outputs, wanted, os.environ)
         typer.echo(f"The page is at {running.link}")
         if open_:
             typer.launch(running.link)

@@ -56,7 +56,7 @@ def _checked(source: str, text: str) -> str:
 
 def _first_line(path: str) -> str:
     try:
-        with open(os.path.expanduser(path), encoding="utf-8") as file:
+        with open(path, encoding="utf-8") as file:
             return file.readline(_LONGEST).strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is no text"
