@@ -21,7 +21,7 @@ export function Chart({ label, times, lines, format, clock }) {
       height: HEIGHT,
       scales: { y: { range: (_, least, most) => [0, most * 1.1 || 1] } },
       legend: { live: false },
-      axes: [{ ...axis, values: (_, ticks) => ticks.map((tick) => clock(tick)) }, { ...axis, size: 70, values: (_, ticks) => ticks.map(format) }],
+      axes: [{ ...axis, space: 90, values: (_, ticks) => ticks.map(clock) }, { ...axis, size: 70, values: (_, ticks) => ticks.map(format) }],
       series: [{}, ...lines.map((line) => ({ label: line.label, stroke: colour(line.colour), width: 2, value: (_, value) => (value === null || value === undefined ? "" : format(value)) }))],
     };
     plot.current = new uPlot(options, [times, ...lines.map((line) => line.values)], box.current);
