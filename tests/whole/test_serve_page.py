@@ -34,10 +34,11 @@ MOST_ROWS = 60
 def link_of(running: Running) -> str:
     """The address that a server has told, with its token."""
 
-    def found() -> re.Match[str] | None:
-        return ADDRESS.search(running.printed() + running.log())
+    def found() -> tuple[str, ...]:
+        match = ADDRESS.search(running.printed() + running.log())
+        return match.groups("") if match else ()
 
-    address, token_file = running.wait_for(found, "the address of the page").groups()
+    address, token_file = running.wait_for(found, "the address of the page")
     token = Path(token_file).read_text("utf-8").strip() if token_file else ""
     return f"{address}#token={token}" if token else address
 

@@ -30,11 +30,11 @@ export function time(seconds) {
 // Seconds since 1970 as seconds of the clock on the wall where the browser is.
 export const wall = (seconds) => seconds - 60 * new Date(seconds * 1000).getTimezoneOffset();
 
-// A time as the files of the scanner write it, as the clock on the wall shows it.
-export function moment(text) {
-  const milliseconds = Date.parse(`${text.slice(0, 23)}Z`);
-  return isNaN(milliseconds) ? "" : time(wall(milliseconds / 1000));
-}
+// A time as the files of the scanner write it: milliseconds since 1970, and as a clock on the wall
+// shows it. Empty texts are no time.
+export const milliseconds = (text) => Date.parse(`${text.slice(0, 23)}Z`);
+
+export const moment = (text) => time(wall(milliseconds(text) / 1000));
 
 const STEPS = [
   [60, "s"],
@@ -54,6 +54,6 @@ export function span(seconds) {
 
 // A time of the scanner's files relative to `now`, in milliseconds.
 export function relative(text, now) {
-  const seconds = (Date.parse(text.slice(0, 23) + "Z") - now) / 1000;
+  const seconds = (milliseconds(text) - now) / 1000;
   return seconds > 0 ? `in ${span(seconds)}` : `${span(seconds)} ago`;
 }

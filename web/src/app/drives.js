@@ -1,7 +1,7 @@
 // How each mount behaves: marks as `doctor` has them, as far as the written files tell, and what
 // scans cost against how often they come.
 
-import { count, counted, share, size, span, wall } from "../format.js";
+import { count, counted, milliseconds, share, size, span, wall } from "../format.js";
 import { html, Section } from "../html.js";
 import { Table } from "../table.js";
 import { Chart } from "./chart.js";
@@ -78,7 +78,7 @@ function Cost({ lane, isOne }) {
   const own = scans.value.filter((scan) => scan.machine === lane.machine && scan.lane === lane.id);
   const title = `${isOne ? "" : `${lane.machine}: `}${lane.where}`;
   if (own.length < 2) return html`<p class="note">${title}: a graph begins with the next scans.</p>`;
-  const times = own.map((scan) => Date.parse(scan.started.slice(0, 23) + "Z") / 1000);
+  const times = own.map((scan) => milliseconds(scan.started) / 1000);
   const lines = [
     { label: "a scan takes", values: own.map((scan) => scan.seconds), colour: "--accent" },
     { label: "every", values: own.map((scan) => scan.every), colour: "--warn" },

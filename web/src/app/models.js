@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { chosen, EVERYTHING } from "../choose.js";
 import { Choice } from "../files.js";
-import { count, size, time } from "../format.js";
+import { count, counted, size, time } from "../format.js";
 import { html, Section } from "../html.js";
 import { selection, table } from "../state.js";
 import { Copy } from "./copy.js";
@@ -98,7 +98,7 @@ function Table({ files, leftOut }) {
     </form>
     ${wanted.folder !== null && html`<p class="within">Within ${wanted.folder} <button onClick=${() => set({ folder: null })}>Show all folders</button></p>`}
     <p class="note" role="status">
-      ${count(rows.length)} files, ${size(bytes)}
+      ${counted(rows.length, "file")}, ${size(bytes)}
       ${wanted !== EVERYTHING && html` <button class="link" onClick=${() => (selection.value = EVERYTHING)}>Clear the search</button>`}
     </p>
     <div ref=${box}>${rows.length > 0 ? html`<${Grid} caption="Models" columns=${columns} rows=${sorted} order=${order} sortBy=${sortBy} open=${(row) => setOpened({ files, row })} />` : html`<p>No file is like this.</p>`}</div>

@@ -1,7 +1,7 @@
 // One mount: how it is, its space, when it was looked at, and what to do if it is away or held.
 
 import { useState } from "preact/hooks";
-import { counted, moment, relative, share, size, span } from "../format.js";
+import { counted, milliseconds, moment, relative, share, size, span } from "../format.js";
 import { html } from "../html.js";
 import { postJson } from "./api.js";
 import { refresh, server } from "./model.js";
@@ -51,7 +51,7 @@ function Away({ roots, commands }) {
   const bytes = roots.reduce((sum, root) => sum + root.bytes, 0);
   return html`<div class="answer away">
     <strong>Away since ${roots[0].since}</strong>
-    <p class="path">${roots.map((root) => root.path).join(", ")}: ${roots[0].reason || "no answer"}. ${counted(files, "file")} (${size(bytes)}) stay in the inventory as they were last seen.</p>
+    <p class="path">${roots.map((root) => root.path).join(", ")}: ${roots[0].reason || "no answer"}. ${counted(files, "file")} (${size(bytes)}) ${files === 1 ? "stays in the inventory as it was" : "stay in the inventory as they were"} last seen.</p>
     <p>Connect the drive, or wake the NAS. The next scan takes it back by itself, and nothing is lost.</p>
     ${commands.length > 0 &&
     html`<details>
@@ -119,10 +119,10 @@ function Room({ drive, isOld }) {
 
 function Lane({ lane, now, isAlive }) {
   const { last_scan: last, next_due: next, every_seconds: every } = lane;
-  const due = next && isAlive !== false && (Date.parse(next.slice(0, 23) + "Z") > now ? relative(next, now) : "now");
+  const due = next && isAlive !== false && (milliseconds(next) > now ? relative(next, now) : "now");
   return html`<dl class="facts">
     <dt>Last scan</dt>
-    <dd>${last ? `${relative(last.started, now)}, in ${took(last.seconds)}` : "not yet"}</dd>
+    <dd>${last ? `${relative(last.started, Math.max(now, milliseconds(last.started)))}, in ${took(last.seconds)}` : "not yet"}</dd>
     <dt>Next scan</dt>
     <dd>${due || "none planned"}${every ? `, every ${span(every)}` : ""}</dd>
     ${lane.error && html`<dt>Error</dt>
