@@ -3,7 +3,7 @@
 import { count, counted, size } from "./format.js";
 import { html } from "./html.js";
 
-// `link` gives the address of a part of the page.
+// `link` gives the address of a part of the page. `today`, the changes of this day, may be absent.
 export function Tiles({ pages, link }) {
   const { totals, duplicates, problems, changes, packs } = pages;
   const found = problems.reduce((sum, group) => sum + group.files, 0);
@@ -17,7 +17,7 @@ export function Tiles({ pages, link }) {
     ["files", "Models", size(totals.model_bytes), counted(totals.models, "model")],
     ["problems", "Problems", count(found), kinds || "none"],
     ["duplicates", "Copies", size(duplicates.total.bytes), `${counted(duplicates.total.files, "model")} too many`],
-    ["changes", "Changes", count(changed), `within ${changes.within} days`],
+    ["changes", "Changes", count(changed), `${pages.today === undefined ? "" : `${count(pages.today)} today, all `}within ${changes.within} days`],
     ["packs", "Node packs", count(packs.length), `${count(packs.filter((pack) => !pack.enabled).length)} disabled`],
   ];
   return html`<ul class="tiles">

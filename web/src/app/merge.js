@@ -147,6 +147,7 @@ export function mergePages(machines) {
       rows: machines.flatMap((machine) => machine.pages.duplicates.rows.map(tag(machine))),
     },
     changes: mergeChanges(machines),
+    today: all.flatMap(({ status }) => Object.values(status?.today.kinds ?? {})).reduce((sum, number) => sum + number, 0),
     packs: tagged("packs"),
   };
 }
