@@ -178,6 +178,19 @@ def _gets() -> dict[str, Json]:
             "Everything but the table of files.",
             _answer(_per_machine("pages", pages)), [_MACHINES], [404], has_tag=True,
         ),
+        "/api/v1/unused": _operation(
+            "Models that nothing names.",
+            _answer(
+                _object(
+                    "complete files models count bytes unused",
+                    complete={"type": "boolean"},
+                    unused=_list_of(_object("path size category name", path=_TEXT, name=_TEXT)),
+                )
+            ),
+            [_MACHINE, _query("limit", "Models in the answer.", _number(1, 100_000))],
+            [400, 404, 409],
+            has_tag=True,
+        ),
         "/api/v1/summary": _operation(
             "All in a few numbers, without nesting.",
             _answer(summary), [_MACHINES], [404], has_tag=True,
