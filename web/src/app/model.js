@@ -75,16 +75,24 @@ export async function refresh() {
   }
 }
 
+// The tables that are on their way, by the name of their machine.
+const fetching = new Map();
+
 export async function fetchTables() {
   if (!readers.value) return;
   const late = shown.value.filter((machine) => machine.tableScan !== machine.pages.scan);
   if (!late.length) return;
-  const tables = await Promise.all(late.map((machine) => wholeTable(machine.name)));
+  const tables = await Promise.all(late.map((machine) => oneTable(machine.name)));
   const byName = new Map(late.map((machine, index) => [machine.name, tables[index]]));
   machines.value = machines.value.map((machine) => {
     const found = byName.get(machine.name);
     return found ? { ...machine, table: found, tableScan: found.scans[0] } : machine;
   });
+}
+
+function oneTable(machine) {
+  if (!fetching.has(machine)) fetching.set(machine, wholeTable(machine).finally(() => fetching.delete(machine)));
+  return fetching.get(machine);
 }
 
 // Above the most rows of one answer there are models only, the largest first.
