@@ -29,7 +29,7 @@ MAY_IMPORT = {
     "notify": {"errors", "core", "settings", "output"},
     "workflows": {"errors", "core"},
     "views": {"errors", "core", "output"},
-    "web": {"errors", "core", "output", "views"},
+    "web": {"errors", "core", "disk", "output", "views"},
     "api": {"errors", "core", "output"},
     "console": {"errors", "core", "settings", "disk", "comfyui", "output"},
     "commands": {
