@@ -7,7 +7,7 @@ SAMPLE := .sample
 SAMPLE_BUILT := $(SAMPLE)/.built
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint recipes web browser docs docs-anew audit bench bench-full network comfyui guest guest-short netbench torture rounds fuzz clean
+.PHONY: help install run test test-all lint recipes web browser docs docs-anew audit bench bench-full network comfyui guest guest-short netbench serve-load torture rounds fuzz clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -152,6 +152,9 @@ guest-short: install ## Try one fault each on NFS 4.2, SMB and vfat there, in so
 
 netbench: install ## Measure scans of a slow mount against find
 	$(VENV_PYTHON) -m benchmarks.network $(ARGS)
+
+serve-load: install ## Hold 200 listeners on the stream of events for a minute
+	$(VENV_PYTHON) -m benchmarks.serve --listeners 200 --seconds 60 $(ARGS)
 
 torture: install ## Kill the program a hundred times and see that nothing is lost
 	COMFY_TORTURE=100 $(VENV_PYTHON) -m pytest tests/whole/test_crash.py --timeout 3600 $(ARGS)

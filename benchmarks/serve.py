@@ -42,8 +42,6 @@ FILTERS = (
     ("category", "category=loras", '.entries[] | select(.category == "loras")'),
     ("size", "min_size=10000000000", ".entries[] | select(.size >= 10000000000)"),
     ("largest 100", "sort=-size&limit=100", ".entries | sort_by(-.size) | .[:100]"),
-    ("by name, 100", "sort=name&limit=100",
-     '.entries | sort_by(.path | split("/") | last) | .[:100]'),
 )  # fmt: skip
 """Name, parameters of `entries`, and the program of jq that finds the same."""
 

@@ -1,4 +1,4 @@
-"""Read the statuses of entries in an inventory that a scan has published."""
+"""Read what a scan has published: statuses in the inventory."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ from scanner.notify.metrics import write_metrics
 from scanner.notify.send import NotSentError, post, run_command
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import read_header
-from scanner.output.journal_since import lines_since
+from scanner.output.journal_reader import lines_since
 from scanner.settings.schema import Settings
 
 log = logging.getLogger(__name__)
@@ -174,7 +174,8 @@ class Notifications:
         upto = min(shown, status["journal"]["scan"])
         if ledger.is_new:
             ledger.scan, ledger.is_new = upto, False
-        lines = lines_since(self._outputs.journal, ledger.scan, upto) if upto > ledger.scan else []
+        journal = self._outputs.journal
+        lines = lines_since(journal, ledger.scan, upto).lines if upto > ledger.scan else []
         watched = watch(ledger.watched, lines)
         if written != self._seen:
             self._found, self._seen = look_into(self._outputs.inventory, watched), written

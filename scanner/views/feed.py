@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
-from scanner.output.atomic import cannot
-from scanner.output.journal_reader import read
-from scanner.output.journal_since import few_lines_since
+from scanner.output.journal_reader import lines_since, read
 from scanner.views.change_entries import text_of
 
 MOST = 10_000
@@ -30,12 +29,9 @@ def feed(journal: str, since: int, limit: int, last: int) -> dict[str, Any]:
 
 def _lines(journal: str, since: int, limit: int) -> tuple[list[dict[str, Any]], bool]:
     """The lines, and whether there are more."""
-    try:
-        few = few_lines_since(journal, since, limit)
-    except OSError as error:
-        raise cannot("read", journal, error) from error
-    if few is not None:
-        return few, False
+    few = lines_since(journal, since, sys.maxsize, limit)
+    if few.reaches:
+        return few.lines, False
     lines: list[dict[str, Any]] = []
     for line in read(journal, since_scan=since):
         if len(lines) >= limit and line["scan"] != lines[-1]["scan"]:

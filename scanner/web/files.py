@@ -18,14 +18,15 @@ from scanner.views.drives import drives_page
 from scanner.views.pages import changes_page
 from scanner.views.status_facts import status_facts
 from scanner.views.today import changes_today
+from scanner.web.apart import SMALL, read_apart
 from scanner.web.sources import Source
 from scanner.web.threads import in_thread
 
 PACE = 0.5
 """Seconds within which files are not looked at again."""
 
-PATIENCE = 10.0
-"""Seconds that a request waits for an inventory: a million entries take about as long."""
+PATIENCE = 30.0
+"""Seconds that a request waits for an inventory: a million entries take half as long."""
 
 Mark = tuple[int, int, int]
 
@@ -106,8 +107,11 @@ class Reader:
 
     def _read_book(self) -> None:
         self._book = None  # one of them in memory is enough
+        path = self.source.outputs.inventory
+        mark = self._marks["inventory"]
+        read = read_apart if mark is not None and mark[1] > SMALL else read_book
         try:
-            self._book, self._error = read_book(self.source.outputs.inventory, self._zone), ""
+            self._book, self._error = read(path, self._zone), ""
         except InventoryError as error:
             self._error = str(error)
 

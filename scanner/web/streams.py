@@ -19,7 +19,7 @@ import orjson
 from scanner import __version__
 from scanner.core.status_events import root_events, scan_events
 from scanner.errors import InventoryError
-from scanner.output.journal_since import few_lines_since
+from scanner.output.journal_reader import lines_since
 from scanner.output.status_file import read_status
 from scanner.views.feed import with_text
 from scanner.views.status_facts import printed
@@ -195,7 +195,7 @@ class _Watch:
         """What has happened since the last look. Blocks."""
         try:
             return list(self._look())
-        except (*_UNREADABLE, OSError) as error:
+        except _UNREADABLE as error:
             log.debug("The status of %s cannot be read: %s", self.source.name, error)
             return []  # half written or out of reach: the next look sees more
 
@@ -231,13 +231,12 @@ class _Watch:
         self.scan = scan
 
     def _since(self, since: int, upto: int) -> Iterator[Chunk]:
-        lines = few_lines_since(self.source.outputs.journal, since, MOST_LINES)
-        if lines is None:
+        found = lines_since(self.source.outputs.journal, since, upto, MOST_LINES)
+        if not found.reaches:  # too many, or some of them may be gone
             yield "reset", {}
             return
-        for line in lines:
-            if line["scan"] <= upto:
-                yield "change", {"machine": self.source.name, **with_text(line)}
+        for line in found.lines:
+            yield "change", {"machine": self.source.name, **with_text(line)}
 
     def missed(self, since: int) -> list[Chunk]:
         """The lines after scan `since` up to those that others were sent. Blocks."""
@@ -245,5 +244,5 @@ class _Watch:
             return []
         try:
             return list(self._since(since, self.scan))
-        except (*_UNREADABLE, OSError):
+        except _UNREADABLE:
             return [("reset", {})]

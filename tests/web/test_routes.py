@@ -23,7 +23,7 @@ from scanner.schemas import load_schema
 from scanner.views import book
 from scanner.views.book import Book
 from scanner.views.pages import pages_of
-from scanner.web import files
+from scanner.web import apart, files
 from tests.support.installation import KINDS
 from tests.support.machine import Machine, write
 from tests.support.serving import API, Served, bearer, outputs_at, served
@@ -196,6 +196,37 @@ def test_an_unchanged_inventory_is_read_once(
         os.utime(outputs_at(library.output).status)
         assert site.get(f"{API}/pages").status_code == 200
     assert len(reads) == 1
+
+
+def test_a_large_inventory_is_read_apart_and_is_the_same(
+    site: Served, library: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site.json("pages")  # this one was read in this process
+    reads: list[str] = []
+
+    def read_apart(path: str, zone: Zone) -> Book:
+        reads.append(path)
+        return apart.read_apart(path, zone)
+
+    monkeypatch.setattr(files, "SMALL", 0)
+    monkeypatch.setattr(files, "read_apart", read_apart)
+    with served(library.output) as other:
+        for route in ("entries", "problems", "duplicates", "tree?depth=8", "entries?q=sdxl"):
+            assert other.get(f"{API}/{route}").json() == site.get(f"{API}/{route}").json()
+        scan = site.json("entries")["scans"][0]
+        assert other.json("entry", row=3, scan=scan) == site.json("entry", row=3, scan=scan)
+    assert reads == [str(library.output)]
+
+
+def test_what_is_wrong_with_a_large_inventory_is_told(
+    tmp_path: Path, library: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(files, "SMALL", 0)
+    broken = tmp_path / "broken.json"
+    broken.write_bytes(library.output.read_bytes()[:-100])
+    with served(broken) as site:
+        (machine,) = site.json("pages")["machines"]
+        assert "damaged at line" in machine["error"]
 
 
 def test_answers_are_compressed_for_those_who_can_read_it(site: Served) -> None:
