@@ -1,5 +1,8 @@
 """Days of UTC, and which of years of them are kept."""
 
+import sys
+import time
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
 
 import pytest
@@ -7,10 +10,23 @@ import pytest
 from scanner.core.days import DAILY, EARLIEST, day_of, is_day, kept_days
 
 
+@pytest.fixture
+def in_zone(zone: str) -> Iterator[None]:
+    """That zone is the local one, and is no longer afterwards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TZ", zone)
+        time.tzset()
+        yield
+    time.tzset()
+
+
 def _ns(text: str) -> int:
     return int(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1e9)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no tzset")
+@pytest.mark.parametrize("zone", ["Pacific/Kiritimati", "Pacific/Pago_Pago", "UTC"])
+@pytest.mark.usefixtures("in_zone")
 def test_a_day_is_one_of_utc() -> None:
     assert day_of(_ns("2026-11-28T00:00:00")) == "2026-11-28"
     assert day_of(_ns("2026-11-28T23:59:59")) == "2026-11-28"

@@ -203,6 +203,9 @@ def test_rows_that_wait_are_not_lost_with_the_process(world: World) -> None:
     world.scan()
     end(world)
     assert loras(world) == {"2026-03-01": 110}
+    written = world.store.inventory.written
+    world.scan()
+    assert world.store.inventory.written == written, "once is enough"
 
 
 @pytest.mark.parametrize("what", ["state", "file"])
