@@ -16,6 +16,7 @@ import scanner.commands.run.command
 import scanner.commands.scan.command
 import scanner.commands.status.command
 import scanner.commands.changes.command
+import scanner.commands.history.command
 import scanner.commands.find.command
 import scanner.commands.packs.command
 import scanner.commands.roots.command

@@ -14,6 +14,7 @@ PANELS = {
     "service": SCAN,
     "status": LOOK,
     "changes": LOOK,
+    "history": LOOK,
     "find": LOOK,
     "packs": LOOK,
     "duplicates": LOOK,
@@ -57,6 +58,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "changes": (
         "comfy-inventory changes --since 7d",
         "comfy-inventory changes --follow",
+    ),
+    "history": (
+        "comfy-inventory history --since 30d",
+        "comfy-inventory history --by day",
     ),
     "find": (
         "comfy-inventory find sdxl base",

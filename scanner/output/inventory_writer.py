@@ -50,6 +50,7 @@ from scanner.core.snapshot import (
 )
 from scanner.core.statuses import words_of
 from scanner.output.atomic import AtomicFile
+from scanner.output.history_rows import Usage
 from scanner.output.inventory_layout import (
     UNWRITTEN,
     Count,
@@ -63,6 +64,7 @@ from scanner.output.inventory_reader import END, HEADER_END, SCHEMA
 from scanner.output.inventory_view import InventoryView, MountView, RootView
 from scanner.output.likely_copies import count_copies
 from scanner.output.loader_names import LoaderNames
+from scanner.output.usage import usage_in
 
 TOOL = {"name": "comfy-inventory", "version": scanner.__version__}
 
@@ -141,6 +143,12 @@ class InventoryWriter:
         if status.st_size == size:
             self._layout = layout
         return Written(size, time.perf_counter() - started, _words_in(layout))
+
+    def usage(self) -> list[Usage] | None:
+        """What each category of each root holds in the file as it was last written; None if that is
+        not known."""
+        layout = self._layout
+        return None if layout is None else usage_in(layout, layout.roots)
 
     def _old_file(self, stack: ExitStack) -> BinaryIO | None:
         """The file of the last write; None if another one has replaced it."""
@@ -493,11 +501,12 @@ def _totals(layout: Layout) -> dict[str, Any]:
 
 def _categories(layout: Layout) -> dict[str, dict[str, int]]:
     """Files and bytes by category; what has none stands under the empty name."""
-    return {
-        category: {"files": count.files, "bytes": count.bytes}
-        for category, count in sorted(layout.by_category.items())
-        if count.files
-    }
+    found: dict[str, dict[str, int]] = {}
+    for (_, category), count in sorted(layout.by_category.items()):
+        sums = found.setdefault(category, {"files": 0, "bytes": 0})
+        sums["files"] += count.files
+        sums["bytes"] += count.bytes
+    return {category: sums for category, sums in sorted(found.items()) if sums["files"]}
 
 
 def _root_fields(

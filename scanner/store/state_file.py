@@ -194,10 +194,16 @@ class StateFile:
             self.put("inventory", ascii(os.path.basename(inventory)))
 
     def note(self, key: str, value: object) -> None:
-        """Set a single value that may be lost in a power cut: nothing waits for the disk."""
+        """Set a single value that may be lost in a power cut."""
+        with self.lightly():
+            self.put(key, value)
+
+    @contextmanager
+    def lightly(self) -> Iterator[None]:
+        """What is written inside may be lost in a power cut: nothing waits for the disk."""
         with self._writing():
             self._db.execute("PRAGMA synchronous=NORMAL")
             try:
-                self.put(key, value)
+                yield
             finally:
                 self._db.execute("PRAGMA synchronous=FULL")

@@ -31,6 +31,7 @@ GOOD: dict[str, tuple[tuple[str, ...], int]] = {
     "scan": ((), 0),
     "status": ((), 0),
     "changes": ((), 0),
+    "history": ((), 0),
     "find": ((), 0),
     "packs": ((), 0),
     "notify": (("--test",), 0),
