@@ -42,6 +42,7 @@ ROUTES = [
     Route(f"{API}/problems", pages.part("problems")),
     Route(f"{API}/packs", pages.part("packs")),
     Route(f"{API}/roots", pages.roots),
+    Route(f"{API}/history", pages.history),
     Route(f"{API}/tree", pages.tree),
     Route(f"{API}/entries", entries.entries),
     Route(f"{API}/entry", entries.entry),

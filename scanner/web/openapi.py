@@ -178,6 +178,23 @@ def _gets() -> dict[str, Json]:
             "Everything but the table of files.",
             _answer(_per_machine("pages", pages)), [_MACHINES], [404], has_tag=True,
         ),
+        "/api/v1/history": _operation(
+            "How the folders grew, and what scans cost, by day.",
+            _answer(
+                _object(
+                    machines=_list_of(
+                        _object(
+                            "name history",
+                            name=_TEXT,
+                            history=_object("days files bytes problems categories lanes"),
+                        )
+                    )
+                )
+            ),
+            [_MACHINES],
+            [404],
+            has_tag=True,
+        ),
         "/api/v1/unused": _operation(
             "Models that nothing names.",
             _answer(

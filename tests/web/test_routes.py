@@ -73,6 +73,21 @@ def test_parts_are_those_of_the_pages(fleet: Served, part: str) -> None:
     assert [each["name"] for each in fleet.json(part, machine="nas")["machines"]] == ["nas"]
 
 
+def test_the_history_grows_with_the_inventory(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    models = install(machine)
+    write(models / "loras" / "a.safetensors", bytes(1000))
+    machine.run("scan")
+    with served(machine.output) as site:
+        (own,) = site.json("history")["machines"]
+        assert own["name"] == "comfy_inventory"
+        assert own["history"]["bytes"] == [1000]
+        assert own["history"]["categories"] == [{"category": "loras", "bytes": [1000]}]
+        write(models / "vae" / "b.safetensors", bytes(500))
+        machine.run("scan")
+        assert site.json("history")["machines"][0]["history"]["bytes"][-1] == 1500
+
+
 def test_roots_have_their_states(site: Served, library: Machine) -> None:
     (machine,) = site.json("roots")["machines"]
     assert [root["id"] for root in machine["roots"]] == [

@@ -255,6 +255,37 @@ def test_models_are_searched_sorted_and_chosen_from(link: str, watched: Watched)
     assert found and set(found) == {"vae"}
 
 
+def test_growth_and_costs_are_drawn_from_the_history(tmp_path: Path, watched: Watched) -> None:
+    machine = with_folders(Machine(tmp_path))
+    write(machine.work / "ComfyUI" / "models" / "loras" / "a.safetensors", bytes(5000))
+    machine.run("scan")
+    history = machine.output.with_name("comfy_inventory.history.jsonl")
+    (root,) = {row["root"] for row in map(json.loads, history.read_text("utf-8").splitlines())
+               if row.get("category") == "loras"}  # fmt: skip
+    older = [
+        {"day": "2026-01-01", "root": root, "category": "loras", "files": 1, "bytes": 2000,
+         "problems": 0},
+        *({"day": f"2026-01-0{day}", "lane": "local", "scans": 10, "seconds": 0.5 * day,
+           "every_seconds": 30.0} for day in (1, 2, 3)),
+    ]  # fmt: skip
+    lines = "".join(f"{json.dumps(row)}\n" for row in older)
+    history.write_text(lines + history.read_text("utf-8"), "utf-8")
+    with served(machine) as link:
+        page = show(watched.page(), link)
+        growth = page.locator("#growth")
+        growth.locator("canvas").wait_for()
+        assert "+3.0 kB since 2026-01-01, now 5.0 kB in 1 file." in growth.inner_text()
+        label = growth.locator("[role=img]").get_attribute("aria-label")
+        assert label.startswith("Bytes by day, from 2.0 kB on 2026-01-01 to 5.0 kB")
+        growth.locator("summary").click()
+        assert "loras" in growth.locator("details tbody tr").first.inner_text()
+        turn(page, "drives")
+        cost = page.locator("#cost [role=img]")
+        cost.wait_for()
+        assert "the mean of each of 3 days, of local" in cost.get_attribute("aria-label")
+        watched.close()
+
+
 def test_columns_are_chosen_and_remembered(link: str, watched: Watched) -> None:
     page = show(watched.page(width=1600), link, "models")
     titles = page.locator("#models [role=columnheader]")

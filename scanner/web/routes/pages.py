@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,10 +10,15 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from scanner import __version__
+from scanner.core.serialize import printable
+from scanner.errors import OutputError
+from scanner.output.history_reader import read_history
+from scanner.views.growth import growth_page
 from scanner.views.summary import summary
 from scanner.web.answers import refused
 from scanner.web.files import Reader, View
 from scanner.web.hall import Json, book_of, hall_of, reader_of, readers_of, view_of
+from scanner.web.threads import in_thread
 
 _Part = Callable[[View], Any]
 
@@ -82,6 +88,33 @@ def _roots(view: View) -> list[Json]:
         }
         for root in view.book.header["roots"]
     ]
+
+
+async def history(request: Request) -> Response:
+    """`/api/v1/history`: how the folders grew, and what scans cost, by day."""
+    readers = readers_of(request)
+    paths = [reader.source.outputs.history for reader in readers]
+    stamp = await in_thread(lambda: " ".join(map(_mark, paths)))
+
+    def make() -> Json:
+        found = [
+            {"name": reader.source.name, "history": growth_page(read_history(path))}
+            for reader, path in zip(readers, paths, strict=True)
+        ]
+        return {"schema": 1, "machines": found}
+
+    try:
+        return await hall_of(request).answers.json(request, f"history {stamp}", make, keep=True)
+    except OutputError as error:
+        raise refused(503, printable(str(error))) from None
+
+
+def _mark(path: str) -> str:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return path  # there is none yet
+    return f"{path} {status.st_mtime_ns} {status.st_size} {status.st_ino}"
 
 
 async def tree(request: Request) -> Response:

@@ -32,6 +32,6 @@ export function Chart({ label, times, lines, format, clock }) {
       plot.current.destroy();
     };
   }, [lines.map((line) => line.label).join()]);
-  useEffect(() => plot.current?.setData([times, ...lines.map((line) => line.values)]), [times.length, times.at(-1)]);
+  useEffect(() => plot.current?.setData([times, ...lines.map((line) => line.values)]), [times.length, times.at(-1), lines[0].values.at(-1)]);
   return html`<div class="chart" role="img" aria-label=${label} ref=${box}></div>`;
 }

@@ -5,6 +5,7 @@ import { count, counted, milliseconds, share, size, span, wall } from "../format
 import { html, Section } from "../html.js";
 import { Table } from "../table.js";
 import { Chart } from "./chart.js";
+import { CostsByDay } from "./growth.js";
 import { scans } from "./live.js";
 import { AWAY, Mount, rootsOn, took } from "./mount.js";
 import { useNow } from "./now.js";
@@ -27,6 +28,7 @@ export function DrivesPage({ pages }) {
     <//>
     <${Section} id="cost" title="What scans cost" note="A mount is scanned as often as its share of the time allows.">
       ${lanes.length > 0 ? html`<${Table} caption="Scans of each mount" columns=${LANE} rows=${lanes} />` : html`<p>No scanner has written a status file yet.</p>`}
+      <${CostsByDay} pages=${pages} format=${took} />
       ${lanes.map((lane) => html`<${Cost} lane=${lane} isOne=${pages.isOne} />`)}
     <//>`;
 }
@@ -83,6 +85,6 @@ function Cost({ lane, isOne }) {
     { label: "a scan takes", values: own.map((scan) => scan.seconds), colour: "--accent" },
     { label: "every", values: own.map((scan) => scan.every), colour: "--warn" },
   ];
-  return html`<h3 class="path">${title}</h3>
+  return html`<h3 class="path">${title}, since this page was opened</h3>
     <${Chart} label=${`Seconds of the last ${count(own.length)} scans of ${title}, and seconds between them`} times=${times} lines=${lines} format=${took} clock=${(seconds) => new Date(1000 * wall(seconds)).toISOString().slice(11, 19)} />`;
 }

@@ -3,6 +3,7 @@
 import { count, counted } from "../format.js";
 import { html, Section } from "../html.js";
 import { Tiles } from "../tiles.js";
+import { Growth } from "./growth.js";
 import { Hold, Mount } from "./mount.js";
 import { useNow } from "./now.js";
 
@@ -17,7 +18,8 @@ export function Overview({ pages }) {
       <div class="cards">${pages.machines.flatMap((machine) => machine.pages.drives.map((drive) => html`<${Mount} machine=${machine} drive=${drive} now=${now} isOne=${pages.isOne} />`))}</div>
     <//>
     <${Tiles} pages=${pages} link=${(id) => `#/${id}`} />
-    <${News} changes=${pages.changes} />`;
+    <${News} changes=${pages.changes} />
+    <${Growth} pages=${pages} />`;
 }
 
 function Answer({ machine, isOne }) {
