@@ -8,7 +8,7 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Collection, Mapping, MutableMapping
 from typing import Any
 
 import uvicorn
@@ -101,6 +101,11 @@ class Server:
     def start(self) -> None:
         """Begin to answer."""
         self._thread.start()
+
+    @property
+    def connections(self) -> Collection[object]:
+        """Those that are open now."""
+        return self._server.server_state.connections
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
