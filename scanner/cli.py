@@ -18,7 +18,7 @@ COMPLETION = "_COMFY_INVENTORY_COMPLETE", "_TYPER_COMPLETE_ARGS", "COMP_WORDS"
 the words that were typed."""
 
 
-LASTING = ("run",)
+LASTING = "run", "serve"
 """Commands that go on until they are stopped."""
 
 MANY = 200_000

@@ -321,11 +321,13 @@ class Scanner:
         return self._inventory.run(partial(self._publish, is_last))
 
     def _publish(self, is_last: bool) -> bool:
-        return self.store.publish(
+        is_written = self.store.publish(
             lambda: view_of(self.store, self._shown_roots, self.files.now()),
             is_last=is_last,
             lock=self.commit_lock,
         )
+        self.store.history.keep(is_last=is_last)
+        return is_written
 
     def set_patience(self, seconds: float | None) -> None:
         """Wait at most so long for writes of journal and inventory; None: until they are done."""

@@ -124,6 +124,7 @@ def tables() -> dict[str, str]:
         "entry": table(entries, has_since=True),
         "change": table(fields_of(load_schema("change")), has_since=False),
         "status": table(fields_of(load_schema("status")), has_since=False),
+        "history": table(fields_of(load_schema("history")), has_since=False),
     }
 
 

@@ -35,6 +35,7 @@ COMMANDS = {
         "Show whether everything is fine: what is scanned, what is wrong, and what changed today.",
     ),
     "changes": Row("changes", "Print what changed, by day, oldest first."),
+    "history": Row("history", "Show how the folders grew, from what each day of UTC left."),
     "find": Row("find", "Search the inventory."),
     "packs": Row("packs", "List the node packs with their versions and sources."),
     "roots": Row("roots", "List the folders to scan, with their state if it is known."),
@@ -70,6 +71,7 @@ COMMANDS = {
         "report",
         "Write one page about everything: space, problems, copies, changes, packs and drives.",
     ),
+    "serve": Row("serve", "Show the inventory as a page in the browser, with an API for programs."),
     "notify": Row(
         "notify",
         "Send a test event to on_event, webhook and healthcheck, and say what happened.",

@@ -14,6 +14,7 @@ PANELS = {
     "service": SCAN,
     "status": LOOK,
     "changes": LOOK,
+    "history": LOOK,
     "find": LOOK,
     "packs": LOOK,
     "duplicates": LOOK,
@@ -24,6 +25,7 @@ PANELS = {
     "comfyui": PROGRAMS,
     "fleet": LOOK,
     "report": LOOK,
+    "serve": LOOK,
     "doctor": CHECK,
     "tune": CHECK,
     "hash": CHECK,
@@ -57,6 +59,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "comfy-inventory changes --since 7d",
         "comfy-inventory changes --follow",
     ),
+    "history": (
+        "comfy-inventory history --since 30d",
+        "comfy-inventory history --by day",
+    ),
     "find": (
         "comfy-inventory find sdxl base",
         "comfy-inventory find loras/flux",
@@ -72,6 +78,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "duplicates": (
         "comfy-inventory duplicates",
         "comfy-inventory duplicates --keep fastest --script link > copies.sh",
+    ),
+    "serve": (
+        "comfy-inventory serve",
+        "comfy-inventory serve comfy_inventory.json /mnt/nas/nas.json",
     ),
     "workflow check": (
         "comfy-inventory workflow check flux.json",

@@ -34,5 +34,8 @@ def texts(digests: Mapping[str, bytes]) -> dict[str, str]:
     return shown
 
 
+WHOLE = 256 * 1024
+"""Bytes up to which a fingerprint is taken of the whole file."""
+
 ALGORITHM = "xxh3_128s"
 """Name of hash and plan in the files we write; a change of the plan needs a new name."""

@@ -65,3 +65,13 @@ def accept_hint(state: str, command: str) -> str:
     if state == HELD:
         return f"To accept what is there now: {command}"
     return f"If it will not come back: {command}" if state == OFFLINE else ""
+
+
+def folded(text: str) -> str:
+    """A form in which texts that people take for the same are equal: capitals do not matter, nor
+    do accents as macOS writes them in names."""
+    if text.isascii():
+        return text.lower()
+    import unicodedata  # few names need it
+
+    return unicodedata.normalize("NFC", text).casefold()

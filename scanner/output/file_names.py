@@ -19,7 +19,8 @@ from scanner.settings.schema import Settings
 _STATE, _JOURNAL, _STATUS = ".state.sqlite", ".changes.jsonl", ".status.json"
 
 _SIGN = re.compile(
-    r"(?:^|(?<=\0))([^\0]+)\.(?:lock|state\.sqlite|changes\.jsonl|status\.json)(?=\0|$)"
+    r"(?:^|(?<=\0))([^\0]+)\.(?:lock|state\.sqlite|changes\.jsonl|status\.json|history\.jsonl)"
+    r"(?=\0|$)"
 )
 
 
@@ -59,6 +60,11 @@ class Outputs:
         return self._beside(".status.json")
 
     @property
+    def history(self) -> str:
+        """What each day left."""
+        return self._beside(".history.jsonl")
+
+    @property
     def lock(self) -> str:
         """The lock file, held by the only instance that may write."""
         return self._beside(".lock")
@@ -78,8 +84,8 @@ class Outputs:
         stem = re.escape(self._stem)
         inventory = re.escape(os.path.basename(self.inventory))
         return re.compile(
-            rf"(?:{inventory}|{stem}\.(?:changes(?:\.\d+)?\.jsonl|status\.json|notify\.json|lock"
-            rf"|state\.sqlite(?:-wal|-shm|-journal)?))(?:\.damaged-\S+)?"
+            rf"(?:{inventory}|{stem}\.(?:changes(?:\.\d+)?\.jsonl|status\.json|history\.jsonl"
+            rf"|notify\.json|lock|state\.sqlite(?:-wal|-shm|-journal)?))(?:\.damaged-\S+)?"
             rf"|\.(?:{inventory}|{stem}\.\S+)\.\S+\.tmp"
         )
 

@@ -70,11 +70,12 @@ def totals_of(layout: Layout) -> dict[str, Any]:
 
 def _categories(layout: Layout) -> dict[str, dict[str, int]]:
     """Files and bytes by category; what has none stands under the empty name."""
-    return {
-        category: {"files": count.files, "bytes": count.bytes}
-        for category, count in sorted(layout.by_category.items())
-        if count.files
-    }
+    found: dict[str, dict[str, int]] = {}
+    for (_, category), count in sorted(layout.by_category.items()):
+        sums = found.setdefault(category, {"files": 0, "bytes": 0})
+        sums["files"] += count.files
+        sums["bytes"] += count.bytes
+    return {category: sums for category, sums in sorted(found.items()) if sums["files"]}
 
 
 def _root_fields(

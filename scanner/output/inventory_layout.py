@@ -125,7 +125,8 @@ class Layout:
         self.folders: dict[str, Folder] = {}
         self.tops: list[Folder] = []
         self._base = view.base
-        self._roots = [root.root for root in view.roots]
+        self.roots = [root.root for root in view.roots]
+        """In the order of the view."""
         self._set_status(view.status, {})
         self._annotated = _annotated(view)
         self._owners = _owners(view)
@@ -141,7 +142,8 @@ class Layout:
         self._doubled = doubled_bytes(self._same, self.folders)
         _add_up(self.folders.values(), self._doubled)
         self.counts = [Count() for _ in view.roots]
-        self.by_category: defaultdict[str, Count] = defaultdict(Count)
+        self.by_category: defaultdict[tuple[int, str], Count] = defaultdict(Count)
+        """By the index of the root, and the category in it."""
         _count(self)
         self.shadows = Shadows(_searched(self._owners, view), self._owners)
         self.shadows.find_all(view.snapshot, self._owner_of())
@@ -162,7 +164,7 @@ class Layout:
         if (
             not self._is_plain
             or self._base != view.base
-            or self._roots != [root.root for root in view.roots]
+            or self.roots != [root.root for root in view.roots]
             or self._owners != _owners(view)
             or self.shadows.searched != _searched(self._owners, view)
         ):
@@ -244,7 +246,7 @@ class Layout:
 
     def counts_of(self, folder: Folder) -> tuple[Count, Count]:
         """The counts that the rows of `folder` belong to: of its root and of its category."""
-        return self.counts[folder.root], self.by_category[folder.category]
+        return self.counts[folder.root], self.by_category[folder.root, folder.category]
 
     def count_rows(self, folder: Folder, sign: int = 1) -> None:
         """Count the rows of `folder`; `sign` -1 subtracts them."""

@@ -20,6 +20,7 @@ from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
 from scanner.output.atomic import LEAST_BY_KERNEL, AtomicFile
+from scanner.output.history_rows import Usage
 from scanner.output.inventory_header import header_line, totals_of
 from scanner.output.inventory_layout import UNWRITTEN, Folder, Layout
 from scanner.output.inventory_lines import Lines
@@ -34,6 +35,7 @@ from scanner.output.inventory_pieces import (
 from scanner.output.inventory_reader import END
 from scanner.output.inventory_view import InventoryView
 from scanner.output.likely_copies import count_copies
+from scanner.output.usage import usage_in
 
 _SEPARATOR = SEPARATOR.decode()
 
@@ -106,6 +108,12 @@ class InventoryWriter:
         if status.st_size == size:
             self._layout = layout
         return Written(size, time.perf_counter() - started, _words_in(layout))
+
+    def usage(self) -> list[Usage] | None:
+        """What each category of each root holds in the file as it was last written; None if that is
+        not known."""
+        layout = self._layout
+        return None if layout is None else usage_in(layout, layout.roots)
 
     def _old_file(self, stack: ExitStack) -> BinaryIO | None:
         """The file of the last write; None if another one has replaced it."""

@@ -27,10 +27,13 @@ _DOCUMENT = (b'{"schema":', b'{\n  "schema":')
 
 _CHANGE = (b'{"scan":',)
 
+_DAY = (b'{"day":',)
+
 _LOG_LINE = re.compile(rb"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [A-Z]+ ")
 
 _RESERVED = re.compile(
-    r".*\.(?:lock|state\.sqlite(?:-wal|-shm|-journal)?|status\.json|changes(?:\.\d+)?\.jsonl)",
+    r".*\.(?:lock|state\.sqlite(?:-wal|-shm|-journal)?|status\.json|history\.jsonl"
+    r"|changes(?:\.\d+)?\.jsonl)",
     re.DOTALL,
 )
 """Names that stand for something else next to the inventory of some `--output`."""
@@ -63,10 +66,10 @@ def refuse_outputs(outputs: Outputs, written: Callable[[], Collection[str]]) -> 
 
 
 def refuse_name(path: str) -> None:
-    """Raise OutputError if `path` has the name of a lock, state, status or change list."""
+    """Raise OutputError if `path` has the name of a lock, state, status, history or change list."""
     if _RESERVED.fullmatch(os.path.basename(path)):
         raise OutputError(
-            f"{printable(path)} is the name of a lock, state, status or change list: "
+            f"{printable(path)} is the name of a lock, state, status, history or change list: "
             "choose another name."
         )
 
@@ -132,13 +135,14 @@ def is_ours(outputs: Outputs, path: str) -> bool:
         return _holds_zeros(path)  # after a power cut, blocks that were not written read so
     if path in (outputs.inventory, outputs.status):
         return _begins(head, _DOCUMENT) and (_TOOL in head or len(head) < _HEAD)
-    return _begins(head, _CHANGE)
+    return _begins(head, _DAY if path == outputs.history else _CHANGE)
 
 
 def _replaced(outputs: Outputs) -> list[str]:
     """The files whose content shows whether they are ours."""
     rotated = (path for _, path in generations(outputs.journal) if path != outputs.journal)
-    return [outputs.inventory, outputs.journal, outputs.status, outputs.lock, *rotated]
+    own = (outputs.inventory, outputs.journal, outputs.status, outputs.history, outputs.lock)
+    return [*own, *rotated]
 
 
 def _companions(outputs: Outputs) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-NAMES = ("inventory", "change", "status")
+NAMES = ("inventory", "change", "status", "history")
 """Those of the files that a scan writes."""
 
 EXPORTED = ("lock", "event")

@@ -8,12 +8,12 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+from scanner.core.digests import WHOLE
 from scanner.core.paths import join
 from scanner.core.pending import PendingFolder, PendingFolders
 from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import Root
 from scanner.core.snapshot import FILE, Directory, Entry
-from scanner.disk.fingerprint import WHOLE
 from scanner.disk.mounts import Mount
 from scanner.scan import Scanner
 from scanner.service.attempts import RETRY_ELSEWHERE, Attempts

@@ -17,6 +17,7 @@ from scanner.core.roots import Root
 from scanner.core.serialize import readable
 from scanner.core.wording import count_text, seconds_text
 from scanner.disk.location import Location
+from scanner.output.history_rows import Cost
 from scanner.scan import Scanner, ScanResult
 from scanner.service.claims import ClaimReader
 from scanner.service.fingerprints import FingerprintReader
@@ -168,6 +169,12 @@ class Lane:
             seconds_text(pace.typical),
         )
         return True
+
+    def note_cost(self, result: ScanResult) -> None:
+        """Count what a scan cost, for the history."""
+        if result.is_complete and self._has_walked(result):
+            cost = Cost(readable(self.id), 1, round(result.seconds, 6), self.every)
+            self._scanner.store.history.note_cost(cost)
 
     def _has_walked(self, result: ScanResult) -> bool:
         """True if the duration of a scan counts: not if it waited for a mount that hung, or all

@@ -168,7 +168,7 @@ def _written_before(outputs: Outputs) -> set[str]:
             is_inventory = state.has_written(outputs.inventory)
     except InventoryError:
         return set()
-    written = {outputs.journal, outputs.status}
+    written = {outputs.journal, outputs.status, outputs.history}
     written.update(path for _, path in generations(outputs.journal))
     return written | ({outputs.inventory} if is_inventory else set())
 

@@ -178,6 +178,7 @@ class Service:
             result = lane.scan(lane.interval(seconds_left), display)
             # The walk may have mounted something by opening a folder: it may be gone by the next.
             self._add_lanes(schedule, display)
+            lane.note_cost(result)
             if lane.keep_pace(result) and lane.every is not None:
                 schedule.set_every(lane.id, lane.every)
             self.write_status("running")

@@ -97,6 +97,10 @@ def status_report(status: ServiceStatus, store: Store, roots: Sequence[Root]) ->
             "written": time_text(store.inventory.written) if store.inventory.written else None,
             "bytes": store.inventory.bytes,
         },
+        "history": {
+            "path": shown(outputs.history, None),
+            "day": store.history.newest or None,
+        },
     }
 
 

@@ -299,7 +299,10 @@ class Settings(FleetSettings):
     annotations_every: Annotated[
         float,
         DURATION,
-        About("How often the inventory is written for new fingerprints alone, without any change."),
+        About(
+            "How often the inventory is written for new fingerprints alone, without any change; "
+            "and how often the history follows it."
+        ),
     ] = 600.0
     backlog_time: Annotated[
         float,

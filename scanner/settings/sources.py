@@ -85,6 +85,7 @@ def read_layers(
         for name, text in environ.items()
         if name.startswith(ENVIRONMENT_PREFIX) and text.strip()
     }
+    variables.pop("token", None)  # of `serve`: a secret is no setting, which `config` would show
     config = _config_file(given.pop("config", None), variables.pop("config", None), anchor)
 
     layers = [Layer(given, OPTION, anchor), Layer(variables, ENVIRONMENT, anchor)]

@@ -12,6 +12,7 @@ from scanner.core.serialize import readable, time_ns
 from scanner.disk.filesystem import FileSystem
 from scanner.output.atomic import cannot
 from scanner.output.file_names import Outputs
+from scanner.output.history_rows import Usage
 from scanner.output.inventory_reader import SCHEMA, read_header
 
 if TYPE_CHECKING:
@@ -88,7 +89,11 @@ class PublishedInventory:
 
     def is_as_written(self) -> bool:
         """True if nobody has changed, replaced or removed the file since it was last written."""
-        return is_same_file(self.mark, _mark(self._path), is_local=self._is_local)
+        return self.is_as_left(self._path, self.mark)
+
+    def is_as_left(self, path: str, mark: str) -> bool:
+        """True if the file at `path`, beside the inventory, is the one that `mark` was made of."""
+        return is_same_file(mark, mark_at(path), is_local=self._is_local)
 
     @property
     def counts(self) -> Mapping[str, int]:
@@ -108,6 +113,10 @@ class PublishedInventory:
     def tells_origins(self, roots: Iterable[Root]) -> bool:
         """True if it says of each of `roots` which file names it."""
         return _named(roots) <= self._named
+
+    def usage(self) -> list[Usage] | None:
+        """What each category of each root holds in it; None before this process wrote it."""
+        return self._writer.usage()
 
     @property
     def is_large(self) -> bool:
@@ -135,7 +144,7 @@ class PublishedInventory:
         self.last_seconds = written.seconds
         self.words = written.words
         self._is_current = True
-        self.mark = _mark(self._path)
+        self.mark = mark_at(self._path)
         self._named = _named(root.root for root in view.roots)
         self._last_write = started
 
@@ -164,7 +173,8 @@ def is_same_file(written: str, now: str, *, is_local: bool) -> bool:
     return now == written
 
 
-def _mark(path: str) -> str:
+def mark_at(path: str) -> str:
+    """The mark of the file at `path`; empty if there is none."""
     try:
         return mark_of(os.stat(path))
     except OSError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Any, TypeVar
 
 from scanner.core.memory import AcceptRequest, Memory
@@ -17,6 +17,7 @@ from scanner.core.serialize import readable
 from scanner.core.snapshot import Directory, Snapshot
 from scanner.store.checksums import checked, with_checksum
 from scanner.store.claims import doubt_rows
+from scanner.store.database import VALUE_ERRORS
 from scanner.store.metadata_rows import forget_rows, move_rows, salvage, shift_rows
 from scanner.store.rows import (
     Row,
@@ -79,6 +80,26 @@ class State(StateFile):
         self._db.executemany(
             "DELETE FROM directory WHERE path = ?", ((os.fsencode(path),) for path in paths)
         )
+
+    # The history
+
+    def history(self) -> dict[str, bytes]:
+        """The lines of each day, in order. A row that the disk changed is left out."""
+        found = {}
+        for row in self._rows(f"{SELECT['history']} ORDER BY day"):
+            with suppress(*VALUE_ERRORS):
+                day, lines = typed(checked(row), str, bytes)
+                found[day] = lines
+        return found
+
+    def newest_day(self) -> str:
+        """The last day of the history; empty if there is none."""
+        return str(self._rows("SELECT max(day) FROM history")[0][0] or "")
+
+    def save_history(self, days: Mapping[str, bytes], gone: Iterable[str] = ()) -> None:
+        """Replace the lines of these days, and forget others; call inside a transaction."""
+        self._db.executemany("DELETE FROM history WHERE day = ?", [(day,) for day in gone])
+        self._db.executemany(INSERT["history"], [with_checksum(row) for row in days.items()])
 
     # Memory
 

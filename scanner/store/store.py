@@ -28,6 +28,7 @@ from scanner.output.file_names import Outputs
 from scanner.output.journal import Journal, encode
 from scanner.store.claims import returned
 from scanner.store.facts_read import facts_read_at, put_facts_read
+from scanner.store.history import History
 from scanner.store.loading import Loaded, load_again, load_or_set_aside, rebuilt, words_text
 from scanner.store.published import PublishedInventory
 from scanner.store.recovery import take_from_remote
@@ -86,6 +87,7 @@ class Store:
         loaded: Loaded,
         journal: Journal,
         inventory: PublishedInventory,
+        history: History,
         outputs: Outputs,
         base: str | None,
     ) -> None:
@@ -99,6 +101,7 @@ class Store:
         self.downloads = Downloads()
         self.journal = journal
         self.inventory = inventory
+        self.history = history
         self._annotations: Annotations | None = None
         # A process that was killed may have left facts that nobody has seen.
         has_news = loaded.metadata.newest != loaded.shown_metadata
@@ -127,7 +130,7 @@ class Store:
         must be held. Raises OutputError.
         """
         _make_state_folder(outputs)
-        for path in (outputs.inventory, outputs.status):
+        for path in (outputs.inventory, outputs.status, outputs.history):
             remove_leftovers(path)
         take_from_remote(outputs)
         return cls(*_load(settings, outputs, files), outputs, base)
@@ -154,6 +157,7 @@ class Store:
         if self.inventory.bytes:
             self.state.note_inventory(self.outputs.inventory)
             self._note_file()
+        self.history.open(loaded.state)
         self._unshown.has_annotations = True
         return True
 
@@ -315,6 +319,7 @@ class Store:
             if not inventory.tells_origins(roots_of(self.memory.roots.values())):
                 self.note_annotations()
             is_stale = self._unshown.is_stale(inventory, self.metadata) or not is_as_written
+            is_stale |= self.history.is_behind
             if not is_stale and not self._unshown.has_annotations:
                 return False
             if not inventory.may_be_written(is_stale=is_stale, is_last=is_last):
@@ -324,6 +329,7 @@ class Store:
         try:
             # Before the write: a file that is damaged in it is still known as ours.
             self.state.note_inventory(self.outputs.inventory)
+            self.history.before_write(now.generated)
             inventory.write(now)
         except BaseException:
             self._unshown.give_back(had)
@@ -331,6 +337,7 @@ class Store:
         self._unshown.metadata = newest
         seconds = {"inventory_seconds": inventory.last_seconds} if inventory.is_large else {}
         self._note_file({"shown_knowledge": newest, **seconds})
+        self.history.after_write(now.generated)
         return True
 
     def _note_file(self, more: Mapping[str, object] | None = None) -> None:
@@ -343,7 +350,7 @@ class Store:
 
 def _load(
     settings: Settings, outputs: Outputs, files: FileSystem
-) -> tuple[Loaded, Journal, PublishedInventory]:
+) -> tuple[Loaded, Journal, PublishedInventory, History]:
     """What is kept, brought to one scan: what a crash left out is made up for."""
     loaded = load_or_set_aside(outputs.state)
     try:
@@ -368,7 +375,9 @@ def _load(
         if not loaded.scan and not loaded.memory.roots and inventory.bytes:
             loaded = rebuilt(loaded, outputs, journal)
         loaded = loaded._replace(scan=max(loaded.scan, journal.last_scan()))
-        return loaded, journal, inventory
+        rest = settings.annotations_every
+        history = History(loaded.state, inventory, outputs.history, files, rest)
+        return loaded, journal, inventory, history
     except BaseException:
         loaded.close()
         raise

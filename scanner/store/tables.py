@@ -28,11 +28,22 @@ CREATE TABLE IF NOT EXISTS hold (root BLOB PRIMARY KEY, kind TEXT NOT NULL,
 CREATE TABLE IF NOT EXISTS unreachable (path BLOB PRIMARY KEY, error TEXT NOT NULL,
     since INTEGER NOT NULL, checksum INTEGER);
 CREATE TABLE IF NOT EXISTS pack (path BLOB PRIMARY KEY, record TEXT NOT NULL, checksum INTEGER);
+CREATE TABLE IF NOT EXISTS history (day TEXT PRIMARY KEY, lines BLOB NOT NULL, checksum INTEGER);
 CREATE TABLE IF NOT EXISTS request (id INTEGER PRIMARY KEY, asked INTEGER NOT NULL,
     root BLOB NOT NULL, path BLOB NOT NULL, paths BLOB NOT NULL, answer TEXT, kind TEXT);
 """
 
-CHECKED = ("directory", "root", "gone", "arrived", "unsettled", "hold", "unreachable", "pack")
+CHECKED = (
+    "directory",
+    "root",
+    "gone",
+    "arrived",
+    "unsettled",
+    "hold",
+    "unreachable",
+    "pack",
+    "history",
+)
 """The tables whose rows have checksums; that of metadata has them as well."""
 
 ADDED_COLUMNS = (

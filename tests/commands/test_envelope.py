@@ -21,15 +21,16 @@ from tests.support.machine import Machine, write
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX")
 
-WITHOUT = {"schema", "run", "service logs", "metrics"}
+WITHOUT = {"schema", "run", "serve", "service logs", "metrics"}
 """Commands without an envelope: a schema is JSON itself, Prometheus reads its own format, `run`
-prints events as lines, and the log is that of the system."""
+prints events as lines, `serve` answers requests, and the log is that of the system."""
 
 GOOD: dict[str, tuple[tuple[str, ...], int]] = {
     "init": (("--print",), 0),
     "scan": ((), 0),
     "status": ((), 0),
     "changes": ((), 0),
+    "history": ((), 0),
     "find": ((), 0),
     "packs": ((), 0),
     "notify": (("--test",), 0),

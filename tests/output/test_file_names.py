@@ -42,6 +42,17 @@ def outputs(share: Path, output: str) -> Outputs:
     return outputs_of(Settings(output=Path(output)), Disk(share), str(share.parent))
 
 
+@pytest.mark.parametrize(
+    "name", ["i.history.jsonl", "i.history.jsonl.damaged-1", ".i.history.jsonl.0a1b2c3d.tmp"]
+)
+def test_the_history_is_an_own_file(tmp_path: Path, name: str) -> None:
+    own = Outputs(str(tmp_path / "i.json"), str(tmp_path))
+    assert own.history == str(tmp_path / "i.history.jsonl")
+    assert own.is_own(str(tmp_path), name)
+    assert not own.is_own(str(tmp_path), name.replace("i.", "other."))
+    assert "b.history.jsonl" in own.instance_files("b.history.jsonl\0b.status.json\0x")
+
+
 def test_the_state_is_never_on_a_remote_mount_whatever_leads_there(share: Path) -> None:
     home = share.parent
     (home / "link").symlink_to(share)

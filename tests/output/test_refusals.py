@@ -13,6 +13,7 @@ from scanner.errors import OutputError
 from scanner.output import regular_files
 from scanner.output.atomic import AtomicFile
 from scanner.output.file_names import Outputs
+from scanner.output.history_reader import read_history
 from scanner.output.inventory_reader import read_header
 from scanner.output.journal import Journal
 from scanner.output.journal_reader import read
@@ -59,7 +60,8 @@ def test_weights_named_as_output_are_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["i.json", "i.changes.jsonl", "i.changes.7.jsonl", "i.status.json"]
+    "name",
+    ["i.json", "i.changes.jsonl", "i.changes.7.jsonl", "i.status.json", "i.history.jsonl"],
 )
 @pytest.mark.parametrize(
     "content",
@@ -97,6 +99,15 @@ def test_own_files_are_taken_however_torn(tmp_path: Path, content: bytes) -> Non
     refuse(outputs_in(tmp_path))
 
 
+@pytest.mark.parametrize("content", [b"", b'{"da', b'{"day":"2026-01-01","root":', b"\0" * 900])
+def test_an_own_history_is_taken_however_torn(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "i.history.jsonl").write_bytes(content)
+    refuse(outputs_in(tmp_path))
+    (tmp_path / "i.history.jsonl").write_bytes(b'{"scan":1,"n":1}')
+    with pytest.raises(OutputError, match="was not written by this program"):
+        refuse(outputs_in(tmp_path))
+
+
 def test_what_the_state_knows_as_ours_is_taken_and_kept_aside(tmp_path: Path) -> None:
     outputs = outputs_in(tmp_path)
     Path(outputs.inventory).write_bytes(b"damage")
@@ -114,7 +125,7 @@ def test_what_the_state_knows_as_ours_is_taken_and_kept_aside(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "name",
     ["i.json", "i.changes.jsonl", "i.changes.2.jsonl", "i.status.json", "i.lock", "i.state.sqlite",
-     "i.state.sqlite-wal"],
+     "i.state.sqlite-wal", "i.history.jsonl"],
 )  # fmt: skip
 def test_no_regular_file_is_refused_and_nothing_waits(tmp_path: Path, name: str, kind: str) -> None:
     make_special(tmp_path / name, kind)
@@ -136,6 +147,8 @@ def test_readers_and_writers_never_open_a_pipe_or_device(tmp_path: Path, kind: s
     with pytest.raises(OutputError):
         list(read(path))
     with pytest.raises(OutputError):
+        read_history(path)
+    with pytest.raises(OutputError):
         write_status(path, {})
     with pytest.raises(OutputError):
         Journal(path, limit_bytes=1000, keep=1).append([b"{}\n"])
@@ -143,8 +156,10 @@ def test_readers_and_writers_never_open_a_pipe_or_device(tmp_path: Path, kind: s
 
 
 @pytest.mark.parametrize(
-    "name", ["i.lock", "i.status.json", "i.changes.jsonl", "i.changes.3.jsonl", "i.state.sqlite"]
-)
+    "name",
+    ["i.lock", "i.status.json", "i.changes.jsonl", "i.changes.3.jsonl", "i.state.sqlite",
+     "i.history.jsonl"],
+)  # fmt: skip
 def test_names_of_other_outputs_are_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(OutputError, match="is the name of a lock"):
         refuse(outputs_in(tmp_path, name))
@@ -213,7 +228,8 @@ def link_of_another(link: Path, target: Path) -> None:
 
 @pytest.mark.parametrize("content", [None, b"", b"secret"])
 @pytest.mark.parametrize(
-    "name", ["i.json", "i.changes.jsonl", "i.status.json", "i.state.sqlite", "i.lock"]
+    "name",
+    ["i.json", "i.changes.jsonl", "i.status.json", "i.state.sqlite", "i.lock", "i.history.jsonl"],
 )
 def test_links_of_another_user_in_a_shared_folder_are_refused(
     tmp_path: Path, shared: Path, name: str, content: bytes | None

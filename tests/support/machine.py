@@ -105,6 +105,10 @@ class Machine:
         return self.output.with_name(self.output.stem + ".changes.jsonl")
 
     @property
+    def history(self) -> Path:
+        return self.output.with_name(self.output.stem + ".history.jsonl")
+
+    @property
     def status_file(self) -> Path:
         return self.output.with_name(self.output.stem + ".status.json")
 
@@ -290,11 +294,12 @@ class Running:
 
 
 def assert_valid(machine: Machine) -> None:
-    """Inventory, change list and status are what their schemas and the JSON standard say."""
+    """Inventory, change list, status and history are what schemas and the JSON standard say."""
     documents = {
         "inventory": [machine.output.read_bytes()],
         "change": machine.journal.read_bytes().splitlines(),
         "status": [machine.status_file.read_bytes()],
+        "history": machine.history.read_bytes().splitlines(),
     }
     for name, texts in documents.items():
         schema = load_schema(name)

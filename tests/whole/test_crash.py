@@ -15,6 +15,9 @@ import orjson
 import pytest
 
 from scanner.diff.replay import replay
+from scanner.output.history_reader import read_history
+from scanner.output.history_rows import parse_row
+from scanner.output.inventory_reader import read_header
 from scanner.output.journal_reader import read
 from tests.support.machine import (
     PATIENCE,
@@ -73,8 +76,20 @@ def assert_exact(machine: Machine, first: Projection) -> None:
     there = tree(machine)
     assert replay(first, lines, str(machine.work)) == there
     assert machine.inventory() == there
+    assert_history(machine)
     assert list(machine.work.glob("*.tmp")) == list(machine.work.glob(".*.tmp")) == []
     assert_valid(machine)
+
+
+def assert_history(machine: Machine) -> None:
+    """The newest day is what the inventory says."""
+    rows = [row for row in read_history(machine.history) if "root" in row]
+    assert len(read_history(machine.history)) == len(machine.history.read_bytes().splitlines())
+    header = read_header(machine.output)
+    assert header is not None
+    newest = [row for row in rows if row["day"] == rows[-1]["day"]]
+    found = {name: sum(row[name] for row in newest) for name in ("files", "bytes")}
+    assert found == {name: header["totals"][name] for name in found}
 
 
 # At random moments
@@ -135,7 +150,7 @@ class Edits:
 
 
 class Reader(threading.Thread):
-    """Another program that reads the inventory and the status over and over."""
+    """Another program that reads inventory, status and history over and over."""
 
     def __init__(self, machine: Machine) -> None:
         super().__init__()
@@ -152,6 +167,9 @@ class Reader(threading.Thread):
                 if header_entries != len(inventory["entries"]):
                     self.torn.append(f"{header_entries} != {len(inventory['entries'])}")
                 orjson.loads(self._machine.status_file.read_bytes())
+                history = self._machine.history.read_bytes().splitlines(keepends=True)
+                if not all(parse_row(line) and line.endswith(b"\n") for line in history):
+                    self.torn.append("a line of the history")
                 self.times += 1
             except (OSError, ValueError, KeyError) as error:
                 self.torn.append(repr(error))
@@ -220,6 +238,7 @@ import os, sys
 import scanner.cli, scanner.output.atomic, scanner.output.inventory_writer
 import scanner.output.journal, scanner.store.state, scanner.store.store
 from scanner.output.journal import Journal
+from scanner.store.history import History
 from scanner.store.state import State
 from scanner.store.store import Store
 
@@ -243,6 +262,23 @@ def half(file, data):
     die()
 
 
+def half_of_the_days(state, days=State.history):
+    if sys._getframe(1).f_code.co_name != "_write":
+        return days(state)
+    class Days(dict):
+        def values(self):
+            for lines in super().values():
+                yield lines[: len(lines) // 2]
+                die()
+    return Days(days(state))
+
+
+def die_noting(state, key, value, note=State.note):
+    if key == "history_file":
+        die()
+    note(state, key, value)
+
+
 def rotate_one(source, target):
     os.replace(source, target)
     die()
@@ -254,6 +290,7 @@ def write_some(body, *_):
 
 
 assert all(map(callable, (Store.deliver, State.save_memory, State.clear_outbox, Journal.append,
+    History.after_write, History._write, State.save_history, State.history, State.note,
     scanner.output.journal._write_all, scanner.output.journal._replace,
     scanner.output.journal.sync_file, scanner.output.inventory_writer._write_folders,
     scanner.output.inventory_writer.InventoryWriter.write,
@@ -272,6 +309,11 @@ points = {
         lambda: setattr(scanner.output.inventory_writer, "_write_folders", write_some),
     "before the inventory is put in its place":
         lambda: setattr(scanner.output.atomic, "patiently", die),
+    "between inventory and history": lambda: setattr(History, "after_write", die),
+    "in the transaction of the history": lambda: setattr(State, "save_history", die),
+    "between that and its file": lambda: setattr(History, "_write", die),
+    "in the middle of that file": lambda: setattr(State, "history", half_of_the_days),
+    "after that file": lambda: setattr(State, "note", die_noting),
 }
 at_the_end_of_opening(points[sys.argv.pop(1)])
 sys.exit(scanner.cli.main(sys.argv[1:]))
@@ -288,6 +330,15 @@ POINTS = (
     "between change list and inventory",
     "in the middle of the inventory",
     "before the inventory is put in its place",
+)
+
+
+OF_THE_HISTORY = (
+    "between inventory and history",
+    "in the transaction of the history",
+    "between that and its file",
+    "in the middle of that file",
+    "after that file",
 )
 
 
@@ -347,3 +398,18 @@ def test_next_start_repairs_a_crash(tmp_path: Path, point: str) -> None:
     assert "damaged" not in done.stderr
     assert told(machine.changes()) == sorted([*older, *EXPECTED])
     assert_exact(machine, start)
+
+
+@pytest.mark.parametrize("point", OF_THE_HISTORY)
+def test_next_start_makes_up_for_a_history_that_a_crash_left_behind(
+    tmp_path: Path, point: str
+) -> None:
+    machine = installation(tmp_path, files=30)
+    start, before = machine.inventory(), machine.history.read_bytes()
+    edit(machine)
+    die_at(machine, point)
+    assert (machine.history.read_bytes() == before) == (point != "after that file")
+    machine.run("scan", *ARGUMENTS)
+    assert told(machine.changes()) == EXPECTED
+    assert_exact(machine, start)
+    assert machine.history.read_bytes() != before

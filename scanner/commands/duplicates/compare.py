@@ -34,10 +34,9 @@ from scanner.commands.duplicates.sets import (
     DuplicateSet,
     Report,
 )
-from scanner.core.digests import BLAKE3, SHA256, XXH3
+from scanner.core.digests import BLAKE3, SHA256, WHOLE, XXH3
 from scanner.core.memory import RootRecord
 from scanner.core.snapshot import Directory
-from scanner.disk.fingerprint import WHOLE
 
 Digests = Mapping[str, bytes]
 

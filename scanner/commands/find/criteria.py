@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 from scanner.comfyui.base_words import base_of_word
 from scanner.commands.find.globs import Glob, filled
 from scanner.commands.find.words import parse_arguments
-from scanner.console.filters import CategoryFilter, RootFilter, folded
+from scanner.console.filters import CategoryFilter, RootFilter
 from scanner.console.options import _one_of
 from scanner.core.digests import ALGORITHM
 from scanner.core.roots import LEGACY_CATEGORIES
 from scanner.core.statuses import GROUPS, MARKS, STATUSES
+from scanner.core.wording import folded
 from scanner.errors import SettingsError
 from scanner.output.inventory_reader import base_of
 from scanner.settings.values import parse_duration, parse_size

@@ -21,9 +21,9 @@ from scanner.commands.find.criteria import (
     texts_of,
 )
 from scanner.commands.find.globs import Glob
-from scanner.console.filters import folded
 from scanner.core.serialize import mtime_of
 from scanner.core.statuses import words_of
+from scanner.core.wording import folded
 from scanner.output.inventory_reader import damage_reported, is_file, read_entries, size_in
 
 _COMPANIONS = (

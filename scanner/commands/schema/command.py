@@ -15,13 +15,14 @@ def schema(
     name: Annotated[
         str,
         typer.Argument(
-            metavar="NAME", help="inventory, change, status, lock, event, envelope or workflow."
+            metavar="NAME",
+            help="inventory, change, status, history, lock, event, envelope or workflow.",
         ),
     ],
 ) -> None:
     """Print the JSON Schema of the inventory, of a line of the change list, of the status file, of
-    what `export --format lock` writes, of what `webhook` gets, of what commands print with --json,
-    or of the data of `workflow check --json`."""
+    a line of the history, of what `export --format lock` writes, of what `webhook` gets, of what
+    commands print with --json, or of the data of `workflow check --json`."""
     from scanner.console.options import _one_of
     from scanner.schemas import EXPORTED, NAMES, PRINTED, schema_text
 
