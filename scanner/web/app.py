@@ -84,7 +84,10 @@ class App:
         self._guard = Guard(inner, access, tokens, base)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._guard(scope, receive, send)
+        try:
+            await self._guard(scope, receive, send)
+        except Exception:  # answered and logged by `_failed`, after which Starlette raises it anew
+            log.debug("A request has failed", exc_info=True)
 
 
 async def _refused(request: Request, error: Exception) -> Response:

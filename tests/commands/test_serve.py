@@ -286,7 +286,7 @@ def test_the_page_of_a_scanner_that_runs(machine: Machine) -> None:
             running.process.send_signal(signal.SIGTERM)
             for _ in stream.iter_raw():
                 pass  # it ends in order
-            assert running.process.wait(10) == 0  # a second signal might come too late
+            assert running.process.wait(PATIENCE) == 0
 
 
 @posix
