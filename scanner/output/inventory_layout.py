@@ -125,8 +125,7 @@ class Layout:
         self.folders: dict[str, Folder] = {}
         self.tops: list[Folder] = []
         self._base = view.base
-        self.roots = [root.root for root in view.roots]
-        """In the order of the view."""
+        self._roots = [root.root for root in view.roots]
         self._set_status(view.status, {})
         self._annotated = _annotated(view)
         self._owners = _owners(view)
@@ -164,7 +163,7 @@ class Layout:
         if (
             not self._is_plain
             or self._base != view.base
-            or self.roots != [root.root for root in view.roots]
+            or self._roots != [root.root for root in view.roots]
             or self._owners != _owners(view)
             or self.shadows.searched != _searched(self._owners, view)
         ):
@@ -243,6 +242,11 @@ class Layout:
             else:
                 renewed.update(chain)
         return renewed, others
+
+    @property
+    def roots(self) -> Sequence[Root]:
+        """The roots, by whose index folders name them."""
+        return self._roots
 
     def counts_of(self, folder: Folder) -> tuple[Count, Count]:
         """The counts that the rows of `folder` belong to: of its root and of its category."""
