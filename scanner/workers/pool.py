@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
+from scanner.workers.helped import HelpedWorker, helpers_at_most
 from scanner.workers.remote import LostWorkerError, _Process, _Session
 from scanner.workers.worker import LocalWorker, Worker
 
@@ -39,6 +40,11 @@ class Workers(Protocol):
         """
         ...
 
+    def of_long_walk(self, mount: Mount) -> Worker:
+        """The same for a walk that lists everything: on a local disk, further processes may help.
+        Raises LostWorkerError."""
+        ...
+
     def apart(self, mount: Mount) -> Worker:
         """A worker for `mount` in a separate process, even on a local disk. Raises
         LostWorkerError."""
@@ -57,6 +63,9 @@ class LocalWorkers:
 
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         return LocalWorker(self._files)
+
+    def of_long_walk(self, mount: Mount) -> Worker:
+        return self.of(mount)
 
     def apart(self, mount: Mount) -> Worker:
         return LocalWorker(self._files)
@@ -108,6 +117,12 @@ class WorkersByMount:
 
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         return self.apart(mount, patience) if mount.is_remote else LocalWorker(self._files)
+
+    def of_long_walk(self, mount: Mount) -> Worker:
+        if mount.is_remote:
+            return self.apart(mount)
+        most = helpers_at_most(self._most_workers)
+        return HelpedWorker(self._files, most, self._stall_after, self._stopped)
 
     def apart(self, mount: Mount, patience: float | None = None) -> Worker:
         with self._lock:
