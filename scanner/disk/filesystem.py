@@ -11,6 +11,7 @@ import io
 import operator
 import os
 import stat
+import sys
 import threading
 import time
 from array import array
@@ -27,9 +28,11 @@ from scanner.core.snapshot import (
     FILE,
     FILE_LINK,
     FOREIGN_LINK,
+    NO_NAMES,
     OTHER,
     Directory,
     Listing,
+    narrow,
 )
 from scanner.disk.links import is_proven_broken
 from scanner.disk.location import leads_away
@@ -317,7 +320,7 @@ def _list(
         _within(own.st_mtime_ns),
         own.st_dev,
         own.st_ino & _INODE_MASK,
-        frozenset(met),
+        frozenset(met) if met else NO_NAMES,
         ctime=_within(own.st_ctime_ns),
     )
 
@@ -391,8 +394,8 @@ def _columns(
         return _columns(once, targets, unstatted, hard_links)
     return Listing(
         "\0".join(names),
-        "".join(types),
-        array("q", sizes),
+        sys.intern("".join(types)),
+        narrow(sizes, "q"),
         _times(mtimes),
         _inodes(inodes),
         targets,
@@ -410,7 +413,7 @@ def _times(mtimes: tuple[int, ...]) -> array[int]:
 
 def _inodes(inodes: tuple[int, ...]) -> array[int]:
     try:
-        return array("Q", inodes)
+        return narrow(inodes, "Q")
     except OverflowError:  # ReFS has 128 bits
         return array("Q", [inode & _INODE_MASK for inode in inodes])
 

@@ -16,7 +16,7 @@ from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from scanner.core.snapshot import Directory, Listing
+from scanner.core.snapshot import NO_NAMES, Directory, Listing, narrow_from
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
 
 LENGTH = struct.Struct("<I")
@@ -74,15 +74,15 @@ def directory_of(values: Plain) -> Directory:
     mtime, device, inode, ignored, ctime = values[9:]
     listing = Listing(
         names,
-        types,
-        array("q", sizes),
+        sys.intern(types),
+        narrow_from(sizes, len(types), "q"),
         array("q", mtimes),
-        array("Q", inodes),
+        narrow_from(inodes, len(types), "Q"),
         targets,
         unstatted,
         hard_links,
     )
-    return Directory(listing, mtime, device, inode, ignored, ctime=ctime)
+    return Directory(listing, mtime, device, inode, ignored or NO_NAMES, ctime=ctime)
 
 
 def error_text(error: OSError) -> str:
