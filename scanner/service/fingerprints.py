@@ -84,7 +84,7 @@ class FingerprintReader:
         Raises OutputError if they cannot be saved.
         """
         files = bytes_ = 0
-        self._attempts.begin()
+        self._attempts.begin(self._scanner.store.snapshot)
         self._real.begin()
         left = self.size()
         while left.files and not stopped():

@@ -106,7 +106,7 @@ class HeaderReader:
         since the last time. `progress` gets the number of files read. Raises OutputError if nothing
         can be saved."""
         files = 0
-        self._attempts.begin()
+        self._attempts.begin(self._source.store.snapshot)
         self._real.begin()
         self._shared.clear()
         waiting = self._waiting()
