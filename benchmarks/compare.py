@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from benchmarks.figures import OURS, SCENARIOS, Results, Size, read
 from benchmarks.tables import NOT_MEASURED, Row, aligned, figure, seconds
-from benchmarks.targets import TARGETS
+from benchmarks.targets import CPU, TARGETS
 
 TITLES = ("files", "figure", "old", "new", "new : old")
 
@@ -30,6 +30,10 @@ def _rows(old: Size, new: Size) -> list[Row]:
     for target in TARGETS:
         values = target.value(old), target.value(new)
         found.append(_row(new, target.name, *values, [figure(target, value) for value in values]))
+        values = target.value(old, clock=CPU), target.value(new, clock=CPU)
+        if None not in values:
+            shown = [figure(target, value) for value in values]
+            found.append(_row(new, f"{target.name}, CPU", *values, shown))
     for scenario in SCENARIOS:
         values = old.seconds(scenario, OURS), new.seconds(scenario, OURS)
         found.append(_row(new, f"{scenario}, s", *values, [seconds(value) for value in values]))

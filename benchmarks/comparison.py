@@ -21,6 +21,7 @@ from typing import Any
 
 from benchmarks import edits
 from benchmarks.figures import (
+    EVERY_5S,
     FIND,
     FINGERPRINTS,
     FIRST,
@@ -48,6 +49,9 @@ from benchmarks.processes import (
     run_to_null,
     wait,
 )
+
+SHORT_INTERVAL = 5.0
+"""Seconds between scans where people want to know soon."""
 
 LEAST_CHANGES = 5
 """Single changes that are measured at least: forcing files to the disk takes now this, now that."""
@@ -111,6 +115,7 @@ class Comparison:
                 engine.ask("settle")
                 engine.ask("scan")
                 self._unchanged(engine, watchdog)
+                self._unchanged_soon(engine)
                 self._verifications(engine)
                 self._one_change(engine, watchdog)
                 self._many_changes(engine, watchdog)
@@ -189,6 +194,17 @@ class Comparison:
                 self._again(watchdog, UNCHANGED)
         self.size.verify_seconds = answer["period"]
 
+    def _unchanged_soon(self, engine: Worker) -> None:
+        """The same at a short interval, which leaves less time to read files again."""
+        scans = max(1, self._scans // 2)
+        self._tell(f"{EVERY_5S}, {scans} times")
+        engine.ask("scan", interval=SHORT_INTERVAL)
+        for _ in range(scans):
+            answer = engine.ask("scan", interval=SHORT_INTERVAL)
+            self._expect(answer, EVERY_5S, {})
+            self.size.line(EVERY_5S, OURS).add(cost_of(answer), 0)
+            self._find(EVERY_5S)
+
     def _again(self, watchdog: Worker | None, scenario: str) -> None:
         if watchdog is not None:
             answer = watchdog.ask("again")
@@ -223,6 +239,9 @@ class Comparison:
             told.commit.append(answer["commit"])
             told.publish.append(answer["publish"])
             told.copy.append(copied["wall"])
+            told.commit_cpu.append(answer["commit_cpu"])
+            told.publish_cpu.append(answer["publish_cpu"])
+            told.copy_cpu.append(copied["cpu"])
             told.bytes = copied["bytes"]
             engine.ask("settle")
 
@@ -258,6 +277,7 @@ class Comparison:
                 watchdog.ask("again")
             with edit():
                 self._changed(engine, scenario, kinds)
+                self._find(scenario)
                 if number == 0:
                     self._again(watchdog, scenario)
             engine.ask("settle")

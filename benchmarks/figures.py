@@ -12,6 +12,7 @@ from benchmarks.processes import Cost
 
 FIRST = "first scan"
 UNCHANGED = "unchanged scan"
+EVERY_5S = "unchanged scan, every 5 s"
 FULL = "full verification"
 ONE = "one change"
 PERCENT = "1 % changed"
@@ -20,7 +21,7 @@ RESTART = "restart"
 WHOLE = "one change, first inventory"
 """The first change that a process tells: it has no inventory of its own yet to copy from."""
 FINGERPRINTS = "taking fingerprints"
-SCENARIOS = (FIRST, UNCHANGED, FULL, ONE, PERCENT, MOVED, RESTART)
+SCENARIOS = (FIRST, UNCHANGED, EVERY_5S, FULL, ONE, PERCENT, MOVED, RESTART)
 
 OURS = "comfy-inventory"
 FIND = "find"
@@ -68,6 +69,10 @@ class Publishing:
     copy: list[float] = field(default_factory=list)
     """A plain copy of the inventory in the same folder, on the disk."""
     bytes: int = 0
+    commit_cpu: list[float] = field(default_factory=list)
+    publish_cpu: list[float] = field(default_factory=list)
+    copy_cpu: list[float] = field(default_factory=list)
+    """The same three in seconds of processor time."""
     first: float | None = None
     """Seconds for the first inventory of a process, which is written whole."""
 
@@ -119,6 +124,17 @@ class Size:
 
 
 @dataclass
+class Start:
+    """What a command costs from the start of its process to its end."""
+
+    command: str
+    cpu: float
+    """Median of processor seconds, user and system."""
+    ratio: float
+    """Median of its ratios to `python -c pass` in the same round, in processor time."""
+
+
+@dataclass
 class Results:
     """One run of the benchmarks."""
 
@@ -127,9 +143,13 @@ class Results:
     version: str
     machine: dict[str, Any]
     repeats: int
+    """Runs of each program, at the least."""
     left_out: dict[str, str] = field(default_factory=dict)
     """Programs that could not be compared with, and why."""
     sizes: list[Size] = field(default_factory=list)
+    starts: list[Start] = field(default_factory=list)
+    took: float = 0.0
+    """Seconds of the whole run."""
 
 
 def median(values: Sequence[float]) -> float | None:
@@ -157,8 +177,9 @@ def read(path: str) -> Results:
     """What `write` wrote. Raises OSError, ValueError, KeyError and TypeError for other files."""
     with open(path, encoding="utf-8") as file:
         data = json.load(file)
-    sizes = data.pop("sizes")
-    return Results(**data, sizes=[_size(size) for size in sizes])
+    sizes = [_size(size) for size in data.pop("sizes")]
+    starts = [Start(**start) for start in data.pop("starts", ())]
+    return Results(**data, sizes=sizes, starts=starts)
 
 
 def _size(data: dict[str, Any]) -> Size:

@@ -18,6 +18,9 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO, Any, Self
 
+OTHERS = ("COMFY_INVENTORY_", "RCLONE", "PYTHONDONTWRITEBYTECODE")
+"""Beginnings of variables that what is measured must not see."""
+
 CHECKOUT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 
@@ -42,8 +45,11 @@ class Cost:
 
 def environment(home: str, **settings: str) -> dict[str, str]:
     """Variables for what is measured: neither the settings nor the ComfyUI of the person who
-    measures may slip in. `settings` are those of the program, by name."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("COMFY_INVENTORY_", "RCLONE"))}
+    measures may slip in. `settings` are those of the program, by name.
+
+    Modules are compiled once, as where a program is installed, also where the variable that
+    forbids it is set."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(OTHERS)}
     own = {f"COMFY_INVENTORY_{name.upper()}": value for name, value in settings.items()}
     return kept | own | {"PYTHONPATH": CHECKOUT, "HOME": home, "XDG_CONFIG_HOME": home}
 

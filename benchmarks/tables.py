@@ -5,8 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import pairwise
 
-from benchmarks.figures import OURS, SCENARIOS, WHO, Line, Results, Size, median
-from benchmarks.targets import TARGETS, Target
+from benchmarks.figures import (
+    OURS,
+    RCLONE,
+    SCENARIOS,
+    WATCHDOG,
+    WATCHFILES,
+    WHO,
+    Line,
+    Results,
+    Size,
+    Start,
+    median,
+)
+from benchmarks.targets import CPU, START, STARTS, TARGETS, Target, judged
 
 NOT_MEASURED = "-"
 
@@ -90,20 +102,47 @@ def facts(size: Size) -> list[str]:
 _PARTS = ("commit", "publish", "copy and sync of as much")
 
 
+PEERS = (WATCHDOG, WATCHFILES, RCLONE)
+
+RATIO_TITLES = ("figure", "files", "at most", "ratio", "CPU", "", *PEERS)
+
+
 def ratios(results: Results) -> tuple[Row, list[Row]]:
-    """Titles and rows: each target, and what every size came to."""
-    titles = ["figure", "target", *(f"{size.files:,} files" for size in results.sizes), ""]
-    return titles, [_ratio(target, results.sizes) for target in TARGETS]
+    """Titles and rows: each figure at every size, and the start of a process."""
+    rows = [_ratio(target, size) for target in TARGETS for size in results.sizes]
+    return RATIO_TITLES, [*rows, *map(_started, results.starts)]
 
 
-def _ratio(target: Target, sizes: Sequence[Size]) -> Row:
-    verdicts = [verdict for size in sizes if (verdict := target.verdict(size))]
-    return [
+def _ratio(target: Target, size: Size) -> Row:
+    return (
         target.name,
-        f"<= {figure(target, target.most)}",
-        *(figure(target, target.value(size)) for size in sizes),
-        verdicts[-1] if verdicts else "",
-    ]
+        f"{size.files:,}",
+        _limit(target.most.get(size.files), target.unit),
+        figure(target, target.value(size)),
+        figure(target, target.value(size, clock=CPU)),
+        target.verdict(size),
+        *(figure(target, target.value(size, who)) for who in PEERS),
+    )
+
+
+def _started(start: Start) -> Row:
+    """The ratio is one of processor time: a start waits for nothing."""
+    most = STARTS.get(start.command)
+    verdict = "" if most is None else judged(start.ratio, most)
+    shown = f"{start.ratio:.3g}"
+    name = START.format(start.command)
+    none = [NOT_MEASURED] * len(PEERS)
+    return (name, NOT_MEASURED, _limit(most, ""), NOT_MEASURED, shown, verdict, *none)
+
+
+def _limit(most: float | None, unit: str) -> str:
+    return NOT_MEASURED if most is None else f"{most:g}{unit}"
+
+
+def verdicts(results: Results) -> list[str]:
+    """The verdict of every row that has one."""
+    _, rows = ratios(results)
+    return [row[RATIO_TITLES.index("")] for row in rows if row[RATIO_TITLES.index("")]]
 
 
 def figure(target: Target, value: float | None) -> str:

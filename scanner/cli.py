@@ -34,10 +34,11 @@ import scanner.commands.metrics.command
 import scanner.commands.schema.command
 import scanner.commands.config.command
 import scanner.commands.service.command
-import scanner.commands.comfyui.command  # noqa: F401
+import scanner.commands.comfyui.command
+import scanner.commands.fleet.command  # noqa: F401
 
 # isort: on
-from scanner.console.app import app, comfyui_app, config_app, service_app, workflow_app
+from scanner.console.app import app, comfyui_app, config_app, fleet_app, service_app, workflow_app
 from scanner.console.examples import PANELS
 
 app.add_typer(
@@ -46,6 +47,7 @@ app.add_typer(
 app.add_typer(config_app, name="config", rich_help_panel=PANELS["config"], no_args_is_help=True)
 app.add_typer(service_app, name="service", rich_help_panel=PANELS["service"], no_args_is_help=True)
 app.add_typer(comfyui_app, name="comfyui", rich_help_panel=PANELS["comfyui"], no_args_is_help=True)
+app.add_typer(fleet_app, name="fleet", rich_help_panel=PANELS["fleet"], no_args_is_help=True)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,8 +1,9 @@
-"""News and metrics of `run` and `scan`, if the settings ask for them."""
+"""What looks on after the scans of `run` and `scan`, if the settings ask for it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from scanner.output.file_names import Outputs
 from scanner.service.opening import Observer, Unobserved
@@ -14,10 +15,30 @@ def observing(settings: Settings, *, once: bool = False) -> Callable[[Outputs], 
     wanted = (settings.on_event, settings.webhook, settings.healthcheck, settings.metrics_file)
 
     def observe(outputs: Outputs) -> Observer:
-        if not any(wanted):
-            return Unobserved()
-        from scanner.notify.notifications import Notifications
+        observers: list[Observer] = []
+        if any(wanted):
+            from scanner.notify.notifications import Notifications
 
-        return Notifications(settings, outputs, once=once)
+            observers.append(Notifications(settings, outputs, once=once))
+        if settings.publish:
+            from scanner.fleet.publishing import Publishing
+
+            observers.append(Publishing(settings, outputs, once=once))
+        return _Several(observers) if observers else Unobserved()
 
     return observe
+
+
+class _Several:
+    """Hands on to each of several observers."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = observers
+
+    def report(self, status: Mapping[str, Any]) -> None:
+        for observer in self._observers:
+            observer.report(status)
+
+    def close(self, code: int | None) -> None:
+        for observer in self._observers:
+            observer.close(code)

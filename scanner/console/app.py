@@ -146,6 +146,8 @@ comfyui_app = _App(above="comfyui ", help="The panel inside ComfyUI: install it,
 
 workflow_app = _App(above="workflow ", help="What workflows need, and whether it is here.")
 
+fleet_app = _App(above="fleet ", help="Questions to the inventories of many machines.")
+
 log = logging.getLogger("scanner")
 
 

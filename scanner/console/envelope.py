@@ -21,7 +21,7 @@ INTERRUPTED = 130
 BUG = 70
 WRONG_USE = 2
 
-_GROUPS = ("comfyui", "config", "service", "workflow")
+_GROUPS = ("comfyui", "config", "fleet", "service", "workflow")
 """Commands that have commands of their own."""
 
 

@@ -22,6 +22,7 @@ PANELS = {
     "roots": LOOK,
     "workflow": LOOK,
     "comfyui": PROGRAMS,
+    "fleet": LOOK,
     "report": LOOK,
     "doctor": CHECK,
     "tune": CHECK,
@@ -104,6 +105,9 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
         "comfy-inventory comfyui install --comfy-root ./ComfyUI",
         "comfy-inventory comfyui install --fast-lists",
     ),
+    "fleet where": ("comfy-inventory fleet where flux1-dev.safetensors",),
+    "fleet missing": ("comfy-inventory fleet missing --of render-01 --category loras",),
+    "fleet sql": ('comfy-inventory fleet sql "SELECT host, count(*) FROM entries GROUP BY host"',),
     "service logs": ("comfy-inventory service logs --follow",),
 }
 """Examples by command, `""` for the program. Tests parse each."""

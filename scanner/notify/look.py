@@ -1,37 +1,17 @@
-"""Read what a scan has published: new lines of the change list, statuses in the inventory."""
+"""Read what a scan has published: statuses in the inventory."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import orjson
 
-from scanner.output.journal_files import generations, open_existing, parse_line
-from scanner.output.journal_tail import lines_backwards
+from scanner.output.journal_files import open_existing
 
 _STATUS = b'"status":'
 
 _START, _NEXT = b'{"path":', b'","type":'
-
-
-def lines_since(journal: str, since: int, upto: int) -> list[dict[str, Any]]:
-    """The lines of scans after `since` and up to `upto`, in order. Only they are read, from the end
-    of the newest file backwards. Raises OSError."""
-    found: dict[tuple[int, int], dict[str, Any]] = {}
-    for _, path in sorted(generations(journal)):
-        file = open_existing(path)
-        if file is None:
-            continue
-        with file:
-            for _, line in lines_backwards(file, file.seek(0, 2)):
-                fields = parse_line(line)
-                if fields is None or fields["scan"] > upto:
-                    continue
-                if fields["scan"] <= since:
-                    return [found[mark] for mark in sorted(found)]
-                found[fields["scan"], fields["n"]] = fields
-    return [found[mark] for mark in sorted(found)]
 
 
 class Seen(NamedTuple):

@@ -27,11 +27,12 @@ from scanner.notify.events import (
     with_space,
 )
 from scanner.notify.ledger import GATHERING, Ledger
-from scanner.notify.look import Seen, lines_since, look_into
+from scanner.notify.look import Seen, look_into
 from scanner.notify.metrics import write_metrics
 from scanner.notify.send import NotSentError, post, run_command
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import read_header
+from scanner.output.journal_reader import lines_since
 from scanner.settings.schema import Settings
 
 log = logging.getLogger(__name__)
@@ -173,7 +174,8 @@ class Notifications:
         upto = min(shown, status["journal"]["scan"])
         if ledger.is_new:
             ledger.scan, ledger.is_new = upto, False
-        lines = lines_since(self._outputs.journal, ledger.scan, upto) if upto > ledger.scan else []
+        journal = self._outputs.journal
+        lines = lines_since(journal, ledger.scan, upto).lines if upto > ledger.scan else []
         watched = watch(ledger.watched, lines)
         if written != self._seen:
             self._found, self._seen = look_into(self._outputs.inventory, watched), written

@@ -16,6 +16,7 @@ from scanner.output.journal_files import (
     open_existing,
     parse_line,
 )
+from scanner.output.journal_tail import lines_backwards
 
 _HEAD = 64
 """First bytes of a file, which identify it among its successors: scan, n, of, part of the time."""
@@ -55,6 +56,36 @@ def read(
                         yield fields
     except OSError as error:
         raise cannot("read", os.fspath(path), error) from error
+
+
+class Since(NamedTuple):
+    """The lines after a scan."""
+
+    lines: list[dict[str, Any]]
+    reaches: bool
+    """True if an older line is still there, so that none of these lines was deleted."""
+
+
+def lines_since(path: str, since: int, upto: int) -> Since:
+    """The lines of scans after `since` and up to `upto`, in order. Only they are read, from the end
+    of the newest file backwards. Raises OutputError."""
+    found: dict[tuple[int, int], dict[str, Any]] = {}
+    for _, generation in sorted(generations(path)):
+        try:
+            file = open_existing(generation)
+            if file is None:
+                continue
+            with file:
+                for _, line in lines_backwards(file, file.seek(0, os.SEEK_END)):
+                    fields = parse_line(line)
+                    if fields is None or fields["scan"] > upto:
+                        continue
+                    if fields["scan"] <= since:
+                        return Since([found[mark] for mark in sorted(found)], True)
+                    found[fields["scan"], fields["n"]] = fields
+        except OSError as error:
+            raise cannot("read", generation, error) from error
+    return Since([found[mark] for mark in sorted(found)], False)
 
 
 def follow(

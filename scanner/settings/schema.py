@@ -20,11 +20,13 @@ from scanner.settings.types import (
     EVERY,
     FLAG,
     FRACTION,
+    HOST,
     LEVEL,
     NUMBER,
     PATH,
     PATHS,
     PATTERNS,
+    PLACE,
     PROFILE,
     PROM,
     RATE,
@@ -261,7 +263,32 @@ class NotifySettings(ScanSettings):
 
 
 @dataclass(frozen=True)
-class Settings(NotifySettings):
+class FleetSettings(NotifySettings):
+    """Where this machine's inventory is published, for questions to many machines."""
+
+    publish: Annotated[
+        str | None,
+        PLACE.optional(),
+        About(
+            "A place that all machines publish their inventories to: a folder, a bucket or a "
+            "database. `comfy-inventory fleet` asks it. See docs/fleet.md.",
+            "file:///share/inventory",
+        ),
+    ] = None
+    publish_as: Annotated[
+        str | None,
+        HOST.optional(),
+        About("The name to publish under; without it the name of this machine.", "render-07"),
+    ] = None
+    publish_every: Annotated[
+        float,
+        DURATION.at_least(1.0),
+        About("The least time between two publications. Nothing is published without news."),
+    ] = 300.0
+
+
+@dataclass(frozen=True)
+class Settings(FleetSettings):
     """All settings, checked. Durations are in seconds, sizes in bytes; `load` reads them.
 
     Raises WrongValueError.

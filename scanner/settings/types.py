@@ -24,6 +24,7 @@ from scanner.settings.values import (
     format_every,
     format_paths,
     format_size,
+    hide_place,
     hide_url,
     parse_algorithms,
     parse_amount,
@@ -35,11 +36,13 @@ from scanner.settings.values import (
     parse_every,
     parse_flag,
     parse_fraction,
+    parse_host,
     parse_level,
     parse_number,
     parse_path,
     parse_paths,
     parse_patterns,
+    parse_place,
     parse_profile,
     parse_prom,
     parse_rate,
@@ -135,6 +138,13 @@ class UrlType(SettingType[Value]):
 
     def displayed(self, value: Value) -> object:
         return None if value is None else hide_url(str(value))
+
+
+class PlaceType(SettingType[Value]):
+    """The address of a folder, a bucket or a database. It may hold a password."""
+
+    def displayed(self, value: Value) -> object:
+        return None if value is None else hide_place(str(value))
 
 
 class CommandType(SettingType[Value]):
@@ -249,6 +259,10 @@ PATH = PathType(parse_path, _path_text)
 PROM = PathType(parse_prom, _path_text)
 
 URL = UrlType(parse_url)
+
+PLACE = PlaceType(parse_place)
+
+HOST = SettingType(parse_host)
 
 COMMAND = CommandType(parse_command, list)
 

@@ -318,6 +318,45 @@ def parse_url(value: object) -> str:
     return value.strip().replace(" ", "%20")
 
 
+def parse_place(value: object) -> str:
+    """The address of a folder, a bucket or a database. Raises ValueError, whose text does not
+    repeat the address: it may hold a password."""
+    import urllib.parse
+
+    text = value.strip() if isinstance(value, str) else ""
+    try:
+        parts = urllib.parse.urlsplit(text)
+        is_folder = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
+        is_other = parts.scheme in ("s3", "postgresql", "postgres") and bool(parts.netloc)
+        _ = parts.port if is_other and parts.scheme != "s3" else None  # raises for no number
+    except ValueError:
+        is_folder = is_other = False
+    if not (is_folder or is_other) or not text.isprintable():
+        raise ValueError(
+            "expected an address such as file:///share/inventory, s3://bucket/inventory or "
+            "postgresql://user@host/database"
+        )
+    return text
+
+
+def parse_host(value: object) -> str:
+    """A name of a host. Raises ValueError."""
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
+        raise ValueError(f"expected a name, not {value!r}")
+    if len(value.strip()) > 100:
+        raise ValueError("expected a name of at most 100 characters")
+    return value.strip()
+
+
+def hide_place(url: str) -> str:
+    """`url` of `parse_place` as it may be shown: without a password."""
+    import urllib.parse
+
+    parts = urllib.parse.urlsplit(url)
+    place = parts.netloc.rpartition("@")[2] + parts.path
+    return f"{parts.scheme}://{place}"
+
+
 def hide_url(url: str) -> str:
     """`url` without the parts that may be secret: only scheme, host and port stay."""
     import urllib.parse

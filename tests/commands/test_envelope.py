@@ -45,6 +45,14 @@ GOOD: dict[str, tuple[tuple[str, ...], int]] = {
     "export": (("-o", "exported.jsonl"), 0),
     "workflow check": (("workflow.json",), 0),
     "report": ((), 0),
+    "fleet publish": (("--at", "share"), 0),
+    "fleet where": (("00.safetensors", "--at", "share"), 0),
+    "fleet missing": (("--of", "one", "--at", "share"), 0),
+    "fleet duplicates": (("--at", "share"), 0),
+    "fleet changes": (("--at", "share"), 0),
+    "fleet hosts": (("--at", "share"), 0),
+    "fleet sql": (("SELECT 1 AS one", "--at", "share"), 0),
+    "fleet forget": (("one", "--at", "share"), 0),
     "config show": ((), 0),
     "comfyui install": ((), 0),
     "comfyui status": ((), 0),
@@ -98,6 +106,9 @@ def test_every_command_prints_an_envelope(untouched: Machine, command: str) -> N
         arguments = (*arguments, "--config", str(config))
     if command == "comfyui status":
         untouched.run("comfyui", "install")
+    if command.startswith("fleet "):
+        name = {"COMFY_INVENTORY_PUBLISH_AS": "one"}
+        untouched.run("fleet", "publish", "--at", "share", environ=name)
     document = checked(untouched.run(*command.split(), *arguments, "--json", expect=code), command)
     assert document["ok"]
 
@@ -109,7 +120,9 @@ def test_wrong_use_is_an_envelope_too(untouched: Machine, command: str, wrong: s
         return
     if wrong.startswith("--config") and "--config" not in options_of(COMMANDS[command]):
         return
-    paths = ["ComfyUI/models"] if command == "tune" else []
+    required = {"tune": ["ComfyUI/models"], "fleet missing": ["--of", "one"]}
+    words = {"fleet where": "x", "fleet sql": "SELECT 1", "fleet forget": "x"}
+    paths = required.get(command, [words[command]] if command in words else [])
     done = untouched.run(*command.split(), *paths, wrong, "--json", expect=2)
     document = checked(done, command)
     assert (document["ok"], document["data"], document["error"]["code"]) == (False, None, 2)

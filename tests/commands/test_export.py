@@ -20,9 +20,9 @@ from jsonschema import Draft202012Validator
 
 from scanner import schemas
 from scanner.api import Inventory
-from scanner.commands.export.columns import COLUMNS
 from scanner.commands.export.formats import NAMES
 from scanner.core.serialize import time_ns
+from scanner.output.columns import COLUMNS
 from scanner.output.inventory_reader import read_entries
 from scanner.schemas import load_schema
 from tests.support.fuzz_headers import safetensors_file, tensor

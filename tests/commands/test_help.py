@@ -56,7 +56,7 @@ EXAMPLE_LINES = [(name, line) for name, lines in EXAMPLES.items() for line in li
 def test_examples_are_understood(name: str, line: str) -> None:
     program, *words = shlex.split(line.partition(" > ")[0])
     assert program == "comfy-inventory"
-    depth = 1 + (words[0] in ("comfyui", "config", "service", "workflow"))
+    depth = 1 + (words[0] in ("comfyui", "config", "fleet", "service", "workflow"))
     command = COMMANDS[" ".join(words[:depth])]
     if name:
         assert command is COMMANDS[name]

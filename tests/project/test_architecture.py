@@ -28,11 +28,13 @@ MAY_IMPORT = {
     },
     "notify": {"errors", "core", "settings", "output"},
     "workflows": {"errors", "core"},
+    "fleet": {"errors", "core", "settings", "disk", "output"},
     "api": {"errors", "core", "output"},
     "console": {"errors", "core", "settings", "disk", "comfyui", "output"},
     "commands": {
         "errors", "core", "settings", "disk", "comfyui", "workers", "walk", "diff", "output",
         "store", "scan", "service", "notify", "console", "api", "schemas", "workflows",
+        "fleet",
     },
     "cli": {"errors", "console", "commands"},
     "__main__": {"cli"},

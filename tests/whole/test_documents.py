@@ -39,7 +39,7 @@ MARK = re.compile(
     r"not run: .{10,}|recipe: .+|until stopped|ends with \d+|never scanned before|answered by Enter"
     r"|begin of \w+|end of \w+"
 )
-GROUPS = ("comfyui", "config", "service", "workflow")
+GROUPS = ("comfyui", "config", "fleet", "service", "workflow")
 COMMANDS: dict[str, Any] = dict(commands(get_command(app)))
 CANNOT_REACH_INDEX = ("No matching distribution found", "error sending request", "Connection")
 

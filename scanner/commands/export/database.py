@@ -9,9 +9,9 @@ from typing import Any
 
 import orjson
 
-from scanner.commands.export.columns import COLUMNS, INTEGER, YES_NO, row_of
 from scanner.commands.export.selection import Selection, Written
 from scanner.errors import OutputError
+from scanner.output.columns import COLUMNS, INTEGER, YES_NO, row_of
 
 _INVENTORY = {"schema": "INTEGER", "tool_version": "TEXT", "generated": "TEXT", "scan": "INTEGER"}
 _INVENTORY |= {"base": "TEXT", "base_b64": "TEXT"}

@@ -7,9 +7,9 @@ import os
 
 import orjson
 
-from scanner.commands.export.columns import COLUMNS, row_of
 from scanner.commands.export.selection import Counted, Selection, Sink, Written
 from scanner.core.wording import count_text
+from scanner.output.columns import COLUMNS, row_of
 from scanner.output.inventory_reader import is_file
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "＝", "＋", "－", "＠", "'")  # noqa: RUF001

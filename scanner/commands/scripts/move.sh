@@ -7,40 +7,9 @@
 # another disk is copied, compared byte by byte, and only then removed. The script may be stopped at
 # any time, and run again.
 
-LC_ALL=C
-export LC_ALL
-set -u
+need cmp stat ln mv cp rm tr mkdir dirname
 
-for tool in cmp stat ln mv cp rm tr mkdir dirname; do
-    if ! command -v "$tool" >/dev/null; then
-        echo "This script needs $tool, which is not installed here." >&2
-        exit 2
-    fi
-done
-
-finished=0 skipped=0 failed=0 bytes=0 temp=''
-
-say() { # WORD FILE [REASON]: one line, whatever the name holds
-    printf '%s\n' "$1: $(printf '%s' "$2" | tr '[:cntrl:]' '?')${3:+ ($3)}"
-}
-
-skip() {
-    skipped=$((skipped + 1))
-    say skipped "$1" "$2"
-}
-
-fail() {
-    failed=$((failed + 1))
-    say FAILED "$1" "$2" >&2
-}
-
-facts() { # FILE: size, mtime, identity, number of hard links
-    stat -c '%s %Y %d:%i %h' -- "$1" 2>/dev/null || stat -f '%z %m %d:%i %l' -- "$1" 2>/dev/null
-}
-
-is_there() {
-    [ -e "$1" ] || [ -L "$1" ]
-}
+temp=''
 
 summary() {
     printf '%s\n' "$finished moved ($bytes bytes), $skipped skipped, $failed failed."
@@ -50,29 +19,14 @@ tidy() {
     if [ -n "$temp" ]; then rm -f "$temp"; fi
     temp=''
 }
-
-stopped() {
-    trap '' HUP INT TERM
-    tidy
-    echo 'Stopped.' >&2
-    summary
-    exit 1
-}
 trap stopped HUP INT TERM
-
-finish() {
-    trap - HUP INT TERM
-    summary
-    [ "$failed" -eq 0 ] || exit 1
-    exit 0
-}
 
 move() { # SIZE MTIME FILE TARGET
     if ! is_there "$3"; then
         skip "$3" 'it is not there'
         return
     fi
-    if [ -L "$3" ] || [ ! -f "$3" ]; then
+    if ! is_plain "$3"; then
         skip "$3" 'it is a link or a folder now'
         return
     fi

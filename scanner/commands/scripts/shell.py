@@ -17,8 +17,14 @@ ACTIONS = ("link", "reflink", "delete")
 
 def shell_script(plan: Plan) -> bytes:
     """The script. It has no effect before a person runs it."""
-    steps = files(__package__).joinpath("steps.sh").read_bytes()
-    return steps + b"\n".join((*_calls(plan), b"finish", b""))
+    return steps("steps.sh") + b"\n".join((*_calls(plan), b"finish", b""))
+
+
+def steps(name: str) -> bytes:
+    """The script `name` of this package, with `common.sh` put in after the comment at its top."""
+    package = files(__package__)
+    top, own = package.joinpath(name).read_bytes().split(b"\n\n", 1)
+    return b"\n\n".join((top, package.joinpath("common.sh").read_bytes(), own))
 
 
 def quoted(text: str) -> bytes:

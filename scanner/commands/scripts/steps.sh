@@ -7,46 +7,10 @@
 # modification time (seconds since 1970) than when its content was known. Files that are replaced
 # are replaced in one step. The script may be stopped at any time, and run again.
 
-LC_ALL=C
-export LC_ALL
-set -u
+need cmp stat ln mv cp rm tr
 umask 077
 
-for tool in cmp stat ln mv cp rm tr; do
-    if ! command -v "$tool" >/dev/null; then
-        echo "This script needs $tool, which is not installed here." >&2
-        exit 2
-    fi
-done
-
-number=0 finished=0 skipped=0 failed=0 bytes=0
-temp='' original=''
-
-say() { # WORD FILE [REASON]: one line, whatever the name holds
-    printf '%s\n' "$1: $(printf '%s' "$2" | tr '[:cntrl:]' '?')${3:+ ($3)}"
-}
-
-skip() {
-    skipped=$((skipped + 1))
-    say skipped "$1" "$2"
-}
-
-fail() {
-    failed=$((failed + 1))
-    say FAILED "$1" "$2" >&2
-}
-
-facts() { # FILE: size, mtime, identity, number of hard links
-    stat -c '%s %Y %d:%i %h' -- "$1" 2>/dev/null || stat -f '%z %m %d:%i %l' -- "$1" 2>/dev/null
-}
-
-is_plain() {
-    [ -f "$1" ] && [ ! -L "$1" ]
-}
-
-is_there() {
-    [ -e "$1" ] || [ -L "$1" ]
-}
+number=0 temp='' original=''
 
 # Nothing is lost where the script is stopped between two steps.
 tidy() {
@@ -58,25 +22,10 @@ tidy() {
     temp='' original=''
 }
 
-stopped() {
-    trap '' HUP INT TERM
-    tidy
-    echo 'Stopped.' >&2
-    summary
-    exit 1
-}
-trap stopped HUP INT TERM
-
 summary() {
     printf '%s\n' "$finished done ($bytes bytes freed), $skipped skipped, $failed failed."
 }
-
-finish() {
-    trap - HUP INT TERM
-    summary
-    [ "$failed" -eq 0 ] || exit 1
-    exit 0
-}
+trap stopped HUP INT TERM
 
 keep() { # SIZE MTIME FILE
     kept=$3 kept_size=$1 kept_trouble='' kept_facts=''

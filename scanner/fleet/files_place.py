@@ -1,0 +1,177 @@
+"""Publishing to files, and reading what all hosts have published there.
+
+hosts/HOST.json                                  the manifest of a host, replaced last
+entries/host=HOST/root=ROOT/SCAN-DIGEST.parquet  the entries of one root
+changes/host=HOST/FIRST-LAST-DIGEST.parquet      lines of the change list
+"""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
+from tempfile import TemporaryDirectory
+
+from scanner.errors import InventoryError
+from scanner.fleet.generation import Generation, Spooled
+from scanner.fleet.manifest import (
+    FOLDER,
+    DamagedManifestError,
+    Manifest,
+    Part,
+    changes_folder,
+    entries_folder,
+    key_of,
+    manifest_from,
+    manifest_path,
+)
+from scanner.fleet.rows import CHANGES, ENTRIES, KEY
+from scanner.fleet.shelf import Shelf
+from scanner.output.parquet import Field, quoted, write_rows
+
+MOST_CHANGES = 32
+"""Files of changes of one host. Beyond it they become one, so that readers open few."""
+
+NEEDS = "fleet: DuckDB is not installed: install comfy-inventory[fleet]."
+
+
+class FilesPlace:
+    """A folder or a bucket that hosts publish to."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
+
+    def manifest_of(self, host: str) -> Manifest | None:
+        """What `host` published last; None if it is nothing, or nothing that can be read."""
+        document = self._shelf.read(manifest_path(host))
+        try:
+            return None if document is None else manifest_from(document)
+        except DamagedManifestError:
+            return None
+
+    def publish(self, generation: Generation, previous: Manifest | None, scratch: str) -> Manifest:
+        """Put the files of `generation`, then its manifest. Killed before that, the old manifest
+        stands, and so does every file that it names. Raises OutputError."""
+        made = generation.manifest
+        parts = {
+            root: self._entries(made, root, spooled, previous, scratch)
+            for root, spooled in generation.entries.items()
+        }
+        changes = self._changes(generation, scratch)
+        made = replace(made, parts=parts, changes=changes)
+        self._put_manifest(made, scratch)
+        # A reader may still use the last manifest: its files go with the next generation.
+        self._tidy(made, previous)
+        return made
+
+    def _entries(
+        self,
+        manifest: Manifest,
+        root: str,
+        spooled: Spooled,
+        previous: Manifest | None,
+        scratch: str,
+    ) -> Part:
+        known = previous.parts.get(root) if previous is not None else None
+        if known is not None and known.digest == spooled.digest:
+            return known
+        if not spooled.rows:
+            return Part("", 0, spooled.digest)
+        folder = f"{entries_folder(manifest.host)}/root={key_of(root)}"
+        name = f"{folder}/{manifest.scan:012}-{spooled.digest[:16]}.parquet"
+        return self._put(name, spooled, ENTRIES, scratch)
+
+    def _put(self, name: str, spooled: Spooled, columns: Mapping[str, str], scratch: str) -> Part:
+        local = os.path.join(scratch, "part.parquet")
+        with open(local, "wb"):
+            pass
+        write_rows(spooled.path, local, {n: Field(kind) for n, kind in columns.items()}, NEEDS)
+        self._shelf.put(name, local)
+        os.remove(local)
+        return Part(name, spooled.rows, spooled.digest)
+
+    def _changes(self, generation: Generation, scratch: str) -> tuple[Part, ...]:
+        made, changes = generation.manifest, generation.manifest.changes
+        if generation.changes is None:
+            return changes
+        folder = changes_folder(made.host)
+        name = f"{folder}/{generation.first:012}-{made.scan:012}-"
+        name += f"{generation.changes.digest[:16]}.parquet"
+        changes = (*changes, self._put(name, generation.changes, CHANGES, scratch))
+        if len(changes) <= MOST_CHANGES:
+            return changes
+        return (self._joined(changes, f"{folder}/all-{made.scan:012}-", scratch),)
+
+    def _joined(self, changes: Sequence[Part], name: str, scratch: str) -> Part:
+        import duckdb
+
+        rows = sum(part.rows for part in changes)
+        digest = generation_digest(changes)
+        local = os.path.join(scratch, "joined.parquet")
+        with closing(duckdb.connect()) as database:
+            self._shelf.attach(database)
+            names = ", ".join(quoted(self._shelf.address(part.path)) for part in changes)
+            database.execute(
+                f"COPY (SELECT * FROM read_parquet([{names}], union_by_name = true) "
+                f"ORDER BY {', '.join(KEY)}) TO {quoted(local)} (FORMAT parquet, COMPRESSION zstd)"
+            )
+        path = f"{name}{digest[:16]}.parquet"
+        self._shelf.put(path, local)
+        os.remove(local)
+        return Part(path, rows, digest)
+
+    def _put_manifest(self, manifest: Manifest, scratch: str) -> None:
+        local = os.path.join(scratch, "manifest.json")
+        with open(local, "wb") as file:
+            file.write(manifest.as_bytes())
+        self._shelf.put(manifest_path(manifest.host), local)
+
+    def _tidy(self, manifest: Manifest, previous: Manifest | None) -> None:
+        kept = {part.path for part in (*manifest.parts.values(), *manifest.changes)}
+        if previous is not None:
+            kept |= {part.path for part in (*previous.parts.values(), *previous.changes)}
+        for folder in (entries_folder(manifest.host), changes_folder(manifest.host)):
+            for name in self._shelf.names(folder):
+                if name not in kept and posixpath.splitext(name)[1] == ".parquet":
+                    self._shelf.remove(name)
+
+    def forget(self, host: str) -> bool:
+        """Remove all that `host` has published; False if there was nothing."""
+        was_there = self._shelf.read(manifest_path(host)) is not None
+        self._shelf.remove(manifest_path(host))
+        for folder in (entries_folder(host), changes_folder(host)):
+            for name in self._shelf.names(folder):
+                self._shelf.remove(name)
+        return was_there
+
+    def manifests(self, report: Callable[[str], None]) -> list[Manifest]:
+        """The manifests of all hosts by their names; `report` gets a sentence for each that cannot
+        be read."""
+        found = []
+        for name in self._shelf.names(FOLDER):
+            if not name.endswith(".json"):
+                continue
+            document = self._shelf.read(name)
+            try:
+                if document is not None:
+                    found.append(manifest_from(document))
+            except DamagedManifestError as error:
+                report(f"{name} is left out: {error}.")
+        return sorted(found, key=lambda manifest: manifest.host)
+
+
+def generation_digest(parts: Sequence[Part]) -> str:
+    """A digest of files that become one."""
+    import xxhash
+
+    return xxhash.xxh3_128_hexdigest("".join(part.digest for part in parts).encode())
+
+
+def scratch_folder() -> TemporaryDirectory[str]:
+    """A folder for rows on this machine's own disk. Raises InventoryError."""
+    try:
+        return TemporaryDirectory(prefix="comfy-inventory-fleet-", ignore_cleanup_errors=True)
+    except OSError as error:
+        raise InventoryError(f"There is no room for temporary files: {error.strerror}.") from error

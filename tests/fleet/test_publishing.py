@@ -1,0 +1,131 @@
+"""`run` and `scan` publish by themselves, and a place that hangs stops nothing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scanner.output.journal_reader import read
+from tests.support.machine import CHECKOUT, Machine, wait_for, write
+
+
+@pytest.fixture
+def share(tmp_path: Path) -> Path:
+    return tmp_path / "share"
+
+
+@pytest.fixture
+def machine(tmp_path: Path, share: Path) -> Machine:
+    made = Machine(
+        tmp_path / "one",
+        COMFY_INVENTORY_PUBLISH=f"file://{share}",
+        COMFY_INVENTORY_PUBLISH_AS="one",
+        COMFY_INVENTORY_PUBLISH_EVERY="1s",
+    )
+    write(made.work / "ComfyUI/main.py", "")
+    write(made.work / "ComfyUI/models/loras/a.safetensors", "a")
+    for name in ("custom_nodes", "input", "output"):
+        (made.work / "ComfyUI" / name).mkdir()
+    return made
+
+
+def asked(machine: Machine, *words: str, expect: int = 0) -> dict[str, Any]:
+    done = machine.run("fleet", *words, "--json", expect=expect)
+    answer: dict[str, Any] = json.loads(done.stdout)["data"]
+    return answer
+
+
+def test_one_shot_scan_publishes_at_its_end(machine: Machine) -> None:
+    machine.run("scan", "--comfy-root", "ComfyUI", "-q")
+    rows = asked(machine, "where", "a.safetensors")["rows"]
+    assert [(row["host"], row["path"]) for row in rows] == [
+        ("one", "ComfyUI/models/loras/a.safetensors")
+    ]
+
+
+def test_run_publishes_what_changes(machine: Machine, share: Path) -> None:
+    with machine.running("run", "--comfy-root", "ComfyUI", "--every", "1s") as running:
+        running.scans(1)
+        wait_for((share / "hosts/one.json").exists, "a publication")
+        write(machine.work / "ComfyUI/models/loras/b.safetensors", "b")
+
+        def found() -> bool:
+            return bool(asked(machine, "where", "b.safetensors")["count"])
+
+        running.wait_for(found, "the new file in the fleet")
+        assert running.stop() == 0
+
+
+def test_place_that_is_away_is_caught_up_with(machine: Machine, share: Path) -> None:
+    share.write_text("no folder")
+    machine.run("scan", "--comfy-root", "ComfyUI", "-q")
+    write(machine.work / "ComfyUI/models/loras/b.safetensors", "b")
+    done = machine.run("scan", "--comfy-root", "ComfyUI")
+    assert "publish: " in done.stderr and str(share) in done.stderr
+    share.unlink()
+    machine.run("scan", "--comfy-root", "ComfyUI", "-q")
+    lines = list(read(machine.journal))
+    assert asked(machine, "changes")["count"] == len(lines) > 1
+    assert asked(machine, "where", "b.safe*")["count"] == 1
+
+
+@pytest.mark.slow
+def test_place_that_hangs_stops_nothing(machine: Machine, share: Path) -> None:
+    (share / "hosts").mkdir(parents=True)
+    os.mkfifo(share / "hosts/one.json")  # whoever opens it waits for ever
+    with machine.running("run", "--comfy-root", "ComfyUI", "--every", "1s") as running:
+        running.scans(3)
+        started = time.monotonic()
+        assert running.stop() == 0
+        assert time.monotonic() - started < 5
+
+
+def test_folder_that_cannot_be_written_is_one_sentence(machine: Machine, share: Path) -> None:
+    machine.run("scan", "--comfy-root", "ComfyUI", "-q")
+    (share / "hosts/one.json").unlink()
+    (share / "hosts").rmdir()
+    (share / "hosts").write_text("")
+    done = machine.run("fleet", "publish", expect=5)
+    assert len(done.stderr.strip().splitlines()) == 1 and "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "url", ["share", "http://host/x", "s3://", "postgresql:///x", "file://host/x", "s3://a\x1bb"]
+)
+def test_wrong_address_names_the_setting(machine: Machine, url: str) -> None:
+    done = machine.run("config", "show", environ={"COMFY_INVENTORY_PUBLISH": url}, expect=2)
+    assert "expected an address such as file:///share/inventory" in done.stderr
+
+
+def test_passwords_are_not_shown(machine: Machine) -> None:
+    url = "postgresql://me:secret@127.0.0.1:9/db"
+    environ = {"COMFY_INVENTORY_PUBLISH": url}
+    shown = machine.run("config", "show", environ=environ).stdout
+    machine.run("scan", "--comfy-root", "ComfyUI", "-q")
+    failed = machine.run("fleet", "publish", environ=environ, expect=5)
+    for text in (shown, failed.stderr, failed.stdout):
+        assert "secret" not in text
+    assert "127.0.0.1" in shown and "127.0.0.1" in failed.stderr
+
+
+def test_without_the_setting_nothing_of_it_is_imported(tmp_path: Path) -> None:
+    made = Machine(tmp_path / "two")
+    write(made.work / "ComfyUI/main.py", "")
+    code = (
+        "import sys; from scanner.cli import main; main(['scan', '--comfy-root', 'ComfyUI', '-q']);"
+        "print([name for name in sys.modules if name.split('.')[0] in "
+        "('duckdb', 'fsspec', 's3fs', 'psycopg') or name.startswith('scanner.fleet')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=made.work, env={**made.environ, "PYTHONPATH": str(CHECKOUT)}, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]"
