@@ -78,6 +78,9 @@ class ClusterSession:
     failed is always this machine's own.
     """
 
+    helped_seconds = 0.0
+    """Other machines' seconds are not this one's."""
+
     def __init__(
         self,
         client: Any,

@@ -86,6 +86,9 @@ class ClusterWorkers:
             links=LinkedPaths(self._snapshot(), mount.point),
         )
 
+    def of_long_walk(self, mount: Mount) -> Worker:
+        return self.of(mount) if mount.is_remote else self._own.of_long_walk(mount)
+
     def apart(self, mount: Mount) -> Worker:
         return self._own.apart(mount)
 

@@ -10,8 +10,8 @@ import errno
 import io
 import operator
 import os
-import shutil
 import stat
+import sys
 import threading
 import time
 from array import array
@@ -28,9 +28,11 @@ from scanner.core.snapshot import (
     FILE,
     FILE_LINK,
     FOREIGN_LINK,
+    NO_NAMES,
     OTHER,
     Directory,
     Listing,
+    narrow,
 )
 from scanner.disk.links import is_proven_broken
 from scanner.disk.location import leads_away
@@ -220,6 +222,8 @@ class DiskFileSystem:
         return stats
 
     def space(self, path: str) -> Space:
+        import shutil  # a process that only lists needs none of its compression
+
         found = shutil.disk_usage(path)
         self._calls += 1
         return Space(found.total, found.free)
@@ -377,7 +381,7 @@ def _list(
         _within(own.st_mtime_ns),
         own.st_dev,
         own.st_ino & _INODE_MASK,
-        frozenset(met),
+        frozenset(met) if met else NO_NAMES,
         ctime=_within(own.st_ctime_ns),
     )
 
@@ -451,8 +455,8 @@ def _columns(
         return _columns(once, targets, unstatted, hard_links)
     return Listing(
         "\0".join(names),
-        "".join(types),
-        array("q", sizes),
+        sys.intern("".join(types)),
+        narrow(sizes, "q"),
         _times(mtimes),
         _inodes(inodes),
         targets,
@@ -470,7 +474,7 @@ def _times(mtimes: tuple[int, ...]) -> array[int]:
 
 def _inodes(inodes: tuple[int, ...]) -> array[int]:
     try:
-        return array("Q", inodes)
+        return narrow(inodes, "Q")
     except OverflowError:  # ReFS has 128 bits
         return array("Q", [inode & _INODE_MASK for inode in inodes])
 

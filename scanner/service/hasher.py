@@ -83,7 +83,7 @@ class FileHasher:
 
     def begin(self) -> None:
         """Start a run: what did not answer in the last one is asked again."""
-        self.attempts.begin()
+        self.attempts.begin(self._source.store.snapshot)
         self.real.begin()
         self._shared.clear()
         self._patience = patience_for(self._source, self._own)

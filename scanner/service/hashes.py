@@ -147,7 +147,7 @@ class HashReader:
     def _repeated_sizes(self) -> set[int]:
         sizes = array("q")
         for directory in list(self._source.store.snapshot.values()):
-            sizes.extend(directory.listing.sizes)
+            sizes.extend(iter(directory.listing.sizes))  # columns differ in width
         ordered = sorted(sizes)
         return {one for one, other in itertools.pairwise(ordered) if one == other}
 

@@ -109,7 +109,7 @@ class HeaderReader:
             has_read, self._has_read = self._has_read, False
             return has_read
         files = 0
-        self._attempts.begin()
+        self._attempts.begin(self._source.store.snapshot)
         self._real.begin()
         self._shared.clear()
         waiting = self._waiting()

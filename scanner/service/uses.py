@@ -45,7 +45,7 @@ class UsesReader:
 
     def work(self, ends: Callable[[], bool]) -> None:
         """Read until nothing is left or `ends`. Raises OutputError if nothing can be saved."""
-        self._attempts.begin()
+        self._attempts.begin(self._source.store.snapshot)
         self._real.begin()
         waiting = self._waiting()
         try:

@@ -361,7 +361,7 @@ class Settings(FleetSettings):
         COUNT.at_least(1),
         About(
             "The most requests at a time on one network mount. How many are used depends on how "
-            "slowly it answers."
+            "slowly it answers. With 1, no further process helps with a long walk of local disks."
         ),
     ] = 16
     requests_per_second: Annotated[

@@ -162,13 +162,15 @@ class Collector:
         in_order = self.history.is_crowded(scan.zone.id)
         try:
             looks = self._guard.looks(scan.health.mount, zones, mounts, lost_links)
+            # A walk that comes every few seconds is not worth the start of a process.
+            is_long = not spared and self.history.is_new(scan.zone.id)
+            worker_of = self._workers.of_long_walk if is_long else self._workers.of
             walk_with = partial(
                 Walk,
-                self._workers.of(scan.health.mount),
-                scan.zone.path,
-                scan.health.identity[0],
-                self._store.snapshot,
-                self._rules.of_walk(scan.zone, zones, self._store.outputs),
+                top=scan.zone.path,
+                device=scan.health.identity[0],
+                snapshot=self._store.snapshot,
+                rules=self._rules.of_walk(scan.zone, zones, self._store.outputs),
                 has_inodes=scan.health.mount.has_stable_inodes,
                 rematch=rematch,
                 looks=looks,
@@ -176,9 +178,11 @@ class Collector:
                 mounts=mounts,
                 together=self._together(scan.health.mount, spared),
             )
-            walked = walk_with(in_order=in_order).run(stopped, progress)
+            worker = worker_of(scan.health.mount)
+            walked = walk_with(worker, in_order=in_order).run(stopped, progress)
             if walked.is_crowded and not in_order:
-                walked = walk_with(in_order=True).run(stopped, progress)
+                worker = worker_of(scan.health.mount)
+                walked = walk_with(worker, in_order=True).run(stopped, progress)
         except LostWorkerError as lost:
             log.debug("%s: %s", scan.zone.id, lost)
             return None
@@ -221,7 +225,7 @@ class Collector:
             walked,
             self._store.snapshot,
             started=started,
-            seconds=self._files.monotonic() - started,
+            seconds=self._files.monotonic() - started + walked.helped_seconds,
             settle=settle,
         )
         for path, has_moved in seen:

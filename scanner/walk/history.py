@@ -26,6 +26,8 @@ class History:
         self._lock = threading.Lock()
         self._verifications: defaultdict[str, Verification] = defaultdict(Verification)
         self._attentions: defaultdict[str, Attention] = defaultdict(Attention)
+        self._walked: set[str] = set()
+        """Ids of zones that were walked to the end."""
         self._crowded: set[str] = set()
         """Ids of zones whose last walk had to choose among the paths to a folder."""
         self._doubts: dict[str, float] = {}
@@ -45,6 +47,11 @@ class History:
         with self._lock:
             verification = self._verifications[zone_id]
             return verification.plan(terms, started, is_trusted=is_trusted, hot=hot)
+
+    def is_new(self, zone_id: str) -> bool:
+        """True if this process has not walked the zone yet."""
+        with self._lock:
+            return zone_id not in self._walked
 
     def is_crowded(self, zone_id: str) -> bool:
         """True if the zone is to be walked in order: see `scanner.walk.linked`."""
@@ -68,6 +75,7 @@ class History:
         that stood still are looked at once more after `settle` seconds before they count.
         """
         with self._lock:
+            self._walked.add(zone_id)
             (self._crowded.add if walked.is_crowded else self._crowded.discard)(zone_id)
             verification = self._verifications[zone_id]
             seen: list[tuple[str, bool]] = []

@@ -120,6 +120,15 @@ class Walk:
         self, stopped: Callable[[], bool], progress: Callable[[Progress], None] | None = None
     ) -> Walked:
         """Walk to the end, or until `stopped`."""
+        try:
+            return self._run(stopped, progress)
+        finally:
+            self._worker.abandon()
+            self._walked.helped_seconds = self._worker.helped_seconds
+
+    def _run(
+        self, stopped: Callable[[], bool], progress: Callable[[Progress], None] | None
+    ) -> Walked:
         walked, linked = self._walked, self._linked
         self._ask(self._top)
         while True:
@@ -134,7 +143,6 @@ class Walk:
                     walked.surplus, walked.is_crowded = linked.told(), linked.is_crowded
                     return walked
             elif stopped() or (linked.is_crowded and not linked.in_order):
-                self._worker.abandon()
                 walked.complete, walked.is_crowded = False, linked.is_crowded
                 return walked
             else:

@@ -172,6 +172,8 @@ def _folders_of(request: Request) -> int:
 class _Session:
     """One use of a worker process. Requests and answers of other sessions do not appear."""
 
+    helped_seconds = 0.0
+
     _numbers = 0
     _numbering = threading.Lock()
 

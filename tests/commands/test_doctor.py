@@ -376,7 +376,7 @@ class Hung:
             raise LostWorkerError("no call has returned for 10 s", is_stalled=True)
         return self._real.of(mount)
 
-    apart = of
+    of_long_walk = apart = of
 
     def requests_at_once(self, mount: Mount) -> int:
         return 1
