@@ -31,6 +31,7 @@ from scanner.core.snapshot import (
     Directory,
     Listing,
 )
+from scanner.disk.known_entries import are_unchanged
 from scanner.disk.links import is_proven_broken
 from scanner.disk.location import leads_away
 from scanner.disk.mounts import Mount, read_mounts
@@ -82,6 +83,15 @@ class FileSystem(Protocol):
 
     def lstat(self, path: str) -> Stat:
         """The stat of the name at `path` itself, links not followed."""
+        ...
+
+    def has_times(self, path: str, known: Directory) -> bool:
+        """True if the directory at `path` has the times and the identity of `known`."""
+        ...
+
+    def has_entries(self, path: str, known: Directory) -> bool:
+        """True if it has, and if each entry of `known`, asked for by its name, is unchanged. Only
+        for those that `known_entries.can_ask_by_name`."""
         ...
 
     def space(self, path: str) -> Space:
@@ -189,6 +199,31 @@ class DiskFileSystem:
     def lstat(self, path: str) -> Stat:
         return self._counted(os.lstat(path))
 
+    def has_times(self, path: str, known: Directory) -> bool:
+        return self._is_known(os.stat(path), known)
+
+    def has_entries(self, path: str, known: Directory) -> bool:
+        handle = os.open(path, _FOLDER_FLAGS)
+        try:
+            if not self._is_known(os.fstat(handle), known):
+                return False
+            return are_unchanged(handle, known.listing, self._stopped)
+        finally:
+            self._calls += len(known.listing)
+            os.close(handle)
+
+    def _is_known(self, seen: os.stat_result, known: Directory) -> bool:
+        self._calls += 1
+        if seen.st_mode & _KIND != _FOLDER:
+            return False
+        mtime, ctime = seen.st_mtime_ns, seen.st_ctime_ns
+        if known.has_same_times(mtime, ctime, seen.st_dev, seen.st_ino):
+            return True
+        # What no column holds was cut off.
+        return known.has_same_times(
+            _within(mtime), _within(ctime), seen.st_dev, seen.st_ino & _INODE_MASK
+        )
+
     def space(self, path: str) -> Space:
         found = shutil.disk_usage(path)
         self._calls += 1
@@ -269,7 +304,7 @@ PART = 4096
 _KIND = 0o170000
 """The bits of a mode that `stat.S_IFMT` keeps."""
 
-_REGULAR = stat.S_IFREG
+_REGULAR, _FOLDER = stat.S_IFREG, stat.S_IFDIR
 
 _name_of = operator.attrgetter("name")
 
@@ -318,8 +353,8 @@ class _Entries:
                     # Listed but not readable: neither presence nor absence is proven (rule 1).
                     self._unstatted.append(entry.name)
                     continue
-                # For 200,000 files stat alone takes 0.53 s, this loop 0.58 s, and one that makes
-                # a tuple for each of them 0.61 s.
+                # For 200,000 files stat alone takes 0.53 s, this loop 0.61 s, and one that makes
+                # a tuple for each of them 0.63 s.
                 if seen.st_mode & _KIND == _REGULAR:
                     add_name(entry.name)
                     add_size(seen.st_size)

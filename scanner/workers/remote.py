@@ -166,6 +166,8 @@ class _Process:
 class _Session:
     """One use of a worker process. Requests and answers of other sessions do not appear."""
 
+    in_process = None
+
     _numbers = 0
     _numbering = threading.Lock()
 

@@ -53,6 +53,12 @@ class Worker(Protocol):
         """Drop every request that has no answer yet. Nothing more is asked then."""
         ...
 
+    @property
+    def in_process(self) -> FileSystem | None:
+        """The file system that it asks, if that is done in this process: it may be asked without
+        requests, too. None where another process asks."""
+        ...
+
 
 class LocalWorker:
     """Answers in this process, one request at a time.
@@ -64,6 +70,10 @@ class LocalWorker:
     def __init__(self, files: FileSystem) -> None:
         self._files = files
         self._requests: list[Request] = []
+
+    @property
+    def in_process(self) -> FileSystem | None:
+        return self._files
 
     def ask(self, request: Request) -> None:
         self._requests.append(request)
