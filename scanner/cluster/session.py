@@ -78,6 +78,7 @@ class ClusterSession:
     failed is always this machine's own.
     """
 
+    in_process = None
     helped_seconds = 0.0
     """Other machines' seconds are not this one's."""
 

@@ -26,6 +26,7 @@ from scanner.walk.granularity import settle_of
 from scanner.walk.guard import Guard
 from scanner.walk.health import NOT_A_FOLDER, Moment, stayed_healthy
 from scanner.walk.history import History
+from scanner.walk.known_folders import Plan
 from scanner.walk.pack_reading import KnownPacks, PackTerms, read_packs
 from scanner.walk.rules import ListingRules, OwnFiles, has_new_rules
 from scanner.walk.together import size_of_requests
@@ -158,12 +159,12 @@ class Collector:
         mounts = self._files.mounts()
         started = self._files.monotonic()
         trust = self._store.trust_of(scan.health.mount)
-        spared = self._spared(scan, trust, moment)
+        plan = self._plan(scan, trust, moment)
         in_order = self.history.is_crowded(scan.zone.id)
         try:
             looks = self._guard.looks(scan.health.mount, zones, mounts, lost_links)
             # A walk that comes every few seconds is not worth the start of a process.
-            is_long = not spared and self.history.is_new(scan.zone.id)
+            is_long = not any(plan) and self.history.is_new(scan.zone.id)
             worker_of = self._workers.of_long_walk if is_long else self._workers.of
             walk_with = partial(
                 Walk,
@@ -174,9 +175,9 @@ class Collector:
                 has_inodes=scan.health.mount.has_stable_inodes,
                 rematch=rematch,
                 looks=looks,
-                spared=spared,
+                plan=plan,
                 mounts=mounts,
-                together=self._together(scan.health.mount, spared),
+                together=self._together(scan.health.mount, plan.at_rest),
             )
             worker = worker_of(scan.health.mount)
             walked = walk_with(worker, in_order=in_order).run(stopped, progress)
@@ -234,8 +235,8 @@ class Collector:
     def _settle(self, scan: ZoneScan, zones: Zones) -> float:
         return settle_of(scan.health.mount, scan.zone, zones, self._store.snapshot)
 
-    def _spared(self, scan: ZoneScan, trust: Trust, moment: Moment) -> AbstractSet[str]:
-        """Known directories that a walk does not list while their times stay."""
+    def _plan(self, scan: ZoneScan, trust: Trust, moment: Moment) -> Plan:
+        """The known directories that a walk does not list while their times stay."""
         memory, mount = self._store.memory, scan.health.mount
         return self.history.plan(
             scan.zone.id,

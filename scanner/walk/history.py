@@ -10,6 +10,7 @@ from collections.abc import Set as AbstractSet
 from scanner.comfyui.packs import Attention
 from scanner.core.snapshot import Snapshot
 from scanner.core.turns import Learned
+from scanner.walk.known_folders import Plan
 from scanner.walk.verification import Terms, Verification
 from scanner.walk.walked import Walked
 
@@ -42,7 +43,7 @@ class History:
         *,
         is_trusted: bool,
         hot: AbstractSet[str],
-    ) -> AbstractSet[str]:
+    ) -> Plan:
         """Directories that the walk need not list while their times stay: `Verification.plan`."""
         with self._lock:
             verification = self._verifications[zone_id]
@@ -99,7 +100,7 @@ class History:
                 self._doubts.pop(path, None)
             verification.measured(
                 seconds,
-                len(walked.listed),
+                len(walked.listed) + walked.by_name,
                 walked.directories,
                 walked.listing_seconds,
                 walked.stat_seconds,

@@ -372,6 +372,16 @@ def with_links(listing: Listing, rows: Mapping[str, Row | None]) -> Listing:
     return replace(known, unstatted=tuple(sorted(unstatted)))
 
 
+def as_known(listed: Directory, previous: Directory | None, rules: MemberRules) -> Directory | None:
+    """`previous` if `listed` says the same, and no link and no name that could not be read leaves
+    anything to look at; None if not. This is so for nearly every folder that is listed."""
+    if rules.rematch or previous is None:
+        return None
+    if previous.listing.targets or previous.listing.unstatted:
+        return None
+    return previous if with_old_columns(listed, previous) is previous else None
+
+
 def with_old_columns(new: Directory, previous: Directory | None) -> Directory:
     """`new`; with the columns of `previous` if it lists the same, and `previous` itself if nothing
     at all differs. This is so for nearly every folder of nearly every walk."""

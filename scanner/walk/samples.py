@@ -28,6 +28,10 @@ class Samples:
         self._left: dict[type[Sampled], int] = dict.fromkeys(kinds, SAMPLES)
         self._walked = walked
 
+    def wants(self, kind: type[Sampled]) -> bool:
+        """True if the next request of this kind will be timed."""
+        return self._left.get(kind, 0) > 0
+
     def chosen(self, request: Sampled) -> Sampled | Timed:
         """`request`, timed if it is one of the first."""
         left = self._left.get(type(request), 0)

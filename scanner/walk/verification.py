@@ -2,9 +2,10 @@
 
 On a good file system a directory's mtime moves when a name in it comes, goes or changes. It never
 tells that a file was rewritten in place. So a known directory is only stat-ed as long as its mtime
-stays, and is still listed in its turn, the longest unlisted first: a verification. A mount earns
-this trust by its type, or by changes that moved the mtime. Counter-examples end it. This module
-does no I/O, and knows no clock but the times given.
+stays, and is still listed in its turn, the longest unlisted first: a verification. Where every walk
+may look at all files, those of the directories whose turn it is not are asked for by name. A mount
+earns this trust by its type, or by changes that moved the mtime. Counter-examples end it. This
+module does no I/O, and knows no clock but the times given.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ from dataclasses import dataclass, replace
 
 from scanner.core.racy import Racy
 from scanner.core.turns import Turns
+from scanner.walk.known_folders import Plan
 
 CHEAP = 0.01
-"""Share of the interval: where listing everything takes no more, every walk lists everything."""
+"""Share of the interval: where all files can be looked at in no more, every walk does so."""
 
 SMOOTHING = 4
 """The last measurement counts for one of this many."""
@@ -39,8 +41,12 @@ def share_of(count: int, terms: Terms, seconds_per_listing: float) -> int:
     otherwise never above the duty."""
     if is_cheap(count, terms.interval, seconds_per_listing):
         return count
-    wanted = math.ceil(count * terms.interval / terms.verify_within)
-    return max(1, min(count, wanted, _most(terms, seconds_per_listing)))
+    return max(1, min(count, _wanted(count, terms), _most(terms, seconds_per_listing)))
+
+
+def _wanted(count: int, terms: Terms) -> int:
+    """How many of `count` directories a walk lists, so that each is listed within the period."""
+    return math.ceil(count * terms.interval / terms.verify_within)
 
 
 def is_cheap(count: int, interval: float, seconds_per_listing: float) -> bool:
@@ -86,7 +92,7 @@ class Verification:
 
     def plan(
         self, terms: Terms, started: float, *, is_trusted: bool, hot: AbstractSet[str]
-    ) -> AbstractSet[str]:
+    ) -> Plan:
         """For the walk that starts now: known directories that need not be listed while their
         times stay.
 
@@ -101,19 +107,21 @@ class Verification:
         following = started + (since if terms.interval < since < math.inf else terms.interval)
         self._planned = started
         count = len(self._listed)
-        if not is_trusted or is_cheap(count, terms.interval, self._seconds_per_listing):
-            self.period = terms.interval
-            return frozenset()
-        due = self._due(terms, following - terms.verify_within)
-        return self._listed.keys() - due - self._racy.paths - hot
-
-    def _due(self, terms: Terms, oldest: float) -> frozenset[str]:
-        """The longest unlisted directories, as many as this walk's turn, and those listed before
-        `oldest`: the next walk would be too late for them. Never above the duty."""
-        count = len(self._listed)
+        self.period = terms.interval
+        if not is_trusted:
+            return Plan()
+        oldest = following - terms.verify_within
+        if is_cheap(count, terms.interval, self._seconds_per_listing):
+            due = self._due(_wanted(count, terms), count, oldest)
+            return Plan(by_name=self._listed.keys() - due - self._racy.paths - hot)
         share = share_of(count, terms, self._seconds_per_listing)
         self.period = count / share * terms.interval
-        most = max(share, _most(terms, self._seconds_per_listing))
+        due = self._due(share, _most(terms, self._seconds_per_listing), oldest)
+        return Plan(at_rest=self._listed.keys() - due - self._racy.paths - hot)
+
+    def _due(self, share: int, most: int, oldest: float) -> frozenset[str]:
+        """The longest unlisted directories, `share` of them, and up to `most` of those that were
+        listed before `oldest`: the next walk would be too late for them."""
         due: list[str] = []
         for path, listed in self._listed.items():
             if len(due) >= share and (len(due) >= most or listed >= oldest):

@@ -6,11 +6,9 @@ arrives, so a walk of a million files holds the columns of what changed and noth
 
 from __future__ import annotations
 
-import errno
 import os
 from collections import ChainMap
 from collections.abc import Callable, Container, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import replace
 from functools import partial
 
@@ -29,10 +27,13 @@ from scanner.disk.filesystem import Stat
 from scanner.disk.location import points_below
 from scanner.disk.mounts import Mount
 from scanner.walk.crossings import Crossings
+from scanner.walk.failures import Failures
+from scanner.walk.known_folders import KnownFolders, Plan
 from scanner.walk.linked import Identities, LinkedFolders
 from scanner.walk.looks import Looks, file_points
 from scanner.walk.members import (
     NOTHING,
+    as_known,
     dead_links,
     foreign_links,
     is_own_file,
@@ -61,14 +62,11 @@ from scanner.workers.requests import (
 )
 from scanner.workers.worker import Worker
 
-VANISHED = frozenset((errno.ENOENT, errno.ENOTDIR))
-"""Errors of a directory that has just gone, and also of some that have not."""
-
 
 class Walk:
     """A walk of one zone.
 
-    `rematch` forgets earlier decisions of the ignore rules (rule 9). `spared` are the known
+    `rematch` forgets earlier decisions of the ignore rules (rule 9). `plan` has the known
     directories that are not listed while their times stay. `mounts` are those that can be seen.
     `in_order`: see `scanner.walk.linked`; `together`, folders in one request: see
     `scanner.walk.together`. `device` is that of the folder `top`.
@@ -85,7 +83,7 @@ class Walk:
         has_inodes: bool,
         rematch: bool,
         looks: Looks,
-        spared: AbstractSet[str],
+        plan: Plan,
         mounts: Sequence[Mount],
         in_order: bool,
         together: int = 0,
@@ -96,16 +94,15 @@ class Walk:
         self._rules = rules
         self._rematch = rematch
         self._looks = looks
-        self._spared = frozenset() if rematch else spared
+        plan = Plan() if rematch else plan
+        self._spared = plan.at_rest
         self._mounts = mounts
         lost_links_in = frozenset(map(os.path.dirname, looks.lost_links))
         self._asked: set[str] = set()
-        self._doubtful: set[str] = set()
         self._linked = LinkedFolders(rules.max_paths, in_order=in_order)
-        self._failed_in: dict[str, set[str]] = {}
-        """Directories that have failed, by the one that holds them."""
         self._crossings = Crossings(top, device, snapshot, has_inodes=has_inodes)
         self._walked = Walked(top, doubtful=self._crossings.doubtful)
+        self._failures = Failures(top, self._walked.failed)
         self._samples = Samples(self._walked, is_wanted=bool(self._spared))
         known = ChainMap(self._walked.observed, snapshot)
         self._identities = Identities(known, self._linked.paths, looks.at)
@@ -115,6 +112,9 @@ class Walk:
         self._is_spared = partial(is_spared, lost_links_in, self._mount_points)
         most = 0 if in_order else together
         self._together = Together(snapshot, rules.inner, self._is_spared, most)
+        others = (self._linked.paths, lost_links_in, self._mount_points)
+        files = None if in_order else worker.in_process
+        self._known = KnownFolders(files, snapshot, plan, others)
 
     def run(
         self, stopped: Callable[[], bool], progress: Callable[[Progress], None] | None = None
@@ -132,23 +132,25 @@ class Walk:
         walked, linked = self._walked, self._linked
         self._ask(self._top)
         while True:
-            answer = self._worker.answer()
-            if answer is None:
-                if self._doubtful:
-                    self._ask_parents_again()
-                elif waiting := linked.begin():
+            known = self._known.pop()
+            answer = None if known else self._worker.answer()
+            if not (known or answer):
+                if waiting := self._failures.take_parents() or linked.begin():
                     for path in waiting:
                         self._ask_listing(path)
                 else:
                     walked.surplus, walked.is_crowded = linked.told(), linked.is_crowded
                     return walked
-            elif stopped() or (linked.is_crowded and not linked.in_order):
+                continue
+            if stopped() or (linked.is_crowded and not linked.in_order):
                 walked.complete, walked.is_crowded = False, linked.is_crowded
                 return walked
-            else:
+            if known:
+                self._compare_known(known)
+            elif answer:
                 self._handle(answer)
-                if progress is not None:
-                    progress(Progress(walked.directories, walked.files, walked.bytes))
+            if progress is not None:
+                progress(Progress(walked.directories, walked.files, walked.bytes))
 
     def _handle(self, answer: Answer) -> None:
         if not self._linked.in_order:
@@ -169,10 +171,7 @@ class Walk:
             self._handle(answer.answer)
             self._samples.note(answer)
         elif isinstance(answer, Failed):
-            self._walked.failed[answer.path] = answer
-            self._failed_in.setdefault(os.path.dirname(answer.path), set()).add(answer.path)
-            if answer.errno in VANISHED and answer.path != self._top:
-                self._doubtful.add(answer.path)
+            self._failures.note(answer)
 
     def _ask(self, path: str) -> None:
         self._asked.add(path)
@@ -180,10 +179,23 @@ class Walk:
             if self._linked.wait(path):
                 self._ask_listing(path)
             return
+        # Some are asked for by requests, so that it is known what a stat takes.
+        is_sample = path in self._spared and self._samples.wants(StatPath)
+        if not is_sample and self._known.put(path):
+            return
         if self._is_spared(path):
             self._worker.ask(self._samples.chosen(StatPath(path)))
         else:
             self._ask_listing(path)
+
+    def _compare_known(self, path: str) -> None:
+        known = self._known.compare(path)
+        if known is None:
+            self._ask_listing(path)
+            return
+        self._walked.by_name += self._known.is_by_name(path)
+        self._count(path, known.device, known.listing)
+        self._ask_below(path, known.listing, self._rules.inner_links)
 
     def _compare_times(self, path: str, stat: Stat) -> None:
         """Count a known directory as unchanged if its times are: the cheap half of rule 5."""
@@ -221,8 +233,10 @@ class Walk:
             walked.closed.add(path)
             walked.points = {p: at for p, at in walked.points.items() if not is_below(p, path)}
             return
-        belonging = members(path, listed, old, self._member_rules)
-        new = with_old_columns(self._with_looked_at(path, belonging, old), old)
+        new = None if path in self._mount_points else as_known(listed, old, self._member_rules)
+        if new is None:
+            belonging = members(path, listed, old, self._member_rules)
+            new = with_old_columns(self._with_looked_at(path, belonging, old), old)
         walked.failed.pop(path, None)
         walked.listed.append(path)
         walked.unread.pop(path, None)
@@ -237,8 +251,7 @@ class Walk:
         self._ask_below(path, new.listing, walked.foreign)
 
     def _ask_below(self, path: str, listing: Listing, foreign: Container[str]) -> None:
-        if path in self._failed_in:
-            self._settle_failures(path, listing)
+        self._failures.settle(path, listing)
         if not listing.has_containers:
             return
         rules, asked, is_linked = self._rules, self._asked, path in self._linked.paths
@@ -279,13 +292,6 @@ class Walk:
                 names = self._mount_points.get(above, NOTHING)
                 self._mount_points[above] = names | {name}
 
-    def _settle_failures(self, path: str, listing: Listing) -> None:
-        """Forget failures of directories that `path` does not list any more: they are gone."""
-        present = dict(listing.named_containers())
-        for failed in self._failed_in[path]:
-            if os.path.basename(failed) not in present:
-                self._walked.failed.pop(failed, None)
-
     def _with_looked_at(self, path: str, new: Directory, old: Directory | None) -> Directory:
         """`new` with what other mounts say of its links to them and of its files on which they are
         mounted, as far as they answer."""
@@ -311,14 +317,3 @@ class Walk:
             answer = self._looks.at(child, self._walked.points.pop(child, child))
             rows[row.name] = mounted_file_row(row, answer, old)
         return replace(new, listing=with_links(new.listing, rows)) if rows else new
-
-    def _ask_parents_again(self) -> None:
-        """The parent has the last word on whether a directory that did not answer is gone.
-
-        Something that vanished while we walked answers ENOENT, and so does a stale entry of some
-        network mounts that is still there. Listing the parent once more tells which.
-        """
-        parents = {os.path.dirname(path) for path in self._doubtful}
-        self._doubtful.clear()
-        for parent in sorted(parents):
-            self._ask_listing(parent)

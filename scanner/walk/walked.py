@@ -50,6 +50,8 @@ class Walked:
     """Folders that may have been seen through a mount that came and went: see `walk.crossings`."""
     listed: list[str] = field(default_factory=list)
     """Directories that were listed, not only stat-ed."""
+    by_name: int = 0
+    """Number of known directories whose entries were stat-ed by name, and are unchanged."""
     listing_seconds: list[float] = field(default_factory=list)
     """What some of the listings took in the worker, where most directories were only stat-ed."""
     stat_seconds: list[float] = field(default_factory=list)

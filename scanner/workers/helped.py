@@ -162,6 +162,10 @@ class HelpedWorker:
         self._entries = 0
         self.helped_seconds = 0.0
 
+    @property
+    def in_process(self) -> FileSystem | None:
+        return self._files
+
     def ask(self, request: Request) -> None:
         self._requests.append(request)
 

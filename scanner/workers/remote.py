@@ -172,6 +172,7 @@ def _folders_of(request: Request) -> int:
 class _Session:
     """One use of a worker process. Requests and answers of other sessions do not appear."""
 
+    in_process = None
     helped_seconds = 0.0
 
     _numbers = 0

@@ -60,6 +60,12 @@ class Worker(Protocol):
         """Seconds that helpers have worked beside this process (see `scanner.workers.helped`)."""
         ...
 
+    @property
+    def in_process(self) -> FileSystem | None:
+        """The file system that it asks, if that is done in this process: it may be asked without
+        requests, too. None where another process asks."""
+        ...
+
 
 class LocalWorker:
     """Answers in this process, one request at a time.
@@ -73,6 +79,10 @@ class LocalWorker:
     def __init__(self, files: FileSystem) -> None:
         self._files = files
         self._requests: list[Request] = []
+
+    @property
+    def in_process(self) -> FileSystem | None:
+        return self._files
 
     def ask(self, request: Request) -> None:
         self._requests.append(request)

@@ -301,6 +301,39 @@ class FakeFileSystem:
                 found.append(problem)
         return found
 
+    def has_times(self, path: str, known: Directory) -> bool:
+        own = self.stat(path)
+        return own.is_directory and known.has_same_times(
+            own.mtime, own.ctime, own.device, own.inode
+        )
+
+    def has_entries(self, path: str, known: Directory) -> bool:
+        # It opens the folder, as a listing does.
+        fault = self.faults.get(("list", path))
+        if isinstance(fault, int):
+            raise error(fault, path)
+        if fault is not None:
+            fault()
+        self._check("by name", path)
+        own = self._resolve(path)
+        if own.kind != "directory":
+            raise error(errno.ENOTDIR, path)
+        if not known.has_same_times(own.mtime, own.ctime, own.device, own.inode):
+            return False
+        kinds = {"file": FILE, "directory": DIRECTORY}
+        for row in known.listing.rows():
+            child = posixpath.join(path, row.name)
+            self.calls["stat"] += 1
+            self.asked.append(("entry", child))
+            if isinstance(self.faults.get(("stat", child)), int) or row.name not in own.children:
+                raise error(errno.EIO, child)
+            node = own.children[row.name]
+            if (kinds.get(node.kind), self._inode_of(node)) != (row.type, row.inode):
+                return False
+            if row.type == FILE and (len(node.content), node.mtime) != (row.size, row.mtime):
+                return False
+        return True
+
     def space(self, path: str) -> Space:
         self._check("space", path)
         self._resolve(path)

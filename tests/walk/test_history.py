@@ -70,9 +70,9 @@ def test_lane_plans_its_walk_while_the_commit_of_another_forgets_directories() -
     walked = Walked("/", listed=DIRECTORIES, directories=len(DIRECTORIES))
     history.learn("a", walked, {}, started=listed, seconds=90.0, settle=0.0)
     terms = Terms(interval=30.0, verify_within=600.0, duty=1.0)
-    spared = history.plan("a", terms, 130.0, is_trusted=True, hot=frozenset())
+    spared = history.plan("a", terms, 130.0, is_trusted=True, hot=frozenset()).at_rest
     assert spared == set(DIRECTORIES[1:])
     listed.meanwhile.end()
-    assert history.plan("a", terms, 160.0, is_trusted=True, hot=frozenset()) == set(
+    assert history.plan("a", terms, 160.0, is_trusted=True, hot=frozenset()).at_rest == set(
         DIRECTORIES[1:5]
     )

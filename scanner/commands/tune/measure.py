@@ -91,6 +91,8 @@ class _Counted:
 
 
 class _CountedWorker:
+    in_process = None  # each question has to be a request, or it is not counted
+
     def __init__(self, worker: Worker, counted: _Counted) -> None:
         self._worker = worker
         self._counted = counted
