@@ -6,7 +6,7 @@ import os
 import re
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -193,14 +193,19 @@ class StateFile:
         if not self.has_written(inventory):
             self.put("inventory", ascii(os.path.basename(inventory)))
 
-    def note(self, key: str, value: object) -> None:
-        """Set a single value that may be lost in a power cut."""
-        with self.lightly():
-            self.put(key, value)
+    def note(self, values: Mapping[str, object]) -> None:
+        """Set single values that may be lost in a power cut: nothing waits for the disk."""
+        rows = [(key, str(value)) for key, value in values.items()]
+        with self.unforced():
+            self._db.execute(
+                f"INSERT OR REPLACE INTO meta VALUES {', '.join(['(?, ?)'] * len(rows))}",
+                [text for row in rows for text in row],
+            )
 
     @contextmanager
-    def lightly(self) -> Iterator[None]:
-        """What is written inside may be lost in a power cut: nothing waits for the disk."""
+    def unforced(self) -> Iterator[None]:
+        """What transactions inside write may be lost in a power cut, until another one is written:
+        nothing waits for the disk."""
         with self._writing():
             self._db.execute("PRAGMA synchronous=NORMAL")
             try:

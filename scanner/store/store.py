@@ -289,24 +289,22 @@ class Store:
         try:
             # Before the write: a file that is damaged in it is still known as ours.
             self.state.note_inventory(self.outputs.inventory)
-            self.history.before_write(now.generated)
             inventory.write(now)
+            self.history.after_write(now.generated)
         except BaseException:
             self._unshown.give_back(had)
             raise
-        self._note_file()
-        self.history.after_write(now.generated)
-        if inventory.is_large:
-            self.state.put("inventory_seconds", inventory.last_seconds)
-        if newest != self._unshown.metadata:
-            self._unshown.metadata = newest
-            self.state.put("shown_knowledge", newest)
+        self._unshown.metadata = newest
+        seconds = {"inventory_seconds": inventory.last_seconds} if inventory.is_large else {}
+        self._note_file({"shown_knowledge": newest, **seconds})
         return True
 
-    def _note_file(self) -> None:
-        """Note what the inventory's file does not say of itself."""
-        self.state.note("inventory_file", self.inventory.mark)
-        self.state.note("inventory_words", words_text(self.inventory.counts))
+    def _note_file(self, more: Mapping[str, object] | None = None) -> None:
+        """Note what the inventory's file does not say of itself. If a power cut takes it back, the
+        inventory is written once more."""
+        words = words_text(self.inventory.counts)
+        file = {"inventory_file": self.inventory.mark, "inventory_words": words}
+        self.state.note({**file, **(more or {})})
 
 
 def _load(
