@@ -329,15 +329,14 @@ class Store:
         try:
             # Before the write: a file that is damaged in it is still known as ours.
             self.state.note_inventory(self.outputs.inventory)
-            self.history.before_write(now.generated)
             inventory.write(now)
+            self.history.after_write(now.generated)
         except BaseException:
             self._unshown.give_back(had)
             raise
         self._unshown.metadata = newest
         seconds = {"inventory_seconds": inventory.last_seconds} if inventory.is_large else {}
         self._note_file({"shown_knowledge": newest, **seconds})
-        self.history.after_write(now.generated)
         return True
 
     def _note_file(self, more: Mapping[str, object] | None = None) -> None:

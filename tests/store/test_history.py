@@ -76,7 +76,7 @@ def test_the_last_write_of_a_day_stands(world: World) -> None:
 def test_an_unchanged_scan_writes_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     world.scan(advance=REST)
     calls: list[str] = []
-    for name in ("_save", "_write", "before_write"):
+    for name in ("_save", "_write", "after_write"):
         monkeypatch.setattr(History, name, lambda *_, name=name: calls.append(name))
     for _ in range(5):
         world.scan(advance=2 * REST)
@@ -121,7 +121,7 @@ def test_a_day_that_ends_without_another_write_keeps_its_rows(world: World) -> N
     add(world, "c", 1000)
     world.scan(advance=60)
     world.scan(advance=REST)  # on the next day, on which nothing changes
-    assert loras(world) == {"2026-03-01": 1110}
+    assert loras(world)["2026-03-01"] == 1110
 
 
 def test_a_root_that_is_scanned_no_longer_has_no_rows_any_more(world: World) -> None:
@@ -176,7 +176,7 @@ def die(*_: object) -> None:
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("point", ["_save", "_write", "before_write"])
+@pytest.mark.parametrize("point", ["_save", "_write", "after_write"])
 def test_what_a_crash_left_out_is_made_up_for_by_the_next_scan(
     world: World, monkeypatch: pytest.MonkeyPatch, point: str
 ) -> None:
@@ -193,17 +193,33 @@ def test_what_a_crash_left_out_is_made_up_for_by_the_next_scan(
     assert loras(world) == {"2026-03-01": 10, "2026-03-02": 110}
 
 
-def test_rows_that_wait_are_not_lost_with_the_process(world: World) -> None:
-    """They wait up to ten minutes; the next process writes the inventory, and with it the rows."""
-    world.scan(advance=REST)
+def test_a_file_that_waits_is_written_by_the_next_process(world: World) -> None:
+    """It waits up to ten minutes; the state has the rows, so the inventory stays as it is."""
     add(world, "b", 100)
     world.scan()
     assert loras(world) == {"2026-03-01": 10}
+    written = world.store.inventory.written
+    world.restart()
+    world.scan()
+    assert loras(world) == {"2026-03-01": 110}
+    assert world.store.inventory.written == written
+
+
+def test_an_inventory_that_a_crash_left_uncounted_is_written_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(world, "b", 100)
+    with monkeypatch.context() as patch:
+        patch.setattr(History, "after_write", die)
+        with pytest.raises(KeyboardInterrupt):
+            world.scan()
     world.restart()
     world.scan()
     end(world)
     assert loras(world) == {"2026-03-01": 110}
     written = world.store.inventory.written
+    world.scan()
+    world.restart()
     world.scan()
     assert world.store.inventory.written == written, "once is enough"
 
