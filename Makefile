@@ -7,7 +7,7 @@ SAMPLE := .sample
 SAMPLE_BUILT := $(SAMPLE)/.built
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint recipes web browser docs docs-anew audit bench bench-full network comfyui guest guest-short netbench torture rounds fuzz clean
+.PHONY: help install run test test-all lint recipes web browser docs docs-anew audit bench bench-full network comfyui guest guest-short netbench serve-load torture rounds fuzz clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -40,7 +40,7 @@ $(INSTALLED): pyproject.toml
 	@touch $@
 
 # COMFY_ROOT reaches the shell through the environment, so that it may hold spaces.
-run: install ## Scan on a schedule: COMFY_ROOT=..., ./ComfyUI, ../ComfyUI, or else a sample
+run: install ## Scan on a schedule: COMFY_ROOT=..., ./ComfyUI, ../ComfyUI, or else a sample; ARGS=--serve: with its page
 	@if [ -n "$$COMFY_ROOT" ]; then set -- --comfy-root "$$COMFY_ROOT"; \
 	elif [ -d ComfyUI ]; then set -- --comfy-root ComfyUI; \
 	elif [ -d ../ComfyUI ]; then set -- --comfy-root ../ComfyUI; \
@@ -80,13 +80,13 @@ $(RECIPES_INSTALLED): $(INSTALLED)
 recipes: $(RECIPES_INSTALLED) ## Run the queries of docs/recipes.md with jq, pandas, DuckDB and sqlite-utils
 	$(VENV_PYTHON) -m pytest tests/whole/test_recipes.py $(ARGS)
 
-# The page of `report` is built from web/ and committed, so that installing needs no node.
+# The pages of `report` and `serve` are built from web/ and committed, so that installing needs no node.
 WEB_INSTALLED := web/node_modules/.installed
 $(WEB_INSTALLED): web/package-lock.json
 	npm --prefix web ci --ignore-scripts --no-progress
 	@touch $@
 
-web: $(WEB_INSTALLED) ## Build the page of `report` anew from web/; needs node and npm
+web: $(WEB_INSTALLED) ## Build the pages of `report` and `serve` anew from web/; needs node and npm
 	node web/build.js
 
 # What its tests drive the Chromium of the system with.
@@ -95,8 +95,8 @@ $(BROWSER_INSTALLED): $(INSTALLED)
 	$(VENV_PYTHON) -m pip install --quiet --disable-pip-version-check --editable '.[browser]'
 	@touch $@
 
-browser: $(BROWSER_INSTALLED) $(WEB_INSTALLED) ## Try the page of `report` in a real Chromium
-	$(VENV_PYTHON) -m pytest tests/whole/test_report_page.py tests/project/test_web.py $(ARGS)
+browser: $(BROWSER_INSTALLED) $(WEB_INSTALLED) ## Try the pages of `report` and `serve` in a real Chromium
+	$(VENV_PYTHON) -m pytest tests/whole/test_report_page.py tests/whole/test_serve_page.py tests/project/test_web.py $(ARGS)
 
 # What makes the pages, and the installers that docs/ names.
 DOCS_INSTALLED := $(VENV)/.installed-docs
@@ -145,13 +145,16 @@ comfyui: $(BROWSER_INSTALLED) ## Try the panel in a real ComfyUI with Chromium, 
 	COMFY_TEST_PATIENCE=300 $(VENV_PYTHON) -m tests.support.real_comfyui $(ARGS)
 
 guest: install ## Try every fault on the kernel's own NFS, SMB, 9p, vfat and exFAT, in a guest under qemu
-	COMFY_GUEST=all $(VENV_PYTHON) -m pytest tests/whole/test_guest.py $(ARGS)
+	COMFY_GUEST=all $(VENV_PYTHON) -m pytest tests/whole/test_guest.py tests/whole/test_round_trips.py $(ARGS)
 
 guest-short: install ## Try one fault each on NFS 4.2, SMB and vfat there, in some minutes
 	COMFY_GUEST=short $(VENV_PYTHON) -m pytest tests/whole/test_guest.py $(ARGS)
 
 netbench: install ## Measure scans of a slow mount against find
 	$(VENV_PYTHON) -m benchmarks.network $(ARGS)
+
+serve-load: install ## Hold 200 listeners on the stream of events for a minute
+	$(VENV_PYTHON) -m benchmarks.serve --listeners 200 --seconds 60 $(ARGS)
 
 torture: install ## Kill the program a hundred times and see that nothing is lost
 	COMFY_TORTURE=100 $(VENV_PYTHON) -m pytest tests/whole/test_crash.py --timeout 3600 $(ARGS)

@@ -26,6 +26,9 @@ REPEATS = 15
 SETTLED = 3.5
 """Seconds between the scans before: what was seen first has settled in the second one."""
 
+SCRIPT = "import sys; from scanner.cli import main; sys.exit(main())"
+"""What the script does that an installation makes."""
+
 PLAIN = "python -c pass"
 
 COMMANDS = {
@@ -62,7 +65,7 @@ def measure(repeats: int = REPEATS, tell: Callable[[str], None] = lambda text: N
         # Modules are compiled once, as where the program is installed, and not into the checkout.
         environ.pop("PYTHONDONTWRITEBYTECODE", None)
         environ["PYTHONPYCACHEPREFIX"] = os.path.join(work, "pycache")
-        ours = [sys.executable, "-m", "scanner"]
+        ours = [sys.executable, "-c", SCRIPT]
         commands = {name: [*ours, *arguments] for name, arguments in COMMANDS.items()}
         commands[PLAIN] = [sys.executable, "-c", "pass"]
         for _ in range(3):

@@ -5,8 +5,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # typing takes as long to import as the rest of a short command
 if TYPE_CHECKING:
     from scanner.api import Inventory, open_inventory
     from scanner.errors import InventoryError

@@ -16,7 +16,7 @@ from scanner.core.pending import PendingFolders
 from scanner.core.progress import Progress
 from scanner.core.roots import Root
 from scanner.core.snapshot import Entry
-from scanner.core.turns import Clocks, turns_from, turns_text
+from scanner.core.turns import Clocks, learned_from, learned_text
 from scanner.diff.reconcile import (
     AbsenceWantedError,
     Decision,
@@ -29,7 +29,7 @@ from scanner.disk.trust import trust_state
 from scanner.settings.schema import Settings
 from scanner.store.errands import Errand
 from scanner.store.projection import root_states, unfinished_files, view_of
-from scanner.store.store import Commit, Store
+from scanner.store.store import LEARNED, Commit, Store
 from scanner.walk.absence import Absence, look_for
 from scanner.walk.collect import Collector
 from scanner.walk.fingerprints import take_fingerprints
@@ -39,9 +39,6 @@ from scanner.walk.rules import ListingRules
 from scanner.walk.zone_scan import Collected
 from scanner.walk.zones import RootLocations, Zones, find_zones
 from scanner.workers.pool import LocalWorkers, Workers
-
-TURNS = "turns"
-"""The value of the state that holds the turns of verification."""
 
 
 @dataclass
@@ -106,6 +103,7 @@ class Scanner:
         self._settings = settings
         self.roots = tuple(roots)
         self._shown_roots = self.roots
+        self._leaves_turns = False
         """The roots of the last commit."""
         self._locations = RootLocations(files)
         self.commit_lock = threading.RLock()
@@ -136,11 +134,11 @@ class Scanner:
             self._rules.has,
         )
 
-    def pending_folders(self) -> PendingFolders:
-        """All folders of now, for a reader that has yet to look at each; every later commit adds
-        those that it changes and removes those that are gone."""
+    def pending_folders(self, *, are_read: bool = False) -> PendingFolders:
+        """All folders of now, for a reader that has yet to look at each; none if they `are_read`.
+        Every later commit adds those that it changes and removes those that are gone."""
         with self.commit_lock:
-            pending = PendingFolders(self.store.snapshot)
+            pending = PendingFolders(() if are_read else self.store.snapshot)
             self._pending.append(pending)
         return pending
 
@@ -248,20 +246,28 @@ class Scanner:
         """Seconds within which every file of `root` is read again, as things stand."""
         return self._collector.verification_period(root)
 
-    def take_up_turns(self) -> None:
-        """Go on with the verification where the last one-shot scan left off (rule 5)."""
-        text, is_known = self.store.state.get(TURNS), self.store.snapshot.__contains__
-        self._collector.history.take_up(turns_from(text, self._clocks(), is_known))
-
-    def leave_turns(self) -> None:
-        """Leave the place in the verification to the next one-shot scan. Raises OutputError."""
-        zones = self._collector.history.turns()
+    def note_facts_read(self, pending: PendingFolders) -> None:
+        """Note for the next process that no folder is `pending` for the reader of facts, if that is
+        so. Raises OutputError."""
         with self.commit_lock:
-            if zones or self.store.state.get(TURNS):
-                self.store.state.put(TURNS, turns_text(zones, self._clocks()))
+            if not pending:
+                self.store.note_facts_read(self.files.now())
+
+    def take_up_turns(self) -> None:
+        """Go on where the last one-shot scan left off (rule 5), and leave the place of each scan to
+        the next process, in its commit. A process that does not, as `run`, leaves none: what it saw
+        change last may be racy."""
+        self._leaves_turns = True
+        text, is_known = self.store.state.get(LEARNED), self.store.snapshot.__contains__
+        self._collector.history.take_up(learned_from(text, self._clocks(), is_known))
+
+    def _learned_text(self) -> str:
+        if not self._leaves_turns:
+            return ""
+        return learned_text(self._collector.history.learned(), self._clocks())
 
     def _clocks(self) -> Clocks:
-        return Clocks(self.files.now() / 1e9, self.files.monotonic())
+        return Clocks(self.files.now() / 1e9, self.files.monotonic(), self.files.boot())
 
     def _commit(self, decision: Decision, moment: Moment) -> int:
         if decision.has_annotations:
@@ -279,6 +285,7 @@ class Scanner:
                 decision.other_files,
                 decision.shifted,
                 is_visible=decision.is_visible,
+                learned=self._learned_text(),
             ),
             moment.wall,
         )

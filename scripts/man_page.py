@@ -9,9 +9,8 @@ from typing import Any
 
 from typer.main import get_command
 
-import scanner.cli  # noqa: F401, it declares the commands
 from scanner import __version__
-from scanner.console.app import app
+from scanner.cli import whole_app
 from scanner.console.examples import EXAMPLES
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "man" / "comfy-inventory.1"
@@ -98,7 +97,7 @@ def _section(name: str, command: Any) -> Iterator[str]:
 
 def man_page() -> str:
     """The page in roff."""
-    group: Any = get_command(app)
+    group: Any = get_command(whole_app())
     parts = [
         f'.TH COMFY-INVENTORY 1 "" "comfy-inventory {__version__}" "User Commands"\n',
         ".SH NAME\ncomfy-inventory \\- keep an inventory of ComfyUI folders by polling\n",

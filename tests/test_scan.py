@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from scanner.core.digests import WHOLE
 from scanner.core.roots import Root
-from scanner.disk.fingerprint import WHOLE
 from scanner.disk.mounts import Mount
 from tests.support.fakes import FakeFileSystem
 from tests.support.world import DOWNLOADS, MODELS, World, at, content

@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection
 from typing import NamedTuple
 
-from scanner.comfyui.model_facts import SUFFIXES, wants_facts
+from scanner.comfyui.model_files import SUFFIXES, wants_facts
 
 SIDECAR_SUFFIXES = (
     ".metadata.json", ".civitai.info", ".cm-info.json", ".rgthree-info.json", ".json", ".sha256",

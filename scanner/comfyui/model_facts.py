@@ -16,21 +16,12 @@ from typing import Any, NamedTuple, Protocol
 import orjson
 
 from scanner.comfyui.gguf import FILE_TYPES, MAGIC, GgufHeader
+from scanner.comfyui.model_files import suffix_of
 from scanner.comfyui.precision import ENDS, precision_of, word_of
 from scanner.comfyui.safetensors import LONGEST_HEADER, SafetensorsHeader
 from scanner.comfyui.tensor_signs import TensorNames
 from scanner.comfyui.tensors import LARGEST
 from scanner.disk.filesystem import FileSystem
-
-SUFFIXES = (
-    ".safetensors", ".sft", ".gguf", ".ggml",
-    ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".onnx",
-)  # fmt: skip
-"""Suffixes of the formats that ComfyUI and its node packs load."""
-
-VERSION = 2
-"""Rises when facts are read from the same header that an older version did not find. Facts of an
-older version are read again."""
 
 HEAD = 4096
 """Bytes read of every file: enough to identify most small files with one read."""
@@ -64,16 +55,6 @@ class FactsRead(NamedTuple):
     facts: Facts
     identity: bytes = b""
     """`Stat.identity` of the file."""
-
-
-def wants_facts(name: str) -> bool:
-    """True if a file of this name may be a model, by its suffix in any case."""
-    return name.lower().endswith(SUFFIXES)
-
-
-def suffix_of(name: str) -> str:
-    """The part of a name that the facts of a file depend on, in lower case."""
-    return "." + name.lower().rpartition(".")[2]
 
 
 def read_facts(files: FileSystem, path: str, name: str = "") -> FactsRead | None:

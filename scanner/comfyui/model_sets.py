@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from scanner.comfyui.companion_reader import MOST_SHARDS
 from scanner.comfyui.companions import whole_of_index
-from scanner.comfyui.model_facts import wants_facts
+from scanner.comfyui.model_files import wants_facts
 from scanner.core.wording import count_text
 
 SHARDS, GGUF_PARTS, DIFFUSERS = "shards", "gguf parts", "diffusers"

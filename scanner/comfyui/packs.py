@@ -119,6 +119,15 @@ class Attention:
             or started - self._read[path] >= verify_within
         ]
 
+    @property
+    def at_rest(self) -> dict[str, float]:
+        """The packs that were at rest when they were read, and when that was."""
+        return {path: read for path, read in self._read.items() if path not in self._racy}
+
+    def take_up(self, read: Mapping[str, float]) -> None:
+        """Go on where another process has left off: it read these packs, at rest."""
+        self._read = dict(read)
+
     def has_read(self, path: str, *, started: float, settle: float) -> bool:
         """Record that a pack was read. Returns True if it was at rest. `settle` in seconds."""
         self._read[path] = started

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
-import logging
 import re
+import sys
 from collections.abc import Callable
+from types import ModuleType
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand, TyperGroup
+from typer.models import CommandInfo, TyperInfo
 
 from scanner import __version__
 from scanner.console.examples import PANELS, epilog
@@ -53,14 +56,46 @@ def _take_as_typed(parameters: list[Any]) -> list[Any]:
     return parameters
 
 
+_NEVER_SHOWN = {"rich.markdown": "Markdown", "rich.traceback": "Traceback"}
+"""Modules for help in Markdown and for tracebacks in colour, which we have not, and the name that
+Typer's help imports from each. They take a quarter of the time of `--help`."""
+
+
+def _import_help() -> None:
+    """Import Typer's help without what it needs for others."""
+    if "typer.rich_utils" in sys.modules:
+        return
+    empty = []
+    for name, attribute in _NEVER_SHOWN.items():
+        if name not in sys.modules:
+            sys.modules[name] = ModuleType(name)
+            setattr(sys.modules[name], attribute, ModuleType)
+            empty.append(name)
+    try:
+        importlib.import_module("typer.rich_utils")
+    except ImportError:
+        pass  # a version that takes more from there: Typer imports it itself
+    finally:
+        for name in empty:
+            del sys.modules[name]
+
+
 class _Command(TyperCommand):
     def get_params(self, ctx: Any) -> list[Any]:
         return _take_as_typed(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        _import_help()
+        super().format_help(ctx, formatter)
 
 
 class _Group(TyperGroup):
     def get_params(self, ctx: Any) -> list[Any]:
         return _take_as_typed(super().get_params(ctx))
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        _import_help()
+        super().format_help(ctx, formatter)
 
 
 _QUIET = inspect.Parameter(
@@ -148,7 +183,28 @@ workflow_app = _App(above="workflow ", help="What workflows need, and whether it
 
 fleet_app = _App(above="fleet ", help="Questions to the inventories of many machines.")
 
-log = logging.getLogger("scanner")
+groups = {
+    name: TyperInfo(group, name=name, rich_help_panel=PANELS[name], no_args_is_help=True)
+    for name, group in {
+        "workflow": workflow_app,
+        "config": config_app,
+        "service": service_app,
+        "comfyui": comfyui_app,
+        "fleet": fleet_app,
+    }.items()
+}
+"""Commands that have commands of their own."""
+
+
+def outlined(name: str, summary: str) -> CommandInfo:
+    """A command for the help of the program, of which it shows only `summary`."""
+    return CommandInfo(
+        name, cls=_Command, callback=_never, help=summary, rich_help_panel=PANELS[name]
+    )
+
+
+def _never() -> None:
+    raise AssertionError("a command that is called is imported")
 
 
 def _print_version(wanted: bool) -> None:

@@ -25,6 +25,7 @@ PANELS = {
     "comfyui": PROGRAMS,
     "fleet": LOOK,
     "report": LOOK,
+    "serve": LOOK,
     "doctor": CHECK,
     "tune": CHECK,
     "hash": CHECK,
@@ -77,6 +78,10 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "duplicates": (
         "comfy-inventory duplicates",
         "comfy-inventory duplicates --keep fastest --script link > copies.sh",
+    ),
+    "serve": (
+        "comfy-inventory serve",
+        "comfy-inventory serve comfy_inventory.json /mnt/nas/nas.json",
     ),
     "workflow check": (
         "comfy-inventory workflow check flux.json",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from scanner.core.roots import FOLDER_CATEGORIES
 from scanner.core.serialize import printable, readable
+from scanner.core.wording import folded
 from scanner.errors import SettingsError
 
 
@@ -83,12 +83,6 @@ def _category_patterns(text: str) -> list[re.Pattern[str]]:
         )
     name = folded(readable(text))
     return [pattern_of(form) for form in (FOLDER_CATEGORIES.get(name, name), name)]
-
-
-def folded(text: str) -> str:
-    """A form in which texts that people take for the same are equal: capitals do not matter, nor
-    do accents as macOS writes them in names."""
-    return text.lower() if text.isascii() else unicodedata.normalize("NFC", text).casefold()
 
 
 def pattern_of(text: str) -> re.Pattern[str]:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, TextIO
 
 from scanner.console.relay import Relay
 from scanner.console.terminal import _terminal
-from scanner.console.times import CLOCK, Zone, zone_of
 from scanner.core.serialize import printable
+from scanner.core.times import CLOCK, Zone, zone_of
 from scanner.errors import InventoryError
 from scanner.settings.schema import Settings
 

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from scanner.console.app import log
 from scanner.console.terminal import echo_error
 from scanner.errors import OutputError, SettingsError
 
@@ -126,6 +125,16 @@ ExitCode = Annotated[
     bool, typer.Option("--exit-code", help="Exit with 1 if anything is listed, for scripts.")
 ]
 
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        metavar="ADDRESS",
+        help="A Dask scheduler whose workers mount the same storage, as tcp://host:8786, or "
+        "local:N for N processes here. They take the work on network mounts.",
+    ),
+]
+
 _Command = TypeVar("_Command", bound=Callable[..., None])
 
 _Value = TypeVar("_Value")
@@ -213,6 +222,9 @@ def _finder(settings: Settings, comfy_root: str | None = None) -> Callable[[], F
 
 def _find_roots(loaded: Loaded, tell: Any = None) -> Found:
     found = _finder(loaded.settings)()
+    import logging
+
+    log = logging.getLogger("scanner")
     for notice in found.notices:
         (tell or log.info)(notice)
     for warning in found.warnings:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import Any
 
 MOST_BYTES = 1 << 18
@@ -31,6 +30,8 @@ _BETWEEN_KEYS = re.compile(r"[\s,=\[\]{}]+")
 def loads(text: str) -> dict[str, Any]:
     """Parse TOML. Raises ValueError, whose text says what is wrong: `tomllib.TOMLDecodeError` with
     the line where the syntax is."""
+    import tomllib  # most starts read no TOML
+
     if len(text) > MOST_BYTES:
         raise ValueError(f"it is larger than {MOST_BYTES // 1024} KiB")
     bare = _AROUND_DOT.sub(".", _NO_KEYS.sub("q", text))

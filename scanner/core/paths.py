@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Container, Iterator
+import re
+from collections.abc import Container, Iterable, Iterator
 
 
 def tail(path: str, top: str) -> str:
@@ -50,3 +51,16 @@ _DISKS_OF_USERS = frozenset(("/media", "/run/media"))
 def holds_disks(folder: str) -> bool:
     """True for a folder in which disks get a folder of their own when they are mounted."""
     return folder in _DISKS or os.path.dirname(folder) in _DISKS_OF_USERS
+
+
+def short_names(paths: Iterable[str]) -> dict[str, str]:
+    """A name for each path: as few of its last parts as tell it from the others."""
+    parts = {path: [part for part in re.split(r"[/\\]", path) if part] for path in paths}
+    names = {}
+    for path, own in parts.items():
+        others = [other for key, other in parts.items() if key != path]
+        length = 1
+        while length < len(own) and any(other[-length:] == own[-length:] for other in others):
+            length += 1
+        names[path] = "/".join(own[-length:]) or "root"
+    return names

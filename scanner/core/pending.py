@@ -35,6 +35,11 @@ class PendingFolders:
         self._lock = threading.Lock()
         self._changed = dict.fromkeys(folders, -math.inf)
 
+    def __len__(self) -> int:
+        """The number of folders that wait."""
+        with self._lock:
+            return len(self._changed)
+
     def changed(self, folders: Iterable[str], now: float) -> None:
         """Add folders whose listing was seen to change at `now` (monotonic seconds)."""
         new = dict.fromkeys(folders, now)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from array import array
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import compress, count
 from operator import ne
@@ -59,7 +60,7 @@ def _keys(listing: Listing, other: Listing) -> list[Row | tuple[Row, str]]:
     """Rows of `listing`; without inodes where `other` has none. Links to files count by their
     texts: programs remove their links and make them again."""
     if not len(other.inodes):
-        listing = replace(listing, inodes=array("Q"))
+        listing = replace(listing, inodes=array("I"))
     if FILE_LINK not in listing.types:
         return list(listing.rows())
     texts = dict(listing.targets)
@@ -128,9 +129,10 @@ class Listing:
     """The names, sorted by code point and joined by NUL. Bytes that are not UTF-8 are kept as
     surrogate escapes, as `os.fsdecode` gives them."""
     types: str = ""
-    sizes: array[int] = field(default_factory=lambda: array("q"))
+    sizes: array[int] = field(default_factory=lambda: array("I"))
+    """As `narrow` gives them, and so are `inodes`."""
     mtimes: array[int] = field(default_factory=lambda: array("q"))
-    inodes: array[int] = field(default_factory=lambda: array("Q"))
+    inodes: array[int] = field(default_factory=lambda: array("I"))
     """Empty where inodes of this mount are not stable."""
     targets: tuple[tuple[str, str], ...] = ()
     """(name, text of the link) for every link, sorted by name."""
@@ -207,14 +209,32 @@ def listing_of(
     names, types, sizes, mtimes, inodes = zip(*ordered, strict=True)
     return Listing(
         "\0".join(names),
-        "".join(types),
-        array("q", sizes),
+        sys.intern("".join(types)),
+        narrow(sizes, "q"),
         array("q", mtimes),
-        array("Q", inodes) if any(inodes) else array("Q"),
+        narrow(inodes if any(inodes) else (), "Q"),
         tuple(sorted(targets)),
         tuple(sorted(unstatted)),
         tuple(sorted(hard_links)),
     )
+
+
+def narrow(numbers: Sequence[int], wide: str) -> array[int]:
+    """A column with four bytes for each number if all fit, else with the eight of type `wide`.
+    Columns of equal numbers are equal, whatever their width."""
+    try:
+        return array("I", numbers)
+    except OverflowError:
+        return array(wide, numbers)
+
+
+def narrow_from(blob: bytes, count: int, wide: str) -> array[int]:
+    """The column of `count` numbers that has these bytes."""
+    return array("I" if len(blob) in (0, 4 * count) else wide, blob)
+
+
+NO_NAMES: frozenset[str] = frozenset()
+"""Every other empty set takes 216 bytes, and nearly every directory has one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,7 +246,7 @@ class Directory:
     """Its own mtime in nanoseconds, taken before it was listed."""
     device: int = 0
     inode: int = 0
-    ignored: frozenset[str] = frozenset()
+    ignored: frozenset[str] = NO_NAMES
     """Names left out by ignore rules, directories with a trailing slash: each name was matched
     once, when it was first seen."""
     fingerprints: bytes = b""

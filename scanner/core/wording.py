@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
-
-from scanner.core.memory import HELD, OFFLINE
 
 NOT_WRITTEN = (
     "The mount that the output lies on does not answer: ended without writing there. "
@@ -53,11 +49,29 @@ def accept_command(place: str, inventory: str) -> str:
 def command_text(*words: str) -> str:
     """A command of this program, quoted for a shell."""
     words = ("comfy-inventory", *words)
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+    if os.name == "nt":
+        import subprocess
+
+        return subprocess.list2cmdline(words)
+    import shlex
+
+    return shlex.join(words)
 
 
 def accept_hint(state: str, command: str) -> str:
     """What a person may do about a folder that is held or offline; empty in any other state."""
+    from scanner.core.memory import HELD, OFFLINE  # with all that is remembered of roots
+
     if state == HELD:
         return f"To accept what is there now: {command}"
     return f"If it will not come back: {command}" if state == OFFLINE else ""
+
+
+def folded(text: str) -> str:
+    """A form in which texts that people take for the same are equal: capitals do not matter, nor
+    do accents as macOS writes them in names."""
+    if text.isascii():
+        return text.lower()
+    import unicodedata  # few names need it
+
+    return unicodedata.normalize("NFC", text).casefold()

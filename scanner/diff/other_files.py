@@ -9,10 +9,19 @@ import os
 from collections import ChainMap
 from collections.abc import Iterator
 from collections.abc import Set as AbstractSet
+from itertools import compress, count
+from operator import ne
 
 from scanner.core.link_ends import LinkEnds
 from scanner.core.paths import join
-from scanner.core.snapshot import FILE, FILE_LINK, Directory, Snapshot, directories_below
+from scanner.core.snapshot import (
+    FILE,
+    FILE_LINK,
+    Directory,
+    Snapshot,
+    directories_below,
+    unequal_rows,
+)
 from scanner.diff.compare import Delta
 from scanner.diff.moves import Moves
 
@@ -88,6 +97,13 @@ def _links_to_others(delta: Delta, snapshot: Snapshot, others: AbstractSet[str])
 def _replaced_in_place(old: Directory, new: Directory) -> Iterator[str]:
     before, after = old.listing, new.listing
     if not len(before.inodes) or not len(after.inodes) or before.inodes == after.inodes:
+        return
+    if before.names == after.names:
+        # Most folders have the same names. An object for each row takes ten times as long.
+        unequal, names = set(unequal_rows(before, after)), after.split_names()
+        for place in compress(count(), map(ne, before.inodes, after.inodes)):
+            if place not in unequal and after.types[place] == FILE:
+                yield names[place]
         return
     known = {row.name: row for row in before.rows() if row.type == FILE}
     for row in after.rows():

@@ -8,32 +8,20 @@ kept here, in the worker's process; if that ends, the file is begun anew.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 from collections import OrderedDict
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import xxhash
 
-from scanner.core.digests import SHA256
+from scanner.core.digests import BLAKE3, SHA256
 from scanner.disk.filesystem import FileSystem, Stat
-
-BLOCK = 1 << 20
-"""Bytes read at a time. The interpreter is free for others while a block is read or hashed; blocks
-of 4 MiB were no faster (benchmarks/hashing.py), and memory is that of one block."""
+from scanner.disk.hash_feed import BLOCK, Digest, HashFeed
 
 MOST_JOBS = 256
 """Files under way at a time that are remembered, a few hundred bytes each: one for each reader of
 this process, and some that were given up."""
-
-
-class Digest(Protocol):
-    """A hash that is being taken."""
-
-    def update(self, data: memoryview, /) -> None: ...
-
-    def digest(self) -> bytes: ...
 
 
 class Piece(NamedTuple):
@@ -91,15 +79,15 @@ def hash_piece(
     if known is None:
         known = _Job(files.stat(path), algorithms)
     started, begun_at = files.monotonic(), known.done
-    buffer = memoryview(bytearray(BLOCK))
     is_over = False
-    with files.open(path) as file:
+    is_short = min(known.size - known.done, most) <= BLOCK
+    # The feed ends before the file is closed, and has then hashed all that was read.
+    with files.open(path) as file, HashFeed(known.digests, is_short=is_short) as feed:
         _advise_sequential(file)
         file.seek(known.done)
         while not is_over:
-            count = file.readinto(buffer)  # type: ignore[attr-defined]
-            for digest in known.digests.values():
-                digest.update(buffer[:count])
+            count = file.readinto(feed.buffer())  # type: ignore[attr-defined]
+            feed.take(count)
             known.done += count
             is_over = not count or known.done > known.size
             if known.done - begun_at >= most or files.monotonic() - started >= seconds:
@@ -123,7 +111,15 @@ def hash_piece(
 
 
 def _new(name: str) -> Digest:
-    return hashlib.sha256() if name == SHA256 else xxhash.xxh3_128()
+    if name == SHA256:
+        import hashlib  # which loads OpenSSL
+
+        return hashlib.sha256()
+    if name == BLAKE3:
+        from blake3 import blake3  # optional
+
+        return blake3()  # one thread: `HashFeed` gives it one
+    return xxhash.xxh3_128()
 
 
 def _advise_sequential(file: object) -> None:

@@ -10,14 +10,14 @@ import errno
 import io
 import operator
 import os
-import shutil
 import stat
+import sys
 import threading
 import time
 from array import array
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from functools import cache
+from functools import cache, partial
 from itertools import islice
 from typing import TYPE_CHECKING, BinaryIO, NamedTuple, Protocol, TypeVar
 
@@ -28,13 +28,17 @@ from scanner.core.snapshot import (
     FILE,
     FILE_LINK,
     FOREIGN_LINK,
+    NO_NAMES,
     OTHER,
     Directory,
     Listing,
+    narrow,
 )
 from scanner.disk.links import is_proven_broken
 from scanner.disk.location import leads_away
 from scanner.disk.mounts import Mount, read_mounts
+from scanner.disk.stats_below import HAS_DESCRIPTORS, stats_below
+from scanner.disk.statx import stat_by_lookup
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -85,6 +89,14 @@ class FileSystem(Protocol):
         """The stat of the name at `path` itself, links not followed."""
         ...
 
+    def stats_below(self, top: str, names: Sequence[str]) -> list[Stat | OSError]:
+        """The stats of folders below `top`, links followed, or the errors in their place.
+
+        `names` are relative to `top`. One that holds others comes before these, and all that it
+        holds comes next.
+        """
+        ...
+
     def space(self, path: str) -> Space:
         """The space of the mount that holds `path`."""
         ...
@@ -121,9 +133,13 @@ class FileSystem(Protocol):
 class DiskFileSystem:
     """The operating system's own file system."""
 
-    def __init__(self, stopped: Callable[[], bool] = lambda: False) -> None:
-        """A listing under way fails with InterruptedError once `stopped`."""
+    def __init__(
+        self, stopped: Callable[[], bool] = lambda: False, *, by_lookup: bool = False
+    ) -> None:
+        """A listing under way fails with InterruptedError once `stopped`. `by_lookup`: it asks
+        about a mount where `Mount.lookups_bring_stats`."""
         self._stopped = stopped
+        self._by_lookup = by_lookup
         self._calls = 0
         self._under_way: dict[int, list[_RowFields]] = {}
 
@@ -170,11 +186,16 @@ class DiskFileSystem:
         def is_foreign(path: str, text: str) -> bool:
             return leads_away(path, text, mounts(), self.read_link)
 
+        wrap = None
+        if self._by_lookup and isinstance(target, int):
+            wrap = partial(_LookedUp, target)
         rows: list[_RowFields] = []
         thread = threading.get_ident()
         self._under_way[thread] = rows
         try:
-            return _list(path, target, own, skip, mount_points, rows, is_foreign, self._stopped)
+            return _list(
+                path, target, own, skip, mount_points, rows, is_foreign, self._stopped, wrap
+            )
         finally:
             self._calls += len(rows) + 1
             del self._under_way[thread]
@@ -185,7 +206,24 @@ class DiskFileSystem:
     def lstat(self, path: str) -> Stat:
         return self._counted(os.lstat(path))
 
+    def stats_below(self, top: str, names: Sequence[str]) -> list[Stat | OSError]:
+        found: Iterable[os.stat_result | OSError]
+        if HAS_DESCRIPTORS:
+            found = stats_below(top, names, stat_by_lookup if self._by_lookup else _stat_at)
+        else:
+            found = (_tried(os.path.join(top, name)) for name in names)
+        stats: list[Stat | OSError] = []
+        for name, answer in zip(names, found, strict=True):
+            one = answer
+            if isinstance(answer, OSError) and answer.errno == errno.ESTALE:
+                # The server has lost the folder that was held: its path may lead to another one.
+                one = _tried(os.path.join(top, name))
+            stats.append(one if isinstance(one, OSError) else self._counted(one))
+        return stats
+
     def space(self, path: str) -> Space:
+        import shutil  # a process that only lists needs none of its compression
+
         found = shutil.disk_usage(path)
         self._calls += 1
         return Space(found.total, found.free)
@@ -249,6 +287,30 @@ class _CountedFile(io.FileIO):
         return count
 
 
+def _stat_at(name: str, dir_fd: int) -> os.stat_result:
+    return os.stat(name, dir_fd=dir_fd) if name else os.fstat(dir_fd)
+
+
+def _tried(path: str) -> os.stat_result | OSError:
+    try:
+        return os.stat(path)
+    except OSError as error:
+        return error
+
+
+class _LookedUp:
+    """An entry of the folder `dir_fd` whose stat is the one that its lookup brings."""
+
+    def __init__(self, dir_fd: int, entry: os.DirEntry[str]) -> None:
+        self.name = entry.name
+        self.is_dir = entry.is_dir
+        self.is_file = entry.is_file
+        self._dir_fd = dir_fd
+
+    def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+        return stat_by_lookup(self.name, self._dir_fd, follow=follow_symlinks)
+
+
 _LISTS_DESCRIPTORS = os.scandir in os.supports_fd and hasattr(os, "O_DIRECTORY")
 
 _OPEN_FLAGS = (
@@ -281,15 +343,18 @@ def _list(
     rows: list[_RowFields],
     leads_away: Callable[[str, str], bool],
     stopped: Callable[[], bool],
+    wrap: Callable[[os.DirEntry[str]], _LookedUp] | None = None,
 ) -> Directory:
     met: list[str] = []
     targets: list[tuple[str, str]] = []
     unstatted: list[str] = []
     hard_links: list[str] = []
     with os.scandir(target) as scanned:
-        entries: Iterable[os.DirEntry[str]] = scanned
+        entries: Iterable[os.DirEntry[str] | _LookedUp] = scanned
+        if wrap is not None:
+            entries = map(wrap, scanned)
         if skip or mount_points:
-            entries = _wanted(scanned, skip, mount_points, met, unstatted, rows)
+            entries = _wanted(entries, skip, mount_points, met, unstatted, rows)
         iterator = iter(entries)
         while part := list(islice(iterator, PART)):
             if stopped():
@@ -316,19 +381,19 @@ def _list(
         _within(own.st_mtime_ns),
         own.st_dev,
         own.st_ino & _INODE_MASK,
-        frozenset(met),
+        frozenset(met) if met else NO_NAMES,
         ctime=_within(own.st_ctime_ns),
     )
 
 
 def _wanted(
-    entries: Iterable[os.DirEntry[str]],
+    entries: Iterable[os.DirEntry[str] | _LookedUp],
     skip: frozenset[str],
     mount_points: frozenset[str],
     met: list[str],
     unstatted: list[str],
     rows: list[_RowFields],
-) -> Iterator[os.DirEntry[str]]:
+) -> Iterator[os.DirEntry[str] | _LookedUp]:
     """The entries that need a stat; the others are put where they belong."""
     for entry in entries:
         name = entry.name
@@ -346,7 +411,7 @@ def _wanted(
             yield entry
 
 
-def _type_of_point(entry: os.DirEntry[str]) -> str:
+def _type_of_point(entry: os.DirEntry[str] | _LookedUp) -> str:
     """The type of a mount point. What a file system says of the name below the mount will do: only
     a file can be mounted on a file."""
     try:
@@ -390,8 +455,8 @@ def _columns(
         return _columns(once, targets, unstatted, hard_links)
     return Listing(
         "\0".join(names),
-        "".join(types),
-        array("q", sizes),
+        sys.intern("".join(types)),
+        narrow(sizes, "q"),
         _times(mtimes),
         _inodes(inodes),
         targets,
@@ -409,7 +474,7 @@ def _times(mtimes: tuple[int, ...]) -> array[int]:
 
 def _inodes(inodes: tuple[int, ...]) -> array[int]:
     try:
-        return array("Q", inodes)
+        return narrow(inodes, "Q")
     except OverflowError:  # ReFS has 128 bits
         return array("Q", [inode & _INODE_MASK for inode in inodes])
 

@@ -15,9 +15,8 @@ from typing import NamedTuple
 
 import xxhash
 
+from scanner.core.digests import WHOLE
 from scanner.disk.filesystem import FileSystem
-
-WHOLE = 256 * 1024
 
 SAMPLES = 32
 

@@ -152,6 +152,11 @@ ATTRIBUTE_CACHES = {
 `acregmax` and `noac` among the mount's options override them. None where the client is kept
 coherent (ceph and lustre by locks) or asks each time (9p with its default `cache=none`)."""
 
+LOOKUP_TYPES = frozenset(("fuse.sshfs", "sshfs"))
+"""Types where a lookup brings attributes that are at least as fresh as those of a stat: libfuse
+keeps a name (entry_timeout) no longer than attributes (attr_timeout), a second each by default.
+Elsewhere an option may say otherwise, and the kernel's own clients answer from their caches."""
+
 SETTLE_LOCAL = 0.05
 
 SETTLE_REMOTE = 4.0

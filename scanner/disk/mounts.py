@@ -20,6 +20,7 @@ from scanner.disk.mount_types import (
     GRANULARITIES,
     HOST_TYPES,
     LOCAL_TYPES,
+    LOOKUP_TYPES,
     NETWORK_TYPES,
     SETTLE_LOCAL,
     SETTLE_REMOTE,
@@ -145,6 +146,11 @@ class Mount(NamedTuple):
         # An option that the table does not show has its default: acregmax=5 leaves acdirmax at 60.
         both = given.get("actimeo", default)
         return max(given.get("acregmax", both), given.get("acdirmax", both))
+
+    @property
+    def lookups_bring_stats(self) -> bool:
+        """True if the lookup of a name brings a stat that is as fresh as a stat would be."""
+        return self.type.lower() in LOOKUP_TYPES
 
     @property
     def has_stable_inodes(self) -> bool:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 from scanner import __version__
 from scanner.core.changes import BASELINE, KINDS
+from scanner.core.paths import short_names
 from scanner.core.roots import COMPLETE
 from scanner.core.serialize import time_ns
 from scanner.errors import OutputError
@@ -20,11 +20,39 @@ _SIGN = b"comfy_inventory_"
 _Samples = list[tuple[dict[str, str], float]]
 
 
+class Measured(NamedTuple):
+    """What metrics are made from. `changes` are counted by kind."""
+
+    status: Mapping[str, Any]
+    header: Mapping[str, Any] | None
+    changes: Mapping[str, int]
+
+
 def metrics_text(
     status: Mapping[str, Any], header: Mapping[str, Any] | None, changes: Mapping[str, int]
 ) -> str:
     """The text. No path is a label: folders are named by the last parts of their paths that tell
     them apart. `changes` are counted by kind."""
+    return metrics_of({"": Measured(status, header, changes)})
+
+
+def metrics_of(machines: Mapping[str, Measured]) -> str:
+    """The text about several machines, whose names are labels where they are not empty."""
+    blocks: dict[str, tuple[str, str, _Samples]] = {}
+    for machine, measured in machines.items():
+        for name, help_, type_, samples in _blocks(*measured):
+            known = blocks.setdefault(name, (help_, type_, []))[2]
+            label = {"machine": machine} if machine else {}
+            known += [({**label, **labels}, value) for labels, value in samples]
+    return "".join(
+        _block(name, help_, samples, type_) for name, (help_, type_, samples) in blocks.items()
+    )
+
+
+def _blocks(
+    status: Mapping[str, Any], header: Mapping[str, Any] | None, changes: Mapping[str, int]
+) -> Iterator[tuple[str, str, str, _Samples]]:
+    """Name, help, type and samples of each metric."""
     roots = status["roots"]
     names = short_names([root["path"] for root in roots])
     labels = {root["id"]: {"root": names[root["path"]], "kind": root["kind"]} for root in roots}
@@ -84,13 +112,14 @@ def metrics_text(
         ("backlog_files", "Files without a fingerprint.", [({}, status["backlog"]["files"])]),
         *_space(status),
     ]
-    counter = _block(
+    for name, help_, samples in blocks:
+        yield name, help_, "gauge", samples
+    yield (
         "changes_total",
         "Changes since the metrics of this inventory began.",
-        [({"kind": kind}, changes.get(kind, 0)) for kind in KINDS if kind != BASELINE],
         "counter",
+        [({"kind": kind}, changes.get(kind, 0)) for kind in KINDS if kind != BASELINE],
     )
-    return "".join(_block(*block) for block in blocks) + counter
 
 
 def _space(status: Mapping[str, Any]) -> Iterable[tuple[str, str, _Samples]]:
@@ -122,7 +151,7 @@ def _space(status: Mapping[str, Any]) -> Iterable[tuple[str, str, _Samples]]:
     )
 
 
-def _block(name: str, help_: str, samples: _Samples, type_: str = "gauge") -> str:
+def _block(name: str, help_: str, samples: _Samples, type_: str) -> str:
     if not samples:
         return ""
     full = f"comfy_inventory_{name}"
@@ -135,19 +164,6 @@ def _block(name: str, help_: str, samples: _Samples, type_: str = "gauge") -> st
 
 def _escaped(text: str) -> str:
     return text.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-def short_names(paths: Iterable[str]) -> dict[str, str]:
-    """A name for each path: as few of its last parts as tell it from the others."""
-    parts = {path: [part for part in re.split(r"[/\\]", path) if part] for path in paths}
-    names = {}
-    for path, own in parts.items():
-        others = [other for key, other in parts.items() if key != path]
-        length = 1
-        while length < len(own) and any(other[-length:] == own[-length:] for other in others):
-            length += 1
-        names[path] = "/".join(own[-length:]) or "root"
-    return names
 
 
 def write_metrics(

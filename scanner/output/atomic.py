@@ -6,7 +6,6 @@ import errno
 import itertools
 import os
 import re
-import secrets
 import stat
 import sys
 import threading
@@ -18,16 +17,18 @@ from typing import IO, BinaryIO
 
 from scanner.errors import OutputError
 from scanner.output.regular_files import followed
+from scanner.output.write_back import STRIDE, begin_write_back
 
 _BUFFER = 1 << 18
 
-_BY_KERNEL = 1 << 16
+LEAST_BY_KERNEL = 1 << 16
 """Smallest copy that is left to the kernel: below, two more system calls cost more."""
 
 _PIECE = 1 << 20
 
-_LARGE = 1 << 24
-"""Smallest file whose blocks are freed by a separate thread, in bytes."""
+_LARGE = 1 << 20
+"""Smallest file whose blocks are freed by a separate thread, in bytes. To replace a file of 2 MB
+took 1.2 ms on ext4, and 0.4 ms where a thread freed the old one; of 1 MB 0.5 and 0.3."""
 
 _SHARING_ERRORS = frozenset((5, 32, 33))
 """Access denied, sharing violation and lock violation on Windows: os.replace raises them while
@@ -56,7 +57,7 @@ class AtomicFile:
     """A binary file that replaces `path` at the end of the block, or leaves it unchanged.
 
     1. A hidden temporary file is created in the same folder, because only there a rename is atomic.
-    2. `write` appends to it through a buffer.
+    2. `write` appends to it through a buffer. The disk begins to write a large one meanwhile.
     3. At the end of the block it is flushed, fsynced, closed, and renamed to `path`. Then the
        folder is fsynced, so that the new name survives a power cut.
     4. After any failure the temporary file is deleted and `path` is unchanged.
@@ -76,11 +77,14 @@ class AtomicFile:
         self._target = self.path
         self._temporary = ""
         self._file: IO[bytes] | None = None
+        self._size = 0
+        self._begun = 0
+        """Bytes that the disk was asked to write."""
 
     def __enter__(self) -> AtomicFile:
         self._target = replaceable(self.path)
         folder, name = os.path.split(self._target)
-        self._temporary = os.path.join(folder, f".{name}.{secrets.token_hex(4)}.tmp")
+        self._temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.tmp")
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
         try:
             # Not tempfile: its mode 0600 would hide a new inventory from other programs.
@@ -105,6 +109,7 @@ class AtomicFile:
         assert self._file is not None, "write outside the block"
         try:
             self._file.write(data)
+            self._grow(len(data))
         except OSError as error:
             raise cannot("write", self.path, error) from error
 
@@ -116,18 +121,45 @@ class AtomicFile:
         assert self._file is not None, "copy outside the block"
         try:
             copied = 0
-            if length >= _BY_KERNEL:
+            if length >= LEAST_BY_KERNEL:
                 self._file.flush()
-                copied = _copy_range(source.fileno(), self._file.fileno(), start, length)
+                copied = self._copy_range(source.fileno(), start, length)
             while copied < length:
                 source.seek(start + copied)
                 piece = source.read(min(_PIECE, length - copied))
                 if not piece:
                     raise OSError(errno.EIO, "the file to copy from has become shorter")
                 self._file.write(piece)
+                self._grow(len(piece))
                 copied += len(piece)
         except OSError as error:
             raise cannot("write", self.path, error) from error
+
+    def _copy_range(self, source: int, start: int, length: int) -> int:
+        """Copy in the kernel. Returns the number of copied bytes.
+
+        That is less than `length`, or 0, if the system or a file system does not support it.
+        """
+        assert self._file is not None
+        copied = 0
+        while copied < length:
+            wanted = min(STRIDE, length - copied)
+            count = _copy_range(source, self._file.fileno(), start + copied, wanted)
+            copied += count
+            self._grow(count)
+            if count < wanted:
+                break
+        return copied
+
+    def _grow(self, size: int) -> None:
+        """Note that `size` bytes were appended. Of a large file the disk writes the first ones
+        while the next ones are made."""
+        assert self._file is not None
+        self._size += size
+        if self._size - self._begun >= STRIDE:
+            self._file.flush()
+            self._begin(self._file.fileno(), self._begun, self._size - self._begun)
+            self._begun = self._size
 
     def __exit__(
         self,
@@ -159,6 +191,9 @@ class AtomicFile:
         finally:
             if replaced is not None:
                 threading.Thread(target=os.close, args=(replaced,), daemon=True).start()
+
+    def _begin(self, descriptor: int, start: int, length: int) -> None:
+        begin_write_back(descriptor, start, length)
 
     def _force(self, descriptor: int) -> None:
         sync_file(descriptor)
@@ -237,6 +272,9 @@ def _copy_range(source: int, target: int, start: int, length: int) -> int:
 
 class VolatileFile(AtomicFile):
     """The same without fsync, for content that may be lost in a power cut."""
+
+    def _begin(self, descriptor: int, start: int, length: int) -> None:
+        pass
 
     def _force(self, descriptor: int) -> None:
         pass

@@ -37,7 +37,7 @@ COLUMNS = (
     *_columns({"id": TEXT, "version": TEXT, "commit": TEXT, "enabled": YES_NO}, "pack", "pack_"),
     *_columns({"total_size": INTEGER, "apparent_bytes": INTEGER}),
     *_columns({"path_b64": TEXT, "target_b64": TEXT}),
-    *_columns({"name": TEXT, "shadowed_by": TEXT}),
+    *_columns({"name": TEXT, "shadowed_by": TEXT, "blake3": TEXT}),
 )
 """New columns come last, so that programs may count them."""
 

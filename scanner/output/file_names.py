@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections import Counter
@@ -165,6 +164,8 @@ def outputs_of(settings: Settings, files: FileSystem, cwd: str) -> Outputs:
     reason = _reason(place.mount if place.mount.is_remote else state.mount)
     # Under whatever path it is reached, one output has one state.
     real = os.path.join(place.path, os.path.basename(inventory))
+    import hashlib  # which loads OpenSSL
+
     name = hashlib.sha256(os.fsencode(real)).hexdigest()[:16]
     folder = state_folder()
     if not folder:

@@ -35,6 +35,25 @@ _NO_ANNOTATIONS: Mapping[str, object] = {}
 _NO_OWNERS: Mapping[str, str] = {}
 
 
+class Segment(NamedTuple):
+    """Lines of one folder that stand next to each other in the previous file."""
+
+    row: int
+    """The first row."""
+    start: int
+    """Byte offset from the end of the header."""
+    length: int
+
+
+class Previous(NamedTuple):
+    """A folder as it stands in the previous file."""
+
+    directory: Directory
+    segments: list[Segment]
+    """Where its own lines are: those of its subfolders come between them."""
+    children: list[Folder]
+
+
 @dataclass(slots=True, eq=False)
 class Folder:
     """A directory whose listing is written."""
@@ -64,6 +83,8 @@ class Folder:
     """Bytes of the text of everything below it."""
     source: int = 0
     """Byte offset of its text in the previous file, from the end of the header."""
+    previous: Previous | None = None
+    """Its earlier lines, until it is written. None if all of them may differ."""
     words: dict[str, int] | None = None
     """Number of its own entries without `alias_of` by status and mark; None if there are none."""
 
@@ -105,12 +126,12 @@ class Layout:
         self.tops: list[Folder] = []
         self._base = view.base
         self._roots = [root.root for root in view.roots]
-        self._set_status(view.status)
+        self._set_status(view.status, {})
         self._annotated = _annotated(view)
         self._owners = _owners(view)
         self._inner = _inner(self._owners)
         self._inodes: set[int] = set()
-        is_plain = self._add(view, frozenset()) is not None
+        is_plain = self._add(view, frozenset(), frozenset()) is not None
         if not is_plain:
             _mark_aliases(self.folders, view)
         self._is_plain = is_plain and not self._inner
@@ -126,10 +147,13 @@ class Layout:
         self.shadows = Shadows(_searched(self._owners, view), self._owners)
         self.shadows.find_all(view.snapshot, self._owner_of())
 
-    def _set_status(self, status: Mapping[str, str]) -> None:
+    def _set_status(self, status: Mapping[str, str], before: Mapping[str, str]) -> None:
         self._status = status
-        self.with_status = frozenset(map(os.path.dirname, status))
-        """Folders with entries that have a status."""
+        self.with_status: defaultdict[str, set[str]] = defaultdict(set)
+        """Names of entries that have a status, or had one in the previous file, by folder."""
+        for path in (*status, *before):
+            folder, name = os.path.split(path)
+            self.with_status[folder].add(name)
 
     def update(self, view: InventoryView) -> bool:
         """Take over the differences in `view`. Folders that differ are unwritten afterwards.
@@ -144,14 +168,15 @@ class Layout:
             or self.shadows.searched != _searched(self._owners, view)
         ):
             return False
-        renewed = self._renewed(view)
-        self._set_status(view.status)
+        listed = self._listed_anew(view)
+        renewed, others = self._renewed(view, listed)
+        self._set_status(view.status, self._status)
         self._annotated = _annotated(view)
         old = [self.folders[path] for path in renewed if path in self.folders]
         for folder in old:
             self._forget(folder)
-        added = self._add(view, renewed)
-        if added is None or self._may_change_names(renewed, added):
+        added = self._add(view, renewed, others)
+        if added is None or self._may_change_names(listed, added):
             return False
         kept = {id(child) for folder in added for child in folder.children}
         for folder in old:
@@ -179,28 +204,35 @@ class Layout:
 
         return owner
 
-    def _may_change_names(self, renewed: Set[str], added: Iterable[Folder]) -> bool:
-        """True if other files may have several names now."""
-        return not self._same.folders.isdisjoint(renewed) or any(
-            lists_other_names(folder.directory.listing) for folder in added
+    def _may_change_names(self, listed: Set[str], added: Iterable[Folder]) -> bool:
+        """True if other files may have several names now. `listed` are listed anew."""
+        return not self._same.folders.isdisjoint(listed) or any(
+            folder.path in listed and lists_other_names(folder.directory.listing)
+            for folder in added
         )
 
-    def _renewed(self, view: InventoryView) -> set[str]:
-        """Folders whose own lines differ: an entry, or the size of a subfolder."""
+    def _listed_anew(self, view: InventoryView) -> set[str]:
+        """Paths of the directories that are others than before: changed, new or gone."""
         previous = [folder.directory for folder in self.folders.values()]
         now = map(view.snapshot.get, self.folders)
         differing = set(compress(self.folders, map(is_not, now, previous)))
-        differing |= view.snapshot.keys() - self.folders.keys()
+        return differing | (view.snapshot.keys() - self.folders.keys())
+
+    def _renewed(self, view: InventoryView, listed: Set[str]) -> tuple[set[str], set[str]]:
+        """Folders whose own lines differ: an entry, or the size of a subfolder. And those of them
+        in which lines may differ whose rows are the same."""
+        differing = set(listed)
+        others: set[str] = set()
         if self._status != view.status:
             statuses = dict(self._status).items() ^ dict(view.status).items()
             differing.update(os.path.dirname(path) for path, _ in statuses)
         if self._annotated is not _annotated(view):
             annotated = self._annotated.items() ^ _annotated(view).items()
-            differing.update(folder for folder, _ in annotated if folder in view.snapshot)
-        differing |= self.shadows.renew(differing, view.snapshot, self._owner_of())
+            others.update(folder for folder, _ in annotated if folder in view.snapshot)
+        others |= self.shadows.renew(differing | others, view.snapshot, self._owner_of())
         tops = {folder.path for folder in self.tops}
         renewed: set[str] = set()
-        for path in differing:
+        for path in differing | others:
             chain = [path]
             while chain[-1] not in tops and chain[-1] not in renewed:
                 above = os.path.dirname(chain[-1])
@@ -209,7 +241,7 @@ class Layout:
                 chain.append(above)
             else:
                 renewed.update(chain)
-        return renewed
+        return renewed, others
 
     @property
     def roots(self) -> Sequence[Root]:
@@ -247,8 +279,9 @@ class Layout:
             for path in reversed(tops)
         ]
 
-    def _add(self, view: InventoryView, renewed: Set[str]) -> list[Folder] | None:
+    def _add(self, view: InventoryView, renewed: Set[str], others: Set[str]) -> list[Folder] | None:
         """Build the tree again. Previous folders that are not `renewed` stay with all below them.
+        Of `others` all lines may differ.
 
         Returns the new folders, parents first; None if one may be an alias of another.
         """
@@ -270,6 +303,8 @@ class Layout:
                 continue
             folder = self._new_folder(step, source, view)
             directory = folder.directory
+            if previous is not None and step.path not in others:
+                folder.previous = self._previous(previous, folder)
             # A link that became a folder, or a folder that became a link, may be an alias as well.
             is_alone = directory.inode not in self._inodes
             is_clear = is_alone and (previous is None or step.path in renewed)
@@ -297,6 +332,28 @@ class Layout:
             category_in(view.roots[root].root, step.path),
             source=source,
         )
+
+    def _previous(self, old: Folder, new: Folder) -> Previous | None:
+        """The lines that `new` had in the previous file, if those of equal rows are the same."""
+        before, now = old.directory.listing, new.directory.listing
+        if (
+            old.length == UNWRITTEN
+            or (old.root, old.category) != (new.root, new.category)
+            # What one file says may show in the line of another.
+            or new.path in self._annotated
+            or before.targets != now.targets
+            or not (is_utf8(new.path) and is_utf8(before.names) and is_utf8(now.names))
+        ):
+            return None
+        segments: list[Segment] = []
+        row = offset = 0
+        for child in old.children:
+            if child.position > row:
+                segments.append(Segment(row, new.source + offset, child.start - offset))
+            row, offset = child.position, child.start + child.length
+        if row < len(before):
+            segments.append(Segment(row, new.source + offset, old.length - offset))
+        return Previous(old.directory, segments, old.children)
 
 
 def _annotated(view: InventoryView) -> Mapping[str, object]:

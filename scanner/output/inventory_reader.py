@@ -154,6 +154,28 @@ class OpenInventory:
         """The entries from the first one on. Several of these iterators may be used in turn."""
         return _parse_entries(self._lines(), self.path)
 
+    def placed_entries(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The entries, each with its place in this very file, for `entry_at`."""
+        place = following = self._start
+
+        def lines() -> Iterator[bytes]:
+            nonlocal place, following
+            for line in self._lines():
+                place, following = following, following + len(line)
+                yield line
+
+        for entry in _parse_entries(lines(), self.path):
+            yield place, entry
+
+    def entry_at(self, place: int) -> dict[str, Any]:
+        """The entry at a place that `placed_entries` gave."""
+        try:
+            self._file.seek(place)
+            line = self._file.readline()
+        except OSError as error:
+            raise cannot("read", os.fspath(self.path), error) from error
+        return next(_parse_entries(iter((line,)), self.path))
+
     def _lines(self) -> Iterator[bytes]:
         position = self._start
         while True:

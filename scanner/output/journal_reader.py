@@ -66,9 +66,10 @@ class Since(NamedTuple):
     """True if an older line is still there, so that none of these lines was deleted."""
 
 
-def lines_since(path: str, since: int, upto: int) -> Since:
+def lines_since(path: str, since: int, upto: int, most: int = sys.maxsize) -> Since:
     """The lines of scans after `since` and up to `upto`, in order. Only they are read, from the end
-    of the newest file backwards. Raises OutputError."""
+    of the newest file backwards, and where there are more than `most` only so many. Raises
+    OutputError."""
     found: dict[tuple[int, int], dict[str, Any]] = {}
     for _, generation in sorted(generations(path)):
         try:
@@ -83,6 +84,8 @@ def lines_since(path: str, since: int, upto: int) -> Since:
                     if fields["scan"] <= since:
                         return Since([found[mark] for mark in sorted(found)], True)
                     found[fields["scan"], fields["n"]] = fields
+                    if len(found) > most:
+                        return Since([], reaches=False)
         except OSError as error:
             raise cannot("read", generation, error) from error
     return Since([found[mark] for mark in sorted(found)], False)

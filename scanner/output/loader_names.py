@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 
 import orjson
 
@@ -16,7 +16,7 @@ from scanner.core.model_names import (
     is_listed,
 )
 from scanner.core.paths import join, tail
-from scanner.core.roots import Root, category_folder, category_of
+from scanner.core.roots import Root, category_of
 from scanner.core.serialize import is_utf8, path_fields, text_fields, with_slashes
 from scanner.core.snapshot import CONTAINERS, FILE, FILE_LINK, Listing, Snapshot
 
@@ -31,14 +31,15 @@ def category_parts(root: Root, path: str) -> tuple[str, str] | None:
 
     None where no loader looks.
     """
-    top = category_folder(root, path)
-    if not top:
+    below = tail(path, root.path)
+    if root.category:
+        category = root.category
+    else:
+        first, _, below = below.partition(os.sep)
+        category = category_of(root, (first,)) if first else ""
+    if not category or (EXCLUDED_FOLDER in below and EXCLUDED_FOLDER in below.split(os.sep)):
         return None
-    below = tail(path, top)
-    if EXCLUDED_FOLDER in below.split(os.sep):
-        return None
-    first = tail(path, root.path).split(os.sep, 1)[0]
-    return category_of(root, (first,)), below
+    return category, below
 
 
 def is_model(category: str, folder: str, name: str, letter: str, snapshot: Snapshot) -> bool:
@@ -60,39 +61,43 @@ class LoaderNames:
         self._place = category_parts(root, path)
 
     def texts(
-        self,
-        listing: Listing,
-        names: Sequence[str],
-        shadows: Mapping[str, str],
-        *,
-        has_plain_names: bool,
-    ) -> Iterator[str] | None:
+        self, listing: Listing, shadows: Mapping[str, str], *, has_plain_names: bool
+    ) -> list[str] | None:
         """The fields of each row as they follow others in its line; None if no row has any.
 
-        `names` are those of `listing`, and `has_plain_names` says that they stand in JSON as they
-        are. `shadows` are paths of the files that are loaded instead of some of them.
+        `has_plain_names` says that the names stand in JSON as they are. `shadows` are paths of the
+        files that are loaded instead of some of them.
         """
         if self._place is None:
             return None
         category, below = self._place
+        names = listing.split_names()
         # The names are sorted: this is a tenth of the cost of a search in the text of all.
         hidden = bisect_left(names, ".")
         has_dots = hidden < len(names) and names[hidden].startswith(".")
         is_simple = category not in _SPECIAL and not has_dots and has_plain_names
         if shadows or not is_simple or not is_utf8(below):
-            return self._each(category, below, zip(names, listing.types, strict=True), shadows)
+            rows = zip(names, listing.types, strict=True)
+            return list(self._each(category, below, rows, shadows))
         prefix = orjson.dumps({"name": with_slashes(below) + "/" * bool(below)}).decode()
         before, endings = f",{prefix[1:-2]}", endings_of(category)
         if endings is None:
             rows = zip(names, listing.types, strict=True)
-            return (f'{before}{name}"' if letter in FILES else "" for name, letter in rows)
+            return [f'{before}{name}"' if letter in FILES else "" for name, letter in rows]
         # Nearly all models come here. This takes a fifth of the time of the others.
         lowered = listing.names.lower()
         lows = names if lowered == listing.names else lowered.split("\0")
-        return (
+        return [
             f'{before}{name}"' if low.endswith(endings) and letter in FILES else ""
             for name, low, letter in zip(names, lows, listing.types, strict=True)
-        )
+        ]
+
+    def text(self, name: str, letter: str) -> str:
+        """The field of an entry that no other file shadows; empty if it has no name."""
+        if self._place is None:
+            return ""
+        category, below = self._place
+        return next(self._each(category, below, ((name, letter),), {}))
 
     def _each(
         self,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from scanner.core.snapshot import Snapshot
 from scanner.disk.mounts import Mount
 
 RETRY_AFTER = 600.0
@@ -44,8 +46,19 @@ class Attempts:
         self._failed: dict[str, _Failure] = {}
         self._unanswered: set[str] = set()
 
-    def begin(self) -> None:
-        """Start a run. Mounts that did not answer in the last one are asked again."""
+    def begin(self, snapshot: Snapshot) -> None:
+        """Start a run. Mounts that did not answer in the last one are asked again. Files that
+        `snapshot` no longer lists are forgotten: names that never come again would fill memory."""
+        names = {
+            folder: frozenset(directory.listing.split_names())
+            for folder in set(map(os.path.dirname, self._failed))
+            if (directory := snapshot.get(folder)) is not None
+        }
+        self._failed = {
+            path: failure
+            for path, failure in self._failed.items()
+            if os.path.basename(path) in names.get(os.path.dirname(path), ())
+        }
         self.unreadable.clear()
         self.silent.clear()
         self._unanswered.clear()

@@ -18,7 +18,7 @@ from scanner.disk.filesystem import Stat
 from scanner.disk.mounts import Mount
 from scanner.service.reading import Source, mount_to_read
 from scanner.service.real_files import Found, RealFiles, patience_for
-from scanner.workers.remote import LostWorkerError
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.requests import Stated, StatPath
 
 

@@ -6,14 +6,15 @@ import heapq
 import math
 import os
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from itertools import chain, islice
 
+from scanner.core.digests import WHOLE
 from scanner.core.paths import join
 from scanner.core.pending import PendingFolder, PendingFolders
 from scanner.core.progress import Progressed, Remaining
 from scanner.core.roots import Root
 from scanner.core.snapshot import FILE, Directory, Entry
-from scanner.disk.fingerprint import WHOLE
 from scanner.disk.mounts import Mount
 from scanner.scan import Scanner
 from scanner.service.attempts import RETRY_ELSEWHERE, Attempts
@@ -61,7 +62,8 @@ class FingerprintReader:
 
     def size(self) -> Remaining:
         """Count the files that wait now, and their bytes."""
-        return Remaining.of(size for _, size, _, _ in self._waiting(math.inf))
+        waiting, _ = self._waiting(math.inf)
+        return Remaining.of(entry.size for folder in waiting for entry in self._missing(folder))
 
     def unread(self) -> tuple[str, ...]:
         """The files that could not be read, and have not changed since."""
@@ -82,19 +84,20 @@ class FingerprintReader:
         Raises OutputError if they cannot be saved.
         """
         files = bytes_ = 0
-        self._attempts.begin()
+        self._attempts.begin(self._scanner.store.snapshot)
         self._real.begin()
         left = self.size()
         while left.files and not stopped():
-            chosen = self._choose(max(CHUNK, left.files // SEARCHES))
-            if not chosen:
+            batches = _batches(self._choose(max(CHUNK, left.files // SEARCHES)))
+            first = next(batches, None)
+            if first is None:
                 # All files that are left were listed a moment ago (rule 4).
                 if (seconds := self._seconds_to_settle()) > seconds_left():
                     break
                 settling(seconds)
                 self._scanner.files.sleep(NAP)
                 continue
-            for batch in _batches(chosen):
+            for batch in chain((first,), batches):
                 taken = None if stopped() else self._take(batch, stopped)
                 if taken is None:
                     return left
@@ -106,19 +109,35 @@ class FingerprintReader:
             left = self.size()
         return left
 
-    def _choose(self, most: int) -> list[Entry]:
-        """The files to read next, `most` of them at most."""
-        waiting = self._waiting(self._scanner.files.monotonic())
-        chosen = heapq.nsmallest(most, waiting, key=_turn)
-        return [Entry(path, FILE, size, mtime) for _, size, path, mtime in chosen]
+    def _choose(self, most: int) -> Iterator[Entry]:
+        """The files to read next in their order, `most` of them at most."""
+        waiting, ranks = self._waiting(self._scanner.files.monotonic())
+        by_rank: defaultdict[int, list[PendingFolder]] = defaultdict(list)
+        for folder in waiting:
+            by_rank[ranks[folder.zone.id]].append(folder)
+        files = (self._in_order(by_rank[rank], most) for rank in sorted(by_rank))
+        return islice(chain.from_iterable(files), most)
 
-    def _waiting(self, now: float) -> Iterator[tuple[int, int, str, int]]:
-        """Rank, size, path and mtime of the files that lack a fingerprint and may be read at `now`;
-        at infinity, of all that will be."""
+    def _in_order(self, folders: list[PendingFolder], most: int) -> Iterator[Entry]:
+        """The files of `folders`: `most` of the large ones, and the small ones if there are fewer.
+
+        All files that are read whole cost the same, so those of a folder come together: they are
+        written into its row at once. They are looked for as they are read: of a million files, the
+        next sixty thousand would take 30 MB.
+        """
+        with_large = (folder for folder in folders if _largest(folder) > WHOLE)
+        missing = chain.from_iterable(map(self._missing, with_large))
+        large = (entry for entry in missing if entry.size > WHOLE)
+        yield from heapq.nsmallest(most, large, key=lambda entry: (-entry.size, entry.path))
+        for folder in sorted(folders, key=lambda folder: folder.path):
+            yield from (entry for entry in self._missing(folder) if entry.size <= WHOLE)
+
+    def _waiting(self, now: float) -> tuple[Iterator[PendingFolder], dict[str, int]]:
+        """Folders that may be read at `now`, at infinity all that will be; and the rank of each
+        zone that is read, by id."""
         snapshot, zones = self._scanner.store.snapshot, self._scanner.zones().all
         ranks, settles = self._terms()
-        for folder in self._pending.waiting(snapshot, zones, settles, now):
-            yield from self._missing(folder, ranks[folder.zone.id])
+        return self._pending.waiting(snapshot, zones, settles, now), ranks
 
     def _seconds_to_settle(self) -> float:
         """Seconds until the first of the files that wait may be read."""
@@ -153,7 +172,7 @@ class FingerprintReader:
             return 0
         return 1 if needs_content else None
 
-    def _missing(self, folder: PendingFolder, rank: int) -> Iterator[tuple[int, int, str, int]]:
+    def _missing(self, folder: PendingFolder) -> Iterator[Entry]:
         """Files of one folder that lack a fingerprint. The folder is done if there is none, not
         even one that has to wait."""
         unsettled, attempts = self._scanner.store.memory.unsettled, self._attempts
@@ -169,7 +188,7 @@ class FingerprintReader:
                 or attempts.is_given_up(path, row.size, row.mtime, now)
                 or attempts.is_unanswered(path)
             ):
-                yield rank, row.size, path, row.mtime
+                yield Entry(path, FILE, row.size, row.mtime)
         if is_complete:
             self._pending.done(folder.path, folder.changed)
 
@@ -260,14 +279,11 @@ def _with_fingerprints(
     )
 
 
-def _turn(item: tuple[int, int, str, int]) -> tuple[int, int, str]:
-    """The sort key of what `_waiting` gives. All files that are read whole cost the same, so those
-    of a folder come together: they are written into its row at once."""
-    rank, size, path, _ = item
-    return rank, -size if size > WHOLE else 0, path
+def _largest(folder: PendingFolder) -> int:
+    return max(folder.directory.listing.sizes, default=0)
 
 
-def _batches(entries: Sequence[Entry]) -> Iterator[list[Entry]]:
+def _batches(entries: Iterable[Entry]) -> Iterator[list[Entry]]:
     """Split `entries` into the parts that go into one transaction each."""
     batch: list[Entry] = []
     bytes_ = 0

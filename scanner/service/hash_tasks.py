@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from scanner.core.digests import XXH3
+from scanner.core.digests import BLAKE3, XXH3
 from scanner.core.paths import is_below, join
 from scanner.service.reading import Source, mount_to_read
 from scanner.service.real_files import RealFiles, has_no_content
+from scanner.settings.values import has_blake3
 from scanner.store.metadata import FileMetadata
 
 
@@ -94,8 +95,11 @@ def _unchanged(source: Source, within: Sequence[str], before: int) -> Iterator[H
 
 
 def _cheapest(cached: FileMetadata) -> str:
-    """The digest that costs least to check: xxh3 if it is there."""
-    return XXH3 if XXH3 in cached.digests else min(cached.digests)
+    """The digest that costs least to check: xxh3 if it is there, then BLAKE3 if it can be taken."""
+    if XXH3 in cached.digests:
+        return XXH3
+    others = [name for name in cached.digests if name != BLAKE3 or has_blake3()]
+    return min(others, default=BLAKE3)
 
 
 def may_hold(folder: str, within: Sequence[str]) -> bool:

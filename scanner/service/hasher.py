@@ -18,7 +18,7 @@ from scanner.service.hash_tasks import HashTask
 from scanner.service.reading import NAP, MetadataBatch, Source, mount_to_read
 from scanner.service.real_files import RealFiles, identity_of, patience_for
 from scanner.store.metadata import MetadataUpdate
-from scanner.workers.remote import LostWorkerError
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.requests import Failed, HashPiece, PieceHashed
 
 PIECE_SECONDS = 0.25
@@ -83,7 +83,7 @@ class FileHasher:
 
     def begin(self) -> None:
         """Start a run: what did not answer in the last one is asked again."""
-        self.attempts.begin()
+        self.attempts.begin(self._source.store.snapshot)
         self.real.begin()
         self._shared.clear()
         self._patience = patience_for(self._source, self._own)

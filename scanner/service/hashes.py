@@ -51,16 +51,18 @@ class HashReader:
         rate: float = 0.0,
         own: Callable[[], Collection[Root]] | None = None,
         within: Sequence[str] = (),
+        takes: Callable[[str], bool] = lambda path: True,
     ) -> None:
         """`rate`: bytes per second at most, 0 for no limit. `own` gives the zones whose files are
         read, else all. `within`: only files at or below these paths, of whatever kind of root;
-        none for all of the kinds that hold models."""
+        none for all of the kinds that hold models. `takes` leaves files to other readers."""
         self.hasher = FileHasher(source, rate, own)
         self._source = source
         self._pending = pending
         self._algorithms = tuple(algorithms)
         self._own = own
         self._within = within
+        self._takes = takes
         self._queue: deque[HashTask] = deque()
         self._measured = -math.inf
 
@@ -145,7 +147,7 @@ class HashReader:
     def _repeated_sizes(self) -> set[int]:
         sizes = array("q")
         for directory in list(self._source.store.snapshot.values()):
-            sizes.extend(directory.listing.sizes)
+            sizes.extend(iter(directory.listing.sizes))  # columns differ in width
         ordered = sorted(sizes)
         return {one for one, other in itertools.pairwise(ordered) if one == other}
 
@@ -171,7 +173,7 @@ class HashReader:
             if has_no_content(row) or not row.size:
                 continue
             path = join(folder.path, row.name)
-            if not is_within(path, self._within):
+            if not (is_within(path, self._within) and self._takes(path)):
                 continue
             if known is None:
                 known = metadata_in(source.store.metadata, folder.path)

@@ -9,7 +9,7 @@ from os.path import dirname
 from typing import Any, NamedTuple
 
 from scanner.comfyui.companions import SIDECAR_SUFFIXES, companion_of
-from scanner.comfyui.model_facts import VERSION, suffix_of, wants_facts
+from scanner.comfyui.model_files import VERSION, suffix_of, wants_facts
 from scanner.core.paths import join
 from scanner.core.pending import PendingFolder, PendingFolders
 from scanner.core.roots import Root
@@ -27,7 +27,7 @@ from scanner.service.reading import (
 )
 from scanner.service.real_files import RealFiles, has_no_content, identity_of, patience_for
 from scanner.store.metadata import FileMetadata, MetadataUpdate
-from scanner.workers.remote import LostWorkerError
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.requests import ReadCompanion, ReadFacts, Understood
 
 KINDS = MODEL_KINDS | {"custom_nodes"}
@@ -105,8 +105,11 @@ class HeaderReader:
         """Read until nothing is left or `ends`. True if nothing is left now, and something was read
         since the last time. `progress` gets the number of files read. Raises OutputError if nothing
         can be saved."""
+        if not self._pending:
+            has_read, self._has_read = self._has_read, False
+            return has_read
         files = 0
-        self._attempts.begin()
+        self._attempts.begin(self._source.store.snapshot)
         self._real.begin()
         self._shared.clear()
         waiting = self._waiting()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from scanner.core.memory import STALLED
 from scanner.core.mount_identity import AUTOMOUNTER
@@ -20,9 +21,7 @@ from scanner.output.history_rows import Cost
 from scanner.scan import Scanner, ScanResult
 from scanner.service.claims import ClaimReader
 from scanner.service.fingerprints import FingerprintReader
-from scanner.service.hashes import HashReader
 from scanner.service.headers import HeaderReader
-from scanner.service.pace import Pace
 from scanner.service.scan_log import log_scan, states_of
 from scanner.service.space import SpaceReader
 from scanner.service.status_report import LaneStatus
@@ -31,6 +30,10 @@ from scanner.service.uses import UsesReader
 from scanner.settings.schema import Settings
 from scanner.settings.values import format_duration
 from scanner.store.uses import UsesTable
+
+if TYPE_CHECKING:
+    from scanner.service.hashes import HashReader
+    from scanner.service.pace import Pace
 
 log = logging.getLogger(__name__)
 
@@ -74,10 +77,14 @@ def lane_context(scanner: Scanner, settings: Settings, stopped: Callable[[], boo
         settings,
         stopped,
         scanner.pending_folders(),
-        scanner.pending_folders() if settings.facts else PendingFolders(),
+        _without_facts(scanner) if settings.facts else PendingFolders(),
         scanner.pending_folders() if settings.hash else PendingFolders(),
         scanner.pending_folders() if settings.facts else PendingFolders(),
     )
+
+
+def _without_facts(scanner: Scanner) -> PendingFolders:
+    return scanner.pending_folders(are_read=scanner.store.are_facts_read(scanner.files.now()))
 
 
 class Lane:
@@ -101,20 +108,15 @@ class Lane:
         self._stopped = context.stopped
         self._last: ScanResult | None = None
         self._is_scanning = False
-        self._pace = Pace(settings.auto_duty, settings.first_every) if settings.is_paced else None
+        self._pace = _pace(settings) if settings.is_paced else None
         self._space = SpaceReader(scanner)
         self._fingerprints = FingerprintReader(scanner, context.unfingerprinted, lambda: self.roots)
         self._claims = ClaimReader(scanner, lambda: self.roots)
+        self._without_facts = context.without_facts
         self._headers = HeaderReader(scanner, context.without_facts, lambda: self.roots)
         uses = UsesTable(scanner.store.outputs.state)
         self._uses = UsesReader(scanner, context.without_uses, uses, lambda: self.roots)
-        self._hashes = HashReader(
-            scanner,
-            context.unhashed,
-            settings.hash,
-            rate=settings.hash_rate,
-            own=lambda: self.roots,
-        )
+        self._hashes = _hash_reader(context, lambda: self.roots) if settings.hash else None
 
     @property
     def last(self) -> ScanResult | None:
@@ -205,9 +207,11 @@ class Lane:
                 self._scanner.store.note_news()
         finally:
             display.idle()
+        if self._settings.facts:
+            self._scanner.note_facts_read(self._without_facts)
         if self._settings.facts and not ends():
             self._uses.work(ends)
-        if not self._settings.hash:
+        if self._hashes is None:
             return
 
         def note(done: Progressed) -> None:
@@ -265,6 +269,21 @@ class Lane:
             unread=self.unread,
             space=self._space.found,
         )
+
+
+def _pace(settings: Settings) -> Pace:
+    from scanner.service.pace import Pace
+
+    return Pace(settings.auto_duty, settings.first_every)
+
+
+def _hash_reader(context: LaneContext, own: Callable[[], Sequence[Root]]) -> HashReader:
+    from scanner.service.hashes import HashReader
+
+    settings = context.settings
+    return HashReader(
+        context.scanner, context.unhashed, settings.hash, rate=settings.hash_rate, own=own
+    )
 
 
 def _progress(

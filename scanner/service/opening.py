@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any, Protocol
@@ -15,11 +15,14 @@ from typing import Any, Protocol
 from scanner.comfyui.installation import Found
 from scanner.comfyui.known_roots import sure_roots
 from scanner.core.memory import roots_of
+from scanner.core.snapshot import Snapshot
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
 from scanner.disk.location import locate
+from scanner.disk.mounts import Mount
 from scanner.errors import BusyError, InventoryError, OutputError
 from scanner.output.file_names import Outputs, outputs_of
 from scanner.output.journal_files import generations
+from scanner.output.lock import LockHeldError, locked
 from scanner.output.refusals import keep_damaged_inventory, refuse_outputs
 from scanner.scan import Scanner
 from scanner.service.root_watch import RootWatch
@@ -27,8 +30,7 @@ from scanner.service.service import Service
 from scanner.settings.schema import Settings
 from scanner.store.state import State
 from scanner.store.store import Store
-from scanner.walk.cost import verification_duty
-from scanner.workers.pool import WorkersByMount
+from scanner.workers.pool import Workers, WorkersByMount
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +41,32 @@ SECOND_LOOK = 2.0
 """Seconds after which a file that drops roots is read once more: it may be half written."""
 
 
+class OwnedWorkers(Workers, Protocol):
+    """Workers that are closed at the end."""
+
+    def readers(self, mount: Mount) -> int:
+        """The number of files that are worth reading whole at a time on `mount`."""
+        ...
+
+    def close(self) -> None: ...
+
+
+WorkersOf = Callable[
+    [Settings, FileSystem, Callable[[], bool], Callable[[], Snapshot]], OwnedWorkers
+]
+"""Makes workers. The functions say if the program was stopped, and what was last committed."""
+
+
+def own_workers(
+    settings: Settings,
+    files: FileSystem,
+    stopped: Callable[[], bool],
+    snapshot: Callable[[], Snapshot],
+) -> OwnedWorkers:
+    """The workers of this machine."""
+    return WorkersByMount.from_settings(settings, files, stopped)
+
+
 @contextmanager
 def open_service(
     settings: Settings,
@@ -46,14 +74,14 @@ def open_service(
     cwd: str,
     find: Callable[[], Found] | None = None,
     observe: Callable[[Outputs], Observer] = lambda outputs: Unobserved(),
+    workers_of: WorkersOf = own_workers,
 ) -> Iterator[Service]:
     """Open a service that holds the lock of its output. Raises BusyError and OutputError.
 
     `find` finds the roots again: while the service runs, and at once where roots would be dropped;
-    without it they stay as `found`. `observe` makes what gets the status after each scan.
+    without it they stay as `found`. `observe` makes what gets the status after each scan,
+    `workers_of` the workers that are asked about mounts.
     """
-    from filelock import FileLock, Timeout
-
     stop = threading.Event()
     files = DiskFileSystem(stop.is_set)
     outputs = outputs_of(settings, files, cwd)
@@ -69,29 +97,34 @@ def open_service(
                 "That lies on a network mount, too, and stops with it: set XDG_STATE_HOME to a "
                 "folder on a local disk."
             )
-    # The lock is the operating system's and ends with the process, however that ends.
-    lock = FileLock(outputs.lock)
-    try:
-        lock.acquire(timeout=LOCK_PATIENCE, poll_interval=0.01)
-    except Timeout:
-        raise BusyError(
-            f"Another comfy-inventory is writing {outputs.inventory} (it holds {outputs.lock}); "
-            "stop it or choose another --output."
-        ) from None
-    except OSError as error:
-        raise OutputError(
-            f"The lock {outputs.lock} cannot be taken: {error.strerror or error}."
-        ) from None
-    try:
+    with _output_lock(outputs):
         if aside := keep_damaged_inventory(outputs):
             log.warning("The inventory is damaged: it is kept as %s and written anew.", aside)
         with (
             _observing(observe(outputs), stop) as observer,
-            assembled(settings, found, outputs, files, find, stop, observer.report) as service,
+            assembled(
+                settings, found, outputs, files, find, stop, observer.report, workers_of
+            ) as service,
         ):
             yield service
-    finally:
-        lock.release()
+
+
+@contextmanager
+def _output_lock(outputs: Outputs) -> Iterator[None]:
+    """Hold the lock of `outputs`. Raises BusyError and OutputError."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(outputs.lock, LOCK_PATIENCE))
+        except LockHeldError:
+            raise BusyError(
+                f"Another comfy-inventory is writing {outputs.inventory} (it holds {outputs.lock});"
+                " stop it or choose another --output."
+            ) from None
+        except OSError as error:
+            raise OutputError(
+                f"The lock {outputs.lock} cannot be taken: {error.strerror or error}."
+            ) from None
+        yield
 
 
 class Observer(Protocol):
@@ -149,14 +182,17 @@ def assembled(
     find: Callable[[], Found] | None = None,
     stop: threading.Event | None = None,
     report: Callable[[Mapping[str, Any]], None] = lambda status: None,
+    workers_of: WorkersOf = own_workers,
 ) -> Iterator[Service]:
     """Make a service with the store, workers and scanner it needs; close them at the end.
 
     The lock of the output must be held. Raises OutputError."""
     stop = stop or threading.Event()
     store = Store.open(settings, outputs, found.base, files)
-    workers = WorkersByMount.from_settings(settings, files, stop.is_set)
-    with closing(store), closing(workers):
+    with (
+        closing(store),
+        closing(workers_of(settings, files, stop.is_set, lambda: store.snapshot)) as workers,
+    ):
 
         def look_again() -> Found | None:
             if find is None:
@@ -180,6 +216,8 @@ def _paced(settings: Settings) -> Settings:
     interval follows from the time that scans take."""
     if not settings.is_paced:
         return settings
+    from scanner.walk.cost import verification_duty
+
     duty = verification_duty(settings.duty, settings.auto_duty)
     return replace(settings, duty=duty)
 

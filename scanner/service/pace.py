@@ -6,7 +6,6 @@ Every measured duration comes in as a number, and an interval goes out. No clock
 from __future__ import annotations
 
 from collections import deque
-from statistics import median_low
 
 from scanner.walk.cost import INTERVALS, fitting
 
@@ -34,7 +33,7 @@ class Pace:
     @property
     def typical(self) -> float:
         """Median duration of the recent scans in seconds."""
-        return median_low(self._recent)
+        return sorted(self._recent)[(len(self._recent) - 1) // 2]
 
     def measured(self, seconds: float) -> bool:
         """Record the duration of a scan. Returns True if that changed the interval.

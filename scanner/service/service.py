@@ -103,7 +103,6 @@ class Service:
             lane, self._context, self._stop, display, lambda: self.write_status("running")
         )
         if result.is_complete and not self._stop.is_set():
-            self._scanner.leave_turns()
             self._scanner.publish(is_last=False)
             self._sum_up([result], lane.unfingerprinted.files)
         return result

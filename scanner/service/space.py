@@ -9,7 +9,7 @@ from scanner.core.roots import Root
 from scanner.disk.filesystem import Space
 from scanner.disk.mounts import Mount
 from scanner.scan import Scanner
-from scanner.workers.remote import LostWorkerError
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.requests import AskSpace, SpaceFound
 
 AGAIN_AFTER = 60.0

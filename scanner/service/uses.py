@@ -17,7 +17,7 @@ from scanner.service.attempts import RETRY_ELSEWHERE, Attempts
 from scanner.service.reading import Source, is_growing, mount_to_read, settle_times
 from scanner.service.real_files import RealFiles, has_no_content, patience_for
 from scanner.store.uses import Read, UsesTable
-from scanner.workers.remote import LostWorkerError
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.requests import ReadUses, UsesRead
 
 FILES = 64
@@ -45,7 +45,7 @@ class UsesReader:
 
     def work(self, ends: Callable[[], bool]) -> None:
         """Read until nothing is left or `ends`. Raises OutputError if nothing can be saved."""
-        self._attempts.begin()
+        self._attempts.begin(self._source.store.snapshot)
         self._real.begin()
         waiting = self._waiting()
         try:

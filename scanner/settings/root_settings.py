@@ -1,7 +1,5 @@
 """The settings of single roots, or of all roots of a kind: the tables of `per_root`."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, NamedTuple

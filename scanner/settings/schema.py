@@ -1,6 +1,8 @@
-"""Every setting once: name, type, default and description."""
+"""Every setting once: name, type, default and description.
 
-from __future__ import annotations
+Annotations are evaluated where they stand, since each is read at every start: as texts they would
+have to be compiled first.
+"""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +42,7 @@ FIRST_EVERY = 30.0
 """Seconds between scans where none are given, or none are measured yet."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class FolderSettings:
     """Which folders are scanned, and where the inventory is written."""
 
@@ -118,7 +120,7 @@ class FolderSettings:
     ] = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class ScanSettings(FolderSettings):
     """When a scan runs, which names belong to it, and what counts as a move or as a loss."""
 
@@ -208,7 +210,7 @@ class ScanSettings(FolderSettings):
     ] = 600.0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class NotifySettings(ScanSettings):
     """Where news and metrics go."""
 
@@ -320,7 +322,8 @@ class Settings(FleetSettings):
         ALGORITHMS,
         About(
             "Hashes of the whole content of models, taken in one reading between scans: a list of"
-            ' xxh3 and sha256, or "off". `comfy-inventory hash` takes them once.',
+            ' xxh3, sha256 and blake3, or "off". `comfy-inventory hash` takes them once. blake3'
+            " needs `pip install 'comfy-inventory[blake3]'`.",
             ["xxh3", "sha256"],
         ),
     ] = ()
@@ -358,7 +361,7 @@ class Settings(FleetSettings):
         COUNT.at_least(1),
         About(
             "The most requests at a time on one network mount. How many are used depends on how "
-            "slowly it answers."
+            "slowly it answers. With 1, no further process helps with a long walk of local disks."
         ),
     ] = 16
     requests_per_second: Annotated[
@@ -418,7 +421,9 @@ class Settings(FleetSettings):
         return rules
 
 
-TYPES: dict[str, SettingType[Any]] = {name: kind for name, (kind, _) in declared(Settings).items()}
+_DECLARED = declared(Settings)
+
+TYPES: dict[str, SettingType[Any]] = {name: kind for name, (kind, _) in _DECLARED.items()}
 """The type of each setting."""
 
-TEXTS = {name: about for name, (_, about) in declared(Settings).items()}
+TEXTS = {name: about for name, (_, about) in _DECLARED.items()}

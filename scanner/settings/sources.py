@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +85,7 @@ def read_layers(
         for name, text in environ.items()
         if name.startswith(ENVIRONMENT_PREFIX) and text.strip()
     }
+    variables.pop("token", None)  # of `serve`: a secret is no setting, which `config` would show
     config = _config_file(given.pop("config", None), variables.pop("config", None), anchor)
 
     layers = [Layer(given, OPTION, anchor), Layer(variables, ENVIRONMENT, anchor)]
@@ -197,6 +197,8 @@ def _profiles() -> dict[str, Traversable]:
 
 
 def _parsed(text: str, origin: str) -> dict[str, object]:
+    import tomllib
+
     try:
         return bounded_toml.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -7,7 +7,6 @@ final form. `format` gives the form that it has in a TOML file.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable
@@ -201,6 +200,8 @@ class RootTableType(SettingType[Value]):
 
 
 def _json(text: str) -> object:
+    import json
+
     try:
         return json.loads(text)
     except ValueError as error:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final, Literal, get_args
 
-from scanner.core.digests import ALGORITHMS
+from scanner.core.digests import ALGORITHMS, BLAKE3
 
 AUTO: Final = "auto"
 """The value of `every` with which each lane finds its interval itself."""
@@ -215,9 +215,21 @@ def parse_algorithms(value: object) -> tuple[str, ...]:
     for name in names:
         if name not in ALGORITHMS:
             raise ValueError(
-                f"expected a list of {' and '.join(ALGORITHMS)}, or {OFF}, not {value!r}"
+                f"expected a list of {', '.join(ALGORITHMS[:-1])} and {ALGORITHMS[-1]}, or {OFF},"
+                f" not {value!r}"
             )
+    if BLAKE3 in names and not has_blake3():
+        raise ValueError(
+            f"{BLAKE3} needs a package that is not installed: pip install 'comfy-inventory[blake3]'"
+        )
     return tuple(name for name in ALGORITHMS if name in names)
+
+
+def has_blake3() -> bool:
+    """True if the package for BLAKE3 is installed."""
+    from importlib.util import find_spec  # nearly nobody asks
+
+    return find_spec(BLAKE3) is not None
 
 
 def format_algorithms(names: Sequence[str]) -> str | list[str]:

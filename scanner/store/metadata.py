@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from scanner.comfyui.companions import PIPELINE_NAME
-from scanner.core.digests import SHA256, XXH3
+from scanner.core.digests import BLAKE3, SHA256, XXH3
 from scanner.errors import OutputError
 from scanner.store.database import CLOSE_PATIENCE, VALUE_ERRORS, connect, is_damage, unreadable
 from scanner.store.metadata_rows import (
@@ -35,13 +35,16 @@ from scanner.store.news import newest_problem
 
 _SAVE = """
 INSERT INTO known
-    (folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version, identity)
-VALUES (:folder, :name, :size, :mtime, :xxh3, :sha256, :facts, :read, 0, :version, :identity)
+    (folder, name, size, mtime, xxh3, sha256, blake3, facts, read, corrupt, version, identity)
+VALUES (:folder, :name, :size, :mtime, :xxh3, :sha256, :blake3, :facts, :read, 0, :version,
+    :identity)
 ON CONFLICT (folder, name) DO UPDATE SET
     xxh3 = coalesce(:xxh3, CASE WHEN size = :size AND mtime = :mtime
         AND (claimed IS NULL OR :read = 0) THEN xxh3 END),
     sha256 = coalesce(:sha256, CASE WHEN size = :size AND mtime = :mtime
         AND (claimed IS NULL OR :read = 0) THEN sha256 END),
+    blake3 = coalesce(:blake3, CASE WHEN size = :size AND mtime = :mtime
+        AND (claimed IS NULL OR :read = 0) THEN blake3 END),
     facts = coalesce(:facts, CASE WHEN size = :size AND mtime = :mtime
         AND (claimed IS NULL OR identity IS NULL) THEN facts END),
     corrupt = CASE WHEN size = :size AND mtime = :mtime
@@ -315,8 +318,9 @@ def _doubtful_in(database: sqlite3.Connection) -> set[str]:
 
 
 def _metadata_from(row: tuple[Any, ...]) -> FileMetadata:
-    _, _, size, mtime, xxh3, sha256, text, read, corrupt, _, identity, claimed, _ = row
-    digests = {name: value for name, value in ((XXH3, xxh3), (SHA256, sha256)) if value}
+    _, _, size, mtime, xxh3, sha256, text, read, corrupt, _, identity, claimed, blake3, _ = row
+    taken = (XXH3, xxh3), (SHA256, sha256), (BLAKE3, blake3)
+    digests = {name: value for name, value in taken if value}
     facts = _facts_from(text)
     if claimed is None:
         return FileMetadata(size, mtime, digests, facts, read, corrupt, {}, identity or b"")
@@ -344,6 +348,7 @@ def _row(item: MetadataUpdate, now: int, version: int) -> dict[str, object]:
         "mtime": item.mtime,
         "xxh3": digests.get(XXH3),
         "sha256": digests.get(SHA256),
+        "blake3": digests.get(BLAKE3),
         "facts": None if item.facts is None else orjson.dumps(item.facts).decode(),
         "read": now if item.digests else 0,
         "version": version,

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from contextlib import closing, suppress
 from typing import Any
 
-from scanner.core.digests import DIGEST_BYTES, SHA256, XXH3
+from scanner.core.digests import BLAKE3, DIGEST_BYTES, SHA256, XXH3
 from scanner.core.paths import nearest_above
 from scanner.errors import DamagedStateError, OutputError
 from scanner.store.checksums import CHECKSUM, checksum_of, with_checksum
@@ -20,12 +20,14 @@ TABLE = """
 CREATE TABLE IF NOT EXISTS known (folder BLOB NOT NULL, name BLOB NOT NULL,
     size INTEGER NOT NULL, mtime INTEGER NOT NULL, xxh3 BLOB, sha256 BLOB,
     facts TEXT, read INTEGER NOT NULL, corrupt INTEGER NOT NULL, version INTEGER NOT NULL,
-    checksum INTEGER, identity BLOB, claimed BLOB, PRIMARY KEY (folder, name)) WITHOUT ROWID;
+    checksum INTEGER, identity BLOB, claimed BLOB, blake3 BLOB,
+    PRIMARY KEY (folder, name)) WITHOUT ROWID;
 CREATE INDEX IF NOT EXISTS known_version ON known (version);
 """
 
 COLUMN_NAMES = (
-    "folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version, identity, claimed"
+    "folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version, identity, claimed,"
+    " blake3"
 )
 """`identity`: see `MetadataUpdate`. `claimed`: the fingerprint of a file that was gone and has come
 back, empty if it is not known; NULL for all others. With an identity nobody has compared it yet."""
@@ -39,6 +41,7 @@ ADDED_COLUMNS = (
     ("known", CHECKSUM, "INTEGER"),
     ("known", "identity", "BLOB"),
     ("known", "claimed", "BLOB"),
+    ("known", "blake3", "BLOB"),
 )
 """As `tables.ADDED_COLUMNS`."""
 
@@ -62,7 +65,7 @@ def columns_in(database: sqlite3.Connection) -> str:
 def is_whole(row: tuple[Any, ...]) -> bool:
     """True if a row has values as this program writes them, and those that it wrote."""
     folder, name, size, mtime, xxh3, sha256, facts, read, corrupt, version = row[:10]
-    *_, identity, claimed, checksum = row
+    *_, identity, claimed, blake3, checksum = row
     return (
         (checksum is None or checksum == checksum_of(row[:-1]))
         and all(type(value) is bytes for value in (folder, name))
@@ -71,7 +74,7 @@ def is_whole(row: tuple[Any, ...]) -> bool:
         and all(value is None or type(value) is bytes for value in (identity, claimed))
         and all(
             digest is None or (type(digest) is bytes and len(digest) == DIGEST_BYTES[algorithm])
-            for algorithm, digest in ((XXH3, xxh3), (SHA256, sha256))
+            for algorithm, digest in ((XXH3, xxh3), (SHA256, sha256), (BLAKE3, blake3))
         )
         and 0 < version < NO_VERSION
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from scanner.comfyui.companions import PIPELINE, PIPELINE_NAME
-from scanner.comfyui.model_facts import wants_facts
+from scanner.comfyui.model_files import wants_facts
 from scanner.comfyui.model_sets import (
     Component,
     main_component,

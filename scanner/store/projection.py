@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from scanner.core.memory import ONLINE, PARTIAL, RootRecord
 from scanner.core.roots import Root, owner_of
 from scanner.core.serialize import shown
 from scanner.diff.growth import growing
 from scanner.diff.unread import is_away
-from scanner.output.inventory_view import InventoryView, MountView, RootView, Unreachable
 from scanner.store.store import Store
+
+if TYPE_CHECKING:
+    from scanner.output.inventory_view import InventoryView, MountView, Unreachable
 
 AWAY = "away"
 
@@ -50,13 +52,18 @@ def root_states(store: Store, roots: Sequence[Root]) -> list[tuple[Root, RootSta
 
 def unreachable(store: Store) -> list[Unreachable]:
     """Folders that answer with errors, sorted. Their entries are the last known ones."""
+    mounts = _offline_mounts(store)
+    if not store.memory.unreachable and not mounts:
+        return []
+    from scanner.output.inventory_view import Unreachable
+
     folders = [
         Unreachable(path, folder.error, folder.since)
         for path, folder in store.memory.unreachable.items()
     ]
     folders += [
         Unreachable(record.path, f"{record.state}: {record.reason}", record.since)
-        for record in _offline_mounts(store)
+        for record in mounts
     ]
     return sorted(folders, key=lambda folder: folder.path)
 
@@ -71,6 +78,8 @@ def _offline_mounts(store: Store) -> list[RootRecord]:
 
 def view_of(store: Store, roots: Sequence[Root], now: int) -> InventoryView:
     """The values that an inventory written now displays. Later commits do not change them."""
+    from scanner.output.inventory_view import InventoryView, RootView
+
     return InventoryView(
         scan=store.scan,
         generated=now,
@@ -89,6 +98,8 @@ def view_of(store: Store, roots: Sequence[Root], now: int) -> InventoryView:
 
 
 def _mounts(store: Store, roots: Sequence[Root]) -> list[MountView]:
+    from scanner.output.inventory_view import MountView
+
     return [
         MountView(
             record.path,

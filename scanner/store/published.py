@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from scanner.core.roots import Root
 from scanner.core.serialize import readable, time_ns
@@ -13,8 +14,10 @@ from scanner.output.atomic import cannot
 from scanner.output.file_names import Outputs
 from scanner.output.history_rows import Usage
 from scanner.output.inventory_reader import SCHEMA, read_header
-from scanner.output.inventory_view import InventoryView
-from scanner.output.inventory_writer import InventoryWriter
+
+if TYPE_CHECKING:
+    from scanner.output.inventory_view import InventoryView
+    from scanner.output.inventory_writer import InventoryWriter
 
 LARGE_INVENTORY = 20_000_000
 """Bytes from which on writes of the inventory are spaced out (rule 10)."""
@@ -49,7 +52,6 @@ class PublishedInventory:
         self._files = files
         self._annotations_every = annotations_every
         self._is_local = outputs.state_folder == os.path.dirname(outputs.inventory)
-        self._writer = InventoryWriter(outputs.inventory, is_local=self._is_local)
         header = read_header(outputs.inventory) or {}
         self.scan = _number(header.get("scan"))
         """Number of the scan that the file shows; 0 if there is no inventory."""
@@ -77,6 +79,13 @@ class PublishedInventory:
         if self.written:
             age = max(0, files.now() - self.written) / 1e9
             self._last_write = files.monotonic() - age
+
+    @cached_property
+    def _writer(self) -> InventoryWriter:
+        """Made for the first write: a scan that changes nothing writes nothing."""
+        from scanner.output.inventory_writer import InventoryWriter
+
+        return InventoryWriter(self._path, is_local=self._is_local)
 
     def is_as_written(self) -> bool:
         """True if nobody has changed, replaced or removed the file since it was last written."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json  # escapes surrogates, which orjson refuses
 import os
+import sys
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -18,7 +19,15 @@ from scanner.core.mount_identity import identity_from
 from scanner.core.packs import Pack
 from scanner.core.roots import KINDS, SearchedFolder
 from scanner.core.serialize import readable
-from scanner.core.snapshot import FINGERPRINT_BYTES, TYPE_NAMES, Directory, Entry, Listing
+from scanner.core.snapshot import (
+    FINGERPRINT_BYTES,
+    NO_NAMES,
+    TYPE_NAMES,
+    Directory,
+    Entry,
+    Listing,
+    narrow_from,
+)
 
 Row = tuple[object, ...]
 
@@ -69,10 +78,10 @@ def directory_from(row: Sequence[Any]) -> Directory:
         targets, unstatted, ignored, hard_links = lists
     listing = Listing(
         os.fsdecode(names),
-        types.decode("ascii"),
-        array("q", sizes),
+        sys.intern(types.decode("ascii")),
+        narrow_from(sizes, len(types), "q"),
         array("q", mtimes),
-        array("Q", inodes),
+        narrow_from(inodes, len(types), "Q"),
         tuple(zip(targets[::2], targets[1::2], strict=True)),
         tuple(unstatted),
         tuple(hard_links),
@@ -92,7 +101,7 @@ def directory_from(row: Sequence[Any]) -> Directory:
         int(mtime),
         device,
         inode,
-        frozenset(ignored),
+        frozenset(ignored) if ignored else NO_NAMES,
         bytes(fingerprints),
         None if ctime is None else int(ctime),
     )

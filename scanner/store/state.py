@@ -204,8 +204,9 @@ class State(StateFile):
         return None if scan is None else int(scan)
 
     def clear_outbox(self, scan: int) -> None:
-        """Forget the lines of scans up to `scan`: they stand in the journal."""
-        with self.transaction():
+        """Forget the lines of scans up to `scan`: they stand in the journal. If a power cut brings
+        them back, the next start finds them there."""
+        with self.unforced(), self.transaction():
             self._db.execute("DELETE FROM outbox WHERE scan <= ?", (scan,))
 
     # Requests of people, written by another process

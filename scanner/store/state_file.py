@@ -24,7 +24,11 @@ from scanner.store.database import (
 )
 from scanner.store.tables import ADDED_COLUMNS, COLUMNS, TABLES
 
-VERSION = 1
+VERSION = 2
+"""Since 2 the columns of a directory may have four bytes for each number (`snapshot.narrow`)."""
+
+OLD_VERSION = 1
+"""All that it holds is read as it is."""
 
 MOST = 1 << 62
 """Above every number that this program counts or measures."""
@@ -80,6 +84,10 @@ class StateFile:
                 with self.transaction():
                     self.put("version", VERSION)
                     self.put("checksums", 1)
+            elif version == str(OLD_VERSION):
+                if not readonly:
+                    with self.transaction():
+                        self.put("version", VERSION)
             elif version != str(VERSION):
                 raise _other_version(path, version)
             if not readonly:

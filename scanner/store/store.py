@@ -25,21 +25,25 @@ from scanner.disk.trust import Trust
 from scanner.errors import OutputError
 from scanner.output.atomic import remove_leftovers
 from scanner.output.file_names import Outputs
-from scanner.output.inventory_view import InventoryView
 from scanner.output.journal import Journal, encode
-from scanner.store.annotations import Annotations
 from scanner.store.claims import returned
+from scanner.store.facts_read import facts_read_at, put_facts_read
 from scanner.store.history import History
 from scanner.store.loading import Loaded, load_again, load_or_set_aside, rebuilt, words_text
-from scanner.store.pipelines import pipelines_in
 from scanner.store.published import PublishedInventory
 from scanner.store.recovery import take_from_remote
 from scanner.store.unshown import Unshown
 
 if TYPE_CHECKING:
+    from scanner.output.inventory_view import InventoryView
     from scanner.settings.schema import Settings
+    from scanner.store.annotations import Annotations
 
 _UNLOCKED = nullcontext()
+
+
+LEARNED = "turns"
+"""The value of the state that holds what walks have learned."""
 
 
 @dataclass
@@ -59,6 +63,15 @@ class Commit:
     is_visible: bool = False
     """True if readers of the inventory must see it: project, a root's state or `unreachable`
     changed."""
+    learned: str = ""
+    """What walks have learned, for the next one-shot scan: see `core.turns`."""
+
+    @property
+    def brings_files(self) -> bool:
+        """True if readers of files may have something to do."""
+        return bool(
+            self.directories or self.gone or self.changes or self.other_files or self.shifted
+        )
 
 
 class Store:
@@ -97,6 +110,11 @@ class Store:
         )
         self._trust = loaded.trust
         self._saved_trust = loaded.trust.as_text()
+        self._facts_read = 0
+        """When nothing waited for the reader of facts, nanoseconds; 0 if something may wait. The
+        commit of a change ends it."""
+        self._has_learned = True
+        """True if the state may hold what walks have learned."""
         self._undelivered: Sequence[bytes] = ()
         """The lines of the last commit."""
 
@@ -135,6 +153,7 @@ class Store:
             self.outputs.state, self.snapshot, self.memory, values, (self.scan, self._undelivered)
         )
         self.state, self.metadata, self._saved_trust = loaded.state, loaded.metadata, trust
+        self._facts_read, self._has_learned = 0, True
         if self.inventory.bytes:
             self.state.note_inventory(self.outputs.inventory)
             self._note_file()
@@ -172,6 +191,11 @@ class Store:
                 self.state.put("visible_scan", scan)
             if trust != self._saved_trust:
                 self.state.put("trust", trust)
+            if commit.learned or self._has_learned:
+                self.state.put(LEARNED, commit.learned)
+            if self._facts_read:
+                facts_read = 0 if commit.brings_files else self._facts_read
+                put_facts_read(self.state, facts_read, scan)
             for number, text in commit.answers:
                 self.state.answer_request(number, text)
             doubtful = self._carry_metadata(commit)
@@ -181,6 +205,8 @@ class Store:
         self.snapshot.update(commit.directories)
         self.memory = commit.memory
         self._saved_trust = trust
+        self._has_learned = bool(commit.learned)
+        self._facts_read = 0 if commit.brings_files else self._facts_read
         self.scan = scan
         if commit.is_visible:
             self._unshown.scan = scan
@@ -229,6 +255,17 @@ class Store:
         """Remember that the inventory could say more, though nothing changed (rule 10)."""
         self._unshown.has_annotations = True
 
+    def are_facts_read(self, now: int) -> bool:
+        """True if nothing waits for the reader of facts since an earlier process."""
+        self._facts_read = facts_read_at(self.state, self.scan, now)
+        return bool(self._facts_read)
+
+    def note_facts_read(self, now: int) -> None:
+        """Remember that nothing waits for it. Raises OutputError."""
+        if not self._facts_read:
+            put_facts_read(self.state, now, self.scan)
+            self._facts_read = now
+
     def note_news(self) -> None:
         """Remember that facts are complete: the next `publish` shows them (rule 10)."""
         self._unshown.has_news = True
@@ -242,6 +279,9 @@ class Store:
 
     def annotations(self) -> Annotations:
         """The annotations of the inventory's entries as they are now."""
+        from scanner.store.annotations import Annotations  # a scan that changes nothing shows none
+        from scanner.store.pipelines import pipelines_in
+
         packs = self.memory.packs
         pipelines = pipelines_in(self.metadata, self.snapshot)
         known = self._annotations
@@ -327,8 +367,10 @@ def _load(
             outputs.journal, limit_bytes=settings.journal_size, keep=settings.journal_files
         )
         # First, so that a rebuild sees no half of a scan.
-        journal.recover(loaded.state.outbox(), max(loaded.scan, inventory.scan))
-        loaded.state.clear_outbox(loaded.scan)
+        outbox = loaded.state.outbox()
+        journal.recover(outbox, max(loaded.scan, inventory.scan))
+        if outbox:
+            loaded.state.clear_outbox(loaded.scan)
         if not loaded.scan and not loaded.memory.roots and inventory.bytes:
             loaded = rebuilt(loaded, outputs, journal)
         loaded = loaded._replace(scan=max(loaded.scan, journal.last_scan()))

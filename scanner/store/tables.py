@@ -73,7 +73,10 @@ SELECT = {
 }
 
 INSERT = {
-    table: f"INSERT OR REPLACE INTO {table} ({', '.join((*columns, CHECKSUM))})"
-    f" VALUES ({', '.join('?' * (len(columns) + 1))})"
+    table: f"INSERT INTO {table} ({', '.join((*columns, CHECKSUM))})"
+    f" VALUES ({', '.join('?' * (len(columns) + 1))}) ON CONFLICT ({columns[0]}) DO UPDATE SET "
+    + ", ".join(f"{column} = excluded.{column}" for column in (*columns[1:], CHECKSUM))
     for table, columns in COLUMNS.items()
 }
+"""Adds a row, or changes the one with the same key where it lies: to replace it would write two
+more pages of the file for each."""

@@ -18,8 +18,8 @@ from scanner.core.roots import Root
 from scanner.disk.mounts import Mount
 from scanner.walk.fingerprints import PATIENCE
 from scanner.walk.zones import Zones
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.pool import Workers
-from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import Failed, ListDirectory, Listed, LstatPath, Stated
 
 log = logging.getLogger(__name__)

@@ -28,13 +28,14 @@ from scanner.walk.health import NOT_A_FOLDER, Moment, stayed_healthy
 from scanner.walk.history import History
 from scanner.walk.pack_reading import KnownPacks, PackTerms, read_packs
 from scanner.walk.rules import ListingRules, OwnFiles, has_new_rules
+from scanner.walk.together import size_of_requests
 from scanner.walk.verification import Terms
 from scanner.walk.walk import Walk
 from scanner.walk.walked import Walked
 from scanner.walk.zone_scan import Collected, ZoneScan
 from scanner.walk.zones import Zones
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.pool import Workers
-from scanner.workers.remote import LostWorkerError
 
 log = logging.getLogger(__name__)
 
@@ -161,22 +162,27 @@ class Collector:
         in_order = self.history.is_crowded(scan.zone.id)
         try:
             looks = self._guard.looks(scan.health.mount, zones, mounts, lost_links)
+            # A walk that comes every few seconds is not worth the start of a process.
+            is_long = not spared and self.history.is_new(scan.zone.id)
+            worker_of = self._workers.of_long_walk if is_long else self._workers.of
             walk_with = partial(
                 Walk,
-                self._workers.of(scan.health.mount),
-                scan.zone.path,
-                scan.health.identity[0],
-                self._store.snapshot,
-                self._rules.of_walk(scan.zone, zones, self._store.outputs),
+                top=scan.zone.path,
+                device=scan.health.identity[0],
+                snapshot=self._store.snapshot,
+                rules=self._rules.of_walk(scan.zone, zones, self._store.outputs),
                 has_inodes=scan.health.mount.has_stable_inodes,
                 rematch=rematch,
                 looks=looks,
                 spared=spared,
                 mounts=mounts,
+                together=self._together(scan.health.mount, spared),
             )
-            walked = walk_with(in_order=in_order).run(stopped, progress)
+            worker = worker_of(scan.health.mount)
+            walked = walk_with(worker, in_order=in_order).run(stopped, progress)
             if walked.is_crowded and not in_order:
-                walked = walk_with(in_order=True).run(stopped, progress)
+                worker = worker_of(scan.health.mount)
+                walked = walk_with(worker, in_order=True).run(stopped, progress)
         except LostWorkerError as lost:
             log.debug("%s: %s", scan.zone.id, lost)
             return None
@@ -219,7 +225,7 @@ class Collector:
             walked,
             self._store.snapshot,
             started=started,
-            seconds=self._files.monotonic() - started,
+            seconds=self._files.monotonic() - started + walked.helped_seconds,
             settle=settle,
         )
         for path, has_moved in seen:
@@ -238,6 +244,13 @@ class Collector:
             is_trusted=trust.is_earned(mount),
             hot={os.path.dirname(path) for path in memory.unsettled} | memory.unreachable.keys(),
         )
+
+    def _together(self, mount: Mount, spared: AbstractSet[str]) -> int:
+        """How many of the folders `spared` are asked for in one request. A local disk answers each
+        at once, and a limit for each second is meant for every one."""
+        if not mount.is_remote or self._settings.requests_per_second:
+            return 0
+        return size_of_requests(len(spared), self._settings.workers)
 
     def forget(self, paths: Iterable[str]) -> None:
         """Note that directories are gone."""

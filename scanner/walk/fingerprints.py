@@ -9,8 +9,8 @@ from scanner.core.roots import Root
 from scanner.core.snapshot import Entry
 from scanner.disk.mounts import Mount
 from scanner.walk.zones import Zones
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.pool import Workers
-from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import Fingerprinted, SampleFile
 
 log = logging.getLogger(__name__)

@@ -30,8 +30,8 @@ from scanner.walk.fingerprints import PATIENCE
 from scanner.walk.health import Health, KnownMount, examine
 from scanner.walk.looks import Looks
 from scanner.walk.zones import Zones
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.pool import Workers
-from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import (
     Answer,
     Failed,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from collections.abc import Set as AbstractSet
 
 from scanner.comfyui.packs import Attention
 from scanner.core.snapshot import Snapshot
-from scanner.core.turns import Turns
+from scanner.core.turns import Learned
 from scanner.walk.verification import Terms, Verification
 from scanner.walk.walked import Walked
 
@@ -26,6 +26,8 @@ class History:
         self._lock = threading.Lock()
         self._verifications: defaultdict[str, Verification] = defaultdict(Verification)
         self._attentions: defaultdict[str, Attention] = defaultdict(Attention)
+        self._walked: set[str] = set()
+        """Ids of zones that were walked to the end."""
         self._crowded: set[str] = set()
         """Ids of zones whose last walk had to choose among the paths to a folder."""
         self._doubts: dict[str, float] = {}
@@ -45,6 +47,11 @@ class History:
         with self._lock:
             verification = self._verifications[zone_id]
             return verification.plan(terms, started, is_trusted=is_trusted, hot=hot)
+
+    def is_new(self, zone_id: str) -> bool:
+        """True if this process has not walked the zone yet."""
+        with self._lock:
+            return zone_id not in self._walked
 
     def is_crowded(self, zone_id: str) -> bool:
         """True if the zone is to be walked in order: see `scanner.walk.linked`."""
@@ -68,6 +75,7 @@ class History:
         that stood still are looked at once more after `settle` seconds before they count.
         """
         with self._lock:
+            self._walked.add(zone_id)
             (self._crowded.add if walked.is_crowded else self._crowded.discard)(zone_id)
             verification = self._verifications[zone_id]
             seen: list[tuple[str, bool]] = []
@@ -98,17 +106,24 @@ class History:
             )
             return seen
 
-    def turns(self) -> dict[str, Turns]:
-        """The turns of verification, by zone, for the next process."""
+    def learned(self) -> Learned:
+        """All of it, for the next process."""
         with self._lock:
             found = {zone: each.turns for zone, each in self._verifications.items()}
-            return {zone: turns for zone, turns in found.items() if turns is not None}
+            turns = {zone: turns for zone, turns in found.items() if turns is not None}
+            read = {zone: each.at_rest for zone, each in self._attentions.items()}
+            packs = {zone: times for zone, times in read.items() if times}
+            return Learned(turns, packs, dict(self._doubts), frozenset(self._crowded))
 
-    def take_up(self, zones: Mapping[str, Turns]) -> None:
+    def take_up(self, learned: Learned) -> None:
         """Go on where another process has left off."""
         with self._lock:
-            for zone, turns in zones.items():
+            for zone, turns in learned.turns.items():
                 self._verifications[zone].take_up(turns)
+            for zone, read in learned.packs.items():
+                self._attentions[zone].take_up(read)
+            self._doubts.update(learned.doubts)
+            self._crowded |= learned.crowded
 
     def forget(self, paths: Iterable[str]) -> None:
         """Note that directories are gone."""

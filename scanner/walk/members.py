@@ -20,6 +20,7 @@ from scanner.core.snapshot import (
     FILE,
     FILE_LINK,
     FOREIGN_LINK,
+    NO_NAMES,
     Directory,
     Listing,
     Row,
@@ -111,7 +112,7 @@ def members(
     listing = _with_known(listing, unread, previous, rules.on_the_way.get(path, NOTHING))
     listing = _without_facts_of_own_files(path, listing, rules)
     listing = _with_zone_links(path, listing, previous, rules)
-    ignored = listed.ignored - rules.reserved(path)
+    ignored = (listed.ignored and listed.ignored - rules.reserved(path)) or NO_NAMES
     if left_out:
         ignored |= {name + "/" if type_ == DIRECTORY else name for name, type_ in left_out.items()}
     if not rules.has_inodes:

@@ -13,8 +13,8 @@ from scanner.core.snapshot import Snapshot
 from scanner.walk.history import History
 from scanner.walk.zone_scan import ZoneScan
 from scanner.walk.zones import Zones
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.pool import Workers
-from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import PackRead, ReadPack
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,6 @@ import math
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from statistics import fmean
 
 from scanner.core.racy import Racy
 from scanner.core.turns import Turns
@@ -65,7 +64,7 @@ class Verification:
         self._planned = -math.inf
         """When the last walk started."""
         self._interval = 0.0
-        """Seconds between the last walk and the next one."""
+        """Seconds between the last walk and the next one, if that one comes when it is meant to."""
         self._is_taken_up = False
         """True if that was in another process."""
         self.period = 0.0
@@ -95,13 +94,13 @@ class Verification:
         """
         # Walks may come later than they are meant to, and the period holds all the same.
         since = started - self._planned
+        self._interval = terms.interval
         if self._is_taken_up and terms.interval < since < math.inf:
             terms = replace(terms, interval=since)  # nobody told how often cron starts a scan
         self._is_taken_up = False
         following = started + (since if terms.interval < since < math.inf else terms.interval)
         self._planned = started
         count = len(self._listed)
-        self._interval = terms.interval
         if not is_trusted or is_cheap(count, terms.interval, self._seconds_per_listing):
             self.period = terms.interval
             return frozenset()
@@ -158,7 +157,8 @@ class Verification:
         """
         cost = None
         if listing_seconds and stat_seconds:
-            listing, stat = fmean(listing_seconds), fmean(stat_seconds)
+            listing = sum(listing_seconds) / len(listing_seconds)
+            stat = sum(stat_seconds) / len(stat_seconds)
             total = listings * listing + (walked - listings) * stat
             cost = seconds * listing / total if total else None
         elif listings and listings * 2 >= walked:

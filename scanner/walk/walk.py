@@ -12,6 +12,7 @@ from collections import ChainMap
 from collections.abc import Callable, Container, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import replace
+from functools import partial
 
 from scanner.core.paths import is_below, join
 from scanner.core.progress import Progress
@@ -45,6 +46,8 @@ from scanner.walk.members import (
     with_old_columns,
 )
 from scanner.walk.rules import WalkRules
+from scanner.walk.samples import Samples
+from scanner.walk.together import Together, is_stat_enough
 from scanner.walk.walked import Walked
 from scanner.workers.requests import (
     Answer,
@@ -52,8 +55,8 @@ from scanner.workers.requests import (
     ListDirectory,
     Listed,
     Stated,
+    StatedBelow,
     StatPath,
-    Timed,
     Took,
 )
 from scanner.workers.worker import Worker
@@ -61,16 +64,14 @@ from scanner.workers.worker import Worker
 VANISHED = frozenset((errno.ENOENT, errno.ENOTDIR))
 """Errors of a directory that has just gone, and also of some that have not."""
 
-SAMPLES = 50
-"""Listings and stats of one walk that are timed, where stats spare listings."""
-
 
 class Walk:
     """A walk of one zone.
 
     `rematch` forgets earlier decisions of the ignore rules (rule 9). `spared` are the known
     directories that are not listed while their times stay. `mounts` are those that can be seen.
-    `in_order`: see `scanner.walk.linked`. `device` is that of the folder `top`.
+    `in_order`: see `scanner.walk.linked`; `together`, folders in one request: see
+    `scanner.walk.together`. `device` is that of the folder `top`.
     """
 
     def __init__(
@@ -87,6 +88,7 @@ class Walk:
         spared: AbstractSet[str],
         mounts: Sequence[Mount],
         in_order: bool,
+        together: int = 0,
     ) -> None:
         self._worker = worker
         self._top = top
@@ -96,24 +98,37 @@ class Walk:
         self._looks = looks
         self._spared = frozenset() if rematch else spared
         self._mounts = mounts
-        self._holds_lost_links = frozenset(map(os.path.dirname, looks.lost_links))
+        lost_links_in = frozenset(map(os.path.dirname, looks.lost_links))
         self._asked: set[str] = set()
         self._doubtful: set[str] = set()
         self._linked = LinkedFolders(rules.max_paths, in_order=in_order)
-        self._untimed = {ListDirectory: SAMPLES, StatPath: SAMPLES} if self._spared else {}
         self._failed_in: dict[str, set[str]] = {}
         """Directories that have failed, by the one that holds them."""
         self._crossings = Crossings(top, device, snapshot, has_inodes=has_inodes)
         self._walked = Walked(top, doubtful=self._crossings.doubtful)
+        self._samples = Samples(self._walked, is_wanted=bool(self._spared))
         known = ChainMap(self._walked.observed, snapshot)
         self._identities = Identities(known, self._linked.paths, looks.at)
         self._member_rules = member_rules(rules, top, has_inodes=has_inodes, rematch=rematch)
         self._mount_points = dict(names_by_folder(rules.inner))
+        is_spared = partial(is_stat_enough, self._spared, snapshot, self._linked.paths)
+        self._is_spared = partial(is_spared, lost_links_in, self._mount_points)
+        most = 0 if in_order else together
+        self._together = Together(snapshot, rules.inner, self._is_spared, most)
 
     def run(
         self, stopped: Callable[[], bool], progress: Callable[[Progress], None] | None = None
     ) -> Walked:
         """Walk to the end, or until `stopped`."""
+        try:
+            return self._run(stopped, progress)
+        finally:
+            self._worker.abandon()
+            self._walked.helped_seconds = self._worker.helped_seconds
+
+    def _run(
+        self, stopped: Callable[[], bool], progress: Callable[[Progress], None] | None
+    ) -> Walked:
         walked, linked = self._walked, self._linked
         self._ask(self._top)
         while True:
@@ -128,7 +143,6 @@ class Walk:
                     walked.surplus, walked.is_crowded = linked.told(), linked.is_crowded
                     return walked
             elif stopped() or (linked.is_crowded and not linked.in_order):
-                self._worker.abandon()
                 walked.complete, walked.is_crowded = False, linked.is_crowded
                 return walked
             else:
@@ -148,12 +162,12 @@ class Walk:
             self._take(answer.path, answer.directory)
         elif isinstance(answer, Stated):
             self._compare_times(answer.path, answer.stat)
+        elif isinstance(answer, StatedBelow):
+            for stated in self._together.answers(answer):
+                self._handle(stated)
         elif isinstance(answer, Took):
             self._handle(answer.answer)
-            if isinstance(answer.answer, Listed):
-                self._walked.listing_seconds.append(answer.seconds)
-            elif isinstance(answer.answer, Stated):
-                self._walked.stat_seconds.append(answer.seconds)
+            self._samples.note(answer)
         elif isinstance(answer, Failed):
             self._walked.failed[answer.path] = answer
             self._failed_in.setdefault(os.path.dirname(answer.path), set()).add(answer.path)
@@ -166,16 +180,8 @@ class Walk:
             if self._linked.wait(path):
                 self._ask_listing(path)
             return
-        known = self._snapshot.get(path) if path in self._spared else None
-        # Entries that could not be read may be readable now, and no time says so.
-        if (
-            known is not None
-            and not known.listing.unstatted
-            and path not in self._linked.paths
-            and path not in self._holds_lost_links
-            and not file_points(self._mount_points.get(path, NOTHING), known.listing)
-        ):
-            self._put(StatPath(path))
+        if self._is_spared(path):
+            self._worker.ask(self._samples.chosen(StatPath(path)))
         else:
             self._ask_listing(path)
 
@@ -203,15 +209,7 @@ class Walk:
         old = self._snapshot.get(path)
         skip = reserved if old is None or self._rematch else reserved | old.ignored
         points = self._mount_points.get(path, NOTHING)
-        self._put(ListDirectory(path, skip, points))
-
-    def _put(self, request: ListDirectory | StatPath) -> None:
-        untimed = self._untimed.get(type(request), 0)
-        if untimed:
-            self._untimed[type(request)] = untimed - 1
-            self._worker.ask(Timed(request))
-        else:
-            self._worker.ask(request)
+        self._worker.ask(self._samples.chosen(ListDirectory(path, skip, points)))
 
     def _take(self, path: str, listed: Directory) -> None:
         walked = self._walked
@@ -245,6 +243,7 @@ class Walk:
             return
         rules, asked, is_linked = self._rules, self._asked, path in self._linked.paths
         prefix = join(path, "")
+        together: list[str] | None = [] if self._together.is_used else None
         for name, letter in listing.named_containers():
             child = prefix + name
             if letter == DIRECTORY_LINK:
@@ -256,8 +255,16 @@ class Walk:
             elif not (child in asked or child in foreign or child in rules.inner):
                 if letter == DIRECTORY_LINK:
                     self._meet_points(path, child)
-                if child not in self._walked.points:
+                if child in self._walked.points:
+                    continue
+                if together is not None and self._is_spared(child):
+                    together.append(child)
+                else:
                     self._ask(child)
+        if together:
+            asked.update(together)
+            for request in self._together.requests(path, together):
+                self._worker.ask(self._samples.chosen(request))
 
     def _meet_points(self, folder: str, link: str) -> None:
         """Note the mounts that begin below the target of a link in `folder`: they are not entered,

@@ -54,6 +54,8 @@ class Walked:
     """What some of the listings took in the worker, where most directories were only stat-ed."""
     stat_seconds: list[float] = field(default_factory=list)
     """What some of the stats took there."""
+    helped_seconds: float = 0.0
+    """Seconds that other processes have worked meanwhile."""
     directories: int = 0
     files: int = 0
     bytes: int = 0

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Protocol, Self
 
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.mounts import Mount
-from scanner.workers.remote import LostWorkerError, _Process, _Session
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.worker import LocalWorker, Worker
 
 if TYPE_CHECKING:
     from scanner.settings.schema import Settings
+    from scanner.workers.remote import _Process
 
 LONGEST_PAUSE = 300.0
 """Longest pause, in seconds, before a mount that stalls again and again is asked again."""
@@ -39,6 +40,11 @@ class Workers(Protocol):
         """
         ...
 
+    def of_long_walk(self, mount: Mount) -> Worker:
+        """The same for a walk that lists everything: on a local disk, further processes may help.
+        Raises LostWorkerError."""
+        ...
+
     def apart(self, mount: Mount) -> Worker:
         """A worker for `mount` in a separate process, even on a local disk. Raises
         LostWorkerError."""
@@ -57,6 +63,9 @@ class LocalWorkers:
 
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         return LocalWorker(self._files)
+
+    def of_long_walk(self, mount: Mount) -> Worker:
+        return self.of(mount)
 
     def apart(self, mount: Mount) -> Worker:
         return LocalWorker(self._files)
@@ -109,14 +118,25 @@ class WorkersByMount:
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         return self.apart(mount, patience) if mount.is_remote else LocalWorker(self._files)
 
+    def of_long_walk(self, mount: Mount) -> Worker:
+        if mount.is_remote:
+            return self.apart(mount)
+        from scanner.workers.helped import HelpedWorker, helpers_at_most
+
+        most = helpers_at_most(self._most_workers)
+        return HelpedWorker(self._files, most, self._stall_after, self._stopped)
+
     def apart(self, mount: Mount, patience: float | None = None) -> Worker:
+        from scanner.workers.remote import _Session  # local disks need no process
+
         with self._lock:
             process = self._processes.get(mount.point)
             if process is not None and process.is_abandoned and process.is_alive:
                 raise LostWorkerError("its worker still hangs", is_stalled=True)
             if process is not None and process.has_answered:
                 self._stalls.pop(mount.point, None)
-            if process is not None and not process.is_usable:
+            is_other = process is not None and process.by_lookup != mount.lookups_bring_stats
+            if process is not None and (is_other or not process.is_usable):
                 if process.is_abandoned:
                     self._back_off(mount.point)
                 process.end()
@@ -125,14 +145,20 @@ class WorkersByMount:
             if process is None:
                 if time.monotonic() < self._not_before.get(mount.point, 0.0):
                     raise LostWorkerError("it keeps hanging; asked again later", is_stalled=True)
-                process = self._start()
+                process = self._start(mount)
                 self._processes[mount.point] = process
         return _Session(process, self._stall_after, self._stopped, patience)
 
-    def _start(self) -> _Process:
+    def _start(self, mount: Mount) -> _Process:
         """A new process. Raises LostWorkerError where the system has no more to give."""
+        from scanner.workers.remote import _Process
+
         try:
-            return _Process(self._most_workers, self._most_per_second)
+            return _Process(
+                self._most_workers,
+                self._most_per_second,
+                by_lookup=mount.lookups_bring_stats,
+            )
         except (OSError, RuntimeError) as error:
             reason = getattr(error, "strerror", None) or error
             raise LostWorkerError(
@@ -145,6 +171,11 @@ class WorkersByMount:
         count = self._stalls[point] = self._stalls.get(point, 0) + 1
         pause = min(LONGEST_PAUSE, self._stall_after * (2 ** (count - 1) - 1))
         self._not_before[point] = time.monotonic() + pause
+
+    def readers(self, mount: Mount) -> int:
+        """The number of files that are worth reading whole at a time on `mount`: one, whose
+        reading is as fast as the disk or the network."""
+        return 1
 
     def requests_at_once(self, mount: Mount) -> int:
         process = self._processes.get(mount.point)

@@ -79,10 +79,12 @@ def write_frame(pipe: BinaryIO, message: object) -> None:
 class _Server:
     """Answers the parent's tasks with several threads, each a whole directory at a time."""
 
-    def __init__(self, source: BinaryIO, sink: BinaryIO, workers: int) -> None:
+    def __init__(
+        self, source: BinaryIO, sink: BinaryIO, workers: int, *, by_lookup: bool = False
+    ) -> None:
         self._source = source
         self._sink = sink
-        self._files = DiskFileSystem()
+        self._files = DiskFileSystem(by_lookup=by_lookup)
         self._tasks: SimpleQueue[WorkerTask] = SimpleQueue()
         self._sending = threading.Lock()
         self._busy = 0  # counted without a lock: a wrong count only spoils a measurement
@@ -124,5 +126,7 @@ class _Server:
 
 
 def main(arguments: list[str]) -> None:
-    """Serve until the parent closes the pipe. `arguments`: the number of workers."""
-    _Server(sys.stdin.buffer, sys.stdout.buffer, int(arguments[0])).run()
+    """Serve until the parent closes the pipe. `arguments`: the number of workers, and 1 if stats
+    come by lookup (`Mount.lookups_bring_stats`)."""
+    workers, by_lookup = map(int, arguments)
+    _Server(sys.stdin.buffer, sys.stdout.buffer, workers, by_lookup=bool(by_lookup)).run()

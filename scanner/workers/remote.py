@@ -13,8 +13,9 @@ from queue import Empty, SimpleQueue
 from typing import BinaryIO
 
 from scanner.disk.child import start_child
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.process import CallCost, WorkerResult, WorkerTask, read_frame, write_frame
-from scanner.workers.requests import Answer, Request
+from scanner.workers.requests import Answer, Request, StatBelow, Timed
 
 _SERVE = "import sys; from scanner.workers.process import main; main(sys.argv[1:])"
 
@@ -33,20 +34,17 @@ SMOOTHING = 8
 """A new measurement has the weight 1 / SMOOTHING in the running mean."""
 
 
-class LostWorkerError(Exception):
-    """A worker does not answer: its mount hangs (`is_stalled`), it died, or we are stopping."""
-
-    def __init__(self, reason: str, *, is_stalled: bool) -> None:
-        super().__init__(reason)
-        self.is_stalled = is_stalled
-
-
 class _Process:
     """One worker process, and measurements of its mount."""
 
-    def __init__(self, most_workers: int, most_per_second: float) -> None:
+    def __init__(
+        self, most_workers: int, most_per_second: float, *, by_lookup: bool = False
+    ) -> None:
+        self.by_lookup = by_lookup
+        """True if its mount is one where `Mount.lookups_bring_stats`."""
         # Ctrl-C does not end the worker, the end of this pipe does.
-        self._child = start_child(_SERVE, str(most_workers), stdin=subprocess.PIPE)
+        arguments = str(most_workers), str(int(by_lookup))
+        self._child = start_child(_SERVE, *arguments, stdin=subprocess.PIPE)
         assert self._child.stdin is not None
         assert self._child.stdout is not None
         self._to_child: BinaryIO = self._child.stdin  # type: ignore[assignment]
@@ -108,7 +106,8 @@ class _Process:
 
     def send(self, task: WorkerTask) -> None:
         """Pass a request on. The process reads at once, so this does not block."""
-        self._next_send = max(self._next_send, time.monotonic()) + self._spacing
+        spacing = self._spacing and self._spacing * _folders_of(task.request)
+        self._next_send = max(self._next_send, time.monotonic()) + spacing
         try:
             with self._sending:
                 write_frame(self._to_child, task)
@@ -163,8 +162,17 @@ class _Process:
             queue.put(None)
 
 
+def _folders_of(request: Request) -> int:
+    """The number of requests that count for `request` (the setting `requests_per_second`)."""
+    if isinstance(request, Timed):
+        request = request.request
+    return len(request.names) if isinstance(request, StatBelow) else 1
+
+
 class _Session:
     """One use of a worker process. Requests and answers of other sessions do not appear."""
+
+    helped_seconds = 0.0
 
     _numbers = 0
     _numbering = threading.Lock()

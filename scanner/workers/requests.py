@@ -41,6 +41,13 @@ class StatPath(NamedTuple):
     path: str
 
 
+class StatBelow(NamedTuple):
+    """Stat folders below `path`, links followed: `names` as in `FileSystem.stats_below`."""
+
+    path: str
+    names: tuple[str, ...]
+
+
 class LstatPath(NamedTuple):
     """Stat the name at `path` itself, a link not followed."""
 
@@ -63,7 +70,7 @@ class Probe(NamedTuple):
 class Timed(NamedTuple):
     """Answer `request` and measure the seconds that this took in the worker."""
 
-    request: ListDirectory | StatPath
+    request: ListDirectory | StatPath | StatBelow
 
 
 class ReadFacts(NamedTuple):
@@ -110,6 +117,7 @@ Request = (
     ListDirectory
     | SampleFile
     | StatPath
+    | StatBelow
     | LstatPath
     | AskSpace
     | Probe
@@ -141,6 +149,13 @@ class Stated(NamedTuple):
 
     path: str
     stat: Stat
+
+
+class StatedBelow(NamedTuple):
+    """The answer to StatBelow: for each folder its stat, or why there is none. Paths are whole."""
+
+    path: str
+    stated: tuple[Stated | Failed, ...]
 
 
 class SpaceFound(NamedTuple):
@@ -213,6 +228,7 @@ Answer = (
     Listed
     | Fingerprinted
     | Stated
+    | StatedBelow
     | SpaceFound
     | Failed
     | Probed

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from typing import Protocol
 
-from scanner.comfyui.pack_reader import read_pack
+from scanner.core.paths import join
 from scanner.disk.content_hash import hash_piece
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.fingerprint import take_fingerprint
 from scanner.disk.probe import observe
+from scanner.workers.helper import error_text
 from scanner.workers.requests import (
     Answer,
     AskSpace,
@@ -29,7 +29,9 @@ from scanner.workers.requests import (
     ReadUses,
     Request,
     SpaceFound,
+    StatBelow,
     Stated,
+    StatedBelow,
     StatPath,
     Timed,
     Took,
@@ -53,6 +55,11 @@ class Worker(Protocol):
         """Drop every request that has no answer yet. Nothing more is asked then."""
         ...
 
+    @property
+    def helped_seconds(self) -> float:
+        """Seconds that helpers have worked beside this process (see `scanner.workers.helped`)."""
+        ...
+
 
 class LocalWorker:
     """Answers in this process, one request at a time.
@@ -60,6 +67,8 @@ class LocalWorker:
     Threads would slow it down: on a warm local disk a million files take 3.0 s with one thread
     and 5.2 s with several, since the interpreter is the limit and not the disk.
     """
+
+    helped_seconds = 0.0
 
     def __init__(self, files: FileSystem) -> None:
         self._files = files
@@ -85,6 +94,8 @@ def perform(files: FileSystem, request: Request) -> Answer:
     try:
         if isinstance(request, StatPath):
             return Stated(request.path, files.stat(request.path))
+        if isinstance(request, StatBelow):
+            return _stated_below(files, request)
         if isinstance(request, LstatPath):
             return Stated(request.path, files.lstat(request.path))
         if isinstance(request, AskSpace):
@@ -104,6 +115,8 @@ def perform(files: FileSystem, request: Request) -> Answer:
         if isinstance(request, HashPiece):
             return PieceHashed(request.path, hash_piece(files, *request))
         if isinstance(request, ReadPack):
+            from scanner.comfyui.pack_reader import read_pack
+
             return PackRead(request.path, read_pack(files, *request))
         if isinstance(request, ReadUses):
             from scanner.workers.uses import read_uses
@@ -113,11 +126,26 @@ def perform(files: FileSystem, request: Request) -> Answer:
             return Probed(request.path, observe(files, request.path, request.name))
         return Fingerprinted(request.path, take_fingerprint(files, request.path))
     except OSError as error:
-        text = error.strerror or (os.strerror(error.errno) if error.errno else str(error))
-        return Failed(request.path, error.errno or 0, text)
+        return _failed(request.path, error)
     except Exception as error:
         if not isinstance(request, ReadFacts | ReadCompanion | ReadPack | HashPiece | ReadUses):
             raise
         # The content of files is anybody's work: a header that nobody thought of must not end the
         # worker, and with it all reading on its mount.
         return Failed(request.path, 0, f"{type(error).__name__}: {error}")
+
+
+def _stated_below(files: FileSystem, request: StatBelow) -> StatedBelow:
+    paths = (join(request.path, name) for name in request.names)
+    stats = files.stats_below(request.path, request.names)
+    return StatedBelow(
+        request.path,
+        tuple(
+            _failed(path, stat) if isinstance(stat, OSError) else Stated(path, stat)
+            for path, stat in zip(paths, stats, strict=True)
+        ),
+    )
+
+
+def _failed(path: str, error: OSError) -> Failed:
+    return Failed(path, error.errno or 0, error_text(error))

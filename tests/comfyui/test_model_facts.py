@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scanner.comfyui import safetensors as safetensors_header
-from scanner.comfyui.model_facts import TEXT, FactsRead, facts_of, read_facts, wants_facts
+from scanner.comfyui.model_facts import TEXT, FactsRead, facts_of, read_facts
+from scanner.comfyui.model_files import wants_facts
 from scanner.disk.filesystem import DiskFileSystem
 from tests.support.fakes import FakeFileSystem
 from tests.support.fuzz_headers import CORPUS, LFS, checked, fuzz, zip_file

@@ -21,7 +21,7 @@ from scanner.diff.replay import replay
 from scanner.disk.mounts import Mount
 from scanner.output.journal import encode
 from scanner.output.journal_reader import read
-from scanner.workers.remote import LostWorkerError
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.requests import Answer, ReadPack, Request
 from scanner.workers.worker import LocalWorker, Worker
 from tests.support.fakes import FakeFileSystem

@@ -12,14 +12,14 @@ import pytest
 from rich.console import Console
 
 from scanner.commands.changes import page
-from scanner.commands.changes.entries import change_of, days_of, last_of
 from scanner.commands.changes.select import parse_point
-from scanner.console.times import time_shown
 from scanner.core.change_lines import change_lines
 from scanner.core.changes import Change
 from scanner.core.packs import Pack, PackChange
 from scanner.core.serialize import time_text
+from scanner.core.times import time_shown
 from scanner.errors import SettingsError
+from scanner.views.change_entries import change_of, days_of, last_of
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import gc
 import os
 import shutil
 import subprocess
@@ -284,3 +285,25 @@ def test_few_open_files_are_a_sentence_and_delete_nothing(machine: Machine) -> N
     assert codes[-1] == 0
     machine.run(*command)
     assert machine.changes() == []
+
+
+@pytest.mark.parametrize("command", ["--version", "run"])
+def test_the_end_of_the_process_looks_for_no_garbage(
+    command: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Python would go through all objects at the end. Only a process that lasts collects often."""
+    calls: list[str] = []
+
+    def run(_argv: list[str]) -> int:
+        calls.append("run")
+        return 0
+
+    monkeypatch.setattr(gc, "freeze", lambda: calls.append("freeze"))
+    monkeypatch.setattr(gc, "set_threshold", lambda *_: calls.append("threshold"))
+    monkeypatch.setattr(scanner.cli, "_run", run)
+    monkeypatch.setattr(sys, "argv", ["comfy-inventory", command])
+    assert scanner.cli.main() == 0
+    assert calls == ([] if command == "run" else ["threshold"]) + ["run", "freeze"]
+    calls.clear()
+    assert scanner.cli.main([command]) == 0
+    assert calls == ["run"], "the process goes on after this"

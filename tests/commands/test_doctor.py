@@ -36,8 +36,8 @@ from scanner.store.state import State
 from scanner.walk.cost import ScanCost
 from scanner.walk.verification import Terms
 from scanner.workers.latency import STATS
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.pool import LocalWorkers
-from scanner.workers.remote import LostWorkerError
 from scanner.workers.worker import Worker
 from tests.support.fakes import FakeFileSystem
 from tests.support.installation import parsed
@@ -376,7 +376,7 @@ class Hung:
             raise LostWorkerError("no call has returned for 10 s", is_stalled=True)
         return self._real.of(mount)
 
-    apart = of
+    of_long_walk = apart = of
 
     def requests_at_once(self, mount: Mount) -> int:
         return 1

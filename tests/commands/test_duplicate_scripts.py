@@ -11,9 +11,9 @@ import pytest
 
 from scanner.commands.duplicates.keep import Keep, kept_first, parse_keep, plan_of, summary
 from scanner.commands.duplicates.sets import Copy, DuplicateSet, Report
+from scanner.core.digests import WHOLE
 from scanner.core.memory import RootRecord
 from scanner.core.mount_identity import MountIdentity
-from scanner.disk.fingerprint import WHOLE
 from scanner.errors import SettingsError
 from tests.support.installation import LORAS
 from tests.support.machine import CHECKOUT, Machine, write

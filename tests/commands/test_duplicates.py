@@ -31,6 +31,7 @@ from scanner.commands.duplicates.known import Scanned, load
 from scanner.commands.duplicates.page import as_json, print_duplicates
 from scanner.commands.duplicates.sets import Choice, Report, choice_of, chosen
 from scanner.console.filters import CategoryFilter, RootFilter
+from scanner.core.digests import WHOLE
 from scanner.core.memory import Memory, RootRecord
 from scanner.core.mount_identity import MountIdentity, identity_from
 from scanner.core.paths import join
@@ -46,7 +47,7 @@ from scanner.core.snapshot import (
     listing_of,
 )
 from scanner.disk.filesystem import DiskFileSystem
-from scanner.disk.fingerprint import SAMPLE, WHOLE, sample_plan, take_fingerprint
+from scanner.disk.fingerprint import SAMPLE, sample_plan, take_fingerprint
 from scanner.disk.mounts import Mount, read_mounts
 from scanner.errors import DamagedStateError, InventoryError, SettingsError
 from scanner.store.state import State
@@ -192,6 +193,18 @@ KNOWN: dict[str, tuple[dict[str, dict[str, Any]], list[tuple[str, str, str]]]] =
     "what all have is named": (
         {"a": {"xxh3": A, "sha256": SHA_A}, "b": {"xxh3": A}},
         [("xxh3", "a b", "")],
+    ),
+    "blake3 proves too": (
+        {"a": {"blake3": SHA_A}, "b": {"blake3": SHA_A}},
+        [("blake3", "a b", "")],
+    ),
+    "blake3 differs": ({"a": {"blake3": SHA_A}, "b": {"blake3": SHA_B}}, []),
+    "blake3 joins what sha256 and xxh3 know": (
+        {
+            "a": {"sha256": SHA_B}, "b": {"sha256": SHA_B, "blake3": SHA_A},
+            "c": {"blake3": SHA_A},
+        },
+        [("blake3", "a b c", "")],
     ),
     "sha256 has the last word": (
         {"a": {"xxh3": A, "sha256": SHA_A}, "b": {"xxh3": A, "sha256": SHA_B}},

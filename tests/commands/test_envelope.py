@@ -12,8 +12,7 @@ import pytest
 import typer
 from jsonschema import Draft202012Validator
 
-import scanner.cli  # noqa: F401 - registers the commands
-from scanner.console.app import app
+from scanner.cli import whole_app
 from scanner.console.envelope import command_of
 from scanner.output.inventory_reader import read_entries
 from scanner.schemas import load_schema
@@ -22,9 +21,9 @@ from tests.support.machine import Machine, write
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX")
 
-WITHOUT = {"schema", "run", "service logs", "metrics"}
+WITHOUT = {"schema", "run", "serve", "service logs", "metrics"}
 """Commands without an envelope: a schema is JSON itself, Prometheus reads its own format, `run`
-prints events as lines, and the log is that of the system."""
+prints events as lines, `serve` answers requests, and the log is that of the system."""
 
 GOOD: dict[str, tuple[tuple[str, ...], int]] = {
     "init": (("--print",), 0),
@@ -68,7 +67,7 @@ do here."""
 
 def commands(group: Any = None, above: str = "") -> Iterator[tuple[str, Any]]:
     """Each command of the program by its whole name."""
-    top: Any = group or typer.main.get_command(app)
+    top: Any = group or typer.main.get_command(whole_app())
     for name, command in top.commands.items():
         if hasattr(command, "commands"):
             yield from commands(command, f"{above}{name} ")

@@ -31,7 +31,6 @@ from scanner.commands.find.globs import parse_glob
 from scanner.commands.find.nothing import nothing_text
 from scanner.commands.find.page import print_found, write_found
 from scanner.commands.find.search import Searched, find_entries, matches
-from scanner.commands.packs.listing import pack_name, packs_of
 from scanner.commands.packs.page import print_packs, write_packs
 from scanner.console.tables import STRETCH
 from scanner.core.roots import Root
@@ -42,6 +41,7 @@ from scanner.errors import SettingsError
 from scanner.output.inventory_reader import UnreadableInventoryError, header_of, read_entries
 from scanner.output.inventory_view import InventoryView, RootView
 from scanner.output.inventory_writer import write_inventory
+from scanner.views.packs import pack_name, packs_of
 from tests.support.installation import sentence
 from tests.support.machine import PATIENCE, Machine, write
 

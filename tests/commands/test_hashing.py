@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 import xxhash
+from blake3 import blake3
 
 from scanner.output.inventory_reader import read_entries
 from scanner.output.journal_reader import read
@@ -60,6 +61,40 @@ def test_hash_of_a_path_reads_it_whatever_it_is(machine: Machine) -> None:
     assert "sha256" in entry(machine, PICTURE)
     assert "hash" not in entry(machine, PICTURE)
     assert "sha256" not in entry(machine, LORA)
+
+
+def test_blake3_stands_beside_the_others_and_finds_its_file(machine: Machine) -> None:
+    machine.run("hash", "--algorithm", "blake3")
+    data = (machine.work / LORA).read_bytes()
+    found = entry(machine, LORA)
+    assert found["blake3"] == blake3(data).hexdigest()
+    assert "sha256" not in found
+    machine.run("hash")
+    found = entry(machine, LORA)
+    assert found["blake3"] == blake3(data).hexdigest()
+    assert found["sha256"] == hashlib.sha256(data).hexdigest()
+    assert_valid(machine)
+    machine.run("verify")
+    for digits in (found["blake3"], f"blake3:{found['blake3']}"):
+        assert LORA in machine.run("find", "--hash", digits).stdout
+
+
+@pytest.mark.parametrize("where", ["option", "environment", "file"])
+def test_blake3_without_its_package_is_one_sentence(machine: Machine, where: str) -> None:
+    hidden = machine.work / "hidden"
+    write(hidden / "sitecustomize.py", "import sys; sys.modules['blake3'] = None\n")
+    environ = {"PYTHONPATH": str(hidden)}
+    arguments = ["hash"]
+    if where == "option":
+        arguments += ["--algorithm", "blake3"]
+    elif where == "environment":
+        environ["COMFY_INVENTORY_HASH"] = "blake3"
+    else:
+        write(machine.work / "comfy_inventory.toml", 'hash = ["blake3"]\n')
+    done = machine.run(*arguments, expect=2, environ=environ)
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'comfy-inventory[blake3]'" in done.stderr
+    assert "blake3" not in entry(machine, LORA)
 
 
 def test_verify_finds_what_rotted(machine: Machine) -> None:
@@ -114,7 +149,7 @@ def test_what_was_hashed_before_a_kill_is_not_read_again(machine: Machine) -> No
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["hash", "--algorithm", "md5"], "--algorithm: expected a list of xxh3 and sha256"),
+        (["hash", "--algorithm", "md5"], "--algorithm: expected a list of xxh3, sha256 and blake3"),
         (["hash", "--rate", "fast"], "--rate: expected a rate"),
         (["hash", "/elsewhere"], "/elsewhere is in none of the folders that are scanned"),
         (["verify", "--older", "old"], "--older: expected a duration"),

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from scanner.cli import _app_for
-from scanner.console.app import app
+from scanner.cli import _app_for, whole_app
+from scanner.commands.table import COMMANDS as TABLE
 from scanner.console.examples import EXAMPLES, PANELS
 from scripts.man_page import PAGE, commands, man_page
 from tests.support.machine import Machine
 
-GROUP: Any = get_command(app)
+GROUP: Any = get_command(whole_app())
 COMMANDS = dict(commands(GROUP))
 SHELLS = ("bash", "zsh", "fish", "powershell")
 
@@ -155,4 +155,29 @@ def test_a_command_alone_is_the_command_among_all(name: str) -> None:
 
 @pytest.mark.parametrize("argv", [[], ["--help"], ["nonsense"], ["--version", "scan"]])
 def test_help_and_unknown_commands_know_all(argv: list[str]) -> None:
-    assert _app_for(argv) is app
+    outline: Any = get_command(_app_for(argv))
+    assert list(outline.commands) == list(GROUP.commands)
+
+
+def test_table_of_commands_is_that_of_the_commands_themselves() -> None:
+    first_paragraphs = {name: each.help.split("\n\n")[0] for name, each in GROUP.commands.items()}
+    assert {name: row.summary for name, row in TABLE.items()} == first_paragraphs
+    assert list(TABLE) == list(GROUP.commands)
+
+
+@pytest.mark.parametrize("columns", ["60", "80", "140"])
+def test_help_without_the_commands_looks_as_with_them(
+    columns: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    shown = []
+    for app in (_app_for(["--help"]), whole_app()):
+        app(["--help"], prog_name="comfy-inventory", standalone_mode=False)
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    assert "scan" in shown[0]
+
+
+def test_words_after_two_dashes_are_a_command(machine: Machine) -> None:
+    done = machine.run("--", "schema", "status")
+    assert "comfy-inventory" in done.stdout

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from scanner.api import Inventory
-from scanner.commands.report import contents
-from scanner.commands.report.copies import Copies, Same
 from scanner.commands.report.markdown import code
-from scanner.commands.report.pages import pages_of
-from scanner.commands.report.problems import Problems
 from scanner.output.inventory_reader import is_file, read_entries
+from scanner.views import contents
+from scanner.views.copies import Copies, Same
+from scanner.views.pages import pages_of
+from scanner.views.problems import Problems
 from tests.support.installation import imported, parsed, sentence
 from tests.support.library import HOSTILE, build_library, write_large
 from tests.support.machine import Machine, write
@@ -233,7 +233,7 @@ def test_what_counts_as_a_copy(
 
 
 def test_of_many_problems_the_largest_files_are_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("scanner.commands.report.problems.MOST", 2)
+    monkeypatch.setattr("scanner.views.problems.MOST", 2)
     problems = Problems({}, None)
     for size in (3, 1, 2, 5):
         problems.add({"path": f"{size}", "type": "file", "size": size, "status": "truncated"})

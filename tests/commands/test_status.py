@@ -15,10 +15,10 @@ from jsonschema import Draft202012Validator
 from rich.console import Console
 
 from scanner.commands.status.page import print_status
-from scanner.commands.status.today import changes_today
-from scanner.commands.status.verdict import nagios_line, verdict
 from scanner.core.serialize import time_text
 from scanner.schemas import load_schema
+from scanner.views.today import changes_today
+from scanner.views.verdict import nagios_line, verdict
 from tests.support.installation import parsed
 from tests.support.machine import Machine
 

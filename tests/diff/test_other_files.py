@@ -3,14 +3,52 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scanner.core.digests import SHA256
+from scanner.core.paths import join
+from scanner.core.snapshot import DIRECTORY, FILE, FILE_LINK, Row
+from scanner.diff.compare import Delta
+from scanner.diff.moves import Moves
+from scanner.diff.other_files import other_files
 from scanner.store.metadata import MetadataUpdate
+from tests.support.build import directory_of
 from tests.support.world import World, at, content
 
 OLD = bytes(32)
+
+BEFORE = {
+    "a": (FILE, 1, 1, 1),
+    "b": (FILE, 1, 1, 2),
+    "c": (FILE, 1, 1, 3),
+    "d": (FILE, 1, 1, 4),
+    "e": (DIRECTORY, 0, 0, 5),
+    "f": (FILE_LINK, 1, 1, 6),
+    "g": (FILE, 1, 1, 7),
+}
+AFTER = {
+    **BEFORE,
+    "b": (FILE, 1, 1, 12),
+    "c": (FILE, 2, 1, 13),
+    "d": (FILE, 1, 2, 14),
+    "e": (DIRECTORY, 0, 0, 15),
+    "f": (FILE_LINK, 1, 1, 16),
+    "g": (FILE_LINK, 1, 1, 17),
+}
+"""Type, size, mtime and inode by name. Only `b` is another file that looks the same."""
+
+
+@pytest.mark.parametrize("more", [{}, {"aa": (FILE, 1, 1, 20)}])
+def test_of_equal_rows_the_files_with_other_inodes_are_others(more: dict[str, Any]) -> None:
+    """Whether the names of the folder are the same as before or not."""
+    old, new = (
+        {"/m": directory_of(*(Row(name, *values) for name, values in rows.items()))}
+        for rows in (BEFORE, AFTER | more)
+    )
+    delta = Delta(directories=new)
+    assert other_files(delta, Moves(), old) == {join("/m", "b")}
 
 
 @pytest.fixture

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scanner.core.digests import ALGORITHM
+from scanner.core.digests import ALGORITHM, WHOLE
 from scanner.disk.filesystem import DiskFileSystem
-from scanner.disk.fingerprint import SAMPLE, SAMPLES, WHOLE, sample_plan, take_fingerprint
+from scanner.disk.fingerprint import SAMPLE, SAMPLES, sample_plan, take_fingerprint
 from tests.support.fakes import FakeFileSystem
 
 SIZES = st.one_of(

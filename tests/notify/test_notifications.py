@@ -18,10 +18,11 @@ import jsonschema
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from scanner.core.paths import short_names
 from scanner.errors import OutputError
 from scanner.notify.events import arrived, conditions, differences, event, message, watch
 from scanner.notify.ledger import Ledger
-from scanner.notify.metrics import short_names, write_metrics
+from scanner.notify.metrics import write_metrics
 from scanner.schemas import load_schema
 from tests.notify.test_send import Server, server  # noqa: F401
 from tests.support.machine import Machine, wait_for

@@ -3,6 +3,7 @@
 import errno
 import os
 import stat
+import sys
 import threading
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from scanner.errors import OutputError
-from scanner.output import atomic
+from scanner.output import atomic, write_back
 from scanner.output.atomic import AtomicFile, VolatileFile, remove_leftovers
 
 posix_only = pytest.mark.skipif(os.name == "nt", reason="needs POSIX file modes and links")
@@ -148,6 +149,50 @@ def test_forces_the_file_before_and_the_folder_after_the_replace(target, monkeyp
     with VolatileFile(target) as file:
         file.write(b"new")
     assert calls == ["replace"]
+
+
+@posix_only
+def test_of_a_large_file_the_disk_begins_with_the_first_bytes(target, monkeypatch, tmp_path):
+    """Each of them once and in order, whether they were written or copied."""
+    begun: list[tuple[int, int]] = []
+
+    def note(descriptor, start, length):
+        assert os.fstat(descriptor).st_size == start + length, "before it was flushed"
+        begun.append((start, length))
+
+    monkeypatch.setattr(atomic, "begin_write_back", note)
+    monkeypatch.setattr(atomic, "STRIDE", 100_000)
+    content = bytes(range(250)) * 4000
+    source = tmp_path / "source"
+    source.write_bytes(content)
+    with open(source, "rb", buffering=0) as file, AtomicFile(target) as whole:
+        whole.write(content[:30_000])
+        whole.copy(file, 30_000, 60_000)
+        assert begun == []
+        whole.copy(file, 90_000, 500_000)
+        for start in range(590_000, len(content), 1000):
+            whole.write(content[start : start + 1000])
+    assert target.read_bytes() == content
+    ends = [0, *(start + length for start, length in begun)]
+    assert [start for start, _ in begun] == ends[:-1]
+    assert 5 <= len(begun) <= 10
+    assert len(content) - ends[-1] <= 100_000
+    begun.clear()
+    with VolatileFile(target) as whole:
+        whole.write(content)
+    assert begun == []
+
+
+def test_a_disk_that_cannot_begin_early_is_good_enough(target, monkeypatch):
+    monkeypatch.setattr(atomic, "STRIDE", 10)
+    for system in (sys.platform, "another"):
+        monkeypatch.setattr(sys, "platform", system)
+        write_back._sync_file_range.cache_clear()
+        with AtomicFile(target) as file:
+            for _ in range(9):
+                file.write(b"12345678")
+        assert target.read_bytes() == b"12345678" * 9
+    write_back._sync_file_range.cache_clear()
 
 
 def sharing_violation(winerror: int) -> OSError:

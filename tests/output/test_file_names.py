@@ -89,6 +89,8 @@ def test_why_the_state_lies_elsewhere_is_what_was_found(
     def no_home(*_: object) -> str:
         raise RuntimeError("could not determine the home directory")
 
+    for name in ("HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(platformdirs, "user_state_dir", no_home)
     with pytest.raises(OutputError, match=f"{re.escape(reason)}.*XDG_STATE_HOME"):
         outputs_of(settings, disk, str(share))

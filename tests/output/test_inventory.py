@@ -618,7 +618,7 @@ def change_one(snapshot: Snapshot) -> None:
 
 
 @pytest.mark.parametrize("files", [1, 30, 600])
-def test_one_changed_file_has_only_its_folder_and_those_above_written(tmp_path, files):
+def test_one_changed_file_has_only_its_line_and_that_of_its_folder_written(tmp_path, files):
     roots, snapshot = tree(100, files)
     writer = InventoryWriter(tmp_path / "i.json")
     assert_as_written_anew(writer, tmp_path, view(roots, snapshot))
@@ -627,7 +627,9 @@ def test_one_changed_file_has_only_its_folder_and_those_above_written(tmp_path, 
     change_one(snapshot)
     assert_as_written_anew(writer, tmp_path, view(roots, snapshot))
     lines = read_lines(tmp_path / "i.json")
-    own = [line for line in lines if b"folder_050/" in line or b'"directory"' in line]
+    changed = (b'"path":"m/folder_050"', b'"path":"m/folder_050/file_0.safetensors"')
+    own = [line for line in lines if any(path in line for path in changed)]
+    assert len(own) == 2
     assert encoded == len(lines) == 100 + 100 * files
     # With the two bytes that separate lines; the last line has one of them.
     assert writer.copied == sum(len(line) + 2 for line in lines) - sum(len(o) + 2 for o in own)

@@ -13,8 +13,7 @@ from hatchling.metadata.core import ProjectMetadata
 from hatchling.plugin.manager import PluginManager
 from typer.main import get_command
 
-import scanner.cli  # noqa: F401, it declares the commands
-from scanner.console.app import app
+from scanner.cli import whole_app
 from scripts import describe_settings
 from tests.support.machine import DOCUMENTED
 
@@ -35,7 +34,7 @@ def test_readme_names_only_commands_that_exist() -> None:
     targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
     named = set(re.findall(r"^make ([a-z-]+)", _shown_commands(), flags=re.MULTILINE))
     assert {"run", "test-all"} <= named <= targets
-    own = set(get_command(app).commands)  # type: ignore[attr-defined]
+    own = set(get_command(whole_app()).commands)  # type: ignore[attr-defined]
     named = set(
         re.findall(r"^(?:\$ )?comfy-inventory ([a-z]+)", _shown_commands(), flags=re.MULTILINE)
     )

@@ -1,4 +1,4 @@
-"""The page that `report` writes is built from web/, and what is committed is what that gives."""
+"""The pages of `report` and `serve` are built from web/; what is committed is what that gives."""
 
 from __future__ import annotations
 
@@ -13,8 +13,13 @@ from tests.support.real_mounts import require, unmet
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 WEB = CHECKOUT / "web"
-BUNDLE = CHECKOUT / "scanner" / "commands" / "report" / "bundle"
-BUILT = ("report.js", "report.css", "NOTICE")
+PACKAGE = CHECKOUT / "scanner"
+REPORT = Path("commands", "report", "bundle")
+SERVED = Path("web", "bundle")
+BUILT = (
+    *(REPORT / name for name in ("report.js", "report.css", "NOTICE")),
+    *(SERVED / name for name in ("app.js", "app.css", "index.html", "icon.svg", "NOTICE")),
+)
 
 
 def test_the_bundle_is_built_from_its_source(tmp_path: Path) -> None:
@@ -23,7 +28,9 @@ def test_the_bundle_is_built_from_its_source(tmp_path: Path) -> None:
         unmet("esbuild is not installed: make web")
     subprocess.run([node, WEB / "build.js", tmp_path], check=True, timeout=100)
     for name in BUILT:
-        assert (tmp_path / name).read_bytes() == (BUNDLE / name).read_bytes(), "run: make web"
+        assert (tmp_path / name).read_bytes() == (PACKAGE / name).read_bytes(), "run: make web"
+    found = {path.relative_to(tmp_path) for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == set(BUILT)
 
 
 def test_versions_are_exact() -> None:
@@ -44,19 +51,36 @@ def test_no_address_of_a_registry_is_named(name: str) -> None:
 
 def test_licences_of_all_that_is_in_the_bundle_are_there() -> None:
     package = json.loads((WEB / "package.json").read_bytes())
-    notice = (BUNDLE / "NOTICE").read_text("utf-8")
+    notice = (PACKAGE / SERVED / "NOTICE").read_text("utf-8")
     for name, version in package["dependencies"].items():
         assert f"\n{name} {version} (" in notice
-    assert notice.count("Permission ") >= 3
+    assert notice.count("Permission ") >= 4
+    in_report = (PACKAGE / REPORT / "NOTICE").read_text("utf-8")
+    assert set(_packages(in_report)) < set(_packages(notice))
+
+
+def _packages(notice: str) -> list[str]:
+    return re.findall(r"(?m)^\S+ \d+\.\d+\.\d+ \(", notice)
 
 
 def test_the_bundle_cannot_end_its_element() -> None:
-    assert "</script" not in (BUNDLE / "report.js").read_text("utf-8").lower()
-    assert "</style" not in (BUNDLE / "report.css").read_text("utf-8").lower()
-    assert (BUNDLE / "report.js").read_text("utf-8").isascii()
+    bundle = PACKAGE / REPORT
+    assert "</script" not in (bundle / "report.js").read_text("utf-8").lower()
+    assert "</style" not in (bundle / "report.css").read_text("utf-8").lower()
+    assert (bundle / "report.js").read_text("utf-8").isascii()
+
+
+def test_the_served_page_names_no_other_host_and_has_nothing_inline() -> None:
+    bundle = PACKAGE / SERVED
+    html = (bundle / "index.html").read_text("utf-8")
+    addresses = re.findall(r'(?:src|href)="([^"]*)"', html)
+    assert addresses == ["assets/icon.svg", "assets/app.css", "assets/app.js"]  # all relative
+    assert not re.search(r"<style|style=|<script(?![^>]* src=)| on\w+=", html)
+    assert "@import" not in (bundle / "app.css").read_text("utf-8")
+    assert "url(" not in (bundle / "app.css").read_text("utf-8")
 
 
 def test_sources_write_no_markup() -> None:
     """Names of files come onto the page as text nodes."""
-    text = "".join(path.read_text("utf-8") for path in sorted((WEB / "src").glob("*.js")))
+    text = "".join(path.read_text("utf-8") for path in sorted((WEB / "src").rglob("*.js")))
     assert not re.search(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(", text)

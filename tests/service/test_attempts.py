@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import pytest
 
+from scanner.core.snapshot import FILE, Directory, Row, listing_of
 from scanner.disk.mounts import Mount
 from scanner.service.attempts import Attempts
+
+LISTED = {"/": Directory(listing_of([Row("f", FILE, 5, 7, 1)]))}
 
 
 @pytest.mark.parametrize(
@@ -25,7 +28,7 @@ def test_a_file_that_failed_is_given_up_for_a_while_unless_it_changes(
     attempts.failed("/f", 5, 7, 100.0)
     assert attempts.is_given_up("/f", size, mtime, now) == is_given_up
     assert not attempts.is_given_up("/g", size, mtime, now)
-    attempts.begin()
+    attempts.begin(LISTED)
     assert attempts.is_given_up("/f", size, mtime, now) == is_given_up
 
 
@@ -51,6 +54,15 @@ def test_a_mount_that_did_not_answer_is_asked_again_by_the_next_run() -> None:
     attempts.failed("/g", 5, 7, 100.0)
     assert attempts.is_unanswered("/f")
     assert attempts.unreadable == ["/f", "/g"]
-    attempts.begin()
+    attempts.begin(LISTED)
     assert not attempts.is_unanswered("/f")
     assert (attempts.unreadable, attempts.silent) == ([], set())
+
+
+def test_files_that_are_listed_no_more_are_forgotten() -> None:
+    """Their names may never come again, and a program runs for years."""
+    attempts = Attempts()
+    for path in ("/f", "/gone", "/folder that is gone/f"):
+        attempts.failed(path, 5, 7, 100.0)
+    attempts.begin(LISTED)
+    assert [path for path, _, _ in attempts.given_up()] == ["/f"]

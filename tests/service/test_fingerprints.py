@@ -420,7 +420,7 @@ def test_files_that_are_read_whole_come_by_folder_after_the_large_ones(
     world = make(sizes)
     world.files.advance(1)
     work(world)
-    assert opened(world) == [at(f"Downloads/{name}") for name in ("b", "a/1", "a/2", "c")]
+    assert opened(world) == [at(f"Downloads/{name}") for name in ("b", "c", "a/1", "a/2")]
 
 
 def test_many_files_are_not_searched_anew_for_every_few(

@@ -12,13 +12,14 @@ from typing import Any
 import pytest
 import xxhash
 
-from scanner.core.digests import SHA256, XXH3
+from scanner.core.digests import BLAKE3, SHA256, XXH3
 from scanner.core.pending import PendingFolders
 from scanner.core.progress import Progressed
-from scanner.disk.content_hash import BLOCK
+from scanner.disk.hash_feed import BLOCK
 from scanner.errors import OutputError
 from scanner.output.inventory_view import InventoryView
 from scanner.output.inventory_writer import write_inventory
+from scanner.service import hash_tasks
 from scanner.service.hash_tasks import HashTask, tasks_to_verify
 from scanner.service.hasher import FileHasher
 from scanner.service.hashes import HashReader
@@ -480,3 +481,26 @@ def corrupt(files: FakeFileSystem, path: str) -> Callable[[], None]:
         node.content = before
 
     return restore
+
+
+@pytest.mark.parametrize(
+    ("known", "is_installed", "checked"),
+    [
+        ((XXH3, BLAKE3, SHA256), True, XXH3),
+        ((BLAKE3, SHA256), True, BLAKE3),
+        ((BLAKE3, SHA256), False, SHA256),
+        ((BLAKE3,), False, BLAKE3),
+    ],
+)
+def test_verify_takes_the_cheapest_hash_that_can_be_taken(
+    world: World,
+    monkeypatch: pytest.MonkeyPatch,
+    known: tuple[str, ...],
+    is_installed: bool,
+    checked: str,
+) -> None:
+    world.files.write(A, content("a"))
+    reader(world.settle(), known).work(never)
+    monkeypatch.setattr(hash_tasks, "has_blake3", lambda: is_installed)
+    (task,) = to_verify(world)
+    assert task.algorithms == (checked,)

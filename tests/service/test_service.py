@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -15,17 +15,18 @@ from scanner.comfyui.installation import Found
 from scanner.commands.scan.page import summary_text
 from scanner.core.progress import Display
 from scanner.core.roots import Root
-from scanner.core.turns import Turns
+from scanner.core.turns import Learned
 from scanner.disk.mounts import Mount
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import read_entries
 from scanner.output.journal_reader import read
 from scanner.output.status_file import read_status
-from scanner.scan import TURNS, Scanner
+from scanner.scan import Scanner
 from scanner.service.lanes import LOCAL
 from scanner.service.opening import assembled
 from scanner.service.service import Service, Turn
 from scanner.settings.schema import Settings
+from scanner.store.store import LEARNED
 from tests.support.fakes import FakeFileSystem, Node
 from tests.support.world import World
 
@@ -246,11 +247,11 @@ def test_one_shot_scans_hand_their_place_on(make: Make, monkeypatch: pytest.Monk
     loop.files.latency = 0.5
     loop.service.scan_once(Display())
     scanner = loop.service._scanner
-    assert scanner.store.state.get(TURNS)
-    taken: list[Mapping[str, Turns]] = []
+    assert scanner.store.state.get(LEARNED)
+    taken: list[Learned] = []
     monkeypatch.setattr(scanner._collector.history, "take_up", taken.append)
     loop.service.scan_once(Display())
-    assert [list(zones) for zones in taken] == [[f"models:{TOP}"]]
+    assert [list(learned.turns) for learned in taken] == [[f"models:{TOP}"]]
 
 
 def losing(make: Make) -> Loop:

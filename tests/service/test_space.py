@@ -10,7 +10,7 @@ from scanner.disk.filesystem import Space
 from scanner.disk.location import located
 from scanner.disk.mounts import Mount
 from scanner.service.space import AGAIN_AFTER, SpaceReader
-from scanner.workers.remote import LostWorkerError
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.requests import AskSpace, Failed, SpaceFound
 
 DISK = Mount("/", "ext4", "/dev/sda")

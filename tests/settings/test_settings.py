@@ -223,7 +223,8 @@ def test_named_file_is_read_instead_of_the_usual_one(how, nobody, tmp_path) -> N
 
 
 def test_file_of_the_user_is_read_where_the_working_directory_has_none(nobody, monkeypatch) -> None:
-    monkeypatch.setattr("platformdirs.user_config_dir", lambda *_, **__: str(nobody / "user"))
+    folder = str(nobody / "user")
+    monkeypatch.setattr("scanner.settings.sources.config_folder", lambda: folder)
     (nobody / "user").mkdir()
     (nobody / "user" / "config.toml").write_text('every = "9s"')
     assert load({}, environ={}).settings.every == 9
@@ -495,6 +496,8 @@ def test_settings_need_no_home(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_settings_need_no_folder_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """platformdirs raises, or leaves the ~, where the system knows no home."""
+    for name in ("HOME", "XDG_CONFIG_HOME"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(platformdirs, "user_config_dir", no_home)
     assert load({"models": ["/m"]}).config is None
     monkeypatch.setattr(platformdirs, "user_config_dir", lambda *_, **__: "~/.config/it")

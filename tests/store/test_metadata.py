@@ -47,6 +47,28 @@ def test_one_thing_learned_leaves_the_others_of_the_same_file(metadata: Metadata
     assert known.read == 2
 
 
+def test_hashes_of_a_version_without_blake3_stay_and_it_is_added(metadata: MetadataTable) -> None:
+    """Their checksums too: a column that comes at the end leaves those right."""
+    metadata.save([MetadataUpdate(PATH, 5, 7, {"xxh3": b"x" * 16, "sha256": b"s" * 32})], 1)
+    metadata._db.execute("ALTER TABLE known DROP COLUMN blake3")
+    metadata.close()
+    reading = MetadataTable(metadata.path, readonly=True)
+    known = reading.of(PATH)
+    reading.close()
+    assert known is not None
+    assert known.digests == {"xxh3": b"x" * 16, "sha256": b"s" * 32}
+    again = MetadataTable(metadata.path)
+    again.save([MetadataUpdate(PATH, 5, 7, {"blake3": b"b" * 32})], 2)
+    known = again.of(PATH)
+    assert known is not None
+    assert known.digests == {"xxh3": b"x" * 16, "sha256": b"s" * 32, "blake3": b"b" * 32}
+    again.save([MetadataUpdate(PATH, 6, 7, {"xxh3": b"y" * 16})], 3)
+    known = again.of(PATH)
+    again.close()
+    assert known is not None
+    assert known.digests == {"xxh3": b"y" * 16}
+
+
 @pytest.mark.parametrize(("size", "mtime"), [(6, 7), (5, 8)])
 def test_what_was_read_of_another_content_is_forgotten(
     metadata: MetadataTable, size: int, mtime: int
@@ -200,7 +222,7 @@ def test_to_mark_a_file_makes_no_damaged_row_right(metadata: MetadataTable) -> N
 def test_a_table_of_an_older_version_is_read(metadata: MetadataTable, readonly: bool) -> None:
     metadata.save([MetadataUpdate(PATH, 5, 7, {"sha256": b"s" * 32})], 1)
     metadata._db.execute("DROP INDEX known_doubtful")
-    for column in ("checksum", "identity", "claimed"):
+    for column in ("checksum", "identity", "claimed", "blake3"):
         metadata._db.execute(f"ALTER TABLE known DROP COLUMN {column}")
     metadata.close()
     with closing(MetadataTable(metadata.path, readonly=readonly)) as again:

@@ -319,7 +319,7 @@ def test_hashes_on_both_sides_of_a_damaged_page_are_taken_over(world: World) -> 
 
 
 def test_a_newer_state_stays_where_it_is(world: World) -> None:
-    damage(world, "UPDATE meta SET value = '2' WHERE key = 'version'")
+    damage(world, "UPDATE meta SET value = '3' WHERE key = 'version'")
     with pytest.raises(OutputError, match="newer version"):
         world.open()
     assert set_aside(world) == []

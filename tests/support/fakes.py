@@ -8,7 +8,7 @@ import os
 import posixpath
 from array import array
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
@@ -29,8 +29,8 @@ from scanner.disk.filesystem import FileSystem, Space, Stat
 from scanner.disk.links import is_proven_broken
 from scanner.disk.location import leads_away
 from scanner.disk.mounts import Mount
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.pool import LocalWorkers
-from scanner.workers.remote import LostWorkerError
 from scanner.workers.worker import Worker
 
 MAX_LINKS = 40
@@ -291,6 +291,15 @@ class FakeFileSystem:
             node.inode,
             node.ctime,
         )
+
+    def stats_below(self, top: str, names: Sequence[str]) -> list[Stat | OSError]:
+        found: list[Stat | OSError] = []
+        for name in names:
+            try:
+                found.append(self.stat(posixpath.join(top, name)))
+            except OSError as problem:
+                found.append(problem)
+        return found
 
     def space(self, path: str) -> Space:
         self._check("space", path)

@@ -37,7 +37,10 @@ from scanner.core.paths import is_below, nearest_above
 from scanner.core.roots import Root
 from scanner.core.serialize import native
 from scanner.diff.replay import moves_a_tree, replay
+from scanner.disk import mounts
+from scanner.workers.helped import HelpedWorker, Helper
 from scanner.workers.pool import WorkersByMount
+from scanner.workers.worker import Worker
 from tests.support.random_edits import KEPT, Edit, apply, choose
 from tests.support.real_mounts import BindMount, Mount, SshfsMount, TmpfsMount
 from tests.support.real_worlds import AheadDisk
@@ -61,11 +64,29 @@ LATE = 3
 """Scans within which a root is online again, once its mount is."""
 
 
+class HelpedWorkers(WorkersByMount):
+    """Worker processes, and helpers for every walk of a local disk that lists everything: these
+    trees are too small to get any."""
+
+    def of_long_walk(self, mount: mounts.Mount) -> Worker:
+        if mount.is_remote:
+            return self.apart(mount)
+        return HelpedWorker(self._files, 2, 60.0, lambda: False, long=1, start=started_helper)
+
+
+def started_helper() -> Helper:
+    """A helper that takes requests."""
+    helper = Helper()
+    while not helper.is_up:
+        helper.receive()
+    return helper
+
+
 class DiskWorld(World):
     """The program on the real disk, with worker processes for shares."""
 
     def make_workers(self) -> Any:
-        return WorkersByMount(self.files, stall_after=60, most_workers=4)
+        return HelpedWorkers(self.files, stall_after=60, most_workers=4)
 
     def close(self) -> None:
         self.store.close()

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from typer.main import get_command
 
-from scanner.console.app import app
+from scanner.cli import whole_app
 from scanner.settings.schema import TYPES
 from scripts.man_page import commands
 from tests.support.documents import (
@@ -40,7 +40,7 @@ MARK = re.compile(
     r"|begin of \w+|end of \w+"
 )
 GROUPS = ("comfyui", "config", "fleet", "service", "workflow")
-COMMANDS: dict[str, Any] = dict(commands(get_command(app)))
+COMMANDS: dict[str, Any] = dict(commands(get_command(whole_app())))
 CANNOT_REACH_INDEX = ("No matching distribution found", "error sending request", "Connection")
 
 

@@ -16,8 +16,9 @@ import pytest
 from scanner.disk.filesystem import DiskFileSystem
 from scanner.disk.mounts import Mount
 from scanner.workers import remote
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.pool import WorkersByMount
-from scanner.workers.remote import LostWorkerError, _Session
+from scanner.workers.remote import _Session
 from scanner.workers.requests import Failed, ListDirectory, Listed, SampleFile, StatPath
 from scanner.workers.worker import LocalWorker, Worker
 

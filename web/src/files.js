@@ -1,39 +1,11 @@
 // The files of the inventory as a table that can be searched.
 
 import { useMemo } from "preact/hooks";
+import { chosen } from "./choose.js";
 import { count, size, time } from "./format.js";
 import { html, Section } from "./html.js";
 import { selection, table } from "./state.js";
 import { Table } from "./table.js";
-
-function chosen(files, wanted) {
-  const { columns, folders } = files;
-  const words = wanted.text.toLowerCase().split(/\s+/).filter(Boolean);
-  const inside = wanted.folder === null ? null : below(folders, wanted.folder);
-  const paths = new Map();
-  const folderText = (folder, row) => {
-    if (!paths.has(folder)) paths.set(folder, files.folderPath(row).toLowerCase());
-    return paths.get(folder);
-  };
-  const keys = ["category", "base", "drive"].filter((key) => wanted[key] !== "");
-  return files.where((row) => {
-    if (wanted.models && !columns.model[row]) return false;
-    if (keys.some((key) => columns[key][row] !== Number(wanted[key]))) return false;
-    const folder = columns.folder[row];
-    if (inside && !inside[folder]) return false;
-    if (!words.length) return true;
-    const text = `${folderText(folder, row)}/${columns.name[row].toLowerCase()}`;
-    return words.every((word) => text.includes(word));
-  });
-}
-
-// For each folder, whether it is `top` or below it. Parents stand before their children.
-function below(folders, top) {
-  const inside = new Uint8Array(folders.name.length);
-  inside[top] = 1;
-  for (let folder = top + 1; folder < inside.length; folder++) inside[folder] = inside[folders.parent[folder]];
-  return inside;
-}
 
 function columnsOf(files) {
   const { columns } = files;
@@ -70,14 +42,14 @@ function columnsOf(files) {
   ].filter(Boolean);
 }
 
-function Choice({ label, name, texts }) {
-  const change = (event) => (selection.value = { ...selection.value, [name]: event.target.value });
-  const order = texts.map((text, index) => [text, index]).sort((a, b) => (a[0] < b[0] ? -1 : 1));
+// A name of a column, or all. Values begin with a sign, since a name may be empty.
+export function Choice({ label, name, texts }) {
+  const change = (event) => (selection.value = { ...selection.value, [name]: event.target.value ? event.target.value.slice(1) : null });
   return html`<label>
     ${label}
-    <select value=${selection.value[name]} onChange=${change}>
-      <option value="">all</option>
-      ${order.map(([text, index]) => html`<option value=${index} selected=${String(selection.value[name]) === String(index)}>${text || "none"}</option>`)}
+    <select onChange=${change}>
+      <option value="" selected=${selection.value[name] === null}>all</option>
+      ${[...texts].sort().map((text) => html`<option value=${`=${text}`} selected=${selection.value[name] === text}>${text || "none"}</option>`)}
     </select>
   </label>`;
 }
@@ -106,8 +78,8 @@ export function FilesSection({ leftOut }) {
     </form>
     ${wanted.folder !== null &&
     html`<p class="within">
-      Within ${wanted.path}
-      <button onClick=${() => set({ folder: null, path: "" })}>Show all folders</button>
+      Within ${wanted.folder}
+      <button onClick=${() => set({ folder: null })}>Show all folders</button>
     </p>`}
     <p class="note" aria-live="polite">${count(rows.length)} files, ${size(bytes)}</p>
     ${rows.length > 0 && html`<${Table} caption="Files" columns=${columns} rows=${rows} sort=${{ column: 1, down: true }} />`}

@@ -14,7 +14,7 @@ export function size(bytes) {
 
 export const count = (number) => number.toLocaleString("en-US");
 
-export const counted = (number, noun) => `${count(number)} ${noun}${number === 1 ? "" : "s"}`;
+export const counted = (number, noun, nouns = `${noun}s`) => `${count(number)} ${number === 1 ? noun : nouns}`;
 
 export function share(part, whole) {
   const percent = whole ? (100 * part) / whole : 0;
@@ -25,4 +25,35 @@ export function share(part, whole) {
 export function time(seconds) {
   const moment = new Date(seconds * 1000);
   return isNaN(moment) ? "" : moment.toISOString().slice(0, 16).replace("T", " ");
+}
+
+// Seconds since 1970 as seconds of the clock on the wall where the browser is.
+export const wall = (seconds) => seconds - 60 * new Date(seconds * 1000).getTimezoneOffset();
+
+// A time as the files of the scanner write it: milliseconds since 1970, and as a clock on the wall
+// shows it. Empty texts are no time.
+export const milliseconds = (text) => Date.parse(`${text.slice(0, 23)}Z`);
+
+export const moment = (text) => time(wall(milliseconds(text) / 1000));
+
+const STEPS = [
+  [60, "s"],
+  [60, "min"],
+  [24, "h"],
+  [Infinity, "days"],
+];
+
+// A length of time in one word and one unit.
+export function span(seconds) {
+  let number = Math.abs(seconds);
+  for (const [limit, unit] of STEPS) {
+    if (Math.round(number) < limit) return `${Math.round(number)} ${unit === "days" && Math.round(number) === 1 ? "day" : unit}`;
+    number /= limit;
+  }
+}
+
+// A time of the scanner's files relative to `now`, in milliseconds.
+export function relative(text, now) {
+  const seconds = (milliseconds(text) - now) / 1000;
+  return seconds > 0 ? `in ${span(seconds)}` : `${span(seconds)} ago`;
 }

@@ -4,7 +4,8 @@ import { count, counted, share, size } from "./format.js";
 import { html, Section } from "./html.js";
 import { Table } from "./table.js";
 
-const path = (text) => html`<span class="path">${text}</span>`;
+// Rows say of which machine they are where there is more than one.
+const path = (text, machine = "") => html`<span class="path">${machine && html`<small class="of">${machine}</small> `}${text}</span>`;
 
 export function Problems({ groups }) {
   return html`<${Section} id="problems" title="Problems">
@@ -29,18 +30,18 @@ const PROBLEM = [
   {
     title: "File",
     value: (row) => row.path,
-    show: (row) => html`${path(row.path)} <small>${[row.word, row.text].filter(Boolean).join(": ")}</small>`,
+    show: (row) => html`${path(row.path, row.machine)} <small>${[row.word, row.text].filter(Boolean).join(": ")}</small>`,
   },
   { title: "Size", number: true, value: (row) => row.size, show: (row) => (row.size ? size(row.size) : "") },
 ];
 
-export function Duplicates({ page }) {
+export function Duplicates({ page, title = "Copies" }) {
   const { total, proven } = page;
   const note =
     total.sets > 0 &&
     `${counted(total.files, "model")} too many, ${size(total.bytes)}. ${size(proven.bytes)} of this is proven by ` +
       "content; the rest is likely, by samples. comfy-inventory duplicates tells more, and prints scripts.";
-  return html`<${Section} id="duplicates" title="Copies" note=${note}>
+  return html`<${Section} id="duplicates" title=${title} note=${note}>
     ${total.sets === 0 && html`<p>No two models are known to have the same content.</p>`}
     ${page.rows.length < total.sets && html`<p class="note">The ${count(page.rows.length)} sets that waste most are shown.</p>`}
     ${total.sets > 0 && html`<${Table} caption="Copies" columns=${SET} rows=${page.rows} sort=${{ column: 1, down: true }} perPage=${10} />`}
@@ -53,7 +54,7 @@ const SET = [
     value: (row) => row.paths[0],
     show: (row) =>
       html`<ul class="paths">
-        ${row.paths.map((each) => html`<li>${path(each)}</li>`)}
+        ${row.paths.map((each) => html`<li>${path(each, row.machine)}</li>`)}
         ${row.count > row.paths.length && html`<li>${count(row.count - row.paths.length)} more</li>`}
       </ul>`,
   },
@@ -63,8 +64,8 @@ const SET = [
   { title: "Same", extra: true, value: (row) => (row.proven ? "proven" : "likely") },
 ];
 
-export function Changes({ page }) {
-  return html`<${Section} id="changes" title="Changes" note=${`Within ${page.within} days before this report.`}>
+export function Changes({ page, note }) {
+  return html`<${Section} id="changes" title="Changes" note=${note}>
     ${page.days.length === 0 && html`<p>Nothing changed.</p>`}
     ${page.days.map(
       (day, index) =>
@@ -80,7 +81,7 @@ export function Changes({ page }) {
   <//>`;
 }
 
-const CHANGE = [{ title: "Change", value: (row) => row[1], show: (row) => path(row[1]) }];
+const CHANGE = [{ title: "Change", value: (row) => row[1], show: (row) => path(row[1], row[2]) }];
 
 export function Packs({ packs }) {
   return html`<${Section} id="packs" title="Node packs">
@@ -93,7 +94,7 @@ const PACK = [
   {
     title: "Name",
     value: (row) => row.name,
-    show: (row) => html`${row.name} <small>${row.path}</small>`,
+    show: (row) => html`${path(row.name, row.machine)} <small>${row.path}</small>`,
   },
   { title: "Version", extra: true, value: (row) => row.version },
   { title: "Source", extra: true, value: (row) => row.source },

@@ -1,7 +1,7 @@
 // The space as trees: nodes are {name, bytes, files, children?(), filter?}. `filter` selects their
 // files in the table. Without `children` there is nothing more to see.
 
-import { pathOf } from "./data.js";
+import { pathsOf } from "./data.js";
 
 const WHOLE = "everything";
 
@@ -15,15 +15,25 @@ export function folderTree(space, files) {
     own[folder] += counts[folder];
     if (folder) own[parent[folder]] -= counts[folder];
   }
+  const hasMachines = space.machines?.length > 1;
+  const paths = pathsOf(space.folders, hasMachines);
+  const machineOf = (folder) => {
+    let top = folder;
+    while (parent[top]) top = parent[top];
+    return name[top];
+  };
+  const filterOf = (folder) => ({
+    ...(hasMachines && folder && { machine: machineOf(folder) }),
+    ...(paths[folder] && { folder: paths[folder] }),
+  });
   const node = (folder, above = "") => {
     const title = above + (folder ? name[folder] : WHOLE);
-    if (folder && below[folder].length === 1 && !own[folder]) return node(below[folder][0], `${title}/`);
+    if (folder && below[folder].length === 1 && !own[folder] && !(hasMachines && !parent[folder])) return node(below[folder][0], `${title}/`);
     const children = () => [
       ...below[folder].map((each) => node(each)),
       ...fileNodes(files, files?.byFolder.get(folder) ?? [], own[folder], bytes[folder] - sum(below[folder], bytes)),
     ];
-    const filter = folder ? { folder, path: pathOf(space.folders, folder) } : {};
-    return { name: title, bytes: bytes[folder], files: counts[folder], children, filter };
+    return { name: title, bytes: bytes[folder], files: counts[folder], children, filter: filterOf(folder) };
   };
   return node(0);
 }
@@ -51,16 +61,16 @@ const NAMES = { drive: "drives", category: "categories", base: "bases" };
 
 // The tree that groups by some of drive, category and base, in this order; then single files.
 export function groupTree(space, files, by) {
-  const group = (cells, depth, filter, name) => ({
+  const group = (cells, depth, at, name) => ({
     name,
     bytes: cells.reduce((total, cell) => total + cell[3], 0),
     files: cells.reduce((total, cell) => total + cell[4], 0),
-    filter,
+    filter: Object.fromEntries(Object.entries(at).map(([key, index]) => [key, space[NAMES[key]][index]])),
     children: () => {
       if (depth === by.length) {
-        const keys = Object.keys(filter);
-        const test = (row) => keys.every((key) => files.columns[key][row] === filter[key]);
-        const self = group(cells, depth, filter, name);
+        const keys = Object.keys(at);
+        const test = (row) => keys.every((key) => files.columns[key][row] === at[key]);
+        const self = group(cells, depth, at, name);
         return fileNodes(files, files ? files.where(test) : [], self.files, self.bytes);
       }
       const key = by[depth];
@@ -71,7 +81,7 @@ export function groupTree(space, files, by) {
         parts.get(index).push(cell);
       }
       return [...parts].map(([index, part]) =>
-        group(part, depth + 1, { ...filter, [key]: index }, space[NAMES[key]][index]),
+        group(part, depth + 1, { ...at, [key]: index }, space[NAMES[key]][index]),
       );
     },
   });

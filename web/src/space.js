@@ -1,6 +1,7 @@
 // Where the space goes: a treemap, and the same as a list that keys and screen readers can use.
 
 import { useMemo, useState } from "preact/hooks";
+import { EVERYTHING } from "./choose.js";
 import { count, counted, share, size } from "./format.js";
 import { html, Section } from "./html.js";
 import { folderTree, groupTree } from "./nodes.js";
@@ -29,7 +30,8 @@ function start(root) {
   }
 }
 
-export function Space({ space }) {
+// `showFiles` leads to the list of files, which is then chosen from.
+export function Space({ space, showFiles }) {
   const [view, setView] = useState("Folders");
   const [chosen, setNames] = useState(null);
   const files = table.value;
@@ -70,18 +72,18 @@ export function Space({ space }) {
     </nav>
     <div class="split">
       <${Treemap} node=${node} open=${open} />
-      <${List} node=${node} open=${open} />
+      <${List} node=${node} open=${open} showFiles=${showFiles} />
     </div>
   <//>`;
 }
 
-function List({ node, open }) {
+function List({ node, open, showFiles }) {
   const children = largest(node, 0);
   const shown = children.slice(0, LISTED);
   const rest = children.slice(LISTED);
   const show = () => {
-    selection.value = { ...selection.value, models: false, text: "", category: "", base: "", drive: "", folder: null, ...node.filter };
-    document.getElementById("files").scrollIntoView();
+    selection.value = { ...EVERYTHING, models: false, ...node.filter };
+    showFiles();
   };
   return html`<div class="list">
     <ul>

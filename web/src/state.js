@@ -1,9 +1,10 @@
 // What several parts of the page share.
 
 import { signal } from "@preact/signals";
+import { EVERYTHING } from "./choose.js";
 
-// The files; null until they are unpacked.
+// The files; null until they are there.
 export const table = signal(null);
 
-// Which files the list shows. Empty texts and null select all.
-export const selection = signal({ text: "", category: "", base: "", drive: "", folder: null, path: "", models: true });
+// Which files the list shows.
+export const selection = signal(EVERYTHING);

@@ -42,7 +42,7 @@ export function Treemap({ node, open }) {
   const box = useRef(null);
   const [width, setWidth] = useState(0);
   useEffect(() => {
-    const observer = new ResizeObserver(() => setWidth(Math.floor(box.current.clientWidth)));
+    const observer = new ResizeObserver(([entry]) => setWidth(Math.floor(entry.contentRect.width)));
     observer.observe(box.current);
     return () => observer.disconnect();
   }, []);

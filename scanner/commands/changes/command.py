@@ -76,8 +76,8 @@ def changes(
     from itertools import chain
 
     from scanner.commands.changes import page, select
-    from scanner.commands.changes.entries import days_of
-    from scanner.console.times import zone_of
+    from scanner.core.times import zone_of
+    from scanner.views.change_entries import days_of
 
     zone = zone_of(utc)
     wanted = select.Wanted(

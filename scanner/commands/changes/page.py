@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import date
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from scanner.commands.changes.entries import PACK, Day, Entry, change_of, entries_of, last_of
 from scanner.console.envelope import envelope
 from scanner.console.terminal import KIND_STYLES, printed
-from scanner.console.times import CLOCK, DAY, Zone, moment_of
 from scanner.core.changes import BASELINE, CREATED, DELETED, MODIFIED, MOVED
 from scanner.core.serialize import time_ns
+from scanner.core.times import CLOCK, DAY, Zone, moment_of
 from scanner.core.wording import count_text
+from scanner.views.change_entries import PACK, Day, Entry, change_of, entries_of, last_of
 
 if TYPE_CHECKING:
     from rich.console import Console

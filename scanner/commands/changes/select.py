@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from scanner.console.filters import RootFilter
 from scanner.console.options import _one_of
-from scanner.console.times import Zone, moment_of
 from scanner.core.changes import KINDS
 from scanner.core.serialize import time_ns
+from scanner.core.times import Zone, moment_of
 from scanner.errors import SettingsError
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import base_of, read_header

@@ -41,8 +41,8 @@ from scanner.store.mount_trust import read_trust
 from scanner.walk.cost import INTERVALS, Budget, choose, verification_duty
 from scanner.walk.ignore import IgnoreRules, rules_for
 from scanner.workers.latency import _answer, _new_names, _Pool, latency
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.pool import Workers, WorkersByMount
-from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import (
     Failed,
     ListDirectory,

@@ -34,10 +34,9 @@ from scanner.commands.duplicates.sets import (
     DuplicateSet,
     Report,
 )
-from scanner.core.digests import SHA256, XXH3
+from scanner.core.digests import BLAKE3, SHA256, WHOLE, XXH3
 from scanner.core.memory import RootRecord
 from scanner.core.snapshot import Directory
-from scanner.disk.fingerprint import WHOLE
 
 Digests = Mapping[str, bytes]
 
@@ -45,7 +44,7 @@ DigestsOf = Callable[[str, int, int], Digests]
 """Content hashes by algorithm of the file at a path, with a size in bytes and an mtime in
 nanoseconds; empty where none is known, or only of another size or mtime."""
 
-_STRONGEST = (SHA256, XXH3)
+_STRONGEST = (SHA256, BLAKE3, XXH3)
 
 _NO_DIGESTS: Digests = {}
 
@@ -205,32 +204,27 @@ class _Finder:
 
     def _contents(self, size: int, same: Sequence[int]) -> tuple[list[_Content], list[int]]:
         """The contents that content hashes prove, and the files of which they prove nothing."""
-        strong: defaultdict[bytes, _Content] = defaultdict(_Content)
-        rest: list[int] = []
-        for file in same:
-            digests = self._digests(size, file)
-            if SHA256 in digests:
-                strong[digests[SHA256]].add(file, digests)
-        contents = list(strong.values())
-        weak: defaultdict[bytes, list[_Content]] = defaultdict(list)
-        for content in contents:
-            if XXH3 in content.digests:
-                weak[content.digests[XXH3]].append(content)
-        for file in same:
-            digests = self._digests(size, file)
-            if SHA256 in digests:
-                continue
-            if XXH3 not in digests:
-                rest.append(file)
-                continue
-            twins = weak[digests[XXH3]]
-            if not twins:
-                twins.append(_Content())
-                contents.append(twins[0])
-            if len(twins) == 1:
-                twins[0].add(file, digests)
-            else:
-                rest.append(file)  # xxh3 is not safe from collisions made on purpose
+        contents: list[_Content] = []
+        rest = list(same)
+        for algorithm in _STRONGEST:
+            known: defaultdict[bytes, list[_Content]] = defaultdict(list)
+            for content in contents:
+                if algorithm in content.digests:
+                    known[content.digests[algorithm]].append(content)
+            waiting, rest = rest, []
+            for file in waiting:
+                digests = self._digests(size, file)
+                if algorithm not in digests:
+                    rest.append(file)
+                    continue
+                twins = known[digests[algorithm]]
+                if not twins:
+                    twins.append(_Content())
+                    contents.append(twins[0])
+                if len(twins) == 1:
+                    twins[0].add(file, digests)
+                else:
+                    rest.append(file)  # xxh3 is not safe from collisions made on purpose
         return contents, rest
 
     def _proven(self, size: int, content: _Content) -> DuplicateSet:
@@ -240,8 +234,9 @@ class _Finder:
             for name in _STRONGEST
             if all(name in self._digests(size, file) for file in content.files)
         ]
-        # Where none is, xxh3 joined those that have it to those that have both.
-        evidence = common[0] if common else XXH3
+        # Where none is, a weaker one joined those that have it to those that have both.
+        joined = (name for name in reversed(_STRONGEST) if name in content.digests)
+        evidence = common[0] if common else next(joined)
         copies = self._copies(size, content.files)
         return DuplicateSet(size, True, evidence, content.digests[evidence].hex(), copies)
 

@@ -280,7 +280,7 @@ def _repeated_sizes(snapshot: Mapping[str, Directory], least: int) -> set[int]:
     for directory in snapshot.values():
         listing = directory.listing
         if listing.types.count(FILE) == len(listing):
-            sizes.extend(listing.sizes)
+            sizes.extend(iter(listing.sizes))  # columns differ in width
         else:
             sizes.extend(compress(listing.sizes, map(FILE.__eq__, listing.types)))
     least = max(1, least)

@@ -23,6 +23,7 @@ PATHS = 5
 
 PROOFS = {
     "sha256": "proven by SHA-256",
+    "blake3": "proven by BLAKE3",
     "xxh3": "proven by xxh3",
     "read whole": "proven, read whole",
     "fingerprint": "likely, by samples",

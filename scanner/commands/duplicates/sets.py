@@ -43,7 +43,7 @@ class DuplicateSet(NamedTuple):
     """Bytes of each."""
     proven: bool
     evidence: str
-    """The evidence for it: `sha256`, `xxh3`, `read whole` or `fingerprint`."""
+    """The evidence for it: `sha256`, `blake3`, `xxh3`, `read whole` or `fingerprint`."""
     digest: str
     """The hash or fingerprint in hex."""
     copies: tuple[Copy, ...]

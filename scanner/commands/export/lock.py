@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from scanner.comfyui.model_facts import wants_facts
+from scanner.comfyui.model_files import wants_facts
 from scanner.commands.export.selection import Counted, Selection, Sink, Written
 from scanner.output.inventory_reader import is_file
 

@@ -104,7 +104,7 @@ def find(
     from scanner.commands.find.criteria import parse_wanted
     from scanner.commands.find.page import FIRST, print_found, write_found
     from scanner.commands.find.search import Searched, find_entries
-    from scanner.console.times import zone_of
+    from scanner.core.times import zone_of
     from scanner.output.inventory_reader import header_of
 
     header = header_of(inventory)

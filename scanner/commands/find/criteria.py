@@ -11,11 +11,12 @@ from typing import Any, NamedTuple
 from scanner.comfyui.base_words import base_of_word
 from scanner.commands.find.globs import Glob, filled
 from scanner.commands.find.words import parse_arguments
-from scanner.console.filters import CategoryFilter, RootFilter, folded
+from scanner.console.filters import CategoryFilter, RootFilter
 from scanner.console.options import _one_of
 from scanner.core.digests import ALGORITHM
 from scanner.core.roots import LEGACY_CATEGORIES
 from scanner.core.statuses import GROUPS, MARKS, STATUSES
+from scanner.core.wording import folded
 from scanner.errors import SettingsError
 from scanner.output.inventory_reader import base_of
 from scanner.settings.values import parse_duration, parse_size
@@ -32,7 +33,7 @@ PACK = "pack"
 SHORTEST_PREFIX = 4
 """Digits of a hash: fewer would find something by chance in every large inventory."""
 
-_DIGITS = {ALGORITHM: 32, "xxh3_128": 32, "sha256": 64, "autov2": 10, "autov3": 64}
+_DIGITS = {ALGORITHM: 32, "xxh3_128": 32, "sha256": 64, "blake3": 64, "autov2": 10, "autov3": 64}
 """The most digits of a hash, by the names that may stand before it.
 
 AutoV2 and AutoV3 are Civitai's: the first 10 digits of a file's sha256, and the sha256 of a

@@ -6,8 +6,9 @@ import os
 import re
 from typing import NamedTuple
 
-from scanner.console.filters import folded, pattern_of
+from scanner.console.filters import pattern_of
 from scanner.core.serialize import readable
+from scanner.core.wording import folded
 from scanner.errors import SettingsError
 
 

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from scanner.commands.find.criteria import PACK, _kind_form, parse_format, texts_of
 from scanner.commands.find.page import hidden_text
 from scanner.commands.find.search import Searched, format_words
-from scanner.console.filters import CategoryFilter, folded
+from scanner.console.filters import CategoryFilter
+from scanner.core.wording import folded
 from scanner.output.inventory_reader import damage_reported, read_entries
 
 MOST_NAMES = 12

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from scanner.commands.find.criteria import PACK, texts_of
 from scanner.commands.find.search import PART_OF, SET, Searched, size_of
-from scanner.commands.packs.listing import pack_name
 from scanner.commands.packs.page import _version
 from scanner.console.tables import _Cell, _Column, _Note, _print_table, _write_document
-from scanner.console.times import Zone, time_shown, zone_name
 from scanner.core.serialize import raw_text
 from scanner.core.statuses import BROKEN
+from scanner.core.times import Zone, time_shown, zone_name
 from scanner.core.wording import count_text, size_text
 from scanner.output.inventory_reader import is_file
+from scanner.views.packs import pack_name
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -21,9 +21,9 @@ from scanner.commands.find.criteria import (
     texts_of,
 )
 from scanner.commands.find.globs import Glob
-from scanner.console.filters import folded
 from scanner.core.serialize import mtime_of
 from scanner.core.statuses import words_of
+from scanner.core.wording import folded
 from scanner.output.inventory_reader import damage_reported, is_file, read_entries, size_in
 
 _COMPANIONS = (
@@ -116,6 +116,8 @@ def _digests(entry: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if sha256 := entry.get("sha256") or entry.get("claimed_sha256"):
         for algorithm in ("sha256", "autov2"):
             yield algorithm, sha256.lower()
+    if blake3 := entry.get("blake3"):
+        yield "blake3", blake3
     if autov3 := entry.get("model", {}).get("autov3"):
         yield "autov3", autov3.lower()
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from scanner.commands.find.globs import Glob, parse_glob
-from scanner.console.filters import folded
 from scanner.core.serialize import readable
+from scanner.core.wording import folded
 
 _WILDCARD = re.compile(r"[*?[]")
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from scanner.console.tables import _Cell, _Column, _print_table
-from scanner.console.times import time_shown, zone_of
+from scanner.core.times import time_shown, zone_of
 from scanner.core.wording import count_text, size_text
 from scanner.fleet.storage import names_of
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -12,6 +12,7 @@ from scanner.console.options import (
     _FILES,
     _OUTPUT,
     AsJson,
+    Cluster,
     _checked,
     _load,
     _outputs,
@@ -45,18 +46,22 @@ def hash_(
     ] = None,
     algorithm: Annotated[
         list[str] | None,
-        typer.Option(help="xxh3 or sha256; repeatable. Default: the setting `hash`, or both."),
+        typer.Option(
+            help="xxh3, sha256 or blake3; repeatable. Default: the setting `hash`, or xxh3 and"
+            " sha256."
+        ),
     ] = None,
     rate: _Rate = None,
+    cluster: Cluster = None,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
     """Read files whole and keep their hashes: proves duplicates, finds silent damage later."""
     loaded = _load(options)
-    from scanner.core.digests import ALGORITHMS
+    from scanner.core.digests import DEFAULT_ALGORITHMS
     from scanner.settings.values import parse_algorithms
 
-    wanted = loaded.settings.hash or ALGORITHMS
+    wanted = loaded.settings.hash or DEFAULT_ALGORITHMS
     if algorithm:
         wanted = _checked("--algorithm", parse_algorithms, algorithm)
     from scanner.commands.hashing.page import print_hashed
@@ -64,7 +69,8 @@ def hash_(
     def work(hashing: Hashing, progress: Callable[[Progressed], None]) -> Result:
         return hashing.hash(wanted, progress)
 
-    _read_files(loaded, paths or (), rate, "hashing", work, None if as_json else print_hashed)
+    reading = _Reading(paths or (), rate, cluster, "hashing")
+    _read_files(loaded, reading, work, None if as_json else print_hashed)
 
 
 @app.command()
@@ -78,6 +84,7 @@ def verify(
         str, typer.Option(help="Only files that were last read so long ago: 30d.")
     ] = "0s",
     rate: _Rate = None,
+    cluster: Cluster = None,
     as_json: AsJson = False,
     **options: Any,
 ) -> None:
@@ -92,27 +99,37 @@ def verify(
     def work(hashing: Hashing, progress: Callable[[Progressed], None]) -> Result:
         return hashing.verify(before, progress)
 
-    _read_files(loaded, paths or (), rate, "verifying", work, None if as_json else print_verified)
+    reading = _Reading(paths or (), rate, cluster, "verifying")
+    _read_files(loaded, reading, work, None if as_json else print_verified)
+
+
+class _Reading(NamedTuple):
+    """What is read, and how."""
+
+    paths: Sequence[str]
+    rate: str | None
+    cluster: str | None
+    what: str
 
 
 def _read_files(
     loaded: Loaded,
-    paths: Sequence[str],
-    rate: str | None,
-    what: str,
+    reading: _Reading,
     work: Callable[[Hashing, Callable[[Progressed], None]], Result],
     show: Callable[[Console, Console, Result], None] | None,
 ) -> None:
     """Read files whole, print the result (as JSON without `show`), and exit with its code."""
-    limit = loaded.settings.hash_rate if rate is None else _rate(rate)
+    limit = loaded.settings.hash_rate if reading.rate is None else _rate(reading.rate)
     outputs = _outputs(loaded)
+    from scanner.commands.cluster import workers_for
     from scanner.commands.hashing.page import hashing_display
     from scanner.commands.hashing.read_files import Hashing, show_in_inventory
     from scanner.service.opening import stopping_on_signals
 
-    hashing = Hashing(loaded.settings, outputs, limit, paths)
+    workers_of = workers_for(reading.cluster)
+    hashing = Hashing(loaded.settings, outputs, limit, reading.paths, workers_of)
     try:
-        with stopping_on_signals(hashing) as signals, hashing_display(what) as progress:
+        with stopping_on_signals(hashing) as signals, hashing_display(reading.what) as progress:
             result = work(hashing, progress)
     finally:
         hashing.close()

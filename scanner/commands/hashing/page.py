@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from scanner.console.progress import _Plain
 from scanner.console.terminal import _terminal
-from scanner.console.times import DAY, moment_of
 from scanner.core.progress import Progressed
 from scanner.core.serialize import printable
+from scanner.core.times import DAY, moment_of
 from scanner.core.wording import count_text, size_text
 
 if TYPE_CHECKING:

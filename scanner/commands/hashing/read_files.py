@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import threading
+import zlib
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -28,9 +29,11 @@ from scanner.disk.mounts import Mount
 from scanner.errors import InventoryError, SettingsError
 from scanner.output.file_names import Outputs
 from scanner.output.inventory_reader import base_of, read_header
+from scanner.output.lock import LockHeldError, locked
 from scanner.service.hash_tasks import HashTask, tasks_to_verify
 from scanner.service.hasher import Damage, FileHasher
 from scanner.service.hashes import HashReader
+from scanner.service.opening import WorkersOf
 from scanner.service.reading import MODEL_KINDS
 from scanner.settings.schema import Settings
 from scanner.store.metadata import MetadataTable
@@ -38,7 +41,6 @@ from scanner.store.projection import view_of
 from scanner.store.state import State
 from scanner.store.store import Store
 from scanner.walk.zones import RootLocations, Zones, find_zones
-from scanner.workers.pool import WorkersByMount
 
 T = TypeVar("T")
 
@@ -84,9 +86,17 @@ class Saved(NamedTuple):
 class Hashing:
     """Reads files of one output, once. It is the `Source` of its readers."""
 
-    def __init__(self, settings: Settings, outputs: Outputs, rate: int, within: Sequence[str]):
+    def __init__(
+        self,
+        settings: Settings,
+        outputs: Outputs,
+        rate: int,
+        within: Sequence[str],
+        workers_of: WorkersOf,
+    ):
         """`rate`: bytes per second at most on each mount, 0 for no limit. `within`: only files at
-        or below these paths. Raises InventoryError and SettingsError."""
+        or below these paths. `workers_of` makes the workers that read. Raises InventoryError and
+        SettingsError."""
         self.files = DiskFileSystem()
         self._rate = float(rate)
         self._stop = threading.Event()
@@ -96,7 +106,7 @@ class Hashing:
         self._within = [os.path.abspath(path) for path in within]
         _check(self._within, self._roots, snapshot)
         self.store = Saved(snapshot, memory, MetadataTable(outputs.state))
-        self.workers = WorkersByMount.from_settings(settings, self.files, self._stop.is_set)
+        self.workers = workers_of(settings, self.files, self._stop.is_set, lambda: snapshot)
 
     def stop(self) -> None:
         """Ask for the end; safe in a signal handler."""
@@ -110,16 +120,18 @@ class Hashing:
     def hash(self, algorithms: Sequence[str], progress: Callable[[Progressed], None]) -> Result:
         """Take the hashes that are missing. Raises OutputError if they cannot be saved."""
         jobs = []
-        for own in self._by_mount(self.zones().all, lambda zone: zone).values():
-            reader = HashReader(
-                self,
-                PendingFolders(self.store.snapshot),
-                algorithms,
-                rate=self._rate,
-                own=lambda own=own: own,  # type: ignore[misc]
-                within=self._within,
-            )
-            jobs.append(_Job(reader.hasher, partial(reader.work, self._stop.is_set)))
+        for mount, own in self._by_mount(self.zones().all, lambda zone: zone).items():
+            for takes in _parts(self.workers.readers(mount)):
+                reader = HashReader(
+                    self,
+                    PendingFolders(self.store.snapshot),
+                    algorithms,
+                    rate=self._rate,
+                    own=lambda own=own: own,  # type: ignore[misc]
+                    within=self._within,
+                    takes=takes,
+                )
+                jobs.append(_Job(reader.hasher, partial(reader.work, self._stop.is_set)))
         return self._side_by_side(jobs, progress)
 
     def verify(self, before: int, progress: Callable[[Progressed], None]) -> Result:
@@ -136,9 +148,11 @@ class Hashing:
 
         jobs = []
         tasks = tasks_to_verify(self, self._within, before)
-        for own in self._by_mount(tasks, zone_of).values():
-            hasher = FileHasher(self, self._rate)
-            jobs.append(_Job(hasher, partial(hasher.verify, own, self._stop.is_set)))
+        for mount, own in self._by_mount(tasks, zone_of).items():
+            for takes in _parts(self.workers.readers(mount)):
+                hasher = FileHasher(self, self._rate)
+                mine = [task for task in own if takes(task.path)]
+                jobs.append(_Job(hasher, partial(hasher.verify, mine, self._stop.is_set)))
         return self._side_by_side(jobs, progress)
 
     def zones(self) -> Zones:
@@ -197,6 +211,17 @@ class Hashing:
         ]
 
 
+def _parts(count: int) -> list[Callable[[str], bool]]:
+    """Functions of which exactly one is True for each path."""
+    if count == 1:
+        return [lambda path: True]
+    return [partial(_is_part, number, count) for number in range(count)]
+
+
+def _is_part(number: int, count: int, path: str) -> bool:
+    return zlib.crc32(path.encode("utf-8", "surrogateescape")) % count == number
+
+
 class _Job(NamedTuple):
     """Files of one mount to read. `work` takes a function to report progress to."""
 
@@ -251,20 +276,15 @@ def show_in_inventory(outputs: Outputs, settings: Settings) -> bool:
 
     True if the inventory was replaced. Raises OutputError.
     """
-    from filelock import FileLock, Timeout
-
-    lock = FileLock(outputs.lock)
-    try:
-        lock.acquire(timeout=0)
-    except (Timeout, OSError):
-        return False
-    try:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(outputs.lock))
+        except (LockHeldError, OSError):
+            return False
         header = read_header(outputs.inventory)
         base = base_of(header) if header else None
         files = DiskFileSystem()
-        with closing(Store.open(settings, outputs, base, files)) as store:
-            return store.publish(
-                lambda: view_of(store, known_roots(store.memory), files.now()), is_last=True
-            )
-    finally:
-        lock.release()
+        store = stack.enter_context(closing(Store.open(settings, outputs, base, files)))
+        return store.publish(
+            lambda: view_of(store, known_roots(store.memory), files.now()), is_last=True
+        )

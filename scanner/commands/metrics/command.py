@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -14,9 +14,22 @@ from scanner.errors import InventoryError
 @app.command()
 @_taking(_OUTPUT, _FILES)
 def metrics(
+    dashboard: Annotated[
+        bool, typer.Option("--dashboard", help="Print a dashboard for Grafana instead.")
+    ] = False,
+    alerts: Annotated[
+        bool, typer.Option("--alerts", help="Print alert rules for Prometheus instead.")
+    ] = False,
     **options: Any,
 ) -> None:
     """Print numbers of the last scan in the text format of Prometheus."""
+    if dashboard or alerts:
+        from scanner.settings.sources import shipped_folder
+
+        name = "grafana.json" if dashboard else "alerts.yml"
+        text = (shipped_folder() / "monitoring" / name).read_text(encoding="utf-8")
+        typer.echo(text, nl=False)
+        return
     outputs = _known_outputs(_load(options))
     from scanner.notify.ledger import read_counts
     from scanner.notify.metrics import metrics_text

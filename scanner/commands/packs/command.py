@@ -37,9 +37,9 @@ def packs(
 ) -> None:
     """List the node packs with their versions and sources."""
     inventory = _known_outputs(_load(options)).inventory
-    from scanner.commands.packs.listing import packs_of
     from scanner.commands.packs.page import print_packs, write_packs
     from scanner.output.inventory_reader import header_of
+    from scanner.views.packs import packs_of
 
     header = header_of(inventory)
     listed = packs_of(inventory, is_enabled=is_enabled)

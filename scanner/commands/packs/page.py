@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from scanner.commands.packs.listing import is_pack_enabled, pack_name
 from scanner.console.tables import _Cell, _Column, _print_table, _write_document
 from scanner.core.packs import SHORT
 from scanner.core.wording import count_text, size_text
+from scanner.views.packs import is_pack_enabled, pack_name
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -64,7 +64,7 @@ def report(
         raise SettingsError("--json: expected a file for the report, as in -o inventory.html.")
     outputs = _outputs(_load(options))
     from scanner.commands.report.write import Request, write_report
-    from scanner.console.times import zone_of
+    from scanner.core.times import zone_of
 
     request = Request(name, target, outputs, _cwd(), zone_of(utc))
     result = write_report(request, sys.stdout.buffer)

@@ -15,7 +15,7 @@ from importlib.resources import files
 
 import orjson
 
-from scanner.commands.report.pages import Pages
+from scanner.views.pages import Pages
 
 MARK = b"<!doctype html><!-- comfy-inventory report -->"
 """The first bytes of every report."""

@@ -6,11 +6,10 @@ from typing import Any, BinaryIO, NamedTuple
 
 from scanner.api import Inventory
 from scanner.commands.report import document, markdown
-from scanner.commands.report.pages import Pages, pages_of
 from scanner.commands.targets import file_to_write
 from scanner.console.options import _one_of
-from scanner.console.times import Zone
 from scanner.core.serialize import printable
+from scanner.core.times import Zone
 from scanner.errors import InventoryError
 from scanner.output.atomic import AtomicFile, cannot
 from scanner.output.file_names import Outputs
@@ -18,6 +17,7 @@ from scanner.output.inventory_reader import damage_reported
 from scanner.output.refusals import refuse_kind
 from scanner.output.regular_files import opening_regular
 from scanner.output.status_file import read_status
+from scanner.views.pages import Pages, pages_of
 
 FORMATS = ("html", "md")
 

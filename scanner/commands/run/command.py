@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import Any
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from scanner.console.apart import end_with_parent, need_child
-from scanner.console.app import app, log
+from scanner.console.app import app
 from scanner.console.options import (
     _SCANNING,
     _TIMES,
     AsJson,
+    Cluster,
     Utc,
     _cwd,
     _find_roots,
@@ -21,11 +27,24 @@ from scanner.console.options import (
     _start_log,
     _taking,
 )
+from scanner.console.serving import SERVING, ServeOptions, serve_options
+from scanner.console.terminal import echo_error
+
+if TYPE_CHECKING:
+    from scanner.commands.serve.host import Running
+    from scanner.service.service import Service
+
+log = logging.getLogger("scanner")
 
 
 @app.command()
-@_taking(_SCANNING, _TIMES)
+@_taking(_SCANNING, _TIMES, SERVING)
 def run(
+    serve: Annotated[
+        bool,
+        typer.Option("--serve", help="Show the inventory as a page in the browser meanwhile."),
+    ] = False,
+    cluster: Cluster = None,
     utc: Utc = False,
     as_json: AsJson = False,
     **options: Any,
@@ -34,6 +53,7 @@ def run(
 
     With --json, events are printed as they come, one JSON object a line.
     """
+    wanted = serve_options(options)
     loaded = _load(options)
     outputs = _outputs(loaded)
     need_child(outputs.may_hang)
@@ -43,6 +63,7 @@ def run(
     refuse_mistakes(loaded, outputs, _cwd())
     _start_log(loaded, utc=utc)
     found = _find_roots(loaded)
+    from scanner.commands.cluster import workers_for
     from scanner.commands.observing import observing
     from scanner.commands.run.events import EventStream
     from scanner.commands.run.page import greeting
@@ -60,8 +81,11 @@ def run(
     observe = observing(loaded.settings)
     events: EventStream | None = None
     with (
-        open_service(loaded.settings, found, _cwd(), find, observe) as service,
-        stopping_on_signals(service),
+        open_service(
+            loaded.settings, found, _cwd(), find, observe, workers_for(cluster)
+        ) as service,
+        _serving(service, wanted if serve else None) as server,
+        stopping_on_signals(_Both(service, server)),
     ):
         remember_output(service.outputs.inventory)
         if owners := other_owners():
@@ -79,3 +103,42 @@ def run(
         # is not written, but its thread may never end: rule 3 (a hang stops nothing).
         logging.shutdown()
         os._exit(0)
+
+
+class _Both:
+    """The service and its server, which end together."""
+
+    def __init__(self, service: Service, running: Running | None) -> None:
+        self._service = service
+        self._running = running
+
+    def stop(self) -> None:
+        if self._running is not None:
+            self._running.server.end()
+        self._service.stop()
+
+
+@contextmanager
+def _serving(service: Service, wanted: ServeOptions | None) -> Iterator[Running | None]:
+    """The server of this inventory, if one is wanted. Nothing of it is imported without."""
+    if wanted is None:
+        yield None
+        return
+    from scanner.commands.serve.host import start_server
+
+    running = start_server([service.outputs], wanted, os.environ)
+    _tell(running)
+    try:
+        yield running
+    finally:
+        running.server.stop()
+
+
+def _tell(running: Running) -> None:
+    """Say where the page is. The token is for this terminal, and not for a log."""
+    if sys.stderr.isatty():
+        echo_error(f"The page is at {running.link}")
+    elif running.secret.path:
+        log.info("The page is at %s; its token is in %s", running.address, running.secret.path)
+    else:
+        log.info("The page is at %s", running.address)

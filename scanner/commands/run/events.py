@@ -9,11 +9,12 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import orjson
 
+from scanner.core.status_events import Event, root_events, scan_events
 from scanner.errors import InventoryError
 from scanner.output.file_names import Outputs
 from scanner.output.journal_reader import read
@@ -24,24 +25,6 @@ POLL = 0.25
 
 END_PATIENCE = 0.3
 """Seconds that the end of `run` waits for a reader to take the last lines."""
-
-Event = dict[str, Any]
-
-
-def root_events(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Event]:
-    """An event for each root whose state is another one in the status `after`."""
-    known = {root["id"]: (root["state"], root.get("reason")) for root in before.get("roots", ())}
-    for root in after["roots"]:
-        if known.get(root["id"]) != (root["state"], root.get("reason")):
-            yield {"event": "root", **root}
-
-
-def scan_events(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Event]:
-    """An event for each lane that has ended a scan between two statuses."""
-    known = {lane["id"]: lane["last_scan"] for lane in before.get("lanes", ())}
-    for lane in after["lanes"]:
-        if lane["last_scan"] and lane["last_scan"] != known.get(lane["id"]):
-            yield {"event": "scan", "lane": lane["id"], **lane["last_scan"]}
 
 
 class EventStream:

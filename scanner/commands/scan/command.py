@@ -12,6 +12,7 @@ from scanner.console.options import (
     _HOLD,
     _SCANNING,
     AsJson,
+    Cluster,
     Utc,
     _cwd,
     _find_roots,
@@ -30,6 +31,7 @@ def scan(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if anything changed, for scripts.")
     ] = False,
+    cluster: Cluster = None,
     utc: Utc = False,
     as_json: AsJson = False,
     **options: Any,
@@ -44,6 +46,7 @@ def scan(
     refuse_mistakes(loaded, outputs, _cwd())
     _start_log(loaded, utc=utc)
     found = _find_roots(loaded)
+    from scanner.commands.cluster import workers_for
     from scanner.commands.observing import observing
     from scanner.console.progress import display
     from scanner.output.last_output import remember_output
@@ -52,7 +55,9 @@ def scan(
     find = _finder(loaded.settings, found.comfy_root)
     observe = observing(loaded.settings, once=True)
     with (
-        open_service(loaded.settings, found, _cwd(), find, observe) as service,
+        open_service(
+            loaded.settings, found, _cwd(), find, observe, workers_for(cluster)
+        ) as service,
         stopping_on_signals(service) as signals,
     ):
         remember_output(service.outputs.inventory)

@@ -37,10 +37,10 @@ def status(
 ) -> None:
     """Show whether everything is fine: what is scanned, what is wrong, and what changed today."""
     outputs = _known_outputs(_load(options))
-    from scanner.commands.status.today import changes_today
-    from scanner.commands.status.verdict import nagios_line, verdict
     from scanner.core.roots import COMPLETE
     from scanner.output.status_file import damage_reported, is_alive, read_status
+    from scanner.views.today import changes_today
+    from scanner.views.verdict import nagios_line, verdict
 
     document = read_status(outputs.status)
     if document is None and quiet:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from scanner.commands.status.verdict import ago, verdict
 from scanner.console.terminal import STATE_STYLES, print_folded, printed
 from scanner.core.roots import COMPLETE
 from scanner.core.statuses import MARKS
 from scanner.core.wording import accept_hint, count_text, size_text
 from scanner.settings.values import format_duration
+from scanner.views.verdict import ago, place_of, verdict
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,7 +27,7 @@ def print_status(console: Console, status: Mapping[str, Any]) -> None:
     console.print(printed(answer.text, "bold green" if answer.is_fine else "bold yellow"))
     console.print(printed(f"Scanner: {_scanner_text(status)}."))
     for lane in status["lanes"]:
-        console.print(printed(f"{_where(lane)}: {_lane_text(lane, status['alive'])}"))
+        console.print(printed(f"{place_of(lane)}: {_lane_text(lane, status['alive'])}"))
     if "today" in status:
         console.print(printed(f"Changes today: {_today_text(status['today'])}"))
     _print_categories(console, (status.get("totals") or {}).get("categories") or {})
@@ -43,15 +43,6 @@ def _scanner_text(status: Mapping[str, Any]) -> str:
         running = "not running (it ended without saying so)"
     version = status["tool"]["version"]
     return f"{running}, last wrote {ago(status['updated'])} (comfy-inventory {version})"
-
-
-def _where(lane: Mapping[str, Any]) -> str:
-    """The mounts that are scanned together, in words."""
-    if lane["id"] == "local":
-        return "Local disks"
-    if lane["id"] == "all":
-        return "All folders"
-    return str(lane["id"]).partition(" ")[2] or str(lane["id"])
 
 
 def _lane_text(lane: Mapping[str, Any], is_alive: bool) -> str:

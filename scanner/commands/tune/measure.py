@@ -37,8 +37,8 @@ from scanner.settings.values import format_duration
 from scanner.store.store import Store
 from scanner.walk.granularity import settle_of
 from scanner.workers.latency import latency
+from scanner.workers.lost import LostWorkerError
 from scanner.workers.pool import Workers, WorkersByMount
-from scanner.workers.remote import LostWorkerError
 from scanner.workers.requests import (
     Answer,
     Failed,
@@ -76,6 +76,9 @@ class _Counted:
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         return _CountedWorker(self._workers.of(mount, patience), self)
 
+    def of_long_walk(self, mount: Mount) -> Worker:
+        return self.of(mount)  # the scans that are measured have no help
+
     def apart(self, mount: Mount) -> Worker:
         return _CountedWorker(self._workers.apart(mount), self)
 
@@ -103,6 +106,10 @@ class _CountedWorker:
 
     def abandon(self) -> None:
         self._worker.abandon()
+
+    @property
+    def helped_seconds(self) -> float:
+        return self._worker.helped_seconds
 
 
 def _asked(answer: Answer) -> Spent:

@@ -64,7 +64,7 @@ def unused(
     from scanner.commands.unused.known import load
     from scanner.commands.unused.search import search
     from scanner.console.filters import CategoryFilter
-    from scanner.console.times import zone_of
+    from scanner.core.times import zone_of
     from scanner.settings.values import parse_size
 
     _check_script(script, to, as_json=as_json)

@@ -11,9 +11,9 @@ from scanner.commands.unused.known import Sources, UnreadTracesError
 from scanner.commands.unused.search import Report, Unused, movable
 from scanner.console.tables import _Cell, _Column, _print_table
 from scanner.console.terminal import printed
-from scanner.console.times import DAY, Zone, time_shown
 from scanner.core.paths import is_below
 from scanner.core.serialize import mtime_of, path_fields, time_text
+from scanner.core.times import DAY, Zone, time_shown
 from scanner.core.wording import count_text, size_text
 
 if TYPE_CHECKING:

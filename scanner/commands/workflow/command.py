@@ -47,7 +47,7 @@ def workflow_check(
     from scanner.commands.workflow.check import check, exit_code
     from scanner.commands.workflow.read_files import read_workflows
     from scanner.console.envelope import Failure, envelope
-    from scanner.console.times import time_shown, zone_of
+    from scanner.core.times import time_shown, zone_of
     from scanner.output.inventory_reader import OpenInventory, damage_reported
     from scanner.workflows.index import Index
 

@@ -97,7 +97,10 @@ def drop_disk() -> None:
 class Nfs(Client):
     """The kernel's server and client, mounted hard as by default."""
 
-    def __init__(self, version: str, options: str = "no_root_squash") -> None:
+    def __init__(
+        self, version: str, options: str = "no_root_squash", caches: str = "actimeo=1"
+    ) -> None:
+        self.caches = caches
         self.name = f"NFS {version}"
         self.version = version
         self.options = options
@@ -133,7 +136,7 @@ class Nfs(Client):
 
     def mount(self) -> None:
         path = DISK if self.version == "3" else "/"
-        options = f"vers={self.version},actimeo=1{',nolock' if self.version == '3' else ''}"
+        options = f"vers={self.version},{self.caches}{',nolock' if self.version == '3' else ''}"
         wait_for(lambda: attempt("mount", "-t", "nfs", "-o", options, f"nas:{path}", POINT), "NFS")
 
     def close(self) -> None:
@@ -201,7 +204,8 @@ class Smb(Client):
 
     name = "SMB"
 
-    def __init__(self) -> None:
+    def __init__(self, caches: str = "actimeo=1") -> None:
+        self.caches = caches
         self.server = Server(DISK)
         self._conf = Path("/guest/smb.conf")
 
@@ -230,7 +234,7 @@ class Smb(Client):
 
     def mount(self) -> None:
         # A guest needs no password; without `echo_interval` a dead server is noticed after 2 min.
-        options = "guest,vers=3.1.1,noperm,echo_interval=2"
+        options = f"guest,vers=3.1.1,noperm,echo_interval=2,{self.caches}"
         wait_for(lambda: attempt("mount", "-t", "cifs", "-o", options, "//nas/nas", POINT), "SMB")
 
     def faults(self) -> dict[str, Fault]:

@@ -1,0 +1,300 @@
+"""A cluster finds what one machine finds, whatever happens to its workers, and deletes nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.network import build_tree
+from scanner.output.inventory_reader import read_entries
+from scanner.output.journal_reader import read
+from tests.support.cluster import OLDER, Cluster
+from tests.support.machine import CHECKOUT, Machine, wait_for, write
+from tests.support.real_mounts import SshfsMount
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform != "linux", reason="sshfs is mounted on Linux"),
+]
+
+FILES = 2_000
+
+NOISE = ("scan", "time", "generated")
+
+
+class Site:
+    """A storage that is mounted here, and two outputs of the same folder: one for a scan without a
+    cluster, one for a scan with it."""
+
+    def __init__(self, folder: Path, mount: SshfsMount) -> None:
+        self.server, self.mount = mount.source, mount
+        self.alone, self.together = Machine(folder / "alone"), Machine(folder / "together")
+
+    def scan(self, machine: Machine, *more: str, expect: int = 0) -> str:
+        done = machine.run("scan", "--models", self.mount.point, *more, expect=expect)
+        return done.stderr
+
+    def differences(self) -> list[tuple[Any, Any]]:
+        """What both outputs say differently."""
+        entries = [list(read_entries(m.output)) for m in (self.alone, self.together)]
+        lines = [
+            [{k: v for k, v in line.items() if k not in NOISE} for line in read(m.journal)]
+            for m in (self.alone, self.together)
+        ]
+        pairs: list[tuple[Any, Any]] = [
+            *zip(entries[0], entries[1], strict=False), *zip(lines[0], lines[1], strict=False)
+        ]  # fmt: skip
+        sizes = [(len(entries[0]), len(entries[1])), (len(lines[0]), len(lines[1]))]
+        return [pair for pair in [*sizes, *pairs] if pair[0] != pair[1]]
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Iterator[Site]:
+    build_tree(tmp_path / "server", FILES)
+    with SshfsMount(tmp_path / "server", tmp_path / "mount", delay_ms=1.0) as mount:
+        made = Site(tmp_path, mount)
+        for machine in (made.alone, made.together):
+            machine.environ["COMFY_INVENTORY_BACKLOG_TIME"] = "0s"
+        yield made
+
+
+@pytest.fixture
+def cluster() -> Iterator[Cluster]:
+    with Cluster() as made:
+        yield made
+
+
+def edit(server: Path) -> None:
+    """Create, modify, delete and move."""
+    files = sorted(path for path in server.rglob("*") if path.is_file())
+    files[0].write_text("another content")
+    files[1].unlink()
+    files[2].rename(files[2].with_name("renamed.safetensors"))
+    write(server / "new folder/a.safetensors", "a")
+    (server / "new folder/b").symlink_to("a.safetensors")
+    write(server / "new folder/sub/d.safetensors", "d")
+    (server / "new folder/c").symlink_to("sub")
+    (server / "new folder/sub/up").symlink_to(".")
+
+
+def test_cluster_finds_what_one_machine_finds(site: Site, cluster: Cluster) -> None:
+    cluster.add(2)
+    site.scan(site.alone)
+    site.scan(site.together, "--cluster", cluster.address)
+    assert site.differences() == []
+    edit(site.server)
+    site.scan(site.alone)
+    site.scan(site.together, "--cluster", cluster.address)
+    assert site.differences() == []
+    assert len(list(read(site.together.journal))) > 4
+
+
+def test_local_cluster_finds_it_as_well(site: Site) -> None:
+    site.scan(site.alone)
+    site.scan(site.together, "--cluster", "local:2")
+    assert site.differences() == []
+
+
+def during(
+    site: Site, cluster: Cluster, does: Callable[[], object], *, expect: int = 0
+) -> tuple[str, bool]:
+    """Scan with the cluster, and do something once workers are at it. What was logged, and whether
+    it was done before the scan ended."""
+    started = work_done(cluster)
+    machine = site.together
+    with machine.running(
+        "scan", "--models", site.mount.point, "--cluster", cluster.address
+    ) as running:
+        wait_for(lambda: work_done(cluster) > started, "work of a worker")
+        in_time = running.process.poll() is None
+        does()
+        assert running.process.wait(60) == expect, running.log()
+        return running.log(), in_time
+
+
+def work_done(cluster: Cluster) -> int:
+    """The number of steps that the scheduler has gone through with shares."""
+    from distributed import Client
+
+    with Client(cluster.address) as client:
+        found: int = client.run_on_scheduler(_steps)
+    return found
+
+
+def _steps(dask_scheduler: Any) -> int:
+    return sum("_serve_here" in str(entry[0]) for entry in dask_scheduler.transition_log)
+
+
+def test_worker_that_is_killed_is_replaced(site: Site, cluster: Cluster) -> None:
+    cluster.add(2)
+    site.scan(site.alone)
+    during(site, cluster, cluster.workers[0].kill)
+    assert site.differences() == []
+    edit(site.server)
+    site.scan(site.alone)
+    site.scan(site.together, "--cluster", cluster.address)
+    assert site.differences() == []
+
+
+def test_all_workers_that_are_killed_are_replaced(site: Site, cluster: Cluster) -> None:
+    cluster.add(2)
+    site.scan(site.alone)
+
+    def kill() -> None:
+        for worker in cluster.workers:
+            worker.kill()
+
+    during(site, cluster, kill)
+    assert site.differences() == []
+
+
+def test_scheduler_that_is_killed_ends_the_pass(site: Site, cluster: Cluster) -> None:
+    cluster.add(1)
+    site.scan(site.together)
+    before = list(read_entries(site.together.output))
+    lines = list(read(site.together.journal))
+    edit(site.server)
+    log, in_time = during(site, cluster, cluster.scheduler.kill, expect=3)
+    assert in_time and "scheduler" in log
+    assert list(read_entries(site.together.output)) == before
+    assert list(read(site.together.journal)) == lines
+    site.scan(site.alone)
+    with Cluster() as other:
+        other.add(1)
+        site.scan(site.together, "--cluster", other.address)
+    now = list(read_entries(site.together.output))
+    assert [e["path"] for e in now] == [e["path"] for e in read_entries(site.alone.output)]
+
+
+def test_worker_whose_mount_goes_is_left_out(site: Site, cluster: Cluster, tmp_path: Path) -> None:
+    with SshfsMount(site.server, tmp_path / "other", delay_ms=1.0) as other:
+        cluster.add(1, paths={str(site.mount.point): str(other.point)})
+        cluster.add(1)
+        site.scan(site.alone)
+        site.scan(site.together, "--cluster", cluster.address)
+        assert site.differences() == []
+        edit(site.server)
+        site.scan(site.alone)
+        log, _ = during(site, cluster, lambda: other.unmount(lazy=True))
+    assert site.differences() == []
+    site.scan(site.alone)
+    log = site.scan(site.together, "--cluster", cluster.address)
+    assert site.differences() == []
+    assert "takes no part" in log
+
+
+def test_worker_with_another_folder_is_left_out(
+    site: Site, cluster: Cluster, tmp_path: Path
+) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    write(tmp_path / "elsewhere/a.safetensors", "a")
+    cluster.add(1, paths={str(site.mount.point): str(tmp_path / "elsewhere")})
+    cluster.add(1, paths={str(site.mount.point): str(tmp_path / "nothing")})
+    site.scan(site.alone)
+    log = site.scan(site.together, "--cluster", cluster.address)
+    assert log.count("takes no part") == 2
+    assert "its storage is not this one" in log
+    assert site.differences() == []
+    edit(site.server)
+    site.scan(site.alone)
+    site.scan(site.together, "--cluster", cluster.address)
+    assert site.differences() == []
+
+
+def test_storage_that_is_a_disk_of_the_worker_is_read_there(site: Site, cluster: Cluster) -> None:
+    for path in [site.server, *site.server.rglob("*")]:
+        os.utime(path, (1_700_000_000, 1_700_000_000))  # sshfs shows whole seconds
+    cluster.add(2, paths={str(site.mount.point): str(site.server)})
+    asked = sum(site.mount.requests.values())
+    site.scan(site.alone)
+    alone = sum(site.mount.requests.values()) - asked
+    log = site.scan(site.together, "--cluster", cluster.address)
+    together = sum(site.mount.requests.values()) - asked - alone
+    assert "takes no part" not in log
+    assert site.differences() == []
+    assert together < alone / 2
+
+
+def test_worker_of_another_version_is_left_out(site: Site, cluster: Cluster) -> None:
+    cluster.add(1, before=OLDER)
+    site.scan(site.alone)
+    log = site.scan(site.together, "--cluster", cluster.address)
+    assert "it has version 0.0.1" in log
+    assert site.differences() == []
+
+
+def test_worker_that_stands_still_stops_nothing(site: Site, cluster: Cluster) -> None:
+    cluster.add(2)
+    site.scan(site.alone)
+    site.together.environ["COMFY_INVENTORY_STALL_AFTER"] = "5s"
+    during(site, cluster, lambda: cluster.workers[0].send_signal(signal.SIGSTOP))
+    assert site.differences() == []
+
+
+def test_hashes_are_those_of_one_machine(site: Site, cluster: Cluster) -> None:
+    cluster.add(2)
+    for machine in (site.alone, site.together):
+        site.scan(machine)
+    part = site.mount.point / "category_00"
+    site.alone.run("hash", part)
+    site.together.run("hash", part, "--cluster", cluster.address)
+    assert site.differences() == []
+    hashed = [entry for entry in read_entries(site.together.output) if "sha256" in entry]
+    assert len(hashed) == len([p for p in (site.server / "category_00").rglob("*") if p.is_file()])
+
+
+def test_worker_that_is_killed_while_it_hashes_is_replaced(site: Site, cluster: Cluster) -> None:
+    cluster.add(2)
+    for machine in (site.alone, site.together):
+        site.scan(machine)
+    part = site.mount.point / "category_00"
+    site.alone.run("hash", part)
+    with site.together.running("hash", part, "--cluster", cluster.address) as running:
+        wait_for(lambda: work_done(cluster) > 20, "work of a worker")
+        cluster.workers[1].kill()
+        assert running.process.wait(100) == 0, running.log()
+    assert site.differences() == []
+
+
+def test_address_that_nobody_answers_is_one_sentence(site: Site) -> None:
+    log = site.scan(site.alone, "--cluster", "tcp://127.0.0.1:9", expect=2)
+    assert log.strip().endswith("--cluster: no scheduler answers at tcp://127.0.0.1:9.")
+    log = site.scan(site.alone, "--cluster", "somewhere", expect=2)
+    assert "expected tcp://host:port" in log
+
+
+def test_run_scans_with_a_cluster_and_ends_at_once(site: Site, cluster: Cluster) -> None:
+    cluster.add(1)
+    with site.together.running(
+        "run", "--models", site.mount.point, "--every", "2s", "--cluster", cluster.address
+    ) as running:
+        running.scans(1)
+        write(site.server / "later.safetensors", "x")
+        running.wait_for(
+            lambda: any("later" in line["path"] for line in site.together.changes()),
+            "the new file",
+        )
+        running.stop(seconds=4)
+
+
+def test_without_the_option_nothing_of_it_is_imported(tmp_path: Path) -> None:
+    made = Machine(tmp_path / "two")
+    write(made.work / "models/a.pt", "")
+    code = (
+        "import sys; from scanner.cli import main; main(['scan', '--models', 'models', '-q']);"
+        "print([name for name in sys.modules if name.split('.')[0] in "
+        "('distributed', 'dask', 'tornado') or name.startswith('scanner.cluster')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=made.work, env={**made.environ, "PYTHONPATH": str(CHECKOUT)}, capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,82 @@
+"""A command imports what it needs: modules are counted, since times depend on the machine.
+
+`python -m benchmarks.startup` measures. A module of ours that is new in an unchanged scan costs
+0.3 ms in each run of cron: import it where it is used, or raise the number.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import time
+
+import pytest
+
+from tests.support.installation import EVENT_WATCHERS, imported
+from tests.support.machine import Machine
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="imports of POSIX")
+
+VERSION_MODULES = {
+    "scanner",
+    "scanner.cli",
+    "scanner.console",
+    "scanner.console.relay",
+    "scanner.console.streams",
+    "scanner.errors",
+}
+
+HEAVY = EVENT_WATCHERS | {
+    "apscheduler", "asyncio", "email", "filelock", "hashlib", "http", "jsonschema",
+    "multiprocessing", "pathspec", "psutil", "pydantic", "pygments", "rich.markdown",
+    "rich.traceback", "statistics", "tomlkit", "tomllib", "tzlocal", "yaml", "zoneinfo",
+}  # fmt: skip
+"""Modules that none of these commands uses."""
+
+READING = HEAVY | {"logging", "sqlite3", "scanner.scan", "scanner.service", "scanner.walk"}
+
+SCANNING = HEAVY | {
+    "decimal", "pickle", "rich", "scanner.comfyui.model_facts", "scanner.comfyui.safetensors",
+    "scanner.output.inventory_writer", "scanner.output.inventory_view", "scanner.service.hashes",
+    "scanner.service.schedule", "scanner.store.annotations", "scanner.workers.remote",
+    "scanner.notify",
+}  # fmt: skip
+"""An unchanged scan of a local disk starts no process, reads no header and writes no inventory."""
+
+MOST = {
+    ("--help",): (20, READING | {"json", "orjson"}),
+    ("find", "--help"): (40, READING),
+    ("status",): (55, READING | {"scanner.console.log"}),
+    ("find", "lora"): (65, READING),
+    ("changes",): (60, READING),
+    ("roots",): (75, HEAVY | {"scanner.scan", "scanner.service"}),
+    ("scan",): (185, SCANNING),
+}
+"""Most modules of ours that a command imports, and modules that it must not import."""
+
+
+@pytest.fixture(scope="module")
+def unchanged(untouched: Machine) -> Machine:
+    """An installation that was scanned until all was read and at rest."""
+    for _ in range(3):
+        time.sleep(0.1)
+        untouched.run("scan")
+    return untouched
+
+
+def test_version_imports_nothing_but_the_streams(machine: Machine) -> None:
+    modules = imported(machine, "--version")
+    assert {name for name in modules if name.split(".")[0] == "scanner"} == VERSION_MODULES
+    assert not modules & {"typing", "typer", "rich", "re", "enum", "dataclasses", "json"}
+
+
+@pytest.mark.parametrize("arguments", MOST, ids=lambda arguments: arguments[0])
+def test_a_command_imports_what_it_needs(unchanged: Machine, arguments: tuple[str, ...]) -> None:
+    most, forbidden = MOST[arguments]
+    modules = imported(unchanged, *arguments)
+    assert not modules & forbidden
+    own = {name for name in modules if name.split(".")[0] == "scanner"}
+    assert len(own) <= most, sorted(own)
+    # Python does not tell of the module of the command itself, which is imported by name.
+    commands = {name for name in own if re.fullmatch(r"scanner\.commands\.\w+\.command", name)}
+    assert commands <= {f"scanner.commands.{arguments[0]}.command"}
