@@ -1,9 +1,9 @@
 """What each day left: kept in the state, and shown in the file of the history.
 
 A day has its rows with the last write of the inventory on it. The state gets them with each write,
-without waiting for the disk. The file follows at most once in `annotations_every`, and at the end,
-so that a write of the inventory waits for nothing more. What a crash leaves out is made up for by
-the next scan.
+without waiting for the disk. The file follows `annotations_every` later, and at the end, so that a
+write of the inventory waits for nothing more. What a crash leaves out is made up for by the next
+scan.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ class History:
     def __init__(
         self, state: State, inventory: PublishedInventory, path: str, files: FileSystem, rest: float
     ) -> None:
-        """`path` is that of the file, `rest` the seconds between its writes. Raises OutputError if
-        a file that the state has to be rebuilt from cannot be read."""
+        """`path` is that of the file, `rest` the seconds that it follows the state. Raises
+        OutputError if a file that the state has to be rebuilt from cannot be read."""
         self._path = path
         self._inventory = inventory
         self._files = files
@@ -49,11 +49,10 @@ class History:
         self._noting = threading.Lock()
         self._costs: list[tuple[str, Cost]] = []
         """What scans cost that is not saved yet, with their days."""
+        self._waits_since = float("-inf")
+        """Since when the file lacks rows, by the monotonic clock. The first day, and what a crash
+        left behind, waits no longer."""
         self.open(state)
-        # What is behind is written at once; else a start is no reason to write.
-        is_there = self.newest and self._is_shown
-        self._last_write = files.monotonic() if is_there else float("-inf")
-        """When the file was written last, by the monotonic clock."""
 
     def open(self, state: State) -> None:
         """Go on with `state`: one that was lost gets its days from the file."""
@@ -103,12 +102,14 @@ class History:
 
     def keep(self, *, is_last: bool) -> None:
         """Write what waits, if the time has come. Raises OutputError."""
-        is_due = is_last or self._files.monotonic() - self._last_write >= self._rest
+        has_waited = self._files.monotonic() - self._waits_since >= self._rest
+        is_due = not self._is_shown and (is_last or has_waited)
         if self._costs:
             has_ended = self._costs[0][0] != day_of(self._files.now())
-            if is_last or has_ended or (is_due and not self._is_shown):
+            if is_due or is_last or has_ended:
                 self._save_costs()
-        if is_due and not self._is_shown:
+                is_due = not self._is_shown
+        if is_due:
             self._write()
 
     def _save_costs(self) -> None:
@@ -136,6 +137,8 @@ class History:
         with state.unforced(), state.transaction():
             state.save_history({day: lines}, gone)
             state.put(FILE, "")
+        if self._is_shown and self.newest:
+            self._waits_since = self._files.monotonic()
         self._is_shown = False
         self.newest = max(self.newest, day)
 
@@ -150,7 +153,6 @@ class History:
                 file.write(lines)
         self._state.note({FILE: mark_at(self._path)})
         self._is_shown = True
-        self._last_write = self._files.monotonic()
 
 
 def _together(costs: Sequence[Cost]) -> list[Cost]:
