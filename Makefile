@@ -7,7 +7,7 @@ SAMPLE := .sample
 SAMPLE_BUILT := $(SAMPLE)/.built
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-all lint recipes web browser docs docs-anew audit bench bench-full network comfyui guest guest-short netbench serve-load torture rounds fuzz clean
+.PHONY: help install run test test-all lint recipes web browser docs docs-anew audit bench bench-full network comfyui guest guest-short netbench serve-load torture memory rounds fuzz clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
@@ -155,6 +155,9 @@ netbench: install ## Measure scans of a slow mount against find
 
 serve-load: install ## Hold 200 listeners on the stream of events for a minute
 	$(VENV_PYTHON) -m benchmarks.serve --listeners 200 --seconds 60 $(ARGS)
+
+memory: install ## Scan ten thousand times with changes, and print what memory holds
+	$(VENV_PYTHON) -m tests.support.many_scans $(ARGS)
 
 torture: install ## Kill the program a hundred times and see that nothing is lost
 	COMFY_TORTURE=100 $(VENV_PYTHON) -m pytest tests/whole/test_crash.py --timeout 3600 $(ARGS)

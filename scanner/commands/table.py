@@ -80,8 +80,9 @@ COMMANDS = {
     "schema": Row(
         "schema",
         "Print the JSON Schema of the inventory, of a line of the change list, of the status "
-        "file, of what `export --format lock` writes, of what `webhook` gets, of what "
-        "commands print with --json, or of the data of `workflow check --json`.",
+        "file, of a line of the history, of what `export --format lock` writes, of what "
+        "`webhook` gets, of what commands print with --json, or of the data of "
+        "`workflow check --json`.",
     ),
     "workflow": Row("workflow", "What workflows need, and whether it is here."),
     "config": Row("config", "Show the settings and where they come from."),

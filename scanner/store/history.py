@@ -1,21 +1,22 @@
 """What each day left: kept in the state, and shown in the file of the history.
 
-A day has its rows with the last write of the inventory on it. They are put off, so that a write of
-the inventory costs nothing more: at most one write of the history in `annotations_every`, and one
-at the end. What a crash leaves out is made up for by the next scan, which writes the inventory.
+A day has its rows with the last write of the inventory on it. The state gets them with each write,
+without waiting for the disk. The file follows `annotations_every` later, and at the end, so that a
+write of the inventory waits for nothing more. What a crash leaves out is made up for by the next
+scan.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from scanner.core.days import day_of, kept_days
 from scanner.core.serialize import printable
 from scanner.disk.filesystem import FileSystem
 from scanner.output.atomic import AtomicFile
-from scanner.output.history_rows import Cost, Day, days_in, lines_of
+from scanner.output.history_rows import Cost, Day, Usage, days_in, lines_of
 from scanner.output.journal_files import open_existing
 from scanner.store.published import PublishedInventory, mark_at
 from scanner.store.state import State
@@ -39,21 +40,19 @@ class History:
     def __init__(
         self, state: State, inventory: PublishedInventory, path: str, files: FileSystem, rest: float
     ) -> None:
-        """`path` is that of the file, `rest` the seconds between writes. Raises OutputError if a
-        file that the state has to be rebuilt from cannot be read."""
+        """`path` is that of the file, `rest` the seconds that it follows the state. Raises
+        OutputError if a file that the state has to be rebuilt from cannot be read."""
         self._path = path
         self._inventory = inventory
         self._files = files
         self._rest = rest
-        self._day = ""
-        """The day of the last write of the inventory, if its rows wait."""
         self._noting = threading.Lock()
         self._costs: list[tuple[str, Cost]] = []
         """What scans cost that is not saved yet, with their days."""
+        self._waits_since = float("-inf")
+        """Since when the file lacks rows, by the monotonic clock. The first day, and what a crash
+        left behind, waits no longer."""
         self.open(state)
-        # The first day is written at once; later a start is no reason to write.
-        self._last_write = files.monotonic() if self.newest else float("-inf")
-        """When rows were saved last, by the monotonic clock."""
 
     def open(self, state: State) -> None:
         """Go on with `state`: one that was lost gets its days from the file."""
@@ -92,66 +91,61 @@ class History:
                     return
             self._costs.append((day, cost))
 
-    def before_write(self, generated: int) -> None:
-        """The inventory is about to be written: a day that has ended keeps what it left."""
-        if self._day and day_of(generated) != self._day:
-            self._save()
-
     def after_write(self, generated: int) -> None:
-        """The inventory was written: its rows wait."""
-        self._day = day_of(generated)
+        """The inventory was written: its day has other rows. Raises OutputError."""
+        self.is_behind = True
+        usage, day = self._inventory.usage(), day_of(generated)
+        if day and usage is not None:
+            self._save(day, usage, [])
+        self._state.note({SHOWN: self._inventory.scan})
         self.is_behind = False
-        if not self._day:
-            self._state.note({SHOWN: self._inventory.scan})
 
     def keep(self, *, is_last: bool) -> None:
         """Write what waits, if the time has come. Raises OutputError."""
-        if self._is_due(is_last=is_last):
-            self._save()
-        if not self._is_shown:
+        has_waited = self._files.monotonic() - self._waits_since >= self._rest
+        is_due = not self._is_shown and (is_last or has_waited)
+        if self._costs:
+            has_ended = self._costs[0][0] != day_of(self._files.now())
+            if is_due or is_last or has_ended:
+                self._save_costs()
+                is_due = not self._is_shown
+        if is_due:
             self._write()
 
-    def _is_due(self, *, is_last: bool) -> bool:
-        if is_last:
-            return bool(self._day or self._costs)
-        if self._day:
-            return self._files.monotonic() - self._last_write >= self._rest
-        # A day without any change ends: what its scans cost waits no longer.
-        return bool(self._costs) and self._costs[0][0] != day_of(self._files.now())
-
-    def _save(self) -> None:
+    def _save_costs(self) -> None:
         with self._noting:
             costs, self._costs = self._costs, []
         try:
-            self._save_days(costs)
+            while costs:
+                day = costs[0][0]
+                self._save(day, None, [cost for noted, cost in costs if noted == day])
+                costs = [(noted, cost) for noted, cost in costs if noted != day]
         except BaseException:
             with self._noting:
                 self._costs = [*costs, *self._costs]
             raise
-        self._day = ""
-        self._last_write = self._files.monotonic()
 
-    def _save_days(self, costs: Sequence[tuple[str, Cost]]) -> None:
-        state, known = self._state, self._state.history()
-        usage = self._inventory.usage() if self._day else None
-        changed = {}
-        for day in {self._day, *(day for day, _ in costs)} - {""}:
-            before = days_in(known.get(day, b"").splitlines()).get(day, Day())
-            here = usage if usage is not None and day == self._day else before.usage
-            own = [cost for noted, cost in costs if noted == day]
-            lines = lines_of(day, Day(here, _together([*before.costs, *own])))
-            if lines and lines != known.get(day):
-                changed[day] = lines
-        known.update(changed)
-        kept = kept_days({day: len(lines) for day, lines in known.items()}, MOST_BYTES)
+    def _save(self, day: str, usage: Sequence[Usage] | None, costs: Sequence[Cost]) -> None:
+        """Give `day` these rows of roots, if any, and add costs to its own."""
+        state, known = self._state, self._state.day(day)
+        before = days_in(known.splitlines()).get(day, Day())
+        rows = Day(before.usage if usage is None else usage, _together([*before.costs, *costs]))
+        lines = lines_of(day, rows)
+        if not lines or lines == known:
+            return
+        gone = self._thinned({day: len(lines)}) if day != self.newest else ()
         with state.unforced(), state.transaction():
-            if changed:
-                state.save_history(changed, known.keys() - kept)
-                state.put(FILE, "")
-            state.put(SHOWN, self._inventory.scan)
-        if changed:
-            self._is_shown = False
-            self.newest = max(self.newest, *changed)
+            state.save_history({day: lines}, gone)
+            state.put(FILE, "")
+        if self._is_shown and self.newest:
+            self._waits_since = self._files.monotonic()
+        self._is_shown = False
+        self.newest = max(self.newest, day)
+
+    def _thinned(self, new: dict[str, int]) -> Collection[str]:
+        """The days that go, now that there is a new one of this size."""
+        sizes = {day: len(lines) for day, lines in self._state.history().items()} | new
+        return sizes.keys() - kept_days(sizes, MOST_BYTES)
 
     def _write(self) -> None:
         with AtomicFile(self._path) as file:

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
@@ -279,6 +279,12 @@ class MetadataTable:
             forgotten = set(gone)
             self.versions = {k: v for k, v in self.versions.items() if k not in forgotten}
             self.pipelines -= forgotten
+
+    def drop_folders(self, folders: Collection[str]) -> None:
+        """Forget that folders have metadata: they no longer exist, and their rows were dropped."""
+        with self._guarded():
+            self.versions = {k: v for k, v in self.versions.items() if k not in folders}
+            self.pipelines.difference_update(folders)
 
     @contextmanager
     def _writing(self) -> Iterator[int]:

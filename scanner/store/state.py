@@ -85,8 +85,15 @@ class State(StateFile):
 
     def history(self) -> dict[str, bytes]:
         """The lines of each day, in order. A row that the disk changed is left out."""
+        return self._days(f"{SELECT['history']} ORDER BY day")
+
+    def day(self, day: str) -> bytes:
+        """The lines of one day; empty if there are none."""
+        return self._days(f"{SELECT['history']} WHERE day = ?", day).get(day, b"")
+
+    def _days(self, query: str, *values: str) -> dict[str, bytes]:
         found = {}
-        for row in self._rows(f"{SELECT['history']} ORDER BY day"):
+        for row in self._rows(query, *values):
             with suppress(*VALUE_ERRORS):
                 day, lines = typed(checked(row), str, bytes)
                 found[day] = lines

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from scanner.comfyui.downloads import Downloads
 from scanner.core.changes import MOVED, Change
 from scanner.core.memory import Memory, roots_of
+from scanner.core.paths import nearest_above
 from scanner.core.serialize import printable
 from scanner.core.snapshot import Directory, Snapshot
 from scanner.disk.filesystem import FileSystem
@@ -203,7 +204,9 @@ class Store:
         for path in gone:
             self.snapshot.pop(path, None)
         self.snapshot.update(commit.directories)
+        expired = self.memory.gone.keys() - commit.memory.gone.keys()
         self.memory = commit.memory
+        self._drop_folders(expired, _moved_folders(commit, gone))
         self._saved_trust = trust
         self._has_learned = bool(commit.learned)
         self._facts_read = 0 if commit.brings_files else self._facts_read
@@ -212,6 +215,14 @@ class Store:
             self._unshown.scan = scan
         self._undelivered = lines
         return scan
+
+    def _drop_folders(self, expired: Collection[str], moved: Collection[str]) -> None:
+        """Forget that folders have metadata which moved, or are gone with the last of their files:
+        a program that runs for years would keep the names of all. `expired` files are gone."""
+        folders = {*map(os.path.dirname, expired), *moved} & self.metadata.versions.keys()
+        folders -= self.snapshot.keys()
+        if folders:
+            self.metadata.drop_folders(folders.difference(map(os.path.dirname, self.memory.gone)))
 
     def _carry_metadata(self, commit: Commit) -> Iterable[str]:
         """Have the metadata of files follow them, inside the transaction of `commit`. Returns the
@@ -329,15 +340,14 @@ class Store:
         try:
             # Before the write: a file that is damaged in it is still known as ours.
             self.state.note_inventory(self.outputs.inventory)
-            self.history.before_write(now.generated)
             inventory.write(now)
+            self.history.after_write(now.generated)
         except BaseException:
             self._unshown.give_back(had)
             raise
         self._unshown.metadata = newest
         seconds = {"inventory_seconds": inventory.last_seconds} if inventory.is_large else {}
         self._note_file({"shown_knowledge": newest, **seconds})
-        self.history.after_write(now.generated)
         return True
 
     def _note_file(self, more: Mapping[str, object] | None = None) -> None:
@@ -391,6 +401,16 @@ def _make_state_folder(outputs: Outputs) -> None:
             f"The folder {printable(outputs.state_folder)} for the state cannot be made: "
             f"{error.strerror or error}. HOME, or XDG_STATE_HOME if it is set, says where it lies."
         ) from None
+
+
+def _moved_folders(commit: Commit, gone: Iterable[str]) -> list[str]:
+    """Those of the folders that are `gone` which a move of a folder has taken elsewhere."""
+    sources = {
+        change.source
+        for change in commit.changes
+        if change.kind == MOVED and change.type == "directory"
+    }
+    return [path for path in gone if nearest_above(path, sources) is not None] if sources else []
 
 
 def _expired(commit: Commit, memory: Memory, snapshot: Snapshot) -> Iterator[str]:

@@ -23,6 +23,10 @@ def world(tmp_path: Path) -> World:
     world.files.write(at(LORA), content("a"))
     for _ in range(3):
         world.scan(advance=700)
+    # The history is written with it, and then not again for ten minutes.
+    world.files.write(at("ComfyUI/models/loras/last.safetensors"), content("last"))
+    for _ in range(3):
+        world.scan()
     return world
 
 

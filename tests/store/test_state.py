@@ -619,7 +619,8 @@ MEMORY = Memory(
 )
 
 
-@pytest.mark.parametrize("table", sorted(CHECKED))
+# A row of the history is left out: see `test_history`.
+@pytest.mark.parametrize("table", sorted({*CHECKED} - {"history"}))
 def test_a_row_that_the_disk_changed_is_damage(path: str, table: str) -> None:
     state = State(path)
     with state.transaction():

@@ -273,10 +273,10 @@ def half_of_the_days(state, days=State.history):
     return Days(days(state))
 
 
-def die_noting(state, key, value, note=State.note):
-    if key == "history_file":
+def die_noting(state, values, note=State.note):
+    if "history_file" in values:
         die()
-    note(state, key, value)
+    note(state, values)
 
 
 def rotate_one(source, target):
