@@ -22,6 +22,7 @@ from scanner.core.snapshot import (
     FILE,
     FILE_LINK,
     FOREIGN_LINK,
+    NO_NAMES,
     OTHER,
     Directory,
     Row,
@@ -562,3 +563,16 @@ def test_a_link_to_a_mount_that_has_just_come_leads_to_another_mount(tmp_path: P
     assert set(disk.list_directory(str(folder)).listing.types) == {FOREIGN_LINK}
     assert list(disk.list_directory(str(share)).listing.types) == []
     assert readings == 2  # none without links
+
+
+def test_columns_are_as_narrow_as_their_numbers_and_types_are_shared(tmp_path: Path) -> None:
+    for folder in ("one", "other"):
+        (tmp_path / folder).mkdir()
+        for name in ("a", "b", "c"):
+            (tmp_path / folder / name).write_bytes(b"x")
+    os.truncate(tmp_path / "other" / "b", 2**32)
+    one, other = (listed(tmp_path / folder).listing for folder in ("one", "other"))
+    assert (one.sizes.itemsize, other.sizes.itemsize) == (4, 8)
+    assert list(other.sizes) == [1, 2**32, 1]
+    assert one.types is other.types
+    assert listed(tmp_path / "one").ignored is NO_NAMES

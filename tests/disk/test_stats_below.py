@@ -192,3 +192,23 @@ def test_folder_that_the_server_lost_is_asked_for_again_by_its_path(
     found, gone = DiskFileSystem().stats_below(str(tmp_path), ["a", "b"])
     assert found == plain(tmp_path / "a")
     assert isinstance(gone, FileNotFoundError)
+
+
+@needs_descriptors
+def test_listing_by_lookup_stats_each_entry_by_its_lookup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.ckpt").write_bytes(b"one")
+    (tmp_path / "below").mkdir()
+    asked: list[str] = []
+
+    def counted(name: str, dir_fd: int, *, follow: bool = True) -> os.stat_result:
+        asked.append(name)
+        return stat_by_lookup(name, dir_fd, follow=follow)
+
+    monkeypatch.setattr(filesystem, "stat_by_lookup", counted)
+    nothing: frozenset[str] = frozenset()
+    DiskFileSystem().list_directory(str(tmp_path), nothing, nothing)
+    assert asked == []
+    DiskFileSystem(by_lookup=True).list_directory(str(tmp_path), nothing, nothing)
+    assert sorted(asked) == ["a.ckpt", "below"]
