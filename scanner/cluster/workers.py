@@ -157,7 +157,8 @@ class ClusterWorkers:
             self._drop_client()
             try:
                 address = self._started()
-                self._client = Client(address, timeout=CONNECT)  # type: ignore[no-untyped-call]
+                patience = START if self._processes else CONNECT
+                self._client = Client(address, timeout=patience)  # type: ignore[no-untyped-call]
                 if self._cluster is not None:
                     self._client.wait_for_workers(self._processes, timeout=START)
             except (OSError, TimeoutError, ValueError) as error:

@@ -289,7 +289,7 @@ def test_growth_and_costs_are_drawn_from_the_history(tmp_path: Path, watched: Wa
 def test_columns_are_chosen_and_remembered(link: str, watched: Watched) -> None:
     page = show(watched.page(width=1600), link, "models")
     titles = page.locator("#models [role=columnheader]")
-    assert "Modified" in " ".join(titles.all_text_contents())
+    titles.filter(has_text="Modified").wait_for()
     page.locator("#models .chooser summary").click()
     page.locator("#models .chooser label", has_text="Modified").click()
     page.locator("#models .chooser label", has_text="File name").click()

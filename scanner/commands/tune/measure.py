@@ -46,6 +46,7 @@ from scanner.workers.requests import (
     Listed,
     Request,
     Stated,
+    StatedBelow,
     StatPath,
     Took,
 )
@@ -121,6 +122,8 @@ def _asked(answer: Answer) -> Spent:
     if isinstance(answer, Listed):
         listing = answer.directory.listing
         return Spent(listings=1, entries=len(listing.types) + len(listing.unstatted))
+    if isinstance(answer, StatedBelow):
+        return Spent(stats=len(answer.stated))
     if isinstance(answer, Stated | Failed):
         return Spent(stats=1)
     return Spent(samples=1) if isinstance(answer, Fingerprinted) else Spent()
