@@ -50,7 +50,7 @@ MOST = {
     ("find", "lora"): (65, READING),
     ("changes",): (60, READING),
     ("roots",): (75, HEAVY | {"scanner.scan", "scanner.service"}),
-    ("scan",): (190, SCANNING),
+    ("scan",): (195, SCANNING),
 }
 """Most modules of ours that a command imports, and modules that it must not import."""
 
