@@ -3,7 +3,6 @@ network."""
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,13 @@ from typing import Any
 import pytest
 
 from scanner.output.inventory_reader import read_entries
+from tests.support import browser
+from tests.support.browser import AXE
 from tests.support.library import HOSTILE, build_library, write_large
 from tests.support.machine import Machine
-from tests.support.real_mounts import require, unmet
+from tests.support.real_mounts import unmet
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("browser")]
-
-AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 
 FIRST_PAINT = 2000
 """Milliseconds within which the page must begin to show, on a machine that is busy with tests."""
@@ -27,16 +26,8 @@ Open = Callable[..., Any]
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[Any]:
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        unmet("playwright is not installed: make browser")
-    names = ("chromium", "chromium-browser", "google-chrome")
-    path = next(filter(None, map(shutil.which, names)), None) or require("chromium")[0]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    with browser.chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
