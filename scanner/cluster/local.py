@@ -18,6 +18,12 @@ _SCHEDULER = "from scanner.cluster.local import serve_scheduler; serve_scheduler
 
 _WORKER = "import sys; from scanner.cluster.local import serve_worker; serve_worker(sys.argv[1])"
 
+_HOST = "127.0.0.1"
+
+_DASHBOARD = "127.0.0.1:0"
+"""Where Dask serves its health page, also without a dashboard. By itself it takes a fixed port on
+all addresses, and another cluster may have that port."""
+
 
 class LocalCluster:
     """Processes on this machine. Raises OSError if they cannot be started."""
@@ -72,7 +78,9 @@ def serve_scheduler() -> None:
     from distributed import Scheduler
 
     async def serve() -> None:
-        async with Scheduler(host="127.0.0.1", port=0, dashboard=False) as scheduler:
+        async with Scheduler(
+            host=_HOST, port=0, dashboard=False, dashboard_address=_DASHBOARD
+        ) as scheduler:
             print(scheduler.address, flush=True)
             await scheduler.finished()
 
@@ -88,7 +96,9 @@ def serve_worker(scheduler: str) -> None:
     from distributed import Worker
 
     async def serve() -> None:
-        async with Worker(scheduler, nthreads=1, dashboard=False) as worker:
+        async with Worker(
+            scheduler, nthreads=1, dashboard=False, dashboard_address=_DASHBOARD
+        ) as worker:
             await worker.finished()
 
     _end_with_parent()

@@ -162,8 +162,9 @@ class ClusterWorkers:
                 if self._cluster is not None:
                     self._client.wait_for_workers(self._processes, timeout=START)
             except (OSError, TimeoutError, ValueError) as error:
+                why = str(error) or type(error).__name__
                 raise LostWorkerError(
-                    f"no scheduler answers at {self._address}", is_stalled=False
+                    f"no scheduler answers at {self._address} ({why})", is_stalled=False
                 ) from error
             self._crews.clear()
 

@@ -98,7 +98,8 @@ def test_cluster_finds_what_one_machine_finds(site: Site, cluster: Cluster) -> N
 
 def test_local_cluster_finds_it_as_well(site: Site) -> None:
     site.scan(site.alone)
-    site.scan(site.together, "--cluster", "local:2")
+    with Cluster():  # there may be another one on this machine
+        site.scan(site.together, "--cluster", "local:2")
     assert site.differences() == []
 
 
@@ -265,7 +266,8 @@ def test_worker_that_is_killed_while_it_hashes_is_replaced(site: Site, cluster: 
 
 def test_address_that_nobody_answers_is_one_sentence(site: Site) -> None:
     log = site.scan(site.alone, "--cluster", "tcp://127.0.0.1:9", expect=2)
-    assert log.strip().endswith("--cluster: no scheduler answers at tcp://127.0.0.1:9.")
+    assert "--cluster: no scheduler answers at tcp://127.0.0.1:9 (Timed out" in log
+    assert log.count("\n") == 1
     log = site.scan(site.alone, "--cluster", "somewhere", expect=2)
     assert "expected tcp://host:port" in log
 
