@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scanner.core.snapshot import Directory
 from scanner.disk.filesystem import DiskFileSystem
 from scanner.disk.mounts import Mount
-from scanner.workers.helped import LARGEST, HelpedWorker, Helper
+from scanner.workers.helped import (
+    LARGEST,
+    HelpedWorker,
+    Helper,
+    helpers_at_most,
+    helpers_from_the_start,
+)
 from scanner.workers.helper import directory_of, plain_of
 from scanner.workers.pool import WorkersByMount
 from scanner.workers.requests import Answer, Failed, ListDirectory, Listed
@@ -186,6 +194,24 @@ def test_end_of_the_program_waits_for_no_helper(tree: Path, kept: Kept) -> None:
     assert not is_running(kept.helpers[0])
 
 
+def test_nothing_is_waited_for_once_all_is_answered(
+    tree: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = worker_with(kept)
+    waits: list[int] = []
+    wait_for = select.select
+
+    def waiting(*arguments: Any) -> Any:
+        if arguments[3]:
+            waits.append(sum(len(helper.under_way) for helper in worker._helpers))
+        return wait_for(*arguments)
+
+    monkeypatch.setattr(select, "select", waiting)
+    assert answers(worker, requests_for(tree)) == expected(requests_for(tree))
+    assert kept.answered
+    assert 0 not in waits
+
+
 def test_batch_beyond_the_pipe_is_listed_here(tree: Path, kept: Kept) -> None:
     names = frozenset(f"{number:0250}" for number in range(LARGEST // 200))
     requests = [request._replace(skip=names) for request in requests_for(tree)]
@@ -201,6 +227,33 @@ def test_plain_values_of_a_listing_lose_nothing(tree: Path) -> None:
     assert found.ignored
     assert directory_of(plain_of("path", found)) == found
     assert directory_of(plain_of("path", Directory(found.listing))) == Directory(found.listing)
+
+
+def test_helpers_start_early_where_nothing_is_known(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with helpers_from_the_start(16, str(state)) as helpers:
+        assert len(helpers) == helpers_at_most(16)
+        assert all(map(is_running, helpers))
+    assert not any(map(is_running, helpers))
+    with helpers_from_the_start(1, str(state)) as helpers:
+        assert not helpers
+    state.touch()
+    with helpers_from_the_start(16, str(state)) as helpers:
+        assert not helpers
+
+
+def test_first_long_walk_takes_the_helpers_that_were_started(tree: Path, kept: Kept) -> None:
+    pool = WorkersByMount(DiskFileSystem(), stall_after=60.0, most_workers=16)
+    ready = [kept(), kept()]
+    pool.lend(ready)
+    first, second = (pool.of_long_walk(Mount("/", "ext4", "/dev/sda1")) for _ in range(2))
+    assert not ready
+    assert isinstance(second, HelpedWorker)
+    assert not second._helpers
+    assert answers(first, requests_for(tree)) == expected(requests_for(tree))
+    assert kept.answered > FOLDERS / 10
+    assert len(kept.helpers) == 2
+    assert not any(map(is_running, kept.helpers))
 
 
 def test_one_request_at_a_time_means_no_helper() -> None:
