@@ -19,6 +19,7 @@ from scanner.workers.helped import (
     LARGEST,
     HelpedWorker,
     Helper,
+    end_helpers,
     helpers_at_most,
     helpers_from_the_start,
 )
@@ -240,6 +241,19 @@ def test_helpers_start_early_where_nothing_is_known(tmp_path: Path) -> None:
     state.touch()
     with helpers_from_the_start(16, str(state)) as helpers:
         assert not helpers
+
+
+def test_helpers_start_early_where_the_state_is_large(tmp_path: Path) -> None:
+    """The first scan of `run` lists all that it knows."""
+    state = tmp_path / "state"
+    for size, count in ((999, 0), (1000, helpers_at_most(16))):
+        state.write_bytes(bytes(size))
+        with helpers_from_the_start(16, str(state), 1000) as helpers:
+            assert len(helpers) == count
+            started = list(helpers)
+            end_helpers(helpers)
+            assert not helpers
+            assert not any(map(is_running, started))
 
 
 def test_first_long_walk_takes_the_helpers_that_were_started(tree: Path, kept: Kept) -> None:
