@@ -9,7 +9,6 @@ import threading
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING
 
 from scanner.core.changes import Change
 from scanner.core.memory import Hold
@@ -40,9 +39,6 @@ from scanner.walk.rules import ListingRules
 from scanner.walk.zone_scan import Collected
 from scanner.walk.zones import RootLocations, Zones, find_zones
 from scanner.workers.pool import LocalWorkers, Workers
-
-if TYPE_CHECKING:
-    from scanner.output.inventory_view import InventoryView
 
 
 @dataclass
@@ -331,13 +327,11 @@ class Scanner:
             self.unfinished = len(self._unfinished)
         return self._unfinished
 
-    def _view(self) -> InventoryView:
-        status = self._look_for_unfinished()
-        return view_of(self.store, self._shown_roots, self.files.now(), status)
-
     def _publish(self, is_last: bool) -> bool:
         is_written = self.store.publish(
-            self._view,
+            lambda: view_of(
+                self.store, self._shown_roots, self.files.now(), self._look_for_unfinished()
+            ),
             is_last=is_last,
             lock=self.commit_lock,
         )
