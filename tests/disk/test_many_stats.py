@@ -18,9 +18,7 @@ from scanner.disk.filesystem import DiskFileSystem
 from scanner.disk.many_stats import BATCH, WORTH_IT, Stats, stats_of
 from scanner.disk.statx import statx_call
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "linux", reason="links, pipes and any bytes in names"
-)
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="links, pipes, any bytes")
 
 needs_statx = pytest.mark.skipif(statx_call() is None, reason="this system has no statx")
 
