@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from benchmarks.processes import serve
+from benchmarks.processes import cpu_seconds, serve
 from scanner.comfyui.installation import find_roots
 from scanner.core.roots import COMPLETE, Root
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
@@ -181,9 +181,9 @@ class Steps:
 
     def _timed(self, interval: float) -> dict[str, Any]:
         self._watch.clear()
-        wall, cpu = time.perf_counter(), time.process_time()
+        wall, cpu = time.perf_counter(), cpu_seconds()
         result = self._engine.scan(interval)
-        wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        wall, cpu = time.perf_counter() - wall, cpu_seconds() - cpu
         scanner = self._engine.scanner
         return {
             "wall": wall,

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from scanner.output.inventory_view import InventoryView
     from scanner.settings.schema import Settings
     from scanner.store.annotations import Annotations
+    from scanner.store.pipelines import Pipeline
 
 _UNLOCKED = nullcontext()
 
@@ -291,14 +292,19 @@ class Store:
     def annotations(self) -> Annotations:
         """The annotations of the inventory's entries as they are now."""
         from scanner.store.annotations import Annotations  # a scan that changes nothing shows none
-        from scanner.store.pipelines import pipelines_in
 
-        packs = self.memory.packs
-        pipelines = pipelines_in(self.metadata, self.snapshot)
+        packs, pipelines = self.memory.packs, self._pipelines()
         known = self._annotations
         if known is None or not known.are_of(self.metadata, packs, pipelines):
             self._annotations = known = Annotations(self.metadata, packs, pipelines)
         return known
+
+    def _pipelines(self) -> dict[str, Pipeline]:
+        if not self.metadata.pipelines:
+            return {}
+        from scanner.store.pipelines import pipelines_in
+
+        return pipelines_in(self.metadata, self.snapshot)
 
     def trust_of(self, mount: Mount) -> Trust:
         """The trust in directory mtimes on `mount`; saved by the next commit."""

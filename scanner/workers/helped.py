@@ -178,7 +178,8 @@ class HelpedWorker:
         while not self._answers:
             if self._helpers:
                 self._share()
-                self._receive(wait=not self._requests)
+                has_work = any(helper.under_way for helper in self._helpers)
+                self._receive(wait=has_work and not self._requests)
                 if self._answers:
                     break
             if self._requests:

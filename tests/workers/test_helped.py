@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -184,6 +186,24 @@ def test_end_of_the_program_waits_for_no_helper(tree: Path, kept: Kept) -> None:
     assert isinstance(found[-1], Failed)
     assert len(found) == FOLDERS - 1
     assert not is_running(kept.helpers[0])
+
+
+def test_nothing_is_waited_for_once_all_is_answered(
+    tree: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = worker_with(kept)
+    waits: list[int] = []
+    wait_for = select.select
+
+    def waiting(*arguments: Any) -> Any:
+        if arguments[3]:
+            waits.append(sum(len(helper.under_way) for helper in worker._helpers))
+        return wait_for(*arguments)
+
+    monkeypatch.setattr(select, "select", waiting)
+    assert answers(worker, requests_for(tree)) == expected(requests_for(tree))
+    assert kept.answered
+    assert 0 not in waits
 
 
 def test_batch_beyond_the_pipe_is_listed_here(tree: Path, kept: Kept) -> None:
