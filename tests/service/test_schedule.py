@@ -13,11 +13,12 @@ from types import SimpleNamespace
 import pytest
 from apscheduler.job import Job
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.base import BaseTrigger
 
 from scanner.errors import SettingsError
 from scanner.service import schedule
-from scanner.service.schedule import Deadline, Schedule, trigger_of
+from scanner.service.jobs import Fires
+from scanner.service.schedule import Deadline, Schedule
+from scanner.service.triggers import Every, Noted, Trigger, trigger_of
 
 HOUR = 3600.0
 NOW = datetime(2026, 3, 4, 5, 6, 7, 891_011, tzinfo=UTC)
@@ -28,11 +29,11 @@ PATIENCE = 5.0
 # Triggers
 
 
-def run_times(trigger: BaseTrigger, due: datetime, now: datetime) -> tuple[int, datetime | None]:
+def run_times(trigger: Trigger, due: datetime, now: datetime) -> tuple[int, datetime | None]:
     """How many runs APScheduler makes of a job due at `due` and looked at at `now`; the next."""
     job = Job(
         BackgroundScheduler(timezone=UTC),
-        trigger=trigger,
+        trigger=Fires(trigger),
         func=print,
         args=(),
         kwargs={},
@@ -86,9 +87,9 @@ def test_run_that_would_be_past_or_far_away_is_one_interval_away(shift: timedelt
     assert trigger_of(30.0, "").get_next_fire_time(NOW + shift, NOW) == NOW + timedelta(seconds=30)
 
 
-def noted() -> schedule._Noted:
+def noted() -> Noted:
     """A lane that is scanned every 30 s, began at NOW, and is due again."""
-    lane = schedule._Noted(trigger_of(30.0, ""), NOW)
+    lane = Noted(trigger_of(30.0, ""), NOW)
     assert lane.get_next_fire_time(NOW, NOW) == NOW + timedelta(seconds=30)
     return lane
 
@@ -98,7 +99,7 @@ def test_shorter_interval_counts_from_the_last_run(now: float, due: float) -> No
     """Where that is past, from now: a pass that took longer than its interval is not repeated at
     once."""
     lane = noted()
-    lane.change(schedule._Every(5.0), NOW + timedelta(seconds=now))
+    lane.change(Every(5.0), NOW + timedelta(seconds=now))
     assert (lane.due, lane.is_moved) == (NOW + timedelta(seconds=due), True)
     later = NOW + timedelta(seconds=due)
     assert lane.get_next_fire_time(later, later) == later + timedelta(seconds=5)
@@ -106,20 +107,20 @@ def test_shorter_interval_counts_from_the_last_run(now: float, due: float) -> No
 
 def test_longer_interval_counts_from_the_last_run() -> None:
     lane = noted()
-    lane.change(schedule._Every(300.0), NOW + timedelta(seconds=7))
+    lane.change(Every(300.0), NOW + timedelta(seconds=7))
     assert lane.due == NOW + timedelta(seconds=300)
 
 
 @pytest.mark.parametrize("step", [timedelta(days=3650), timedelta(days=-3650)])
 def test_interval_that_changes_over_a_step_of_the_clock_is_one_interval(step: timedelta) -> None:
     lane = noted()
-    lane.change(schedule._Every(60.0), NOW + step)
+    lane.change(Every(60.0), NOW + step)
     assert lane.due == NOW + step + timedelta(seconds=60)
 
 
 def test_lane_that_has_not_run_yet_runs_as_it_was_to() -> None:
-    lane = schedule._Noted(trigger_of(30.0, ""), NOW)
-    lane.change(schedule._Every(300.0), NOW - timedelta(seconds=1))
+    lane = Noted(trigger_of(30.0, ""), NOW)
+    lane.change(Every(300.0), NOW - timedelta(seconds=1))
     assert (lane.due, lane.is_moved) == (NOW, False)
     assert lane.get_next_fire_time(NOW, NOW) == NOW + timedelta(seconds=300)
 
@@ -207,8 +208,9 @@ def fire_times(cron: str, count: int) -> list[datetime]:
     times: list[datetime] = []
     now = datetime(2026, 1, 1, tzinfo=UTC)
     while len(times) < count:
-        now = trigger.get_next_fire_time(now, now)
-        times.append(now)
+        due = trigger.get_next_fire_time(now, now)
+        assert due is not None
+        times.append(now := due)
     return times
 
 

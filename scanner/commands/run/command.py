@@ -67,15 +67,17 @@ def run(
     from scanner.commands.observing import observing
     from scanner.commands.run.events import EventStream
     from scanner.commands.run.page import greeting
-    from scanner.console.other_owners import other_owners, warning_of
     from scanner.console.progress import display
     from scanner.output.last_output import remember_output
     from scanner.service.notify import notifier_of
     from scanner.service.opening import open_service, stopping_on_signals
-    from scanner.service.schedule import Schedule, trigger_of
+    from scanner.service.schedule import Schedule
+    from scanner.service.triggers import trigger_of
 
     schedule = Schedule(
-        trigger_of(loaded.settings.first_every, loaded.settings.cron), notifier_of(os.environ)
+        trigger_of(loaded.settings.first_every, loaded.settings.cron),
+        notifier_of(os.environ),
+        _warn_of_other_owners,
     )
     find = _finder(loaded.settings, found.comfy_root)
     observe = observing(loaded.settings)
@@ -88,8 +90,6 @@ def run(
         stopping_on_signals(_Both(service, server)),
     ):
         remember_output(service.outputs.inventory)
-        if owners := other_owners():
-            log.warning("%s", warning_of(owners))
         log.info("%s", greeting(loaded.settings, len(found.roots), service.outputs.inventory))
         if as_json:
             events = EventStream(service.outputs)
@@ -103,6 +103,15 @@ def run(
         # is not written, but its thread may never end: rule 3 (a hang stops nothing).
         logging.shutdown()
         os._exit(0)
+
+
+def _warn_of_other_owners() -> None:
+    """Log it if something else is installed under the name of our package. This reads of every
+    installed package, so that it waits for the first scan."""
+    from scanner.console.other_owners import other_owners, warning_of
+
+    if owners := other_owners():
+        log.warning("%s", warning_of(owners))
 
 
 class _Both:
