@@ -227,6 +227,13 @@ def test_plain_values_of_a_listing_lose_nothing(tree: Path) -> None:
     assert found.listing.targets
     assert found.ignored
     assert directory_of(plain_of("path", found)) == found
+    columns = directory_of(plain_of("path", found)).listing
+    for column, own in zip(
+        (columns.sizes, columns.mtimes, columns.inodes),
+        (found.listing.sizes, found.listing.mtimes, found.listing.inodes),
+        strict=True,
+    ):
+        assert sys.getsizeof(column) == sys.getsizeof(own)
     assert directory_of(plain_of("path", Directory(found.listing))) == Directory(found.listing)
 
 
