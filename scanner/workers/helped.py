@@ -148,8 +148,9 @@ class HelpedWorker:
         *,
         long: int = LONG,
         start: Callable[[], Helper] = Helper,
+        known: int = 0,
     ) -> None:
-        """`long`: entries after which helpers start."""
+        """`long`: entries after which helpers start; at once if so many are `known` to be there."""
         self._files = files
         self._most_helpers = most_helpers
         self._patience = patience
@@ -159,7 +160,7 @@ class HelpedWorker:
         self._requests: list[Request] = []
         self._answers: deque[Answer] = deque()
         self._helpers: list[Helper] = []
-        self._entries = 0
+        self._entries = known
         self.helped_seconds = 0.0
 
     @property
