@@ -208,10 +208,14 @@ class Layout:
         return owner
 
     def _may_search_others(self, listed: Set[str], view: InventoryView) -> bool:
-        """True if other folders may hold categories now: a root was listed anew, or a folder came
-        or went."""
+        """True if other folders may hold categories now, or in another order: a root says so or was
+        listed anew, or a folder came or went."""
         return not (
-            listed.isdisjoint(self._owners)
+            all(
+                old.searched == new.root.searched
+                for old, new in zip(self._roots, view.roots, strict=True)
+            )
+            and listed.isdisjoint(self._owners)
             and listed <= self.folders.keys()
             and listed <= view.snapshot.keys()
         )

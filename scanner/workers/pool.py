@@ -19,6 +19,7 @@ from scanner.workers.worker import LocalWorker, Worker
 
 if TYPE_CHECKING:
     from scanner.settings.schema import Settings
+    from scanner.workers.helped import Helper
     from scanner.workers.remote import _Process
 
 LONGEST_PAUSE = 300.0
@@ -98,6 +99,7 @@ class WorkersByMount:
         self._stopped = stopped
         self._lock = threading.Lock()
         self._processes: dict[str, _Process] = {}
+        self._helpers: list[Helper] = []
         self._stalls: dict[str, int] = {}
         """The number of times in a row that the worker of a mount was abandoned, by mount point."""
         self._not_before: dict[str, float] = {}
@@ -115,6 +117,10 @@ class WorkersByMount:
             most_per_second=settings.requests_per_second,
         )
 
+    def lend(self, helpers: list[Helper]) -> None:
+        """Let the first long walk of a local disk take all of `helpers` out of this list."""
+        self._helpers = helpers
+
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         return self.apart(mount, patience) if mount.is_remote else LocalWorker(self._files)
 
@@ -124,7 +130,12 @@ class WorkersByMount:
         from scanner.workers.helped import HelpedWorker, helpers_at_most
 
         most = helpers_at_most(self._most_workers)
-        return HelpedWorker(self._files, most, self._stall_after, self._stopped, known=known)
+        with self._lock:
+            ready = self._helpers[:]
+            self._helpers.clear()
+        return HelpedWorker(
+            self._files, most, self._stall_after, self._stopped, known=known, helpers=ready
+        )
 
     def apart(self, mount: Mount, patience: float | None = None) -> Worker:
         from scanner.workers.remote import _Session  # local disks need no process

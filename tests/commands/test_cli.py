@@ -255,7 +255,7 @@ def test_few_open_files_are_a_sentence_and_delete_nothing(machine: Machine) -> N
     assert machine.changes() == []
 
 
-@pytest.mark.parametrize("command", ["--version", "run"])
+@pytest.mark.parametrize("command", ["--version", "serve"])
 def test_the_end_of_the_process_looks_for_no_garbage(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -271,7 +271,7 @@ def test_the_end_of_the_process_looks_for_no_garbage(
     monkeypatch.setattr(scanner.cli, "_run", run)
     monkeypatch.setattr(sys, "argv", ["comfy-inventory", command])
     assert scanner.cli.main() == 0
-    assert calls == ([] if command == "run" else ["threshold"]) + ["run", "freeze"]
+    assert calls == ([] if command == "serve" else ["threshold"]) + ["run", "freeze"]
     calls.clear()
     assert scanner.cli.main([command]) == 0
     assert calls == ["run"], "the process goes on after this"

@@ -15,7 +15,13 @@ import pytest
 from scanner.core.snapshot import Directory
 from scanner.disk.filesystem import DiskFileSystem
 from scanner.disk.mounts import Mount
-from scanner.workers.helped import LARGEST, HelpedWorker, Helper
+from scanner.workers.helped import (
+    LARGEST,
+    HelpedWorker,
+    Helper,
+    helpers_at_most,
+    helpers_from_the_start,
+)
 from scanner.workers.helper import directory_of, plain_of
 from scanner.workers.pool import WorkersByMount
 from scanner.workers.requests import Answer, Failed, ListDirectory, Listed
@@ -230,6 +236,33 @@ def test_plain_values_of_a_listing_lose_nothing(tree: Path) -> None:
     assert found.ignored
     assert directory_of(plain_of("path", found)) == found
     assert directory_of(plain_of("path", Directory(found.listing))) == Directory(found.listing)
+
+
+def test_helpers_start_early_where_nothing_is_known(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with helpers_from_the_start(16, str(state)) as helpers:
+        assert len(helpers) == helpers_at_most(16)
+        assert all(map(is_running, helpers))
+    assert not any(map(is_running, helpers))
+    with helpers_from_the_start(1, str(state)) as helpers:
+        assert not helpers
+    state.touch()
+    with helpers_from_the_start(16, str(state)) as helpers:
+        assert not helpers
+
+
+def test_first_long_walk_takes_the_helpers_that_were_started(tree: Path, kept: Kept) -> None:
+    pool = WorkersByMount(DiskFileSystem(), stall_after=60.0, most_workers=16)
+    ready = [kept(), kept()]
+    pool.lend(ready)
+    first, second = (pool.of_long_walk(Mount("/", "ext4", "/dev/sda1")) for _ in range(2))
+    assert not ready
+    assert isinstance(second, HelpedWorker)
+    assert not second._helpers
+    assert answers(first, requests_for(tree)) == expected(requests_for(tree))
+    assert kept.answered > FOLDERS / 10
+    assert len(kept.helpers) == 2
+    assert not any(map(is_running, kept.helpers))
 
 
 def test_one_request_at_a_time_means_no_helper() -> None:

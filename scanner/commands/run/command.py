@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("scanner")
 
+USUAL = 700
+"""New objects from which on Python looks for cyclic garbage of itself. A start puts that off."""
+
 
 @app.command()
 @_taking(_SCANNING, _TIMES, SERVING)
@@ -77,7 +80,7 @@ def run(
     schedule = Schedule(
         trigger_of(loaded.settings.first_every, loaded.settings.cron),
         notifier_of(os.environ),
-        _warn_of_other_owners,
+        _after_first_turn,
     )
     find = _finder(loaded.settings, found.comfy_root)
     observe = observing(loaded.settings)
@@ -105,9 +108,12 @@ def run(
         os._exit(0)
 
 
-def _warn_of_other_owners() -> None:
-    """Log it if something else is installed under the name of our package. This reads of every
-    installed package, so that it waits for the first scan."""
+def _after_first_turn() -> None:
+    """Do what would delay the first scan: look for garbage as often as Python does, and log if
+    something else is installed under the name of our package."""
+    import gc
+
+    gc.set_threshold(USUAL)
     from scanner.console.other_owners import other_owners, warning_of
 
     if owners := other_owners():
