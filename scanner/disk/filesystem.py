@@ -348,7 +348,7 @@ def _directory_of(found: _Entries, own: os.stat_result) -> Directory:
     return Directory(
         found.listing(),
         mtime,
-        own.st_dev,
+        shared(own.st_dev),
         own.st_ino & _INODE_MASK,
         frozenset(found.met) if found.met else NO_NAMES,
         ctime=mtime if ctime == mtime else ctime,  # one object of 32 bytes for both
