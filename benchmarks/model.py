@@ -314,7 +314,7 @@ def _compared_waits(known: Constants, run: Run, tree: Tree, who: str) -> list[Co
         Compared(
             f"{name}, {who}, {delay} a call: elapsed seconds",
             simulated(known, tree, name, run.latency, run.cluster),
-            step.seconds,
+            step.seconds - step.stood,
         )
         for name, step in run.steps.items()
     ]

@@ -61,6 +61,8 @@ class Step:
     resident: int
     peak: int
     shares: int = 0
+    stood: float = 0.0
+    """Seconds for which the first thread was ready and got no processor, since others had it."""
 
 
 @dataclass
@@ -91,17 +93,25 @@ class Meter:
         self.watch.clear()
         forget_peak()
         calls, made, sent = self._disk.calls, self._disk.seconds, shares()
+        stood = waited_for_a_processor()
         started, cpu = time.perf_counter(), time.process_time()
         call()
         seconds, cpu = time.perf_counter() - started, time.process_time() - cpu
+        stood = waited_for_a_processor() - stood
         made = self._disk.seconds - made
         peak = peak_resident()
         gc.collect()
         return Step(
             seconds, cpu - made, made, self._disk.calls - calls,
             self.watch.cpu["commit"], self.watch.cpu["publish"],
-            resident() - self._begin, peak - self._begin, shares() - sent,
+            resident() - self._begin, peak - self._begin, shares() - sent, stood,
         )  # fmt: skip
+
+
+def waited_for_a_processor() -> float:
+    """Seconds that this thread has stood in the queue for a processor so far (Linux)."""
+    with open("/proc/thread-self/schedstat", encoding="ascii") as file:
+        return int(file.read().split()[1]) / 1e9
 
 
 def resident() -> int:
