@@ -197,9 +197,11 @@ class HelpedWorker:
         *,
         long: int = LONG,
         start: Callable[[], Helper] = Helper,
+        known: int = 0,
         helpers: Sequence[Helper] = (),
     ) -> None:
-        """`long`: entries after which helpers start. `helpers`: those that were started before."""
+        """`long`: entries after which helpers start; at once if so many are `known` to be there.
+        `helpers`: those that were started before."""
         self._files = files
         self._most_helpers = 0 if helpers else most_helpers
         self._patience = patience
@@ -209,7 +211,7 @@ class HelpedWorker:
         self._requests: list[Request] = []
         self._answers: deque[Answer] = deque()
         self._helpers = list(helpers)
-        self._entries = 0
+        self._entries = known
         self.helped_seconds = 0.0
 
     @property

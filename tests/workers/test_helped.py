@@ -102,9 +102,10 @@ def worker_with(
     patience: float = 60.0,
     stopped: Callable[[], bool] = lambda: False,
     long: int = 1,
+    known: int = 0,
 ) -> HelpedWorker:
     files = DiskFileSystem(stopped)
-    return HelpedWorker(files, most, patience, stopped, long=long, start=start)
+    return HelpedWorker(files, most, patience, stopped, long=long, start=start, known=known)
 
 
 def answers(worker: Worker, requests: list[ListDirectory]) -> list[Answer]:
@@ -149,6 +150,14 @@ def test_short_walk_starts_no_helper(tree: Path, kept: Kept) -> None:
     worker = worker_with(kept, long=1_000_000)
     assert answers(worker, requests_for(tree)) == expected(requests_for(tree))
     assert not kept.helpers
+
+
+def test_walk_that_is_known_to_be_long_starts_them_at_once(tree: Path, kept: Kept) -> None:
+    worker = worker_with(kept, long=1_000_000, known=1_000_000)
+    worker.ask(requests_for(tree)[1])
+    worker.answer()
+    assert len(kept.helpers) == 2
+    worker.abandon()
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
@@ -227,6 +236,13 @@ def test_plain_values_of_a_listing_lose_nothing(tree: Path) -> None:
     assert found.listing.targets
     assert found.ignored
     assert directory_of(plain_of("path", found)) == found
+    columns = directory_of(plain_of("path", found)).listing
+    for column, own in zip(
+        (columns.sizes, columns.mtimes, columns.inodes),
+        (found.listing.sizes, found.listing.mtimes, found.listing.inodes),
+        strict=True,
+    ):
+        assert sys.getsizeof(column) == sys.getsizeof(own)
     assert directory_of(plain_of("path", Directory(found.listing))) == Directory(found.listing)
 
 
