@@ -39,14 +39,14 @@ SCANNING = HEAVY | {
     "decimal", "pickle", "rich", "scanner.comfyui.model_facts", "scanner.comfyui.safetensors",
     "scanner.output.inventory_writer", "scanner.output.inventory_view", "scanner.service.hashes",
     "scanner.service.schedule", "scanner.store.annotations", "scanner.workers.remote",
-    "scanner.notify",
+    "scanner.notify", "scanner.console.options", "typer",
 }  # fmt: skip
 """An unchanged scan of a local disk starts no process, reads no header and writes no inventory."""
 
 MOST = {
     ("--help",): (20, READING | {"json", "orjson"}),
     ("find", "--help"): (40, READING),
-    ("status",): (55, READING | {"scanner.console.log"}),
+    ("status",): (56, READING | {"scanner.console.log"}),
     ("find", "lora"): (65, READING),
     ("changes",): (60, READING),
     ("roots",): (75, HEAVY | {"scanner.scan", "scanner.service"}),
