@@ -46,7 +46,7 @@ class MovedClock(DiskFileSystem):
     """The disk, with clocks that can be moved on."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(at_once=True)
         self._ahead = 0.0
 
     def advance(self, seconds: float) -> None:

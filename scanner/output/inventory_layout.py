@@ -183,10 +183,13 @@ class Layout:
             or self._base != view.base
             or self._roots != [root.root for root in view.roots]
             or self._owners != _owners(view)
-            or self.shadows.searched != _searched(self._owners, view)
         ):
             return False
         listed = self._listed_anew(view)
+        if self._may_search_others(listed, view) and self.shadows.searched != _searched(
+            self._owners, view
+        ):
+            return False
         if self._has_new_fingerprints(view, listed):
             return False
         renewed, others = self._renewed(view, listed)
@@ -223,6 +226,19 @@ class Layout:
             return alias_of(folder, name, letter, shared[path], self) or join(path, name)
 
         return owner
+
+    def _may_search_others(self, listed: Set[str], view: InventoryView) -> bool:
+        """True if other folders may hold categories now, or in another order: a root says so or was
+        listed anew, or a folder came or went."""
+        return not (
+            all(
+                old.searched == new.root.searched
+                for old, new in zip(self._roots, view.roots, strict=True)
+            )
+            and listed.isdisjoint(self._owners)
+            and listed <= self.folders.keys()
+            and listed <= view.snapshot.keys()
+        )
 
     def _may_change_names(self, listed: Set[str], added: Iterable[Folder]) -> bool:
         """True if other files may have several names now. `listed` are listed anew."""

@@ -278,28 +278,37 @@ def _write_folders(body: _Body, view: InventoryView, layout: Layout) -> None:
     """
     lines = Lines(view, layout)
     for top in layout.tops:
-        opened = _enter(top, 0, body, lines, layout)
-        stack = [opened] if opened is not None else []
+        if top.length != UNWRITTEN:
+            top.start = body.position
+            body.copy(top.source, top.length)
+            continue
+        stack = [_enter(top, 0, body, lines, layout)]
         while stack:
             here = stack[-1]
-            count, child = next(here.children)
-            here.rows.write(body, count)
+            child = _write_gaps(body, here)
             if child is None:
                 here.folder.length = body.position - here.start
                 stack.pop()
-                continue
-            opened = _enter(child, here.start, body, lines, layout)
-            if opened is not None:
-                stack.append(opened)
+            else:
+                stack.append(_enter(child, here.start, body, lines, layout))
 
 
-def _enter(folder: Folder, above: int, body: _Body, lines: Lines, layout: Layout) -> _Open | None:
-    """Start to write `folder`; None if its text could be copied."""
+def _write_gaps(body: _Body, here: _Open) -> Folder | None:
+    """Write on until a subfolder begins that cannot be copied. None at the end."""
+    start, rows = here.start, here.rows
+    for count, child in here.children:
+        if count:
+            rows.write(body, count)
+        if child is None or child.length == UNWRITTEN:
+            return child
+        child.start = body.position - start
+        body.copy(child.source, child.length)
+    return None
+
+
+def _enter(folder: Folder, above: int, body: _Body, lines: Lines, layout: Layout) -> _Open:
+    """Start to write `folder`, whose text cannot be copied. Its parent's began at `above`."""
     start = body.position
-    if folder.length != UNWRITTEN:
-        body.copy(folder.source, folder.length)
-        folder.start = start - above
-        return None
     pieces = pieces_of(folder, layout) if body.old is not None else None
     rows: _Rows
     if pieces is None:

@@ -90,7 +90,7 @@ def open_service(
     `workers_of` the workers that are asked about mounts.
     """
     stop = threading.Event()
-    files = DiskFileSystem(stop.is_set)
+    files = DiskFileSystem(stop.is_set, at_once=True)
     outputs = outputs_of(settings, files, cwd)
     if not os.path.isdir(outputs.folder):
         raise OutputError(f"The folder {outputs.folder} for the inventory does not exist.")

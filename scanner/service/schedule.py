@@ -152,7 +152,6 @@ class Schedule:
                 continue
             if self._jobs is None:
                 self._jobs = self._new_jobs()
-            noted.is_moved = False
             deadline = partial(self.seconds_until, lane_id)
             self._jobs.add(lane_id, partial(turn, deadline), noted, noted.due)
             del self._first[lane_id]

@@ -129,4 +129,4 @@ def serve(files: FileSystem, source: BinaryIO, sink: BinaryIO) -> None:
 
 def main() -> None:
     """Serve until the parent closes the pipe."""
-    serve(DiskFileSystem(), sys.stdin.buffer, sys.stdout.buffer)
+    serve(DiskFileSystem(at_once=True), sys.stdin.buffer, sys.stdout.buffer)

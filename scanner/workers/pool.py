@@ -41,9 +41,9 @@ class Workers(Protocol):
         """
         ...
 
-    def of_long_walk(self, mount: Mount) -> Worker:
-        """The same for a walk that lists everything: on a local disk, further processes may help.
-        Raises LostWorkerError."""
+    def of_long_walk(self, mount: Mount, known: int = 0) -> Worker:
+        """The same for a walk that lists everything, of which `known` entries: on a local disk,
+        further processes may help. Raises LostWorkerError."""
         ...
 
     def apart(self, mount: Mount) -> Worker:
@@ -65,7 +65,7 @@ class LocalWorkers:
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         return LocalWorker(self._files)
 
-    def of_long_walk(self, mount: Mount) -> Worker:
+    def of_long_walk(self, mount: Mount, known: int = 0) -> Worker:
         return self.of(mount)
 
     def apart(self, mount: Mount) -> Worker:
@@ -124,16 +124,16 @@ class WorkersByMount:
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         return self.apart(mount, patience) if mount.is_remote else LocalWorker(self._files)
 
-    def of_long_walk(self, mount: Mount) -> Worker:
+    def of_long_walk(self, mount: Mount, known: int = 0) -> Worker:
         if mount.is_remote:
             return self.apart(mount)
-        from scanner.workers.helped import HelpedWorker, helpers_at_most
+        from scanner.workers.helped import HelpedWorker, helpers_at_most, taken
 
         most = helpers_at_most(self._most_workers)
-        with self._lock:
-            ready = self._helpers[:]
-            self._helpers.clear()
-        return HelpedWorker(self._files, most, self._stall_after, self._stopped, helpers=ready)
+        ready = taken(self._helpers)
+        return HelpedWorker(
+            self._files, most, self._stall_after, self._stopped, known=known, helpers=ready
+        )
 
     def apart(self, mount: Mount, patience: float | None = None) -> Worker:
         from scanner.workers.remote import _Session  # local disks need no process

@@ -53,6 +53,8 @@ class Storage:
         self.mount = Mount(self.point, "nfs4", "nas:/volume1")
         self.table = [ROOT, self.mount]
         self.asked: list[Request] = []
+        """By a worker; `asked_here` by this machine's own."""
+        self.asked_here: list[Request] = []
         self.before_answer: Callable[[], object] = lambda: None
         for name in FOLDERS:
             folder = point / name
@@ -388,6 +390,25 @@ def test_answers_get_the_coordinators_paths_again() -> None:
 # Who takes part
 
 
+class Answered(Future[Any]):
+    """As Dask's: it is done before its answer has come over the network."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fetches = 0
+        """How often its answer takes longer than one waits."""
+
+    status = "finished"
+
+    def release(self) -> None: ...
+
+    def result(self, timeout: float | None = None) -> Any:
+        if self.fetches:
+            self.fetches -= 1
+            raise TimeoutError
+        return super().result(timeout)
+
+
 class Client:
     """Stands in for Dask's client: every call is answered at once, in this process."""
 
@@ -398,6 +419,7 @@ class Client:
         self.known = list(workers)
         self.examines: Callable[[str], Examined] = lambda worker: Examined(worker, "host")
         self.serves: Callable[..., bytes] = serve
+        self.fetches = 0
         self.examined: list[str] = []
         self.sent: list[Sequence[Request]] = []
 
@@ -405,8 +427,7 @@ class Client:
         return {"workers": dict.fromkeys(self.known)}
 
     def submit(self, call: Callable[..., Any], *given: Any, **options: Any) -> Any:
-        future: Future[Any] = Future()
-        future.release = lambda: None  # type: ignore[attr-defined]
+        future = Answered()
         worker = options["workers"][0]
         try:
             if call is examine:
@@ -414,6 +435,7 @@ class Client:
                 future.set_result(self.examines(worker))
             else:
                 self.sent.append(pickle.loads(given[1]))
+                future.fetches = self.fetches
                 future.set_result(self.serves(*given, worker))
         except Exception as error:
             future.set_exception(error)
@@ -499,11 +521,25 @@ def test_scheduler_that_is_gone_is_lost() -> None:
 # What becomes of a share
 
 
-def session_of(storage: Storage, client: Client, crew: Crew | None = None) -> ClusterSession:
+class Here(LocalWorker):
+    """This machine's own worker."""
+
+    def __init__(self, storage: Storage) -> None:
+        super().__init__(DiskFileSystem())
+        self._storage = storage
+
+    def ask(self, request: Request) -> None:
+        self._storage.asked_here.append(request)
+        super().ask(request)
+
+
+def session_of(
+    storage: Storage, client: Client, crew: Crew | None = None, stall_after: float = 60.0
+) -> ClusterSession:
     return ClusterSession(
         client, crew or Crew(client, storage.terms, lambda samples: samples),
-        LocalWorker(DiskFileSystem()),
-        stopped=lambda: False, stall_after=60.0, weight=lambda path: 1,
+        Here(storage),
+        stopped=lambda: False, stall_after=stall_after, weight=lambda path: 1,
         links=LinkedPaths({}, storage.point),
     )  # fmt: skip
 
@@ -581,6 +617,23 @@ def test_errors_of_a_worker_are_asked_again_here(storage: Storage) -> None:
     client.serves = served
     assert listed_by(session_of(storage, client), storage) == expected(storage)
     assert client.sent
+
+
+def test_answer_that_takes_its_time_to_come_is_waited_for(storage: Storage) -> None:
+    client = Client(WORKER)
+    client.examines = lambda worker: storage.examined()
+    client.fetches = 3
+    assert listed_by(session_of(storage, client), storage) == expected(storage)
+    assert len(storage.asked_here) == FIRST  # those that workers have to see as well
+
+
+def test_answer_that_does_not_come_is_asked_for_here(storage: Storage) -> None:
+    client = Client(WORKER)
+    client.examines = lambda worker: storage.examined()
+    client.fetches = 1 << 60
+    session = session_of(storage, client, stall_after=0.0)
+    assert listed_by(session, storage) == expected(storage)
+    assert len(storage.asked_here) == len(FOLDERS)
 
 
 @pytest.mark.parametrize("is_same_kernel", [True, False])

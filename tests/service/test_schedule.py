@@ -19,6 +19,7 @@ from scanner.service import schedule
 from scanner.service.jobs import Fires
 from scanner.service.schedule import Deadline, Schedule
 from scanner.service.triggers import Every, Noted, Trigger, trigger_of
+from tests.support.machine import wait_for
 
 HOUR = 3600.0
 NOW = datetime(2026, 3, 4, 5, 6, 7, 891_011, tzinfo=UTC)
@@ -385,6 +386,7 @@ class Running:
         self.ended: bool | None = None
         self.hang: threading.Event | None = None
         self.error: Exception | None = None
+        self.at_rest: Callable[[], None] = lambda: None
         self._now: list[str] = []
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run)
@@ -392,7 +394,7 @@ class Running:
     def start(
         self, every: float, lanes: tuple[str, ...] = ("local",), patience: float = PATIENCE
     ) -> Running:
-        self.schedule = Schedule(trigger_of(every, ""))
+        self.schedule = Schedule(trigger_of(every, ""), at_rest=self.at_rest)
         for lane in lanes:
             self.schedule.add(lane, self._pass_of(lane))
         self._patience = patience
@@ -489,6 +491,84 @@ def test_pass_never_overlaps_itself_and_what_it_missed_is_not_made_up_for(
     assert running.most_at_once == 1
     assert len(running.passes) <= 1 + 5  # ten were missed, four or five have been due since
     running.wait_for(3)  # and it goes on
+
+
+def test_first_pass_that_takes_longer_than_its_interval_may_go_on_until_the_next(
+    running: Running,
+) -> None:
+    """It reads files after its scan, and would read none if its time were over for good."""
+    running.hang = threading.Event()
+    running.start(0.5)
+    running.wait_for(1)
+    left = set()
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        left.add(running.schedule.seconds_until("local") > 0.25)
+        time.sleep(0.01)
+    assert left == {True, False}
+    assert -0.25 < running.schedule.seconds_until("local") <= 0.5
+    assert len(running.passes) == 1
+
+
+def test_step_of_the_clock_in_the_first_pass_puts_off_nothing(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without a battery-backed clock learns the time some seconds after its start."""
+    clock = Clock(monkeypatch)
+    running.hang = threading.Event()
+    running.start(HOUR)
+    running.wait_for(1)
+    clock.step(days=3650)
+    time.sleep(0.2)
+    assert HOUR - 10 < running.schedule.seconds_until("local") <= HOUR
+    running.hang.set()
+    time.sleep(0.3)
+    assert len(running.passes) == 1
+    clock.step(days=-3650)
+    running.wait_for(2)
+
+
+def test_scheduler_is_made_after_a_first_pass_and_told_once(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[int] = []
+    running.hang = threading.Event()
+    running.at_rest = lambda: rests.append(len(running.passes))
+    running.start(HOUR)
+    running.wait_for(1)
+    time.sleep(0.1)
+    assert not rests
+    assert running.schedule._jobs is None
+    running.hang.set()
+    running.schedule.set_every("local", 0.05)
+    running.wait_for(3)
+    assert rests == [1]
+
+
+def test_interval_that_is_set_in_the_first_pass_holds_after_it(running: Running) -> None:
+    running.hang = threading.Event()
+    running.start(HOUR)
+    running.wait_for(1)
+    running.schedule.set_every("local", 0.05)
+    running.hang.set()
+    running.wait_for(3)
+
+
+def test_thread_that_cannot_be_started_is_told_and_the_lane_tried_again(
+    running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    running.start(HOUR)
+    running.wait_for(1)
+    wait_for(lambda: not running.schedule._first, "the job of the first lane")
+    ran = threading.Event()
+    with monkeypatch.context() as patched, caplog.at_level(logging.ERROR):
+        patched.setattr(threading.Thread, "start", refused)
+        running.schedule.add("//nas/share", lambda seconds_left: ran.set())
+    assert ran.wait(PATIENCE)
+    assert "The scan of //nas/share failed: The system gives this program no more" in caplog.text
 
 
 def test_lanes_do_not_wait_for_one_that_hangs(running: Running) -> None:

@@ -61,9 +61,14 @@ def imported(
     command = (sys.executable, "-X", "importtime", "-m", "scanner", *arguments)
     done = machine.execute(*command, environ=environ)
     assert done.returncode == 0, done.stderr[-2000:]
-    lines = re.findall(r"^import time: .*\| +(\S+)$", done.stderr, re.MULTILINE)
-    assert "scanner.cli" in lines
-    return set(lines)
+    modules = modules_in(done.stderr)
+    assert "scanner.cli" in modules
+    return modules
+
+
+def modules_in(log: str) -> set[str]:
+    """Names of the modules that Python tells in a log with `PYTHONPROFILEIMPORTTIME`."""
+    return set(re.findall(r"^import time: .*\| +(\S+)$", log, re.MULTILINE))
 
 
 EVENT_WATCHERS = {"watchdog", "watchfiles", "inotify", "inotify_simple", "pyinotify"}

@@ -19,6 +19,7 @@ from scanner.workers.helped import (
     LARGEST,
     HelpedWorker,
     Helper,
+    end_helpers,
     helpers_at_most,
     helpers_from_the_start,
 )
@@ -101,9 +102,10 @@ def worker_with(
     patience: float = 60.0,
     stopped: Callable[[], bool] = lambda: False,
     long: int = 1,
+    known: int = 0,
 ) -> HelpedWorker:
     files = DiskFileSystem(stopped)
-    return HelpedWorker(files, most, patience, stopped, long=long, start=start)
+    return HelpedWorker(files, most, patience, stopped, long=long, start=start, known=known)
 
 
 def answers(worker: Worker, requests: list[ListDirectory]) -> list[Answer]:
@@ -148,6 +150,14 @@ def test_short_walk_starts_no_helper(tree: Path, kept: Kept) -> None:
     worker = worker_with(kept, long=1_000_000)
     assert answers(worker, requests_for(tree)) == expected(requests_for(tree))
     assert not kept.helpers
+
+
+def test_walk_that_is_known_to_be_long_starts_them_at_once(tree: Path, kept: Kept) -> None:
+    worker = worker_with(kept, long=1_000_000, known=1_000_000)
+    worker.ask(requests_for(tree)[1])
+    worker.answer()
+    assert len(kept.helpers) == 2
+    worker.abandon()
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
@@ -247,6 +257,19 @@ def test_helpers_start_early_where_nothing_is_known(tmp_path: Path) -> None:
     state.touch()
     with helpers_from_the_start(16, str(state)) as helpers:
         assert not helpers
+
+
+def test_helpers_start_early_where_the_state_is_large(tmp_path: Path) -> None:
+    """The first scan of `run` lists all that it knows."""
+    state = tmp_path / "state"
+    for size, count in ((999, 0), (1000, helpers_at_most(16))):
+        state.write_bytes(bytes(size))
+        with helpers_from_the_start(16, str(state), 1000) as helpers:
+            assert len(helpers) == count
+            started = list(helpers)
+            end_helpers(helpers)
+            assert not helpers
+            assert not any(map(is_running, started))
 
 
 def test_first_long_walk_takes_the_helpers_that_were_started(tree: Path, kept: Kept) -> None:
