@@ -51,9 +51,9 @@ SCANNING = WALKING | {
 MOST = {
     ("--help",): (20, READING | {"json", "orjson"}),
     ("find", "--help"): (40, READING),
-    ("status",): (56, READING | {"scanner.console.log"}),
-    ("find", "lora"): (65, READING),
-    ("changes",): (60, READING),
+    ("status",): (57, READING | {"scanner.console.log"}),
+    ("find", "lora"): (66, READING),
+    ("changes",): (61, READING),
     ("roots",): (75, HEAVY | {"scanner.scan", "scanner.service"}),
     ("scan",): (195, SCANNING),
 }
