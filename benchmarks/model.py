@@ -49,11 +49,13 @@ class Cost(NamedTuple):
 
 
 class Question(NamedTuple):
-    """Processor seconds of a question to a fleet."""
+    """Processor seconds of a question to a fleet, and the memory that it takes."""
 
     base: float
     host: float
     entry: float
+    memory: float
+    """Bytes for each entry."""
 
     def of(self, hosts: int, entries: int) -> float:
         """With so many entries of each host."""
@@ -176,7 +178,8 @@ def _questions(costs: Sequence[Document]) -> dict[str, Question]:
         rows = large["hosts"] * large["entries"] - many["hosts"] * many["entries"]
         entry = max(0.0, (large["cpu"] - many["cpu"]) / rows)
         base = few["cpu"] - host * few["hosts"] - entry * few["hosts"] * few["entries"]
-        found[name] = Question(max(0.0, base), host, entry)
+        memory = max(0.0, (large["peak"] - many["peak"]) / rows)
+        found[name] = Question(max(0.0, base), host, entry, memory)
     return found
 
 
@@ -313,14 +316,8 @@ def _compared_waits(known: Constants, run: Run, tree: Tree, who: str) -> list[Co
 def _compared_files(known: Constants, run: Run, tree: Tree) -> list[Compared]:
     return [
         Compared("restart: processor seconds", known.restart.of(tree), run.steps[RESTART].cpu),
-        Compared(
-            "publishing to a fleet: processor seconds",
-            known.fleet_publish.of(tree),
-            run.steps[PUBLISH].cpu,
-        ),
         Compared("inventory: MB", known.inventory.of(tree) / 1e6, run.inventory / 1e6),
         Compared("state: MB", known.state.of(tree) / 1e6, run.state / 1e6),
-        Compared("Parquet: MB", known.parquet.of(tree) / 1e6, run.parquet / 1e6),
     ]
 
 

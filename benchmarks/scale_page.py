@@ -127,7 +127,8 @@ def single_constants(known: Constants) -> list[Row]:
     for name, question in known.questions.items():
         price = f"{duration(question.base)}, {duration(question.host)} a host, "
         found.append(
-            (f"`fleet {name}`", price + f"{duration(question.entry * 1e6)} a million entries",
+            (f"`fleet {name}`", price + f"{duration(question.entry * 1e6)} a million entries; "
+                f"{size(question.memory)} of memory an entry",
              "`benchmarks.scale`")
         )  # fmt: skip
     return found

@@ -33,7 +33,7 @@ does."""
 
 LATENCY = 0.001
 
-FLEETS = ((10, 100_000), (100, 10_000), (100, 100_000), (300, 30_000))
+FLEETS = ((5, 20_000), (50, 2_000), (50, 20_000), (100, 15_000))
 """Hosts, and entries of each. The last one checks what the others predict."""
 
 QUESTIONS = ("hosts", "where", "missing", "duplicates")
@@ -44,37 +44,45 @@ HASHED = 256 << 20
 
 def measure(parts: Sequence[str], tell: Callable[[Run], None]) -> None:
     """Measure some of PARTS, or all, and write them beside what is known of the others."""
-    found: dict[str, Any] = read() if os.path.exists(RESULTS) else {}
     made: dict[str, Callable[[], Any]] = {
-        "runs": lambda: [asdict(run) for run in runs(tell)],
         "hash": hash_costs,
         "round_trips": round_trips,
         "fleet": fleet_costs,
     }
     for part in parts or PARTS:
-        found[part] = made[part]()
-        document = {"machine": machine(tempfile.gettempdir())} | {p: found.get(p) for p in PARTS}
-        with open(RESULTS, "w", encoding="utf-8") as file:
-            json.dump(document, file, indent=1)
-            file.write("\n")
+        if part == "runs":
+            for found in runs(tell):
+                keep("runs", found)
+        else:
+            keep(part, made[part]())
 
 
-def runs(tell: Callable[[Run], None]) -> Iterator[Run]:
-    """Trees of a million files in two shapes, and of ten million."""
-    alone = tuple(PHASES)
+def keep(part: str, found: Any) -> None:
+    """Write a part beside the others."""
+    known = {**(read() if os.path.exists(RESULTS) else {}), part: found}
+    document = {"machine": machine(tempfile.gettempdir())} | {p: known.get(p) for p in PARTS}
+    with open(RESULTS, "w", encoding="utf-8") as file:
+        json.dump(document, file, indent=1)
+        file.write("\n")
+
+
+def runs(tell: Callable[[Run], None]) -> Iterator[list[dict[str, Any]]]:
+    """Trees of a million files in two shapes, and of ten million: all runs so far, after each."""
+    found = []
     for given in (
-        (Shape(SMALL), 0, 0.0, alone),
-        (Shape(SMALL, FEW_A_FOLDER), 0, 0.0, alone),
+        (Shape(SMALL), 0, 0.0, tuple(PHASES)),
+        (Shape(SMALL, FEW_A_FOLDER), 0, 0.0, tuple(PHASES)),
         (Shape(SMALL), 4, 0.0, ("scan",)),
         (Shape(SMALL, FEW_A_FOLDER), 4, 0.0, ("scan",)),
-        (Shape(LARGE), 0, 0.0, alone),
+        (Shape(LARGE), 0, 0.0, ("scan", "restart")),
         (Shape(LARGE), 4, 0.0, ("scan",)),
-        (Shape(LARGE), 0, LATENCY, ("scan",)),
         (Shape(LARGE), 16, LATENCY, ("scan",)),
+        (Shape(LARGE), 0, LATENCY, ("scan",)),
     ):
         run = measured(*given)
         tell(run)
-        yield run
+        found.append(asdict(run))
+        yield found
 
 
 def hash_costs() -> dict[str, float]:
@@ -103,7 +111,7 @@ def round_trips() -> list[dict[str, Any]]:
 
 
 def fleet_costs() -> list[dict[str, Any]]:
-    """Processor seconds of questions, each in a process of its own; the least of three."""
+    """Processor seconds of questions, each in a process of its own; the least of two."""
     found = []
     for hosts, entries in FLEETS:
         with tempfile.TemporaryDirectory(prefix="comfy-inventory-fleet-") as folder:
@@ -113,7 +121,7 @@ def fleet_costs() -> list[dict[str, Any]]:
                 command = [sys.executable, "-c", code, folder, question]
                 costs = [
                     json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout)
-                    for _ in range(3)
+                    for _ in range(2)
                 ]
                 best = min(costs, key=lambda cost: float(cost["cpu"]))
                 found.append({"hosts": hosts, "entries": entries, "question": question, **best})
@@ -174,7 +182,8 @@ def make_fleet(folder: str, hosts: int, entries: int) -> None:
             database.execute(
                 f"COPY (SELECT * EXCLUDE (n) REPLACE ({quoted(host)} AS host, "
                 f"{quoted(host)} AS storage, md5(path || {own}) AS fingerprint, "
-                f"CASE WHEN n % 1000 = 7 THEN 'loras' END AS category, name || {own} AS name) "
+                f"CASE WHEN n % 1000 = 7 THEN 'loras' END AS category, "
+                f"regexp_extract(path, '[^/]*$') || {own} AS name) "
                 f"FROM entries) TO {quoted(os.path.join(folder, path))} "
                 "(FORMAT parquet, COMPRESSION zstd)"
             )

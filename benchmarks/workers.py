@@ -23,11 +23,10 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -54,7 +53,7 @@ PICTURE = os.path.join(os.path.dirname(FOLDER), "docs", "pictures", "workers.svg
 
 OWN, SHARED = "own mounts", "one shared mount"
 
-LARGE_FILES = 96
+LARGE_FILES = 64
 
 LARGE_BYTES = 4 << 20
 
@@ -188,20 +187,16 @@ def build(server: Path, files: int) -> None:
         os.truncate(path, LARGE_BYTES)
 
 
-def run(options: argparse.Namespace, tell: Callable[[Step], None]) -> list[Step]:
+def run(options: argparse.Namespace) -> Iterator[Step]:
     """All steps: for each number of workers and each kind of mounts the fastest of its repeats."""
-    found = []
     with tempfile.TemporaryDirectory(prefix="comfy-inventory-workers-") as folder:
         work = Path(folder)
         build(work / "server", options.files)
-        for mounts in (OWN, SHARED):
-            for count in options.workers:
+        for count in options.workers:
+            for mounts in (OWN, SHARED):
                 runs = [one_run(work, options, mounts, count) for _ in range(options.repeats)]
                 for repeats in zip(*runs, strict=True):
-                    best = min(repeats, key=lambda step: step.seconds)
-                    tell(best)
-                    found.append(best)
-    return found
+                    yield min(repeats, key=lambda step: step.seconds)
 
 
 def one_run(work: Path, options: argparse.Namespace, mounts: str, workers: int) -> list[Step]:
@@ -244,35 +239,35 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.workers", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2, 4, 8, 16])
-    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--files", type=int, default=4_000)
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--delay-ms", type=float, default=1.0, help="of a round trip")
     parser.add_argument("--keep", action="store_true", help="write the results and the picture")
     options = parser.parse_args()
     cores = os.cpu_count() or 1
 
-    def tell(step: Step) -> None:
-        print(" ".join(row(step, cores)), file=sys.stderr, flush=True)
-
+    steps: list[Step] = []
     try:
-        steps = run(options, tell)
+        for step in run(options):
+            print(" ".join(row(step, cores)), file=sys.stderr, flush=True)
+            steps.append(step)
+            if options.keep:
+                keep(options, steps)
     except pytest.skip.Exception as reason:
         print(f"This cannot run here: {reason}", file=sys.stderr)
         return 1
     print(aligned(TITLES, [row(step, cores) for step in steps]))
-    if options.keep:
-        report = {
-            "machine": machine(tempfile.gettempdir()),
-            "files": options.files,
-            "delay_ms": options.delay_ms,
-            "steps": [asdict(step) for step in steps],
-        }
-        keep(report)
     return 0
 
 
-def keep(report: dict[str, Any]) -> None:
-    """Write the results, and the picture of them."""
+def keep(options: argparse.Namespace, steps: list[Step]) -> None:
+    """Write the results so far, and the picture of them."""
+    report = {
+        "machine": machine(tempfile.gettempdir()),
+        "files": options.files,
+        "delay_ms": options.delay_ms,
+        "steps": [asdict(step) for step in steps],
+    }
     with open(RESULTS, "w", encoding="utf-8") as file:
         json.dump(report, file, indent=1)
         file.write("\n")

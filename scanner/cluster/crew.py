@@ -106,6 +106,8 @@ def reason_of(error: Exception) -> str:
     """Why a worker or the scheduler did not do what was asked, in a line."""
     if isinstance(error, ModuleNotFoundError):
         return f"it has no comfy-inventory of this version ({error})"
+    if isinstance(error, UnboundLocalError):  # of Dask's `sync`, if what it waits for is cancelled
+        return "its answer was cancelled"
     text = str(error).strip().partition("\n")[0]
     return text or type(error).__name__
 
