@@ -12,6 +12,7 @@ import pytest
 from scanner.errors import OutputError, SettingsError
 from scanner.fleet.address import Address
 from scanner.fleet.files_place import FilesPlace
+from scanner.fleet.generation import Source
 from scanner.fleet.manifest import key_of, manifest_path
 from scanner.fleet.publish import place_at, publish
 from scanner.fleet.questions import Question, changes, duplicates, missing, where
@@ -19,7 +20,7 @@ from scanner.fleet.reading import open_fleet
 from scanner.output.parquet import literal
 from tests.fleet.studio import HOSTS, Studio, asked, published, union
 from tests.support.fleet_places import Served
-from tests.support.machine import write
+from tests.support.machine import Machine, write
 
 ALL = Question("SELECT host, path, size FROM entries ORDER BY host, path", {})
 
@@ -320,3 +321,26 @@ def test_duplicates_count_hard_links_once(studio: Studio, place: Address) -> Non
     rows = asked(place, duplicates(1))
     assert rows and not [row for row in rows if row["path"].endswith("z.safetensors")]
     assert {row["copies"] for row in rows} == {2}
+
+
+def test_text_that_a_database_does_not_take_is_published(
+    studio: Studio, place: Address, tmp_path: Path
+) -> None:
+    """A model's header may hold any text."""
+    machine = Machine(tmp_path / "odd")
+    odd = {"modelspec.title": "a\x00b \x1b[31m", "modelspec.trigger_phrase": "\x00"}
+    header = json.dumps(
+        {"__metadata__": odd, "t": {"dtype": "F32", "shape": [1], "data_offsets": [0, 4]}}
+    ).encode()
+    root = machine.work / "ComfyUI"
+    write(root / "main.py", "")
+    for name in ("custom_nodes", "input", "output"):
+        (root / name).mkdir()
+    model = len(header).to_bytes(8, "little") + header + bytes(4)
+    write(root / "models/loras/odd.safetensors", model)
+    for _ in range(2):
+        machine.run("scan", "--comfy-root", "ComfyUI", "-q")
+    publish(place, Source(str(machine.output), str(machine.journal), "odd", "odd"))
+    assert [row["host"] for row in asked(place, where("odd.safetensors"))] == ["odd"]
+    titles = asked(place, Question("SELECT title FROM entries WHERE title IS NOT NULL", {}))
+    assert len(titles) == 1
