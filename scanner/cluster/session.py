@@ -7,15 +7,15 @@ import math
 import pickle
 import time
 import zlib
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from scanner.cluster.crew import Crew, addresses
+from scanner.cluster.crew import Crew, addresses, holders
 from scanner.cluster.links import LinkedPaths
 from scanner.cluster.serving import serve
-from scanner.cluster.terms import Examined, Sample, Share
+from scanner.cluster.terms import Examined, Sample, Share, Terms
 from scanner.workers.lost import LostWorkerError
 from scanner.workers.remote import POLL
 from scanner.workers.requests import (
@@ -225,7 +225,7 @@ class ClusterSession:
         body = pickle.dumps(list(requests), pickle.HIGHEST_PROTOCOL)
         try:
             future = self._client.submit(
-                _serve_here, self._crew.terms, body,
+                _serve_here, self._terms(), body,
                 workers=list(workers), allow_other_workers=False, pure=False,
             )  # fmt: skip
             future.add_done_callback(lambda done: self._queue.put(number))
@@ -235,6 +235,12 @@ class ClusterSession:
             ) from error
         pinned = workers[0] if isinstance(requests[0], HashPiece) else None
         self._sent[number] = _Sent(future, requests, time.monotonic(), pinned)
+
+    def _terms(self) -> Terms:
+        """The terms of a share. All workers of one host keep its limit together."""
+        hosts = Counter(examined.host for examined in (self._team or {}).values())
+        terms = self._crew.terms
+        return terms._replace(per_second=terms.per_second / max(hosts.values(), default=1))
 
     def _take(self) -> None:
         """Wait for the next share, a while at most."""
@@ -248,7 +254,8 @@ class ClusterSession:
             return  # it was given to this machine meanwhile
         self._progressed = time.monotonic()
         try:
-            share: Share = pickle.loads(sent.future.result(timeout=POLL))  # of our own worker
+            share = pickle.loads(sent.future.result(timeout=POLL))  # of our own worker
+            pairs = _with_requests(sent.requests, share)
         except Exception as error:
             addresses(self._client)  # raises if the scheduler is gone
             log.warning("A share is done again here: %s.", str(error).partition("\n")[0])
@@ -257,11 +264,9 @@ class ClusterSession:
         finally:
             sent.future.release()
         if share.refusal:
-            self._crew.drop(share.worker, share.refusal)
-            if self._team:
-                self._team.pop(share.worker, None)
+            self._drop(share.worker, share.refusal)
         self._waiting.extend(share.rest)
-        for request, answer in _with_requests(sent.requests, share):
+        for request, answer in pairs:
             for one in _failures_apart(answer):
                 if isinstance(one, Failed):
                     self._here.append(_again(request, one))
@@ -269,6 +274,11 @@ class ClusterSession:
                     self._ready.append(one)
         if not self._team:
             self._go_on_here()
+
+    def _drop(self, worker: str, reason: str) -> None:
+        self._crew.drop(worker, reason)
+        if self._team:
+            self._team.pop(worker, None)
 
     def _look_around(self) -> None:
         """Notice workers that are gone, and shares that do not come back."""
@@ -281,6 +291,10 @@ class ClusterSession:
             log.warning("Worker %s is gone: its share is done again.", gone)
             del self._team[gone]
         overdue = [n for n, sent in self._sent.items() if now - sent.at >= self._stall_after]
+        if overdue:
+            keys = {self._sent[number].future.key for number in overdue}
+            for worker in holders(self._client, keys):
+                self._drop(worker, f"a share has not come back for {self._stall_after:.0f} s")
         lost = [
             number
             for number, sent in self._sent.items()
@@ -290,8 +304,6 @@ class ClusterSession:
             sent = self._sent.pop(number)
             sent.future.cancel()
             self._here.extend(sent.requests)
-            if number in overdue:
-                log.warning("A share has not come back for %.0f s: done again here.", now - sent.at)
         if not self._team:
             self._go_on_here()
 
@@ -308,19 +320,26 @@ def _serve_here(terms: Any, body: bytes) -> bytes:
     return serve(terms, body, get_worker().address)
 
 
-def _with_requests(requests: Sequence[Request], share: Share) -> list[tuple[Request, Answer]]:
-    """The answers with their requests, which come in the same order but for the rest."""
-    answers = iter(share.answers)
+def _with_requests(requests: Sequence[Request], share: Any) -> list[tuple[Request, Answer]]:
+    """The answers with their requests, which come in the same order but for the rest. Raises
+    ValueError where a worker answers something else."""
+    if not isinstance(share, Share):
+        raise ValueError(f"a worker answers with {type(share).__name__}")
     left = list(share.rest)
-    pairs = []
+    answered = []
     for request in requests:
         if left and left[0] == request:
             left.pop(0)
-            continue
-        answer = next(answers, None)
-        if answer is not None:
-            pairs.append((request, answer))
+        else:
+            answered.append(request)
+    pairs = list(zip(answered, share.answers, strict=not share.refusal))
+    if left or any(_inner(request).path != answer.path for request, answer in pairs):
+        raise ValueError(f"the worker {share.worker} answers what was not asked")
     return pairs
+
+
+def _inner(request: Request) -> Any:
+    return request.request if isinstance(request, Timed) else request
 
 
 def _failures_apart(answer: Answer) -> list[Answer]:
