@@ -8,7 +8,7 @@ import pickle
 import time
 import zlib
 from collections import Counter, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
@@ -225,7 +225,7 @@ class ClusterSession:
         body = pickle.dumps(list(requests), pickle.HIGHEST_PROTOCOL)
         try:
             future = self._client.submit(
-                _serve_here, self._terms(), body,
+                _serve_here, shared_terms(self._crew.terms, self._team or {}), body,
                 workers=list(workers), allow_other_workers=False, pure=False,
             )  # fmt: skip
             future.add_done_callback(lambda done: self._queue.put(number))
@@ -235,12 +235,6 @@ class ClusterSession:
             ) from error
         pinned = workers[0] if isinstance(requests[0], HashPiece) else None
         self._sent[number] = _Sent(future, requests, time.monotonic(), pinned)
-
-    def _terms(self) -> Terms:
-        """The terms of a share. All workers of one host keep its limit together."""
-        hosts = Counter(examined.host for examined in (self._team or {}).values())
-        terms = self._crew.terms
-        return terms._replace(per_second=terms.per_second / max(hosts.values(), default=1))
 
     def _take(self) -> None:
         """Wait for the next share, a while at most."""
@@ -311,6 +305,12 @@ class ClusterSession:
         for sent in self._sent.values():
             sent.future.cancel()
         self._sent.clear()
+
+
+def shared_terms(terms: Terms, team: Mapping[str, Examined]) -> Terms:
+    """The terms of a share. The workers of one host keep its limit together."""
+    hosts = Counter(examined.host for examined in team.values())
+    return terms._replace(per_second=terms.per_second / max(hosts.values(), default=1))
 
 
 def _serve_here(terms: Any, body: bytes) -> bytes:
