@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from scanner.cluster.crew import Crew, addresses, holders
+from scanner.cluster.crew import Crew, addresses, holders, reason_of
 from scanner.cluster.links import LinkedPaths
 from scanner.cluster.serving import serve
 from scanner.cluster.terms import Examined, Sample, Share, Terms
@@ -248,11 +248,11 @@ class ClusterSession:
             return  # it was given to this machine meanwhile
         self._progressed = time.monotonic()
         try:
-            share = pickle.loads(sent.future.result(timeout=POLL))  # of our own worker
+            share = self._fetched(sent)
             pairs = _with_requests(sent.requests, share)
         except Exception as error:
             addresses(self._client)  # raises if the scheduler is gone
-            log.warning("A share is done again here: %s.", str(error).partition("\n")[0])
+            log.warning("A share is done again here: %s.", reason_of(error))
             self._here.extend(sent.requests)
             return
         finally:
@@ -273,6 +273,18 @@ class ClusterSession:
         self._crew.drop(worker, reason)
         if self._team:
             self._team.pop(worker, None)
+
+    def _fetched(self, sent: _Sent) -> Any:
+        """The answer to a share that is done. It has yet to come here, which takes its time on a
+        busy network or machine."""
+        while True:
+            try:
+                return pickle.loads(sent.future.result(timeout=POLL))  # of our own worker
+            except TimeoutError:
+                is_late = time.monotonic() - sent.at >= self._stall_after
+                if is_late or self._stopped() or sent.future.status == "error":
+                    raise
+                addresses(self._client)  # raises if the scheduler is gone
 
     def _look_around(self) -> None:
         """Notice workers that are gone, and shares that do not come back."""

@@ -15,7 +15,7 @@ from scanner.fleet.questions import Question
 from scanner.fleet.reading import Fleet, Report, Rows, check_text, first_line, rows_of
 from scanner.fleet.rows import CHANGES, ENTRIES
 from scanner.fleet.shelf import Shelf, shelf_at
-from scanner.output.parquet import literal, quoted, quoted_name
+from scanner.output.parquet import connected, literal, quoted, quoted_name
 
 _TABLES = {"entries": ENTRIES, "changes": CHANGES}
 
@@ -58,10 +58,8 @@ class _FilesFleet:
 
     def _connected(self, parts: Sequence[Part]) -> Any:
         """A database in memory whose SQL reaches these files and nothing else."""
-        import duckdb
-
-        database = duckdb.connect(
-            config={"temp_directory": self._scratch, "python_enable_replacements": "false"}
+        database = connected(
+            {"temp_directory": self._scratch, "python_enable_replacements": "false"}
         )
         self._shelf.attach(database)
         addresses = [self._shelf.address(part.path) for part in parts]
