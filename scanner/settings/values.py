@@ -340,6 +340,8 @@ def parse_place(value: object) -> str:
         parts = urllib.parse.urlsplit(text)
         is_folder = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
         is_other = parts.scheme in ("s3", "postgresql", "postgres") and bool(parts.netloc)
+        # Libraries end the password at the first @: what follows would be shown as the host.
+        is_other = is_other and parts.netloc.count("@") <= 1
         _ = parts.port if is_other and parts.scheme != "s3" else None  # raises for no number
     except ValueError:
         is_folder = is_other = False

@@ -17,7 +17,9 @@ from tests.support.machine import Machine, wait_for, write
 
 @pytest.fixture
 def share(tmp_path: Path) -> Path:
-    return tmp_path / "share"
+    made = tmp_path / "share"
+    made.mkdir()
+    return made
 
 
 @pytest.fixture
@@ -63,12 +65,13 @@ def test_run_publishes_what_changes(machine: Machine, share: Path) -> None:
 
 
 def test_place_that_is_away_is_caught_up_with(machine: Machine, share: Path) -> None:
-    share.write_text("no folder")
+    share.rmdir()
     machine.run("scan", "--comfy-root", "ComfyUI", "-q")
     write(machine.work / "ComfyUI/models/loras/b.safetensors", "b")
     done = machine.run("scan", "--comfy-root", "ComfyUI")
-    assert "publish: " in done.stderr and str(share) in done.stderr
-    share.unlink()
+    assert f"publish: the folder {share} is not there: mount it" in done.stderr
+    assert not share.exists(), "a share that is not mounted gets no folder on this disk"
+    share.mkdir()
     machine.run("scan", "--comfy-root", "ComfyUI", "-q")
     lines = list(read(machine.journal))
     assert asked(machine, "changes")["count"] == len(lines) > 1
@@ -77,7 +80,7 @@ def test_place_that_is_away_is_caught_up_with(machine: Machine, share: Path) -> 
 
 @pytest.mark.slow
 def test_place_that_hangs_stops_nothing(machine: Machine, share: Path) -> None:
-    (share / "hosts").mkdir(parents=True)
+    (share / "hosts").mkdir()
     os.mkfifo(share / "hosts/one.json")  # whoever opens it waits for ever
     with machine.running("run", "--comfy-root", "ComfyUI", "--every", "1s") as running:
         running.scans(3)
