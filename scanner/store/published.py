@@ -13,7 +13,8 @@ from scanner.disk.filesystem import FileSystem
 from scanner.output.atomic import cannot
 from scanner.output.file_names import Outputs
 from scanner.output.history_rows import Usage
-from scanner.output.inventory_reader import SCHEMA, read_header
+from scanner.output.inventory_reader import read_header
+from scanner.output.inventory_text import SCHEMA
 
 if TYPE_CHECKING:
     from scanner.output.inventory_view import InventoryView

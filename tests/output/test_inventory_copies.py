@@ -248,13 +248,13 @@ def test_of_a_large_folder_only_the_rows_that_changed_are_made_anew(tmp_path, mo
     writer = InventoryWriter(tmp_path / "i.json")
     writer.write(of(snapshot))
     made: list[str] = []
-    append = inventory_writer._Body.lines
+    append = inventory_writer.Body.lines
 
     def noted(body, lines):
         made.extend(lines)
         append(body, lines)
 
-    monkeypatch.setattr(inventory_writer._Body, "lines", noted)
+    monkeypatch.setattr(inventory_writer.Body, "lines", noted)
     path = join(OUTPUT, "a")
     rows = list(snapshot[path].listing.rows())
     rows[4000] = rows[4000]._replace(size=1)

@@ -292,7 +292,7 @@ def write_some(body, *_):
 assert all(map(callable, (Store.deliver, State.save_memory, State.clear_outbox, Journal.append,
     History.after_write, History._write, State.save_history, State.history, State.note,
     scanner.output.journal._write_all, scanner.output.journal._replace,
-    scanner.output.journal.sync_file, scanner.output.inventory_writer._write_folders,
+    scanner.output.journal.sync_file, scanner.output.inventory_writer.write_folders,
     scanner.output.inventory_writer.InventoryWriter.write,
     scanner.output.atomic.patiently)))
 points = {
@@ -306,7 +306,7 @@ points = {
     "between change list and inventory":
         lambda: setattr(scanner.output.inventory_writer.InventoryWriter, "write", die),
     "in the middle of the inventory":
-        lambda: setattr(scanner.output.inventory_writer, "_write_folders", write_some),
+        lambda: setattr(scanner.output.inventory_writer, "write_folders", write_some),
     "before the inventory is put in its place":
         lambda: setattr(scanner.output.atomic, "patiently", die),
     "between inventory and history": lambda: setattr(History, "after_write", die),
