@@ -14,6 +14,9 @@ from typing import Any, NamedTuple
 PARTS_END = b'"parts":[\n'
 """End of line 1 of a manifest."""
 
+PARTS = ".parts"
+"""Ending of the folder that holds parts."""
+
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,120}-([0-9a-f]{32})\.json")
 
 _NO_SLUG = re.compile(r"[^A-Za-z0-9_]+")
@@ -68,7 +71,7 @@ class Parts(NamedTuple):
 
 def parts_folder(inventory: str) -> str:
     """The folder of the parts of the inventory at a path."""
-    return os.path.splitext(inventory)[0] + ".parts"
+    return os.path.splitext(inventory)[0] + PARTS
 
 
 def part_name(words: Sequence[str], digits: str) -> str:

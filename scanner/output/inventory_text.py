@@ -153,7 +153,7 @@ def parse_header(line: bytes) -> dict[str, Any] | None:
         return None
     if not isinstance(header, dict) or type(header.get("schema")) is not int:
         return None
-    if is_split != ("split_by" in header):
+    if is_split != isinstance(header.get("split_by"), str):
         return None
     del header["parts" if is_split else "entries"]
     return header
@@ -172,6 +172,15 @@ def parts_of(path: _Path) -> Parts | None:
             return _parts_after_header(file, path)
     except FileNotFoundError:
         return None
+
+
+def bytes_of(path: _Path) -> int:
+    """Bytes of the inventory at `path`, with all parts; 0 if that cannot be known."""
+    try:
+        parts = parts_of(path)
+        return os.path.getsize(path) + (parts.bytes if parts is not None else 0)
+    except (OSError, UnreadableInventoryError):
+        return 0
 
 
 def part_path(inventory: str, part: Part) -> str:

@@ -19,6 +19,7 @@ from contextlib import ExitStack, suppress
 from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
+from scanner.core.inventory_parts import Parts
 from scanner.output.atomic import LEAST_BY_KERNEL, AtomicFile
 from scanner.output.history_rows import Usage
 from scanner.output.inventory_header import header_line, totals_of
@@ -78,6 +79,8 @@ class InventoryWriter:
         """Bytes of the last write that were copied from the previous file."""
         self.totals: Mapping[str, Any] = {}
         """The totals in the header of the last write."""
+        self.parts: Parts | None = None
+        """One file has none."""
 
     def write(self, view: InventoryView) -> Written:
         """Replace the inventory with the content of `view`. Raises OutputError."""

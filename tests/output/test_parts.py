@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +9,13 @@ import orjson
 import pytest
 
 from scanner.core.paths import join
-from scanner.core.roots import Root, SearchedFolder
-from scanner.output.inventory_reader import OpenInventory, read_entries, read_header
+from scanner.core.roots import Root
+from scanner.output.inventory_reader import OpenInventory, read_header
 from scanner.output.inventory_view import InventoryView, RootView
-from scanner.output.inventory_writer import InventoryWriter, write_inventory
+from scanner.output.inventory_writer import write_inventory
 from scanner.output.parts import CATEGORY, ROOT, PartsWriter
 from tests.output import test_inventory_copies as copies
-from tests.output.test_inventory_copies import MODELS, NAS, OUTPUT, Edits
-from tests.support.names import TOP
+from tests.output.test_inventory_copies import MODELS, Edits
 
 NOW = copies.NOW
 

@@ -11,6 +11,7 @@ from scanner.console.app import app
 from scanner.console.options import (
     _HOLD,
     _SCANNING,
+    _SPLIT,
     AsJson,
     Cluster,
     Utc,
@@ -26,7 +27,7 @@ from scanner.console.terminal import _print_json, echo_error
 
 
 @app.command()
-@_taking(_SCANNING, _HOLD)
+@_taking(_SCANNING, _SPLIT, _HOLD)
 def scan(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if anything changed, for scripts.")
