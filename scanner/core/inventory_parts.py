@@ -69,6 +69,11 @@ class Parts(NamedTuple):
         return sum(part.bytes for part in self.parts)
 
 
+def names_in(parts: Parts) -> set[str]:
+    """The names of the files of parts."""
+    return {part.name for part in parts.parts}
+
+
 def parts_folder(inventory: str) -> str:
     """The folder of the parts of the inventory at a path."""
     return os.path.splitext(inventory)[0] + PARTS

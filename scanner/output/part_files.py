@@ -12,7 +12,7 @@ from typing import BinaryIO, NamedTuple
 
 from xxhash import xxh3_128
 
-from scanner.core.inventory_parts import Part, is_part_name, parts_folder
+from scanner.core.inventory_parts import Part, is_part_name, names_in, parts_folder
 from scanner.core.serialize import printable
 from scanner.errors import InventoryError, OutputError
 from scanner.output.atomic import AtomicFile, cannot, remove
@@ -113,14 +113,20 @@ class NewPart:
             self.write(piece)
             start += len(piece)
 
-    def finish(self) -> str:
+    @property
+    def digits(self) -> str:
         """The checksum of all of it."""
-        self._opened()
         return self._digest.hexdigest()
 
     def become(self, name: str) -> None:
-        """Have the file get this name when the stack is left."""
-        self._opened().become(name)
+        """Put it on the disk under this name; a large one, when the stack is left."""
+        if self._file is not None:
+            self._file.become(name)
+            return
+        make_folder(self._inventory)
+        with _PartFile(self._inventory) as file:
+            file.write(bytes(self._small))
+            file.become(name)
 
     def _opened(self) -> _PartFile:
         if self._file is None:
@@ -200,7 +206,7 @@ def remove_leftover_parts(inventory: str) -> None:
         parts = parts_of(inventory)
     except (OSError, InventoryError):
         return  # which of them are needed is not known
-    remove_parts(inventory, {part.name for part in parts.parts} if parts is not None else set())
+    remove_parts(inventory, set() if parts is None else names_in(parts))
 
 
 def _remove(folder: str, is_old: Callable[[str], bool], *, frees_later: bool = False) -> None:

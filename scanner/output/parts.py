@@ -23,7 +23,14 @@ from typing import Any, NamedTuple
 
 import orjson
 
-from scanner.core.inventory_parts import Part, Parts, checksum_text, part_name, parts_folder
+from scanner.core.inventory_parts import (
+    Part,
+    Parts,
+    checksum_text,
+    names_in,
+    part_name,
+    parts_folder,
+)
 from scanner.core.roots import Root
 from scanner.core.serialize import readable
 from scanner.errors import InventoryError
@@ -61,6 +68,8 @@ class _Generation(NamedTuple):
 
     known: Mapping[_Key, KnownPart]
     runs: list[_Run]
+    names: Collection[str]
+    """The names of all its parts, also of those that are not known."""
 
     @property
     def is_as_written(self) -> bool:
@@ -116,34 +125,42 @@ class PartsWriter:
             layout = None
         if layout is None or not layout.update(view):
             layout = Layout(view)
-            known = _on_disk(self._path, layout.roots)
-            before = _Generation(known, [])
+            before = _on_disk(self._path, layout.roots)
         assert before is not None
         totals = totals_of(layout)
         if (copies := count_copies(layout)) is not None:
             totals["likely_copies"] = copies._asdict()
-        folder = parts_folder(self._path)
-        is_first = not os.path.isdir(folder)
-        with ExitStack() as stack:
-            body = _PartsBody(self._path, layout, before, self._split_by, stack)
-            write_folders(body, view, layout)
-            parts = body.end()
-        if body.anew:
-            with reported("write", folder):
-                sync_folder(folder)
-                if is_first:
-                    sync_folder(os.path.dirname(folder))
+        body, parts = self._write_parts(view, layout, before)
         header = header_line(view, layout, totals, self._split_by)
         manifest = b"".join((header, *_manifest_lines(parts)))
         with AtomicFile(self._path, frees_later=self._is_local) as file:
             file.write(manifest)
-        replaced = {each.part.name for each in before.known.values()}
-        now = {part.name for part in parts.parts}
-        remove_parts(self._path, replaced | now, frees_later=self._is_local)
+        remove_parts(self._path, {*before.names, *names_in(parts)}, frees_later=self._is_local)
         self._generation = body.generation(parts)
         self._layout, self.totals, self.copied, self.parts = layout, totals, body.copied, parts
         anew, seconds = body.anew + len(manifest), time.perf_counter() - started
         return Written(parts.bytes + len(manifest), anew, seconds, words_in(layout))
+
+    def _write_parts(
+        self, view: InventoryView, layout: Layout, before: _Generation
+    ) -> tuple[_PartsBody, Parts]:
+        """Bring the parts that changed to the disk. After a failure there are those of `before`."""
+        folder = parts_folder(self._path)
+        is_first = not os.path.isdir(folder)
+        try:
+            with ExitStack() as stack:
+                body = _PartsBody(self._path, layout, before, self._split_by, stack)
+                write_folders(body, view, layout)
+                parts = body.end()
+            if body.anew:
+                with reported("write", folder):
+                    sync_folder(folder)
+                    if is_first:
+                        sync_folder(os.path.dirname(folder))
+        except Exception:
+            remove_parts(self._path, before.names)
+            raise
+        return body, parts
 
 
 def _manifest_lines(parts: Parts) -> Iterator[bytes]:
@@ -153,23 +170,22 @@ def _manifest_lines(parts: Parts) -> Iterator[bytes]:
     yield b'],"order":' + orjson.dumps(parts.order) + b"}\n"
 
 
-def _on_disk(path: str, roots: Collection[Root]) -> dict[_Key, KnownPart]:
+def _on_disk(path: str, roots: Collection[Root]) -> _Generation:
     """The parts of the manifest at `path`, which an earlier process may have written."""
     try:
         parts = parts_of(path)
     except (OSError, InventoryError):
         parts = None
     if parts is None:
-        return {}
+        return _Generation({}, [], ())
     places = {readable(root.id): index for index, root in enumerate(roots)}
     folder = parts_folder(path)
-    return {
-        # One of a root that is no more has a place of its own: it is only to be kept for readers.
-        (places.get(part.root, -1 - number), part.category): KnownPart(
-            os.path.join(folder, part.name), part, None
-        )
-        for number, part in enumerate(parts.parts)
+    known = {
+        (places[part.root], part.category): KnownPart(os.path.join(folder, part.name), part, None)
+        for part in parts.parts
+        if part.root in places
     }
+    return _Generation(known, [], names_in(parts))
 
 
 class _PartsBody:
@@ -259,11 +275,11 @@ class _PartsBody:
             path = os.path.join(folder, part.name)
             with reported("read", path):
                 known[key] = KnownPart(path, part, identity_of(os.stat(path)))
-        return _Generation(known, self._runs)
+        return _Generation(known, self._runs, names_in(parts))
 
     def _written(self, key: _Key, body: _PartBody) -> Part:
         body.end()
-        digits = body.file.finish()
+        digits = body.file.digits
         root = self._layout.roots[key[0]]
         words = (root.kind, os.path.basename(root.path), key[1] or "")
         name = part_name(words, digits)
