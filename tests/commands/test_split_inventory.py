@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,7 +19,7 @@ from scanner.fleet.generation import _spool_entries
 from scanner.notify.look import look_into
 from scanner.output.inventory_reader import OpenInventory, read_entries, read_header
 from scanner.views.book import read_book
-from tests.support.machine import PATIENCE, Machine, assert_valid, write
+from tests.support.machine import CHECKOUT, PATIENCE, Machine, assert_valid, write
 
 ARGUMENTS = ("--comfy-root", "ComfyUI", "--downloads", "Downloads", "--extra", ".")
 
@@ -183,3 +185,23 @@ def test_hashes_are_shown_in_parts_if_the_inventory_is_in_parts(
     assert header is not None
     assert header.get("split_by") == "category"
     assert any("hash" in entry for entry in read_entries(machine.output))
+
+
+def test_the_recipe_for_parts_gives_all_entries(machine: Machine, answers: object) -> None:
+    if shutil.which("jq") is None:
+        assert os.environ.get("CI") != "true", "CI lacks Debian's package jq"
+        pytest.skip("Debian's package jq is missing")
+    page = (CHECKOUT / "docs" / "recipes.md").read_text(encoding="utf-8")
+    (recipe,) = re.findall(r"<!-- recipe: parts entries -->\n```sh\n(.*?)^```$", page, re.M | re.S)
+    subprocess.run(["sh", "-ec", recipe], cwd=machine.work, check=True, timeout=PATIENCE)
+    lines = (machine.work / "entries.jsonl").read_text(encoding="utf-8").splitlines()
+    found = sorted(map(orjson.loads, lines), key=lambda entry: entry["path"])
+    assert found == sorted(read_entries(machine.output), key=lambda entry: entry["path"])
+    (machine.work / "entries.jsonl").unlink()
+
+
+def test_no_command_writes_among_the_parts(machine: Machine, answers: object) -> None:
+    part = orjson.loads(machine.output.read_bytes())["parts"][0]["file"]
+    done = machine.run("export", "--format", "csv", "-o", part, expect=2)
+    assert "belongs to an inventory" in done.stderr
+    assert list(read_entries(machine.output))
