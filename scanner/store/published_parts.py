@@ -23,7 +23,7 @@ class PublishedParts:
         parts = _parts_on_disk(inventory) if self.split_by != NOT_SPLIT else None
         self.bytes = 0 if parts is None else parts.bytes
         self.marks = _marks(inventory, parts)
-        """The marks of the parts by path; empty of one that is missing, or has another size."""
+        """The marks of the parts by path; empty of one that is missing or was changed."""
         self._has_old_ones = False
 
     def after_write(self, split_by: str, parts: Parts | None) -> None:
@@ -51,9 +51,17 @@ def _parts_on_disk(inventory: str) -> Parts | None:
 
 
 def _marks(inventory: str, parts: Parts | None) -> dict[str, str]:
+    """The marks of parts that stand as their manifest says. They are older than it: a part that
+    is younger was changed."""
     folder, marks = parts_folder(inventory), {}
+    written = _mtime(mark_at(inventory))
     for part in parts.parts if parts is not None else ():
         path = os.path.join(folder, part.name)
         mark = mark_at(path)
-        marks[path] = mark if mark.startswith(f"{part.bytes} ") else ""
+        is_whole = mark.startswith(f"{part.bytes} ") and _mtime(mark) <= written
+        marks[path] = mark if is_whole else ""
     return marks
+
+
+def _mtime(mark: str) -> int:
+    return int(mark.split()[1]) if mark else 0

@@ -149,6 +149,18 @@ def test_parts_are_no_entries_and_no_changes(machine: Machine, answers: object) 
     assert_valid(machine)
 
 
+def test_folder_of_parts_is_no_entry_although_nothing_else_shows_whose_it_is(
+    tmp_path: Path,
+) -> None:
+    machine = Machine(tmp_path)
+    write(machine.work / "other.txt", "here")
+    write(machine.work / "comfy_inventory.parts" / "a.json", "left by hand")
+    machine.run("scan", "--extra", ".", "--hold-wait", "0")
+    assert [entry["path"] for entry in read_entries(machine.output)] == [
+        str(machine.work / "other.txt")
+    ]
+
+
 def test_parts_of_another_inventory_are_no_entries_either(
     machine: Machine, answers: object
 ) -> None:

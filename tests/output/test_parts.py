@@ -339,28 +339,36 @@ def test_a_crash_at_any_step_leaves_a_whole_generation(tmp_path: Path) -> None:
     assert deaths > 8  # three parts, two folders and the manifest, and a part that is removed
 
 
-@pytest.mark.parametrize("call", ["fsync", "replace", "mkdir"])
+@pytest.mark.parametrize(
+    ("call", "good"), [("fsync", 0), ("fsync", 1), ("replace", 1), ("mkdir", 0)]
+)
 def test_a_full_disk_is_one_sentence_and_leaves_the_old_generation(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, call: str, good: int
 ) -> None:
+    """Also if some parts were written already: `good` calls succeed."""
     inventory = tmp_path / "i.json"
     writer = PartsWriter(inventory, ROOT)
     if call != "mkdir":
         writer.write(three_roots({}))
     before = sorted(tmp_path.rglob("*"))
 
-    def fail(*_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
+    now, known, left = three_roots({"output": 1, "models": 1}), getattr(os, call), [good]
+
+    def fail(*arguments: object) -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        known(*arguments)
 
     with monkeypatch.context() as patch:
         patch.setattr(os, call, fail)
         with pytest.raises(OutputError) as failure:
-            writer.write(three_roots({"output": 1}))
+            writer.write(now)
     assert "cannot write" in str(failure.value)
     assert "No space left on device" in str(failure.value)
     assert sorted(tmp_path.rglob("*")) == before
-    writer.write(three_roots({"output": 1}))
-    write_inventory(tmp_path / "whole.json", three_roots({"output": 1}))
+    writer.write(now)
+    write_inventory(tmp_path / "whole.json", now)
     assert_equal(inventory, tmp_path / "whole.json")
 
 
@@ -458,7 +466,10 @@ def test_damaged_parts_are_one_sentence(tmp_path: Path) -> None:
     part.write_bytes(content[:-10])
     with pytest.raises(UnreadableInventoryError, match=f"{part.name} is damaged"):
         list(read_entries(inventory))
-    part.write_bytes(content[:-4] + b"    ")
+    part.write_bytes(content[:-4] + b"    ")  # over the end of the last line
+    with pytest.raises(UnreadableInventoryError, match=f"{part.name} is damaged"):
+        list(read_entries(inventory))
+    part.write_bytes(content[:-3] + b"   ")  # over the last line of the file
     with pytest.raises(UnreadableInventoryError, match=f"{part.name} is damaged"):
         list(read_entries(inventory))
     part.write_bytes(content.replace(b'"size":0', b'"size":1', 1))

@@ -124,14 +124,12 @@ def lose_state(world: World) -> None:
 
 
 @pytest.mark.parametrize("harm", ["removed", "cut", "changed"])
-@pytest.mark.parametrize("is_restarted", [False, True])
-def test_a_part_that_someone_harmed_is_written_again(
-    world: World, harm: str, is_restarted: bool
-) -> None:
+@pytest.mark.parametrize("when", ["while it runs", "after a start", "before a start"])
+def test_a_part_that_someone_harmed_is_written_again(world: World, harm: str, when: str) -> None:
     entries = list(read_entries(world.outputs.inventory))
     part = next(path for path in Path(world.outputs.parts).iterdir() if "loras" in path.name)
     text = part.read_bytes()
-    if is_restarted:
+    if when == "after a start":
         world.restart()
     if harm == "removed":
         part.unlink()
@@ -139,6 +137,8 @@ def test_a_part_that_someone_harmed_is_written_again(
         part.write_bytes(text[:-50])
     else:
         part.write_bytes(text.replace(b"f3.safetensors", b"f_.safetensors"))
+    if when == "before a start":
+        world.restart()
     assert world.scan() == []
     assert list(read_entries(world.outputs.inventory)) == entries
     assert part.read_bytes() == text
