@@ -69,6 +69,10 @@ for each path that moved (4 s for 2,000 files of 20,000, 5 min for 10,000 of 150
 POLL = 0.002
 """Seconds between looks into the change list."""
 
+REST = 3.0
+"""Seconds that the last `run` of a scenario goes on: until its scheduler is loaded, which takes
+memory and comes after the first scan."""
+
 PATIENCE = 120.0
 """Seconds after which changes that `run` has not told are given up."""
 
@@ -308,9 +312,10 @@ class Comparison:
 
     def _restarts(self) -> None:
         self._tell(f"{RESTART}, {self._repeats} times")
-        for _ in range(self._repeats):
+        for number in range(1, self._repeats + 1):
+            rest = REST if number == self._repeats else 0.0
             with self._offline_edits():
-                cost = self._restart({"created", "modified", "moved"})
+                cost = self._restart({"created", "modified", "moved"}, rest)
             self.size.line(RESTART, OURS).add(cost, 3)
             self.size.note_peak(RESTART, cost)
             self._find(RESTART)
@@ -336,8 +341,9 @@ class Comparison:
         ):
             yield
 
-    def _restart(self, kinds: set[str]) -> Cost:
-        """Start `run`; until the change list tells of `kinds`. Memory is that of the process."""
+    def _restart(self, kinds: set[str], rest: float) -> Cost:
+        """Start `run`; until the change list tells of `kinds`. Memory and processor time are those
+        of the process, which goes on for `rest` seconds."""
         log = _Tail(os.path.join(self._outputs, "comfy_inventory.changes.jsonl"))
         command = [*self._command("run", self._inventory), "--every", "30s"]
         with tempfile.TemporaryFile() as errors:
@@ -357,6 +363,7 @@ class Comparison:
                     if process.poll() is not None or time.perf_counter() - started > PATIENCE:
                         raise BenchmarkError(f"After a restart only {found or 'nothing'} was told.")
                 wall = time.perf_counter() - started
+                time.sleep(rest)
             finally:
                 if process.poll() is None:
                     process.send_signal(signal.SIGTERM)

@@ -117,3 +117,35 @@ def draw_sweep(sweep: dict[str, Any], path: str) -> None:
     axis.set_xlabel("workers")
     axis.legend(frameon=False)
     _save(pyplot, picture, path)
+
+
+def draw_workers(report: dict[str, Any], path: str) -> None:
+    """Entries and bytes a second against workers, and how much of all cores that took."""
+    pyplot = _pyplot()
+    picture, axes = pyplot.subplots(2, 2, figsize=(10, 7), sharex=True, layout="constrained")
+    cores = report["machine"]["cores"]
+    kinds = dict.fromkeys(step["mounts"] for step in report["steps"])
+    for column, (name, unit, per) in enumerate(
+        (("walk", "entries a second", 1), ("hash", "MB a second", 1e6))
+    ):
+        for kind, style in zip(kinds, ("#0072b2", "#d55e00"), strict=False):
+            steps = [s for s in report["steps"] if (s["name"], s["mounts"]) == (name, kind)]
+            workers = [step["workers"] for step in steps]
+            rates = [step["amount"] / step["seconds"] / per for step in steps]
+            busy = [100 * step["cpu"] / step["seconds"] / cores for step in steps]
+            axes[0][column].loglog(workers, rates, color=style, marker="o", label=kind)
+            everything = [100 * step["busy"] / step["seconds"] / cores for step in steps]
+            axes[1][column].semilogx(workers, busy, color=style, marker="o", label=kind)
+            axes[1][column].semilogx(workers, everything, color=style, linestyle=":")
+            axes[0][column].set_xticks(workers, [str(number) for number in workers])
+        delay = f"{report['delay_ms']:g} ms a round trip"
+        _dress(axes[0][column], f"{name}, {delay}", unit)
+        axes[1][column].set_ylim(0, 105)
+        axes[1][column].set_ylabel(f"% of {cores} cores (dotted: all that runs)")
+        axes[1][column].grid(visible=True, which="major", color="#dddddd")
+        axes[1][column].spines[["top", "right"]].set_visible(False)
+        for axis in (axes[0][column], axes[1][column]):
+            axis.set_xlabel("workers, one request at a time each")
+            axis.minorticks_off()
+    axes[0][0].legend(frameon=False)
+    _save(pyplot, picture, path)

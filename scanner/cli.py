@@ -18,8 +18,9 @@ COMPLETION = "_COMFY_INVENTORY_COMPLETE", "_TYPER_COMPLETE_ARGS", "COMP_WORDS"
 the words that were typed."""
 
 
-LASTING = "run", "serve"
-"""Commands that go on until they are stopped."""
+LASTING = ("serve",)
+"""Commands that go on until they are stopped. `run` does as well, and sees to garbage itself once
+its first scan is over."""
 
 MANY = 200_000
 """New objects from which on cyclic garbage is looked for. Imports alone make some 100,000, and

@@ -112,7 +112,8 @@ class Scanner:
         self._pending: list[PendingFolders] = []
         self.unfinished = 0
         """Files that are not whole yet, as of the last `publish`."""
-        self._counted = False
+        self._unfinished: dict[str, str] | None = None
+        """Their status by path; None after a commit that may have changed it."""
         self._rules = _listing_rules(settings, self.roots)
         self.workers: Workers = workers or LocalWorkers(files)
         self._collector = Collector(files, self.workers, store, settings, self._rules)
@@ -290,7 +291,7 @@ class Scanner:
             moment.wall,
         )
         if directories or decision.gone or decision.memory.unsettled != old_unsettled:
-            self._counted = False
+            self._unfinished = None
         now = self.files.monotonic()
         gone = decision.gone - directories.keys()
         unread = {os.path.dirname(path) for path in decision.other_files}
@@ -316,13 +317,21 @@ class Scanner:
     def publish(self, *, is_last: bool) -> bool:
         """Replace the inventory if readers lack something. Raises OutputError."""
         with self.commit_lock:
-            if not self._counted:
-                self.unfinished, self._counted = len(unfinished_files(self.store)), True
+            self._look_for_unfinished()
         return self._inventory.run(partial(self._publish, is_last))
+
+    def _look_for_unfinished(self) -> dict[str, str]:
+        """The status of files that are not whole yet, by path; the commit lock is held."""
+        if self._unfinished is None:
+            self._unfinished = unfinished_files(self.store)
+            self.unfinished = len(self._unfinished)
+        return self._unfinished
 
     def _publish(self, is_last: bool) -> bool:
         is_written = self.store.publish(
-            lambda: view_of(self.store, self._shown_roots, self.files.now()),
+            lambda: view_of(
+                self.store, self._shown_roots, self.files.now(), self._look_for_unfinished()
+            ),
             is_last=is_last,
             lock=self.commit_lock,
         )

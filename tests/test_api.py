@@ -16,7 +16,7 @@ from scanner import InventoryError, open_inventory
 from scanner.output.inventory_reader import read_entries
 from tests.commands.conftest import installation
 from tests.support.installation import LORAS
-from tests.support.machine import CHECKOUT, PATIENCE, Machine, write
+from tests.support.machine import CHECKOUT, Machine, write
 
 
 @pytest.fixture
@@ -119,15 +119,7 @@ def blocks(page: str, language: str) -> list[str]:
 @pytest.mark.parametrize("number", range(len(blocks("python.md", "python"))))
 def test_examples_of_the_docs_run(machine: Machine, number: int) -> None:
     for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", blocks("python.md", "python")[number]],
-            cwd=machine.work,
-            env=machine.environ,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        done = machine.execute(sys.executable, "-c", blocks("python.md", "python")[number])
         assert (done.returncode, done.stderr) == (0, "")
         if number == 0:
             assert "00.safetensors" in done.stdout
@@ -140,15 +132,7 @@ def test_commands_of_the_export_page_run(machine: Machine) -> None:
     command.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m scanner "$@"\n')
     command.chmod(0o755)
     for block in blocks("export.md", "sh"):
-        done = subprocess.run(
-            ["sh", "-e", "-c", block],
-            cwd=machine.work,
-            env=machine.environ,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        done = machine.execute("sh", "-e", "-c", block)
         assert done.returncode == 0, done.stderr
     written = {path.name for path in machine.work.iterdir()}
     assert {"loras.csv", "inventory.db", "inventory.ncdu", "models.sha256"} <= written

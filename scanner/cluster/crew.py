@@ -74,7 +74,7 @@ class Crew:
                 answer: Examined = future.result(timeout=max(0.1, ends - time.monotonic()))
             except Exception as error:
                 # A worker without this program, one that hangs, one that has just gone.
-                self._tell(worker, _reason(error))
+                self._tell(worker, reason_of(error))
                 continue
             finally:
                 future.release()
@@ -102,7 +102,8 @@ class Crew:
             log.warning("Worker %s takes no part in %s: %s.", worker, self.terms.point, reason)
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Why a worker or the scheduler did not do what was asked, in a line."""
     if isinstance(error, ModuleNotFoundError):
         return f"it has no comfy-inventory of this version ({error})"
     text = str(error).strip().partition("\n")[0]
@@ -117,6 +118,6 @@ def addresses(client: Any) -> set[str]:
         info = client.sync(client.scheduler.identity, callback_timeout=PATIENCE)
     except Exception as error:
         raise LostWorkerError(
-            f"the scheduler of the cluster does not answer ({_reason(error)})", is_stalled=False
+            f"the scheduler of the cluster does not answer ({reason_of(error)})", is_stalled=False
         ) from error
     return set(info["workers"])

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from scanner.cluster.crew import Crew, addresses
+from scanner.cluster.crew import Crew, addresses, reason_of
 from scanner.cluster.links import LinkedPaths
 from scanner.cluster.serving import serve
 from scanner.cluster.terms import Examined, Sample, Share
@@ -248,10 +248,10 @@ class ClusterSession:
             return  # it was given to this machine meanwhile
         self._progressed = time.monotonic()
         try:
-            share: Share = pickle.loads(sent.future.result(timeout=POLL))  # of our own worker
+            share = self._fetched(sent)
         except Exception as error:
             addresses(self._client)  # raises if the scheduler is gone
-            log.warning("A share is done again here: %s.", str(error).partition("\n")[0])
+            log.warning("A share is done again here: %s.", reason_of(error))
             self._here.extend(sent.requests)
             return
         finally:
@@ -269,6 +269,19 @@ class ClusterSession:
                     self._ready.append(one)
         if not self._team:
             self._go_on_here()
+
+    def _fetched(self, sent: _Sent) -> Share:
+        """The answer to a share that is done. It has yet to come here, which takes its time on a
+        busy network or machine."""
+        while True:
+            try:
+                share: Share = pickle.loads(sent.future.result(timeout=POLL))  # of our own worker
+                return share
+            except TimeoutError:
+                is_late = time.monotonic() - sent.at >= self._stall_after
+                if is_late or self._stopped() or sent.future.status == "error":
+                    raise
+                addresses(self._client)  # raises if the scheduler is gone
 
     def _look_around(self) -> None:
         """Notice workers that are gone, and shares that do not come back."""

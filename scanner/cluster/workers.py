@@ -86,8 +86,8 @@ class ClusterWorkers:
             links=LinkedPaths(self._snapshot(), mount.point),
         )
 
-    def of_long_walk(self, mount: Mount) -> Worker:
-        return self.of(mount) if mount.is_remote else self._own.of_long_walk(mount)
+    def of_long_walk(self, mount: Mount, known: int = 0) -> Worker:
+        return self.of(mount) if mount.is_remote else self._own.of_long_walk(mount, known)
 
     def apart(self, mount: Mount) -> Worker:
         return self._own.apart(mount)

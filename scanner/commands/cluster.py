@@ -10,6 +10,7 @@ from scanner.errors import SettingsError
 
 if TYPE_CHECKING:
     from scanner.service.opening import WorkersOf
+    from scanner.workers.helped import Helper
 
 
 def checked_cluster(address: str) -> str:
@@ -21,12 +22,13 @@ def checked_cluster(address: str) -> str:
     return address
 
 
-def workers_for(address: str | None) -> WorkersOf:
-    """What makes the workers of a service: a cluster's, or without an address this machine's."""
+def workers_for(address: str | None, helpers: list[Helper] | None = None) -> WorkersOf:
+    """What makes the workers of a service: a cluster's, or without an address this machine's, to
+    which `helpers` are lent."""
     from scanner.service.opening import own_workers
 
     if address is None:
-        return own_workers
+        return partial(own_workers, helpers=helpers)
     checked = checked_cluster(address)
 
     from scanner.cluster.workers import ClusterWorkers

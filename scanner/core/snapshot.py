@@ -8,7 +8,6 @@ where a dictionary of tuples takes 280.
 from __future__ import annotations
 
 import os
-import re
 import sys
 from array import array
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -47,7 +46,7 @@ def _carried_in_place(old: Directory, new: Listing) -> bytes:
     """The same where the names and types are equal: only the rows that changed are touched."""
     changed = set(unequal_rows(old.listing, new))
     if len(old.listing.inodes) and len(new.inodes):
-        changed.update(compress(count(), map(ne, old.listing.inodes, new.inodes)))
+        changed.update(unequal_places(old.listing.inodes, new.inodes))
     if not changed:
         return old.fingerprints
     carried = bytearray(old.fingerprints)
@@ -99,7 +98,8 @@ TYPE_NAMES = {
 CONTAINERS = frozenset((DIRECTORY, DIRECTORY_LINK))
 """Types with entries below them: their listings stand in the snapshot under the same path."""
 
-_CONTAINER = re.compile("|".join(sorted(CONTAINERS)))
+_PART = 32
+"""Rows of two columns that are compared at a time."""
 
 FINGERPRINT_BYTES = 16
 
@@ -185,7 +185,13 @@ class Listing:
 
     def containers(self) -> Iterator[int]:
         """Indices of the rows that have entries below them."""
-        return (found.start() for found in _CONTAINER.finditer(self.types))
+        found: list[int] = []
+        for letter in CONTAINERS:
+            row = self.types.find(letter)
+            while row >= 0:
+                found.append(row)
+                row = self.types.find(letter, row + 1)
+        return iter(sorted(found))
 
     def named_containers(self) -> Iterator[tuple[str, str]]:
         """(name, type) of the entries that have entries below them, sorted by name."""
@@ -230,7 +236,21 @@ def narrow(numbers: Sequence[int], wide: str) -> array[int]:
 
 def narrow_from(blob: bytes, count: int, wide: str) -> array[int]:
     """The column of `count` numbers that has these bytes."""
-    return array("I" if len(blob) in (0, 4 * count) else wide, blob)
+    return column_from(blob, "I" if len(blob) in (0, 4 * count) else wide)
+
+
+def column_from(blob: bytes, kind: str) -> array[int]:
+    """The column of type `kind` that has these bytes. The slice is a copy without the room to grow
+    that `array` leaves where it reads bytes."""
+    return array(kind, blob)[:]
+
+
+_SHARED: dict[int, int] = {}
+
+
+def shared(device: int) -> int:
+    """`device`, as the same object each time: all directories of a mount have the same one."""
+    return _SHARED.setdefault(device, device)
 
 
 NO_NAMES: frozenset[str] = frozenset()
@@ -369,14 +389,26 @@ def entries_at(path: str, directory: Directory, rows: Iterable[int]) -> Iterator
 
 def unequal_rows(old: Listing, new: Listing) -> list[int]:
     """The rows of two listings of the same names whose type, size or mtime differ."""
-    if old.types == new.types and old.sizes == new.sizes and old.mtimes == new.mtimes:
-        return []
-    unequal = {
-        *compress(count(), map(ne, old.types, new.types)),
-        *compress(count(), map(ne, old.sizes, new.sizes)),
-        *compress(count(), map(ne, old.mtimes, new.mtimes)),
-    }
+    unequal: set[int] = set()
+    if old.types != new.types:
+        unequal.update(compress(count(), map(ne, old.types, new.types)))
+    for was, is_ in ((old.sizes, new.sizes), (old.mtimes, new.mtimes)):
+        if was != is_:
+            unequal.update(unequal_places(was, is_))
     return sorted(unequal)
+
+
+def unequal_places(old: array[int], new: array[int]) -> Iterable[int]:
+    """The places at which two columns of equal length differ. Of long ones only the parts that do
+    become numbers."""
+    if len(old) <= _PART:
+        return compress(count(), map(ne, old, new))
+    return (
+        place
+        for start in range(0, len(old), _PART)
+        if (was := old[start : start + _PART]) != (is_ := new[start : start + _PART])
+        for place in compress(count(start), map(ne, was, is_))
+    )
 
 
 def project(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from typing import NamedTuple
@@ -128,7 +129,10 @@ def growing(unsettled: Mapping[str, Unsettled], snapshot: Mapping[str, Directory
         if directory is None:
             continue
         listing = directory.listing
-        for row, name in enumerate(listing.split_names()):
-            last = names.get(name)
-            if last and (listing.sizes[row], listing.mtimes[row]) != (last.size, last.mtime):
+        known = listing.split_names()
+        for name, last in names.items():
+            row = bisect_left(known, name)
+            if row == len(known) or known[row] != name:
+                continue
+            if (listing.sizes[row], listing.mtimes[row]) != (last.size, last.mtime):
                 yield join(folder, name)

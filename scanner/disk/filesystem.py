@@ -33,10 +33,12 @@ from scanner.core.snapshot import (
     Directory,
     Listing,
     narrow,
+    shared,
 )
 from scanner.disk.known_entries import are_unchanged
 from scanner.disk.links import is_proven_broken
 from scanner.disk.location import leads_away
+from scanner.disk.many_stats import BATCH, WORTH_IT, Stats, raw_names, stats_of
 from scanner.disk.mounts import Mount, read_mounts
 from scanner.disk.stats_below import HAS_DESCRIPTORS, stats_below
 from scanner.disk.statx import stat_by_lookup
@@ -144,12 +146,18 @@ class DiskFileSystem:
     """The operating system's own file system."""
 
     def __init__(
-        self, stopped: Callable[[], bool] = lambda: False, *, by_lookup: bool = False
+        self,
+        stopped: Callable[[], bool] = lambda: False,
+        *,
+        by_lookup: bool = False,
+        at_once: bool = False,
     ) -> None:
         """A listing under way fails with InterruptedError once `stopped`. `by_lookup`: it asks
-        about a mount where `Mount.lookups_bring_stats`."""
+        about a mount where `Mount.lookups_bring_stats`. `at_once`: it lists local disks only, and
+        may stat many names in one go."""
         self._stopped = stopped
         self._by_lookup = by_lookup
+        self._at_once = at_once
         self._calls = 0
         self._under_way: dict[int, list[str]] = {}
 
@@ -193,6 +201,9 @@ class DiskFileSystem:
         thread = threading.get_ident()
         self._under_way[thread] = found.names
         try:
+            if isinstance(target, int) and self._stats_at_once and not (skip or mount_points):
+                found.take_at_once(target, self._stopped)
+                return _directory_of(found, own)
             with os.scandir(target) as scanned:
                 entries: Iterable[os.DirEntry[str] | _LookedUp] = scanned
                 if self._by_lookup and isinstance(target, int):
@@ -203,14 +214,7 @@ class DiskFileSystem:
         finally:
             self._calls += len(found.names) + 1
             del self._under_way[thread]
-        return Directory(
-            found.listing(),
-            _within(own.st_mtime_ns),
-            own.st_dev,
-            own.st_ino & _INODE_MASK,
-            frozenset(found.met) if found.met else NO_NAMES,
-            ctime=_within(own.st_ctime_ns),
-        )
+        return _directory_of(found, own)
 
     def stat(self, path: str) -> Stat:
         return self._counted(os.stat(path))
@@ -241,10 +245,14 @@ class DiskFileSystem:
         try:
             if not self._is_known(os.fstat(handle), known):
                 return False
-            return are_unchanged(handle, known.listing, self._stopped)
+            return are_unchanged(handle, known.listing, self._stopped, at_once=self._stats_at_once)
         finally:
             self._calls += len(known.listing)
             os.close(handle)
+
+    @property
+    def _stats_at_once(self) -> bool:
+        return self._at_once and self._calls >= WORTH_IT
 
     def _is_known(self, seen: os.stat_result, known: Directory) -> bool:
         self._calls += 1
@@ -335,6 +343,37 @@ def _tried(path: str) -> os.stat_result | OSError:
         return error
 
 
+def _directory_of(found: _Entries, own: os.stat_result) -> Directory:
+    mtime, ctime = _within(own.st_mtime_ns), _within(own.st_ctime_ns)
+    return Directory(
+        found.listing(),
+        mtime,
+        shared(own.st_dev),
+        own.st_ino & _INODE_MASK,
+        frozenset(found.met) if found.met else NO_NAMES,
+        ctime=mtime if ctime == mtime else ctime,  # one object of 32 bytes for both
+    )
+
+
+class _Named:
+    """A name in the folder `dir_fd`."""
+
+    def __init__(self, dir_fd: int, name: str) -> None:
+        self.name = name
+        self._dir_fd = dir_fd
+
+    def stat(self, *, follow_symlinks: bool) -> os.stat_result:
+        return os.stat(self.name, dir_fd=self._dir_fd, follow_symlinks=follow_symlinks)
+
+
+class _Seen(NamedTuple):
+    """What of its stat is needed of anything but a regular file."""
+
+    st_mode: int
+    st_ino: int
+    st_mtime_ns: int
+
+
 class _LookedUp:
     """An entry of the folder `dir_fd` whose stat is the one that its lookup brings."""
 
@@ -398,7 +437,7 @@ class _Entries:
         self._hard_links: list[str] = []
 
     def take(
-        self, entries: Iterable[os.DirEntry[str] | _LookedUp], stopped: Callable[[], bool]
+        self, entries: Iterable[os.DirEntry[str] | _LookedUp | _Named], stopped: Callable[[], bool]
     ) -> None:
         """Stat `entries`."""
         add_name, add_size = self.names.append, self._sizes.append
@@ -427,6 +466,41 @@ class _Entries:
                 else:
                     self._take_special(entry.name, seen)
 
+    def take_at_once(self, folder: int, stopped: Callable[[], bool]) -> None:
+        """List the open `folder`, and stat many names in one go."""
+        names = os.listdir(folder)
+        names.sort()
+        raw = raw_names("\0".join(names))
+        for start in range(0, len(names), BATCH):
+            if stopped():
+                raise InterruptedError("stopping")
+            part = names[start : start + BATCH]
+            stats = stats_of(folder, raw[start : start + BATCH])
+            if stats is None:
+                self.take(map(partial(_Named, folder), part), stopped)
+            else:
+                self._take_stats(part, stats)
+
+    def _take_stats(self, names: list[str], stats: Stats) -> None:
+        done, modes = 0, stats.modes
+        others: list[int] = []
+        if modes[0] & _KIND != _REGULAR or modes.count(modes[0]) != len(modes):
+            others = [row for row, mode in enumerate(modes) if mode & _KIND != _REGULAR]
+        for row in (*others, len(names)):
+            if row > done:
+                files = slice(done, row)
+                self.names += names[files]
+                self._sizes += stats.sizes[files]
+                self._mtimes += stats.mtimes[files]
+                self._inodes += stats.inodes[files]
+                if max(stats.links[files]) > 1:
+                    links = zip(names[files], stats.links[files], strict=True)
+                    self._hard_links += [name for name, count in links if count > 1]
+            if row < len(names):
+                seen = _Seen(modes[row], stats.inodes[row], stats.mtimes[row])
+                self._take_special(names[row], seen)
+            done = row + 1
+
     def wanted(
         self,
         entries: Iterable[os.DirEntry[str] | _LookedUp],
@@ -449,7 +523,7 @@ class _Entries:
             else:
                 yield entry
 
-    def _take_special(self, name: str, seen: os.stat_result) -> None:
+    def _take_special(self, name: str, seen: os.stat_result | _Seen) -> None:
         """Anything but a regular file."""
         kind = stat.S_IFMT(seen.st_mode)
         if kind == stat.S_IFLNK or _is_junction(seen):
@@ -538,7 +612,7 @@ def _within(mtime: int) -> int:
     return mtime if -(2**63) <= mtime < 2**63 else (2**63 - 1 if mtime > 0 else -(2**63))
 
 
-def _is_junction(found: os.stat_result) -> bool:
+def _is_junction(found: os.stat_result | _Seen) -> bool:
     """Windows junctions are directories by mode and links by behaviour."""
     return _LINK_LIKE is not None and getattr(found, "st_reparse_tag", 0) == _LINK_LIKE
 
@@ -546,7 +620,7 @@ def _is_junction(found: os.stat_result) -> bool:
 def _link_row(
     path: str,
     name: str,
-    own: os.stat_result,
+    own: os.stat_result | _Seen,
     targets: list[tuple[str, str]],
     unstatted: list[str],
     leads_away: Callable[[str, str], bool],

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from scanner.core.snapshot import DIRECTORY, FILE, Directory, Listing
+from scanner.disk.many_stats import BATCH, Stats, raw_names, stats_of
 
 HAS_DESCRIPTORS = os.stat in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 """True where names can be looked up relative to a folder."""
@@ -41,14 +42,30 @@ def can_ask_by_name(known: Directory) -> bool:
     )
 
 
-def are_unchanged(folder: int, listing: Listing, stopped: Callable[[], bool]) -> bool:
+def are_unchanged(
+    folder: int, listing: Listing, stopped: Callable[[], bool], *, at_once: bool = False
+) -> bool:
     """True if each entry of `listing` has its type, size, mtime and inode in the open `folder`.
 
     False too if one has further names now, or once `stopped`. Raises OSError if one is gone or
-    cannot be read.
+    cannot be read. `at_once`: many are asked for in one go.
     """
-    names = os.fsencode(listing.names).split(b"\0") if listing.names else []
-    rows = zip(names, listing.types, listing.sizes, listing.mtimes, listing.inodes, strict=True)
+    names = raw_names(listing.names)
+    start = 0
+    if at_once:
+        for start in range(0, len(names), BATCH):
+            if stopped():
+                return False
+            end = start + BATCH
+            stats = stats_of(folder, names[start:end])
+            if stats is None:
+                break
+            if not _are_those(stats, listing, start, end):
+                return False
+        else:
+            return True
+    known = zip(names, listing.types, listing.sizes, listing.mtimes, listing.inodes, strict=True)
+    rows = islice(known, start, None)
     look = os.stat
     while part := list(islice(rows, PART)):
         if stopped():
@@ -61,4 +78,26 @@ def are_unchanged(folder: int, listing: Listing, stopped: Callable[[], bool]) ->
                 seen.st_size == size and seen.st_mtime_ns == mtime and seen.st_nlink == 1
             ):
                 return False
+    return True
+
+
+def _are_those(stats: Stats, listing: Listing, start: int, end: int) -> bool:
+    """True if `stats` are those of these rows of `listing`."""
+    types, inodes = listing.types[start:end], listing.inodes[start:end].tolist()
+    sizes, mtimes = listing.sizes[start:end].tolist(), listing.mtimes[start:end].tolist()
+    if types.count(FILE) == len(types):
+        return bool(
+            stats.inodes == inodes
+            and stats.sizes == sizes
+            and stats.mtimes == mtimes
+            and all(mode & _KIND == stat.S_IFREG for mode in set(stats.modes))
+            and max(stats.links) == 1
+        )
+    rows = zip(types, inodes, zip(sizes, mtimes, strict=True), strict=True)
+    seen = zip(stats.modes, stats.inodes, stats.sizes, stats.mtimes, stats.links, strict=True)
+    for (letter, inode, known), (mode, number, size, mtime, links) in zip(rows, seen, strict=True):
+        if number != inode or mode & _KIND != _KINDS[letter]:
+            return False
+        if letter == FILE and not ((size, mtime) == known and links == 1):
+            return False
     return True

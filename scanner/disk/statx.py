@@ -21,13 +21,15 @@ AT_STATX_DONT_SYNC = 0x4000
 STATX_BASIC_STATS = 0x7FF
 """From linux/fcntl.h and linux/stat.h: the same on all machines."""
 
-_SIZE = 256
+STATX_BYTES = 256
+"""The size of `struct statx`."""
 
 _FIELDS = struct.Struct("=16xI8xHxxQQ16x32xqI4xqI4x8xII")
 """nlink, mode, ino, size, ctime, mtime (seconds and nanoseconds), and major and minor of the
 device, of `struct statx`."""
 
 Call = Callable[[int, bytes, int, int, object], int]
+"""Folder, name, flags, wanted fields and where to write them; 0 if that was done."""
 
 
 def stat_by_lookup(name: str, dir_fd: int, *, follow: bool = True) -> os.stat_result:
@@ -37,12 +39,12 @@ def stat_by_lookup(name: str, dir_fd: int, *, follow: bool = True) -> os.stat_re
     Only where each lookup asks the server (`Mount.lookups_bring_stats`), and not for the folder
     on which something is mounted: that is never looked up. Raises OSError.
     """
-    call = _statx()
+    call = statx_call()
     if call is None:
         return _plain(name, dir_fd, follow=follow)
     import ctypes
 
-    buffer = ctypes.create_string_buffer(_SIZE)
+    buffer = ctypes.create_string_buffer(STATX_BYTES)
     flags = AT_STATX_DONT_SYNC | AT_NO_AUTOMOUNT
     flags |= (0 if name else AT_EMPTY_PATH) | (0 if follow else AT_SYMLINK_NOFOLLOW)
     if call(dir_fd, os.fsencode(name), flags, STATX_BASIC_STATS, buffer):
@@ -65,7 +67,7 @@ def _plain(name: str, dir_fd: int, *, follow: bool) -> os.stat_result:
 
 
 @cache
-def _statx() -> Call | None:
+def statx_call() -> Call | None:
     """statx of the C library; None if it has none. Loaded by the first stat that wants it."""
     try:
         import ctypes

@@ -29,7 +29,7 @@ from scanner.fleet.manifest import (
 )
 from scanner.fleet.rows import CHANGES, ENTRIES, KEY
 from scanner.fleet.shelf import Shelf
-from scanner.output.parquet import Field, quoted, write_rows
+from scanner.output.parquet import Field, connected, quoted, write_rows
 
 MOST_CHANGES = 32
 """Files of changes of one host. Beyond it they become one, so that readers open few."""
@@ -105,12 +105,10 @@ class FilesPlace:
         return (self._joined(changes, f"{folder}/all-{made.scan:012}-", scratch),)
 
     def _joined(self, changes: Sequence[Part], name: str, scratch: str) -> Part:
-        import duckdb
-
         rows = sum(part.rows for part in changes)
         digest = generation_digest(changes)
         local = os.path.join(scratch, "joined.parquet")
-        with closing(duckdb.connect()) as database:
+        with closing(connected()) as database:
             self._shelf.attach(database)
             names = ", ".join(quoted(self._shelf.address(part.path)) for part in changes)
             database.execute(

@@ -11,7 +11,7 @@ from scanner.fleet.address import DATABASE, Address
 from scanner.fleet.manifest import Manifest, Part, root_rows
 from scanner.fleet.questions import Question
 from scanner.fleet.rows import CHANGES, ENTRIES
-from scanner.output.parquet import quoted, quoted_name
+from scanner.output.parquet import connected, quoted, quoted_name
 
 _BATCH = 1000
 
@@ -92,7 +92,7 @@ def _first(error: Exception) -> str:
 @contextmanager
 def _files(address: Address, report: Callable[[str], None]) -> Iterator[Fleet]:
     try:
-        import duckdb
+        database = connected()
     except ImportError:
         from scanner.fleet.files_place import NEEDS
 
@@ -100,10 +100,9 @@ def _files(address: Address, report: Callable[[str], None]) -> Iterator[Fleet]:
     from scanner.fleet.files_place import FilesPlace
     from scanner.fleet.shelf import shelf_at
 
-    shelf = shelf_at(address)
-    manifests = FilesPlace(shelf).manifests(report)
-    database = duckdb.connect()
     try:
+        shelf = shelf_at(address)
+        manifests = FilesPlace(shelf).manifests(report)
         shelf.attach(database)
         entries = [part for manifest in manifests for part in manifest.parts.values() if part.path]
         changes = [part for manifest in manifests for part in manifest.changes]

@@ -17,7 +17,8 @@ from scanner.output.inventory_layout import UNWRITTEN, Folder, Layout, Previous,
 SEPARATOR = b",\n"
 
 _AHEAD = 1 << 18
-"""Bytes read at a time where the file is read on from the last place."""
+"""Most bytes read at a time: where the file is read on from the last place, twice as many as there.
+"""
 
 _LEAST = 1 << 12
 """Bytes read at a time elsewhere: a few lines of one folder."""
@@ -69,7 +70,8 @@ class OldText:
     def _fill(self, start: int, end: int) -> None:
         last = self._start + len(self._bytes)
         is_next = self._start <= start <= last + _AHEAD
-        wanted = max(end - start, _AHEAD if is_next else _LEAST)
+        ahead = min(max(2 * len(self._bytes), _LEAST), _AHEAD) if is_next else _LEAST
+        wanted = max(end - start, ahead)
         self.file.seek(self.header + start)
         pieces, got = [], 0
         while got < end - start:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Mapping
 from contextlib import closing
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from scanner.errors import InventoryError, OutputError
 
@@ -43,12 +43,25 @@ def write_rows(rows: str, path: str, fields: Mapping[str, Field], needs: str) ->
     )
     try:
         folder = os.path.dirname(rows)
-        with closing(duckdb.connect(config={"temp_directory": folder})) as database:
+        with closing(connected({"temp_directory": folder})) as database:
             database.execute(f"SET memory_limit = '{_MEMORY}'")
             database.execute(copy)
     except duckdb.Error as error:
         reason = str(error).partition("\n")[0]
         raise OutputError(f"The Parquet file cannot be written: {reason}") from error
+
+
+def connected(config: Mapping[str, str] | None = None) -> Any:
+    """A database in memory, which prints nothing. Raises ImportError.
+
+    In a process that was started with `python -c`, as our own are, DuckDB takes stdout for that of
+    a person, and draws a progress bar there once a query takes two seconds.
+    """
+    import duckdb
+
+    database = duckdb.connect(config=dict(config or {}))
+    database.execute("SET enable_progress_bar = false")
+    return database
 
 
 def literal(path: str) -> str:

@@ -42,7 +42,7 @@ from scanner.output.inventory_pieces import SEPARATOR, OldBytes, OtherTextError
 from scanner.output.inventory_text import END, HEADER_END, SCHEMA, parts_of
 from scanner.output.inventory_view import InventoryView
 from scanner.output.inventory_writer import Body, Written, identity_of, words_in, write_folders
-from scanner.output.likely_copies import count_copies
+from scanner.output.likely_copies import LikelyCopies
 from scanner.output.part_files import KnownPart, NewPart, OldPart, remove_parts, reported
 from scanner.output.usage import usage_in
 
@@ -96,6 +96,7 @@ class PartsWriter:
         self._split_by = split_by
         self._is_local = is_local
         self._layout: Layout | None = None
+        self._copies = LikelyCopies()
         self._generation: _Generation | None = None
         self.copied = 0
         """Bytes of lines of the last write that did not have to be made."""
@@ -128,7 +129,7 @@ class PartsWriter:
             before = _on_disk(self._path, layout.roots)
         assert before is not None
         totals = totals_of(layout)
-        if (copies := count_copies(layout)) is not None:
+        if (copies := self._copies.count(layout)) is not None:
             totals["likely_copies"] = copies._asdict()
         body, parts = self._write_parts(view, layout, before)
         header = header_line(view, layout, totals, self._split_by)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from scanner.comfyui.installation import Found
 from scanner.comfyui.known_roots import sure_roots
@@ -31,6 +31,9 @@ from scanner.settings.schema import Settings
 from scanner.store.state import State
 from scanner.store.store import Store
 from scanner.workers.pool import Workers, WorkersByMount
+
+if TYPE_CHECKING:
+    from scanner.workers.helped import Helper
 
 log = logging.getLogger(__name__)
 
@@ -62,9 +65,13 @@ def own_workers(
     files: FileSystem,
     stopped: Callable[[], bool],
     snapshot: Callable[[], Snapshot],
+    helpers: list[Helper] | None = None,
 ) -> OwnedWorkers:
-    """The workers of this machine."""
-    return WorkersByMount.from_settings(settings, files, stopped)
+    """The workers of this machine. The first long walk takes `helpers`, which have started."""
+    workers = WorkersByMount.from_settings(settings, files, stopped)
+    if helpers:
+        workers.lend(helpers)
+    return workers
 
 
 @contextmanager
@@ -83,7 +90,7 @@ def open_service(
     `workers_of` the workers that are asked about mounts.
     """
     stop = threading.Event()
-    files = DiskFileSystem(stop.is_set)
+    files = DiskFileSystem(stop.is_set, at_once=True)
     outputs = outputs_of(settings, files, cwd)
     if not os.path.isdir(outputs.folder):
         raise OutputError(f"The folder {outputs.folder} for the inventory does not exist.")

@@ -274,7 +274,7 @@ class NotifySettings(ScanSettings):
     ] = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False, repr=False, eq=False)
 class FleetSettings(NotifySettings):
     """Where this machine's inventory is published, for questions to many machines."""
 

@@ -14,12 +14,11 @@ from typing import TYPE_CHECKING, Any
 from scanner.core.digests import texts
 from scanner.core.serialize import time_text
 from scanner.core.snapshot import Directory, Listing
-from scanner.store.descriptions import NO_FIELDS, describe
 from scanner.store.metadata import FileMetadata, MetadataTable
-from scanner.store.pipelines import Pipeline
 
 if TYPE_CHECKING:
     from scanner.core.packs import Pack
+    from scanner.store.pipelines import Pipeline
 
 CORRUPT = "corrupt"
 
@@ -94,6 +93,9 @@ class Annotations:
         """The fields of files that follow from their folder alone."""
         if folder not in self._versions:
             return {}
+        # A first scan knows no metadata, and has the signs of models compiled for nothing.
+        from scanner.store.descriptions import describe
+
         by_name = self._metadata.of_folder(folder)
         known = {
             row.name: metadata
@@ -108,6 +110,8 @@ class Annotations:
 
 
 def _fields_of(metadata: FileMetadata) -> dict[str, Any]:
+    from scanner.store.descriptions import NO_FIELDS
+
     fields: dict[str, Any] = {**texts(metadata.digests)}
     fields.update({f"claimed_{name}": text for name, text in texts(metadata.claims).items()})
     fields.update({k: v for k, v in (metadata.facts or {}).items() if v and k not in NO_FIELDS})

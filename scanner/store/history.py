@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 
 from scanner.core.days import day_of, kept_days
 from scanner.core.serialize import printable
@@ -58,6 +59,8 @@ class History:
     def open(self, state: State) -> None:
         """Go on with `state`: one that was lost gets its days from the file."""
         self._state = state
+        self._read: dict[str, tuple[Day, bytes]] = {}
+        """Rows and lines of the day that was saved last: it has other rows after most writes."""
         self.newest = state.newest_day()
         """The last day with rows; empty if there is none."""
         if not self.newest:
@@ -92,13 +95,14 @@ class History:
                     return
             self._costs.append((day, cost))
 
-    def after_write(self, generated: int) -> None:
-        """The inventory was written: its day has other rows. Raises OutputError."""
+    def after_write(self, generated: int, values: Mapping[str, object]) -> None:
+        """The inventory was written: its day has other rows, and the state gets `values` with them.
+        Raises OutputError."""
         self.is_behind = True
         usage, day = self._inventory.usage(), day_of(generated)
-        if day and usage is not None:
-            self._save(day, usage, [])
-        self._state.note({SHOWN: self._inventory.scan})
+        values = {**values, SHOWN: self._inventory.scan}
+        if not day or usage is None or not self._save(day, usage, [], values):
+            self._state.note(values)
         self.is_behind = False
 
     def keep(self, *, is_last: bool) -> None:
@@ -126,22 +130,34 @@ class History:
                 self._costs = [*costs, *self._costs]
             raise
 
-    def _save(self, day: str, usage: Sequence[Usage] | None, costs: Sequence[Cost]) -> None:
-        """Give `day` these rows of roots, if any, and add costs to its own."""
-        state, known = self._state, self._state.day(day)
-        before = days_in(known.splitlines()).get(day, Day())
+    def _save(
+        self,
+        day: str,
+        usage: Sequence[Usage] | None,
+        costs: Sequence[Cost],
+        values: Mapping[str, object] = MappingProxyType({}),
+    ) -> bool:
+        """Give `day` these rows of roots, if any, and add costs to its own; the state gets `values`
+        as well. False if nothing differs, and then nothing is written."""
+        state = self._state
+        if day not in self._read:
+            known = state.day(day)
+            self._read = {day: (days_in(known.splitlines()).get(day, Day()), known)}
+        before, known = self._read[day]
         rows = Day(before.usage if usage is None else usage, _together([*before.costs, *costs]))
         lines = lines_of(day, rows)
         if not lines or lines == known:
-            return
+            return False
         gone = self._thinned({day: len(lines)}) if day != self.newest else ()
         with state.unforced(), state.transaction():
             state.save_history({day: lines}, gone)
-            state.put(FILE, "")
+            state.put_all({**values, FILE: ""})
+        self._read = {day: (rows, lines)}
         if self._is_shown and self.newest:
             self._waits_since = self._files.monotonic()
         self._is_shown = False
         self.newest = max(self.newest, day)
+        return True
 
     def _thinned(self, new: dict[str, int]) -> Collection[str]:
         """The days that go, now that there is a new one of this size."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from scanner.core.memory import ONLINE, PARTIAL, RootRecord
@@ -76,8 +76,11 @@ def _offline_mounts(store: Store) -> list[RootRecord]:
     ]
 
 
-def view_of(store: Store, roots: Sequence[Root], now: int) -> InventoryView:
-    """The values that an inventory written now displays. Later commits do not change them."""
+def view_of(
+    store: Store, roots: Sequence[Root], now: int, unfinished: Mapping[str, str] | None = None
+) -> InventoryView:
+    """The values that an inventory written now displays. Later commits do not change them.
+    `unfinished` are the `unfinished_files`, where they are known."""
     from scanner.output.inventory_view import InventoryView, RootView
 
     return InventoryView(
@@ -92,8 +95,10 @@ def view_of(store: Store, roots: Sequence[Root], now: int) -> InventoryView:
         mounts=_mounts(store, roots),
         snapshot=dict(store.snapshot),
         annotations=store.annotations(),
-        status=unfinished_files(store)
-        | {path: AWAY for path in store.memory.unreachable if is_away(path, store.snapshot)},
+        status={
+            **(unfinished_files(store) if unfinished is None else unfinished),
+            **{path: AWAY for path in store.memory.unreachable if is_away(path, store.snapshot)},
+        },
     )
 
 

@@ -31,7 +31,9 @@ from scanner.core.snapshot import (
 
 Row = tuple[object, ...]
 
-_LETTERS = frozenset(TYPE_NAMES)
+_LETTERS = "".join(TYPE_NAMES).encode("ascii")
+
+_ENCODING = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
 def directory_row(path: str, directory: Directory) -> Row:
@@ -67,44 +69,46 @@ def directory_row(path: str, directory: Directory) -> Row:
 def directory_from(row: Sequence[Any]) -> Directory:
     """Inverse of `directory_row`, but for the path."""
     _, names, types, sizes, mtimes, inodes, fingerprints, mtime, device, inode, extra, ctime = row
-    targets: list[str] = []
-    unstatted: list[str] = []
-    ignored: list[str] = []
-    hard_links: list[str] = []
-    if extra:
-        lists = [os.fsdecode(part).split("\0") if part else [] for part in extra.split(b"\0\0")]
-        if len(lists) == 3:
-            lists.append([])  # earlier versions did not look for hard links
-        targets, unstatted, ignored, hard_links = lists
+    count = len(types)
+    if types.translate(None, _LETTERS):
+        raise ValueError("unknown types")
+    targets, unstatted, ignored, hard_links = _lists_in(extra) if extra else _NO_LISTS
     listing = Listing(
-        os.fsdecode(names),
+        names.decode(*_ENCODING),
         sys.intern(types.decode("ascii")),
-        narrow_from(sizes, len(types), "q"),
+        narrow_from(sizes, count, "q"),
         array("q", mtimes),
-        narrow_from(inodes, len(types), "Q"),
-        tuple(zip(targets[::2], targets[1::2], strict=True)),
+        narrow_from(inodes, count, "Q"),
+        tuple(zip(targets[::2], targets[1::2], strict=True)) if targets else (),
         tuple(unstatted),
         tuple(hard_links),
     )
-    count = len(listing.types)
-    if not _LETTERS.issuperset(listing.types):
-        raise ValueError("unknown types")
     named = names.count(b"\0") + 1 if names else 0
     lengths = (named, len(listing.sizes), len(listing.mtimes))
     if lengths != (count, count, count) or len(listing.inodes) not in (0, count):
         raise ValueError("columns of unequal length")
     if len(fingerprints) not in (0, count * FINGERPRINT_BYTES):
         raise ValueError("fingerprints of unequal length")
-    device, inode = _unsigned((device, inode))
     return Directory(
         listing,
         int(mtime),
-        device,
-        inode,
+        int(device) % 2**64,
+        int(inode) % 2**64,
         frozenset(ignored) if ignored else NO_NAMES,
         bytes(fingerprints),
         None if ctime is None else int(ctime),
     )
+
+
+_NO_LISTS: tuple[Sequence[str], ...] = ((), (), (), ())
+
+
+def _lists_in(extra: bytes) -> Sequence[Sequence[str]]:
+    """The four lists of the column `extra`: what links lead to, and names of three kinds."""
+    lists = [os.fsdecode(part).split("\0") if part else [] for part in extra.split(b"\0\0")]
+    if len(lists) == 3:
+        lists.append([])  # earlier versions did not look for hard links
+    return lists
 
 
 def gone_row(path: str, gone: Gone) -> Row:

@@ -201,14 +201,19 @@ class StateFile:
         if not self.has_written(inventory):
             self.put("inventory", ascii(os.path.basename(inventory)))
 
-    def note(self, values: Mapping[str, object]) -> None:
-        """Set single values that may be lost in a power cut: nothing waits for the disk."""
+    def put_all(self, values: Mapping[str, object]) -> None:
+        """Set single values at once; inside a transaction they are part of it."""
         rows = [(key, str(value)) for key, value in values.items()]
-        with self.unforced():
+        with self._writing():
             self._db.execute(
                 f"INSERT OR REPLACE INTO meta VALUES {', '.join(['(?, ?)'] * len(rows))}",
                 [text for row in rows for text in row],
             )
+
+    def note(self, values: Mapping[str, object]) -> None:
+        """Set single values that may be lost in a power cut: nothing waits for the disk."""
+        with self.unforced():
+            self.put_all(values)
 
     @contextmanager
     def unforced(self) -> Iterator[None]:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from scanner.output.inventory_view import InventoryView
     from scanner.settings.schema import Settings
     from scanner.store.annotations import Annotations
+    from scanner.store.pipelines import Pipeline
 
 _UNLOCKED = nullcontext()
 
@@ -162,7 +163,7 @@ class Store:
         self._facts_read, self._has_learned = 0, True
         if self.inventory.bytes:
             self.state.note_inventory(self.outputs.inventory)
-            self._note_file()
+            self.state.note(self._file_values())
         self.history.open(loaded.state)
         self._unshown.has_annotations = True
         return True
@@ -296,14 +297,19 @@ class Store:
     def annotations(self) -> Annotations:
         """The annotations of the inventory's entries as they are now."""
         from scanner.store.annotations import Annotations  # a scan that changes nothing shows none
-        from scanner.store.pipelines import pipelines_in
 
-        packs = self.memory.packs
-        pipelines = pipelines_in(self.metadata, self.snapshot)
+        packs, pipelines = self.memory.packs, self._pipelines()
         known = self._annotations
         if known is None or not known.are_of(self.metadata, packs, pipelines):
             self._annotations = known = Annotations(self.metadata, packs, pipelines)
         return known
+
+    def _pipelines(self) -> dict[str, Pipeline]:
+        if not self.metadata.pipelines:
+            return {}
+        from scanner.store.pipelines import pipelines_in
+
+        return pipelines_in(self.metadata, self.snapshot)
 
     def trust_of(self, mount: Mount) -> Trust:
         """The trust in directory mtimes on `mount`; saved by the next commit."""
@@ -346,21 +352,21 @@ class Store:
             # Before the write: a file that is damaged in it is still known as ours.
             self.state.note_inventory(self.outputs.inventory)
             inventory.write(now)
-            self.history.after_write(now.generated)
+            values = self._file_values() | {"shown_knowledge": newest}
+            if inventory.is_large:
+                values["inventory_seconds"] = inventory.last_seconds
+            self.history.after_write(now.generated, values)
         except BaseException:
             self._unshown.give_back(had)
             raise
         self._unshown.metadata = newest
-        seconds = {"inventory_seconds": inventory.last_seconds} if inventory.is_large else {}
-        self._note_file({"shown_knowledge": newest, **seconds})
         return True
 
-    def _note_file(self, more: Mapping[str, object] | None = None) -> None:
-        """Note what the inventory's file does not say of itself. If a power cut takes it back, the
-        inventory is written once more."""
+    def _file_values(self) -> dict[str, object]:
+        """What the inventory's file does not say of itself, for the state. If a power cut takes it
+        back, the inventory is written once more."""
         words = words_text(self.inventory.counts)
-        file = {"inventory_file": self.inventory.mark, "inventory_words": words}
-        self.state.note({**file, **(more or {})})
+        return {"inventory_file": self.inventory.mark, "inventory_words": words}
 
 
 def _load(

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from scanner.core.memory import MISSING, ONLINE, AcceptRequest, Memory
 from scanner.core.packs import Pack
+from scanner.core.paths import is_below
 from scanner.core.progress import Progress
 from scanner.core.roots import Root
 from scanner.core.snapshot import FILE, Directory, Snapshot
@@ -165,7 +166,10 @@ class Collector:
             looks = self._guard.looks(scan.health.mount, zones, mounts, lost_links)
             # A walk that comes every few seconds is not worth the start of a process.
             is_long = not any(plan) and self.history.is_new(scan.zone.id)
-            worker_of = self._workers.of_long_walk if is_long else self._workers.of
+            worker_of = self._workers.of
+            if is_long:
+                known = _entries_below(scan.zone.path, self._store.snapshot)
+                worker_of = partial(self._workers.of_long_walk, known=known)
             walk_with = partial(
                 Walk,
                 top=scan.zone.path,
@@ -260,6 +264,12 @@ class Collector:
     def verification_period(self, root: Root) -> float:
         """Seconds within which every file of `root` is read again, as things stand."""
         return self.history.period(root.id)
+
+
+def _entries_below(top: str, snapshot: Snapshot) -> int:
+    """How many entries were known at `top` and below it when they were looked at last."""
+    rows = (len(found.listing) for path, found in snapshot.items() if is_below(path, top))
+    return sum(rows)
 
 
 def _file_points(zones: Zones, directories: Mapping[str, Directory]) -> frozenset[str]:

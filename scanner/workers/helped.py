@@ -10,14 +10,15 @@ itself. Between two listings this process looks whether answers have come.
 from __future__ import annotations
 
 import marshal
+import math
 import os
 import select
 import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 from scanner.disk.child import start_child
 from scanner.disk.filesystem import FileSystem
@@ -37,6 +38,10 @@ process."""
 
 BATCH = 16
 """Folders that a helper is asked for at a time. It has two batches, so that it never waits."""
+
+LARGE_STATE = 1_000_000
+"""Bytes of a state from which on the first scan of `run` is helped from its start: 10,000 files
+have so many. To list them takes as long as a helper needs after this process has its imports."""
 
 LARGEST = 1 << 14
 """Bytes of one batch. Two fit into a pipe, so this process never waits to send one."""
@@ -132,6 +137,50 @@ def helpers_at_most(workers: int) -> int:
     return max(0, min(MOST_HELPERS, workers - 1, (os.cpu_count() or 1) - 1))
 
 
+@contextmanager
+def helpers_from_the_start(
+    workers: int, state: str, large: float = math.inf
+) -> Iterator[list[Helper]]:
+    """Helpers for a first scan: nothing stands at `state`, so everything has to be listed. The
+    first scan of `run` lists everything, too: it has helpers where the state has `large` bytes.
+
+    They start while this process still imports what a scan needs. Of 20,000 files the walk then
+    takes 0.05 s of this process instead of 0.085. Whoever takes them out of the list ends them, and
+    the block ends the others. `workers` is the setting.
+    """
+    helpers: list[Helper] = []
+    try:
+        if _size_of(state, math.inf) >= large:
+            with suppress(OSError):
+                while len(helpers) < helpers_at_most(workers):
+                    helpers.append(Helper())
+        yield helpers
+    finally:
+        end_helpers(helpers)
+
+
+def taken(helpers: list[Helper]) -> list[Helper]:
+    """Take all out of the list. Threads may do so at the same time: one of them has each."""
+    found = []
+    with suppress(IndexError):
+        while True:
+            found.append(helpers.pop())
+    return found
+
+
+def end_helpers(helpers: list[Helper]) -> None:
+    """End helpers that nobody has taken out of the list."""
+    for helper in taken(helpers):
+        helper.end()
+
+
+def _size_of(path: str, missing: float) -> float:
+    try:
+        return os.lstat(path).st_size
+    except FileNotFoundError:
+        return missing
+
+
 class HelpedWorker:
     """Answers in this process, and lets helpers answer as well once a walk turns out to be long.
 
@@ -148,18 +197,21 @@ class HelpedWorker:
         *,
         long: int = LONG,
         start: Callable[[], Helper] = Helper,
+        known: int = 0,
+        helpers: Sequence[Helper] = (),
     ) -> None:
-        """`long`: entries after which helpers start."""
+        """`long`: entries after which helpers start; at once if so many are `known` to be there.
+        `helpers`: those that were started before."""
         self._files = files
-        self._most_helpers = most_helpers
+        self._most_helpers = 0 if helpers else most_helpers
         self._patience = patience
         self._stopped = stopped
         self._long = long
         self._start = start
         self._requests: list[Request] = []
         self._answers: deque[Answer] = deque()
-        self._helpers: list[Helper] = []
-        self._entries = 0
+        self._helpers = list(helpers)
+        self._entries = known
         self.helped_seconds = 0.0
 
     @property
@@ -178,7 +230,8 @@ class HelpedWorker:
         while not self._answers:
             if self._helpers:
                 self._share()
-                self._receive(wait=not self._requests)
+                has_work = any(helper.under_way for helper in self._helpers)
+                self._receive(wait=has_work and not self._requests)
                 if self._answers:
                     break
             if self._requests:

@@ -19,6 +19,7 @@ from scanner.workers.worker import LocalWorker, Worker
 
 if TYPE_CHECKING:
     from scanner.settings.schema import Settings
+    from scanner.workers.helped import Helper
     from scanner.workers.remote import _Process
 
 LONGEST_PAUSE = 300.0
@@ -40,9 +41,9 @@ class Workers(Protocol):
         """
         ...
 
-    def of_long_walk(self, mount: Mount) -> Worker:
-        """The same for a walk that lists everything: on a local disk, further processes may help.
-        Raises LostWorkerError."""
+    def of_long_walk(self, mount: Mount, known: int = 0) -> Worker:
+        """The same for a walk that lists everything, of which `known` entries: on a local disk,
+        further processes may help. Raises LostWorkerError."""
         ...
 
     def apart(self, mount: Mount) -> Worker:
@@ -64,7 +65,7 @@ class LocalWorkers:
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         return LocalWorker(self._files)
 
-    def of_long_walk(self, mount: Mount) -> Worker:
+    def of_long_walk(self, mount: Mount, known: int = 0) -> Worker:
         return self.of(mount)
 
     def apart(self, mount: Mount) -> Worker:
@@ -98,6 +99,7 @@ class WorkersByMount:
         self._stopped = stopped
         self._lock = threading.Lock()
         self._processes: dict[str, _Process] = {}
+        self._helpers: list[Helper] = []
         self._stalls: dict[str, int] = {}
         """The number of times in a row that the worker of a mount was abandoned, by mount point."""
         self._not_before: dict[str, float] = {}
@@ -115,16 +117,23 @@ class WorkersByMount:
             most_per_second=settings.requests_per_second,
         )
 
+    def lend(self, helpers: list[Helper]) -> None:
+        """Let the first long walk of a local disk take all of `helpers` out of this list."""
+        self._helpers = helpers
+
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         return self.apart(mount, patience) if mount.is_remote else LocalWorker(self._files)
 
-    def of_long_walk(self, mount: Mount) -> Worker:
+    def of_long_walk(self, mount: Mount, known: int = 0) -> Worker:
         if mount.is_remote:
             return self.apart(mount)
-        from scanner.workers.helped import HelpedWorker, helpers_at_most
+        from scanner.workers.helped import HelpedWorker, helpers_at_most, taken
 
         most = helpers_at_most(self._most_workers)
-        return HelpedWorker(self._files, most, self._stall_after, self._stopped)
+        ready = taken(self._helpers)
+        return HelpedWorker(
+            self._files, most, self._stall_after, self._stopped, known=known, helpers=ready
+        )
 
     def apart(self, mount: Mount, patience: float | None = None) -> Worker:
         from scanner.workers.remote import _Session  # local disks need no process

@@ -635,7 +635,7 @@ class LosingWorkers:
 
     apart = of
 
-    def of_long_walk(self, mount: Mount) -> Worker:
+    def of_long_walk(self, mount: Mount, known: int = 0) -> Worker:
         return self.of(mount)
 
     def requests_at_once(self, mount: Mount) -> int:
@@ -752,7 +752,7 @@ class SpyingWorkers:
 
     apart = of
 
-    def of_long_walk(self, mount: Mount) -> Worker:
+    def of_long_walk(self, mount: Mount, known: int = 0) -> Worker:
         return self.of(mount)
 
     def requests_at_once(self, mount: Mount) -> int:

@@ -13,7 +13,7 @@ import pytest
 
 import scanner.cli
 from tests.support.installation import EVENT_WATCHERS, LORAS, imported, parsed, sentence
-from tests.support.machine import PATIENCE, Machine, write
+from tests.support.machine import PATIENCE, SCANNER, Machine, write
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals and modes of POSIX")
 
@@ -101,16 +101,7 @@ def test_no_root_at_all_is_one_sentence_and_2(machine: Machine) -> None:
 @pytest.mark.parametrize("command", [("scan", "--json"), ("changes", "--json"), ("changes",)])
 def test_full_disk_behind_stdout_is_5(untouched: Machine, command: tuple[str, ...]) -> None:
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "scanner", *command],
-            cwd=untouched.work,
-            env=untouched.environ,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        done = untouched.execute(*SCANNER, *command, stdout=full.fileno())
     assert "Traceback" not in done.stderr
     assert done.returncode == 5
     assert "comfy-inventory: " in done.stderr
@@ -124,15 +115,8 @@ def test_reader_that_goes_away_is_no_error(
     untouched: Machine, command: str, buffering: str
 ) -> None:
     """As in `comfy-inventory changes | head -1`, also in a container with PYTHONUNBUFFERED."""
-    done = subprocess.run(
-        ["sh", "-c", f'{{ python -m scanner {command}; echo "exit $?" >&2; }} | true'],
-        cwd=untouched.work,
-        env={**untouched.environ, "PYTHONUNBUFFERED": buffering},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    line = f'{{ python -m scanner {command}; echo "exit $?" >&2; }} | true'
+    done = untouched.execute("sh", "-c", line, environ={"PYTHONUNBUFFERED": buffering})
     assert done.stderr == "exit 0\n"
 
 
@@ -168,15 +152,7 @@ def test_installed_command_imports_no_module_of_the_working_folder(machine: Mach
     for name in ("scanner", "types", "json", "typer"):
         write(machine.work / f"{name}.py", "raise SystemExit('the wrong module')")
     del machine.environ["PYTHONPATH"]
-    done = subprocess.run(
-        [command, "scan"],
-        cwd=machine.work,
-        env=machine.environ,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = machine.execute(command, "scan")
     assert (done.returncode, "wrong module" in done.stderr) == (0, False), done.stderr
     assert machine.inventory()
 
@@ -268,15 +244,7 @@ def test_few_open_files_are_a_sentence_and_delete_nothing(machine: Machine) -> N
     codes = []
     for limit in (6, 8, 9, 10, 11, 12, 13, 14, 16, 20):
         few = ("sh", "-c", f'ulimit -n {limit}; exec "$@"', "sh")
-        ended = subprocess.run(
-            [*few, sys.executable, "-m", "scanner", *command],
-            cwd=machine.work,
-            env=machine.environ,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        ended = machine.execute(*few, sys.executable, "-m", "scanner", *command)
         told = ended.stderr
         codes.append(ended.returncode)
         assert "Traceback" not in told, (limit, told)
@@ -287,11 +255,21 @@ def test_few_open_files_are_a_sentence_and_delete_nothing(machine: Machine) -> N
     assert machine.changes() == []
 
 
-@pytest.mark.parametrize("command", ["--version", "run"])
+def test_run_looks_for_garbage_as_usual_after_its_first_scan() -> None:
+    code = (
+        "import gc; usual = gc.get_threshold(); gc.set_threshold(200_000);"
+        "from scanner.commands.run.command import _after_first_turn; _after_first_turn([]);"
+        "assert gc.get_threshold()[0] <= usual[0] < 200_000"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("command", ["--version", "run", "serve"])
 def test_the_end_of_the_process_looks_for_no_garbage(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Python would go through all objects at the end. Only a process that lasts collects often."""
+    """Python would go through all objects at the end. Only a process that lasts collects often:
+    `serve` from its start, `run` once its first scan is over."""
     calls: list[str] = []
 
     def run(_argv: list[str]) -> int:
@@ -303,7 +281,7 @@ def test_the_end_of_the_process_looks_for_no_garbage(
     monkeypatch.setattr(scanner.cli, "_run", run)
     monkeypatch.setattr(sys, "argv", ["comfy-inventory", command])
     assert scanner.cli.main() == 0
-    assert calls == ([] if command == "run" else ["threshold"]) + ["run", "freeze"]
+    assert calls == ([] if command == "serve" else ["threshold"]) + ["run", "freeze"]
     calls.clear()
     assert scanner.cli.main([command]) == 0
     assert calls == ["run"], "the process goes on after this"

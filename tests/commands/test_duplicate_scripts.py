@@ -16,7 +16,7 @@ from scanner.core.memory import RootRecord
 from scanner.core.mount_identity import MountIdentity
 from scanner.errors import SettingsError
 from tests.support.installation import LORAS
-from tests.support.machine import CHECKOUT, Machine, write
+from tests.support.machine import CHECKOUT, SCANNER, Machine, write
 
 
 def record(path: str, type_: str) -> RootRecord:
@@ -115,15 +115,9 @@ def script_of(machine: Machine, *options: str) -> tuple[bytes, str]:
 
 def page(machine: Machine, *options: str) -> str:
     """What people read, whatever the exit code."""
-    done = subprocess.run(
-        [sys.executable, "-m", "scanner", "duplicates", *options],
-        cwd=machine.work,
-        env=machine.environ,
-        capture_output=True,
-        check=False,
-    )
-    assert (done.returncode in (0, 1), done.stderr) == (True, b"")
-    return done.stdout.decode()
+    done = machine.execute(*SCANNER, "duplicates", *options)
+    assert (done.returncode in (0, 1), done.stderr) == (True, "")
+    return done.stdout
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="scripts for sh")
@@ -206,14 +200,7 @@ def test_commands_of_the_page_about_duplicates_run(copied: Machine) -> None:
              for line in block.splitlines()]  # fmt: skip
     assert len(lines) == 4
     for line in lines:
-        done = subprocess.run(
-            ["sh", "-c", line],
-            cwd=copied.work,
-            env=copied.environ,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        done = copied.execute("sh", "-c", line)
         assert done.returncode in (0, 1), done.stderr
         assert "Error" not in done.stderr
     ran = subprocess.run(["sh", copied.work / "copies.sh"], capture_output=True, check=False)

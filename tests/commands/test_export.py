@@ -28,7 +28,7 @@ from scanner.schemas import load_schema
 from tests.support.fuzz_headers import safetensors_file, tensor
 from tests.support.headers import package
 from tests.support.installation import LORAS, imported, sentence
-from tests.support.machine import PATIENCE, Machine, write
+from tests.support.machine import PATIENCE, SCANNER, Machine, write
 from tests.support.real_mounts import require
 
 STREAMED = ("jsonl", "csv", "ncdu", "sha256sum", "lock")
@@ -458,15 +458,7 @@ def test_the_file_is_replaced_as_a_whole_and_keeps_its_mode(untouched: Machine) 
 @pytest.mark.parametrize("name", STREAMED)
 def test_a_reader_that_goes_away_is_no_error(untouched: Machine, name: str) -> None:
     command = f"{sys.executable} -m scanner export --format {name} | true; exit ${{PIPESTATUS[0]}}"
-    done = subprocess.run(
-        ["bash", "-c", command],
-        cwd=untouched.work,
-        env=untouched.environ,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = untouched.execute("bash", "-c", command)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
 
@@ -475,16 +467,7 @@ def test_a_full_disk_is_a_sentence(untouched: Machine) -> None:
     if not os.path.exists("/dev/full"):
         pytest.skip("there is no /dev/full")
     with open("/dev/full", "wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "scanner", "export"],
-            cwd=untouched.work,
-            env=untouched.environ,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        done = untouched.execute(*SCANNER, "export", stdout=full.fileno())
     assert done.returncode == 5
     assert done.stderr.startswith("comfy-inventory: Standard output cannot be written")
 

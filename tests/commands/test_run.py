@@ -147,7 +147,7 @@ def test_loss_in_the_loop_is_held_for_one_interval(machine: Machine) -> None:
 def test_loop_imports_no_event_watcher(machine: Machine) -> None:
     machine.environ["PYTHONPROFILEIMPORTTIME"] = "1"
     with machine.running("run", "--every", "1s") as running:
-        running.scans()
+        running.scans(2)
         lines = set(re.findall(r"^import time: .*\| +(\S+)$", running.log(), re.MULTILINE))
     assert "apscheduler" in lines
     assert not lines & EVENT_WATCHERS

@@ -149,15 +149,7 @@ def test_a_port_that_is_taken(scanned: Machine) -> None:
 def test_without_the_extra_it_says_what_to_install(scanned: Machine, name: str) -> None:
     code = f"import sys; sys.modules[{name!r}] = None\nfrom scanner.cli import main\n"
     for command in (["serve", "--port", "0"], ["run", "--serve", "--port", "0"]):
-        done = subprocess.run(
-            [sys.executable, "-c", f"{code}sys.exit(main({command!r}))"],
-            cwd=scanned.work,
-            env=scanned.environ,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        done = scanned.execute(sys.executable, "-c", f"{code}sys.exit(main({command!r}))")
         assert done.returncode == 2, done.stderr
         assert "comfy-inventory[web]" in done.stderr and "Traceback" not in done.stderr
 
@@ -224,16 +216,7 @@ def test_a_socket_for_others_needs_a_token_too(scanned: Machine) -> None:
         opened.bind(("0.0.0.0", 0))
         opened.listen()
         number = opened.fileno()
-        done = subprocess.run(
-            activated(number),
-            cwd=scanned.work,
-            env=scanned.environ,
-            pass_fds=(number,),
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        done = scanned.execute(*activated(number), pass_fds=(number,))
     assert done.returncode == 2 and "--token-file" in done.stderr
 
 
@@ -331,15 +314,7 @@ def test_without_serve_nothing_of_it_is_imported(machine: Machine, command: str)
         f"print([name for name in {MODULES!r} if name in sys.modules])\n"
         "sys.exit(code)"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=machine.work,
-        env=machine.environ,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = machine.execute(sys.executable, "-c", code)
     assert done.stdout == "[]\n", done.stderr
     assert machine.output.exists()
     assert os.path.exists(machine.journal)

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from tests.support.installation import EVENT_WATCHERS, imported
+from tests.support.installation import EVENT_WATCHERS, imported, modules_in
 from tests.support.machine import Machine
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="imports of POSIX")
@@ -35,13 +35,18 @@ HEAVY = EVENT_WATCHERS | {
 
 READING = HEAVY | {"logging", "sqlite3", "scanner.scan", "scanner.service", "scanner.walk"}
 
-SCANNING = HEAVY | {
+WALKING = HEAVY | {
     "decimal", "pickle", "rich", "scanner.comfyui.model_facts", "scanner.comfyui.safetensors",
-    "scanner.output.inventory_writer", "scanner.output.inventory_view", "scanner.service.hashes",
-    "scanner.service.schedule", "scanner.store.annotations", "scanner.workers.remote",
-    "scanner.notify",
+    "scanner.service.crontab", "scanner.service.hashes", "scanner.service.jobs",
+    "scanner.workers.remote", "scanner.notify",
 }  # fmt: skip
-"""An unchanged scan of a local disk starts no process, reads no header and writes no inventory."""
+"""A walk of a local disk starts no process and reads no header."""
+
+SCANNING = WALKING | {
+    "scanner.output.inventory_writer", "scanner.output.inventory_view", "scanner.service.schedule",
+    "scanner.store.annotations",
+}  # fmt: skip
+"""An unchanged scan writes no inventory."""
 
 MOST = {
     ("--help",): (20, READING | {"json", "orjson"}),
@@ -80,3 +85,21 @@ def test_a_command_imports_what_it_needs(unchanged: Machine, arguments: tuple[st
     # Python does not tell of the module of the command itself, which is imported by name.
     commands = {name for name in own if re.fullmatch(r"scanner\.commands\.\w+\.command", name)}
     assert commands <= {f"scanner.commands.{arguments[0]}.command"}
+
+
+def test_run_imports_what_a_scan_needs_until_its_first_scan_is_done(unchanged: Machine) -> None:
+    """The scheduler and the names of all installed packages come after it."""
+    unchanged.environ["PYTHONPROFILEIMPORTTIME"] = "1"
+    (unchanged.work / "ComfyUI" / "models" / "loras" / "new.safetensors").write_bytes(b"new")
+    try:
+        with unchanged.running("run", "--every", "1h") as running:
+            running.wait_for(lambda: "scanner.service.jobs" in running.log(), "the scheduler")
+            until, told, after = running.log().partition("INFO created")
+    finally:
+        del unchanged.environ["PYTHONPROFILEIMPORTTIME"]
+    assert told
+    modules = modules_in(until)
+    assert not modules & (WALKING | {"importlib.metadata"})
+    own = {name for name in modules if name.split(".")[0] == "scanner"}
+    assert len(own) <= 200, sorted(own)
+    assert {"apscheduler", "importlib.metadata"} <= modules_in(after)

@@ -35,14 +35,18 @@ from scanner.disk.mounts import Mount
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="POSIX links, FIFOs and names")
 
 DISK = DiskFileSystem()
+
 RealScandir = os.scandir
 
 
-@pytest.fixture(params=["by descriptor", "by path"], autouse=True)
+@pytest.fixture(params=["by descriptor", "by path", "many at once"], autouse=True)
 def way_of_listing(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every test runs on both ways to list: platforms without descriptors take the second."""
+    """Every test runs on all ways to list: platforms without descriptors take the second, long
+    walks of local disks the third."""
     if request.param == "by path":
         monkeypatch.setattr(filesystem, "_LISTS_DESCRIPTORS", False)
+    monkeypatch.setattr(DISK, "_at_once", request.param == "many at once")
+    monkeypatch.setattr(filesystem, "WORTH_IT", 0)
 
 
 def listed(folder: Path, *skip: str) -> Directory:
@@ -86,6 +90,8 @@ def after_listing(
         return Entries(act(found))
 
     monkeypatch.setattr(os, "scandir", scandir)
+    # With many at once no entries are taken: tests/disk/test_many_stats.py has what fails there.
+    monkeypatch.setattr(DISK, "_at_once", False)
 
 
 # Types, sizes and times

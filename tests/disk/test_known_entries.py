@@ -15,13 +15,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scanner.core.snapshot import Directory, listing_of
-from scanner.disk import known_entries
+from scanner.disk import filesystem, known_entries
 from scanner.disk.filesystem import DiskFileSystem
 from scanner.disk.known_entries import HAS_DESCRIPTORS, can_ask_by_name
 
 pytestmark = pytest.mark.skipif(not HAS_DESCRIPTORS, reason="no stats relative to a folder here")
 
 DISK = DiskFileSystem()
+
+
+@pytest.fixture(autouse=True, params=["one by one", "at once"])
+def _stats(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Names are stat-ed in both ways."""
+    monkeypatch.setattr(DISK, "_at_once", request.param == "at once")
+    monkeypatch.setattr(filesystem, "WORTH_IT", 0)
+
+
 OLD = 1_600_000_000_000_000_000
 
 

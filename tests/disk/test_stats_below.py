@@ -168,7 +168,7 @@ def test_without_statx_the_stat_is_an_ordinary_one(
         ctypes.set_errno(errno.ENOSYS)
         return -1
 
-    monkeypatch.setattr(statx, "_statx", lambda: refused if has_it else None)
+    monkeypatch.setattr(statx, "statx_call", lambda: refused if has_it else None)
     (tmp_path / "file").write_bytes(b"123")
     handle = os.open(tmp_path, os.O_RDONLY)
     try:

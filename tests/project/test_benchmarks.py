@@ -4,6 +4,7 @@ Nothing here depends on how long anything takes.
 """
 
 import os
+import subprocess
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -30,7 +31,7 @@ from benchmarks.figures import (
     write,
 )
 from benchmarks.peers import reasons_without
-from benchmarks.processes import BenchmarkError, Cost, environment, run
+from benchmarks.processes import BenchmarkError, Cost, cpu_seconds, environment, run
 from benchmarks.tables import ratios
 from benchmarks.targets import CPU, START, STARTS, TARGETS
 from benchmarks.trees import build_tree, tree_at
@@ -136,6 +137,14 @@ def test_command_that_fails_is_told_in_a_sentence(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "import sys; sys.exit('no disk')"]
     with pytest.raises(BenchmarkError, match="ended with 1: no disk"):
         run(command, environment(str(tmp_path)), str(tmp_path))
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell what a child costs")
+def test_step_costs_what_its_helpers_cost_too() -> None:
+    spin = "import time\nwhile time.process_time() < 0.1: pass"
+    before = cpu_seconds()
+    subprocess.run([sys.executable, "-c", spin], check=True)
+    assert cpu_seconds() - before >= 0.1
 
 
 def test_settings_of_the_person_who_measures_do_not_slip_in(

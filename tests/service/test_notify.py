@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from scanner.service.notify import Notifier, notifier_of
-from scanner.service.schedule import Schedule, trigger_of
+from scanner.service.schedule import Schedule
+from scanner.service.triggers import trigger_of
 from tests.support.machine import Machine, wait_for
 from tests.support.real_mounts import SshfsMount
 

@@ -13,11 +13,13 @@ from types import SimpleNamespace
 import pytest
 from apscheduler.job import Job
 from apscheduler.schedulers.background import BackgroundScheduler
-from apscheduler.triggers.base import BaseTrigger
 
 from scanner.errors import SettingsError
 from scanner.service import schedule
-from scanner.service.schedule import Deadline, Schedule, trigger_of
+from scanner.service.jobs import Fires
+from scanner.service.schedule import Deadline, Schedule
+from scanner.service.triggers import Every, Noted, Trigger, trigger_of
+from tests.support.machine import wait_for
 
 HOUR = 3600.0
 NOW = datetime(2026, 3, 4, 5, 6, 7, 891_011, tzinfo=UTC)
@@ -28,11 +30,11 @@ PATIENCE = 5.0
 # Triggers
 
 
-def run_times(trigger: BaseTrigger, due: datetime, now: datetime) -> tuple[int, datetime | None]:
+def run_times(trigger: Trigger, due: datetime, now: datetime) -> tuple[int, datetime | None]:
     """How many runs APScheduler makes of a job due at `due` and looked at at `now`; the next."""
     job = Job(
         BackgroundScheduler(timezone=UTC),
-        trigger=trigger,
+        trigger=Fires(trigger),
         func=print,
         args=(),
         kwargs={},
@@ -86,9 +88,9 @@ def test_run_that_would_be_past_or_far_away_is_one_interval_away(shift: timedelt
     assert trigger_of(30.0, "").get_next_fire_time(NOW + shift, NOW) == NOW + timedelta(seconds=30)
 
 
-def noted() -> schedule._Noted:
+def noted() -> Noted:
     """A lane that is scanned every 30 s, began at NOW, and is due again."""
-    lane = schedule._Noted(trigger_of(30.0, ""), NOW)
+    lane = Noted(trigger_of(30.0, ""), NOW)
     assert lane.get_next_fire_time(NOW, NOW) == NOW + timedelta(seconds=30)
     return lane
 
@@ -98,7 +100,7 @@ def test_shorter_interval_counts_from_the_last_run(now: float, due: float) -> No
     """Where that is past, from now: a pass that took longer than its interval is not repeated at
     once."""
     lane = noted()
-    lane.change(schedule._Every(5.0), NOW + timedelta(seconds=now))
+    lane.change(Every(5.0), NOW + timedelta(seconds=now))
     assert (lane.due, lane.is_moved) == (NOW + timedelta(seconds=due), True)
     later = NOW + timedelta(seconds=due)
     assert lane.get_next_fire_time(later, later) == later + timedelta(seconds=5)
@@ -106,20 +108,20 @@ def test_shorter_interval_counts_from_the_last_run(now: float, due: float) -> No
 
 def test_longer_interval_counts_from_the_last_run() -> None:
     lane = noted()
-    lane.change(schedule._Every(300.0), NOW + timedelta(seconds=7))
+    lane.change(Every(300.0), NOW + timedelta(seconds=7))
     assert lane.due == NOW + timedelta(seconds=300)
 
 
 @pytest.mark.parametrize("step", [timedelta(days=3650), timedelta(days=-3650)])
 def test_interval_that_changes_over_a_step_of_the_clock_is_one_interval(step: timedelta) -> None:
     lane = noted()
-    lane.change(schedule._Every(60.0), NOW + step)
+    lane.change(Every(60.0), NOW + step)
     assert lane.due == NOW + step + timedelta(seconds=60)
 
 
 def test_lane_that_has_not_run_yet_runs_as_it_was_to() -> None:
-    lane = schedule._Noted(trigger_of(30.0, ""), NOW)
-    lane.change(schedule._Every(300.0), NOW - timedelta(seconds=1))
+    lane = Noted(trigger_of(30.0, ""), NOW)
+    lane.change(Every(300.0), NOW - timedelta(seconds=1))
     assert (lane.due, lane.is_moved) == (NOW, False)
     assert lane.get_next_fire_time(NOW, NOW) == NOW + timedelta(seconds=300)
 
@@ -207,8 +209,9 @@ def fire_times(cron: str, count: int) -> list[datetime]:
     times: list[datetime] = []
     now = datetime(2026, 1, 1, tzinfo=UTC)
     while len(times) < count:
-        now = trigger.get_next_fire_time(now, now)
-        times.append(now)
+        due = trigger.get_next_fire_time(now, now)
+        assert due is not None
+        times.append(now := due)
     return times
 
 
@@ -383,6 +386,7 @@ class Running:
         self.ended: bool | None = None
         self.hang: threading.Event | None = None
         self.error: Exception | None = None
+        self.at_rest: Callable[[], None] = lambda: None
         self._now: list[str] = []
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run)
@@ -390,7 +394,7 @@ class Running:
     def start(
         self, every: float, lanes: tuple[str, ...] = ("local",), patience: float = PATIENCE
     ) -> Running:
-        self.schedule = Schedule(trigger_of(every, ""))
+        self.schedule = Schedule(trigger_of(every, ""), at_rest=self.at_rest)
         for lane in lanes:
             self.schedule.add(lane, self._pass_of(lane))
         self._patience = patience
@@ -487,6 +491,84 @@ def test_pass_never_overlaps_itself_and_what_it_missed_is_not_made_up_for(
     assert running.most_at_once == 1
     assert len(running.passes) <= 1 + 5  # ten were missed, four or five have been due since
     running.wait_for(3)  # and it goes on
+
+
+def test_first_pass_that_takes_longer_than_its_interval_may_go_on_until_the_next(
+    running: Running,
+) -> None:
+    """It reads files after its scan, and would read none if its time were over for good."""
+    running.hang = threading.Event()
+    running.start(0.5)
+    running.wait_for(1)
+    left = set()
+    end = time.monotonic() + 1.5
+    while time.monotonic() < end:
+        left.add(running.schedule.seconds_until("local") > 0.25)
+        time.sleep(0.01)
+    assert left == {True, False}
+    assert -0.25 < running.schedule.seconds_until("local") <= 0.5
+    assert len(running.passes) == 1
+
+
+def test_step_of_the_clock_in_the_first_pass_puts_off_nothing(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A machine without a battery-backed clock learns the time some seconds after its start."""
+    clock = Clock(monkeypatch)
+    running.hang = threading.Event()
+    running.start(HOUR)
+    running.wait_for(1)
+    clock.step(days=3650)
+    time.sleep(0.2)
+    assert HOUR - 10 < running.schedule.seconds_until("local") <= HOUR
+    running.hang.set()
+    time.sleep(0.3)
+    assert len(running.passes) == 1
+    clock.step(days=-3650)
+    running.wait_for(2)
+
+
+def test_scheduler_is_made_after_a_first_pass_and_told_once(
+    running: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rests: list[int] = []
+    running.hang = threading.Event()
+    running.at_rest = lambda: rests.append(len(running.passes))
+    running.start(HOUR)
+    running.wait_for(1)
+    time.sleep(0.1)
+    assert not rests
+    assert running.schedule._jobs is None
+    running.hang.set()
+    running.schedule.set_every("local", 0.05)
+    running.wait_for(3)
+    assert rests == [1]
+
+
+def test_interval_that_is_set_in_the_first_pass_holds_after_it(running: Running) -> None:
+    running.hang = threading.Event()
+    running.start(HOUR)
+    running.wait_for(1)
+    running.schedule.set_every("local", 0.05)
+    running.hang.set()
+    running.wait_for(3)
+
+
+def test_thread_that_cannot_be_started_is_told_and_the_lane_tried_again(
+    running: Running, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refused(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    running.start(HOUR)
+    running.wait_for(1)
+    wait_for(lambda: not running.schedule._first, "the job of the first lane")
+    ran = threading.Event()
+    with monkeypatch.context() as patched, caplog.at_level(logging.ERROR):
+        patched.setattr(threading.Thread, "start", refused)
+        running.schedule.add("//nas/share", lambda seconds_left: ran.set())
+    assert ran.wait(PATIENCE)
+    assert "The scan of //nas/share failed: The system gives this program no more" in caplog.text
 
 
 def test_lanes_do_not_wait_for_one_that_hangs(running: Running) -> None:

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from scanner import scan
 from scanner.output import atomic, journal
+from scanner.store.projection import unfinished_files
+from scanner.store.store import Store
 from tests.support.fakes import FakeFileSystem
 from tests.support.world import World, at, content
 
@@ -89,6 +92,39 @@ def test_a_change_waits_four_times(
     forced = Forced(world, monkeypatch)
     assert world.scan(reads=False)
     assert forced.done == ["state", "change list", "inventory", "folder"]
+
+
+def test_what_an_inventory_brings_to_the_state_is_written_at_once(world: World) -> None:
+    """After the commit, and the lines that are no longer in the outbox."""
+    begun: list[str] = []
+    create(world.files)
+    world.store.state._db.set_trace_callback(
+        lambda text: begun.append(text) if text.startswith(("BEGIN", "INSERT")) else None
+    )
+    assert world.scan(reads=False)
+    assert sum(text.startswith("BEGIN") for text in begun) == 3
+    last = begun[len(begun) - begun[::-1].index("BEGIN IMMEDIATE") :]
+    assert ["INTO history" in last[0], *("INTO meta" in text for text in last[1:])] == [True, True]
+
+
+def test_unfinished_files_are_looked_for_once_a_write(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[Store] = []
+
+    def noted(store: Store) -> dict[str, str]:
+        calls.append(store)
+        return unfinished_files(store)
+
+    monkeypatch.setattr(scan, "unfinished_files", noted)
+    world.files.write(at(f"{LORA}.part"), content("half"))
+    assert world.scan(reads=False)
+    assert len(calls) == 1
+    assert world.scanner.unfinished == 1
+    world.files.remove(at(f"{LORA}.part"))
+    assert world.scan(reads=False)
+    assert len(calls) == 2
+    assert world.scanner.unfinished == 0
 
 
 @needs_proc

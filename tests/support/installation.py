@@ -9,7 +9,7 @@ import sys
 from collections.abc import Mapping
 from typing import Any
 
-from tests.support.machine import PATIENCE, Machine
+from tests.support.machine import Machine
 
 LORAS = "ComfyUI/models/loras"
 KINDS = ("models", "custom_nodes", "input", "output")
@@ -58,19 +58,17 @@ def imported(
     machine: Machine, *arguments: str, environ: Mapping[str, str] | None = None
 ) -> set[str]:
     """Names of the modules that a run imports."""
-    done = subprocess.run(
-        [sys.executable, "-X", "importtime", "-m", "scanner", *arguments],
-        cwd=machine.work,
-        env={**machine.environ, **(environ or {})},
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    command = (sys.executable, "-X", "importtime", "-m", "scanner", *arguments)
+    done = machine.execute(*command, environ=environ)
     assert done.returncode == 0, done.stderr[-2000:]
-    lines = re.findall(r"^import time: .*\| +(\S+)$", done.stderr, re.MULTILINE)
-    assert "scanner.cli" in lines
-    return set(lines)
+    modules = modules_in(done.stderr)
+    assert "scanner.cli" in modules
+    return modules
+
+
+def modules_in(log: str) -> set[str]:
+    """Names of the modules that Python tells in a log with `PYTHONPROFILEIMPORTTIME`."""
+    return set(re.findall(r"^import time: .*\| +(\S+)$", log, re.MULTILINE))
 
 
 EVENT_WATCHERS = {"watchdog", "watchfiles", "inotify", "inotify_simple", "pyinotify"}

@@ -23,6 +23,9 @@ from scanner.output.status_file import read_status
 from scanner.schemas import load_schema
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+SCANNER = (sys.executable, "-m", "scanner")
+"""The command that users call `comfy-inventory`."""
+
 PATIENCE = float(os.environ.get("COMFY_TEST_PATIENCE", "40"))
 """Seconds after which something that should happen counts as not happening. An emulated machine
 needs more."""
@@ -130,24 +133,36 @@ class Machine:
 
         `through` is a command that starts another one, as `nice` does.
         """
-        done = subprocess.run(
-            [*through, sys.executable, "-m", "scanner", *map(str, arguments)],
-            cwd=self.work,
-            env={**self.environ, **(environ or {})},
-            capture_output=True,
-            text=True,
-            encoding="utf-8",
-            timeout=PATIENCE,
-            check=False,
-        )
+        done = self.execute(*through, *SCANNER, *arguments, environ=environ)
         assert "Traceback" not in done.stderr, done.stderr
         assert done.returncode == expect, done.stderr or done.stdout
         return done
 
+    def execute(
+        self,
+        *command: object,
+        environ: Mapping[str, str] | None = None,
+        stdout: int = subprocess.PIPE,
+        pass_fds: Sequence[int] = (),
+    ) -> subprocess.CompletedProcess[str]:
+        """Run any command here to its end, whatever its exit code."""
+        return subprocess.run(
+            [str(word) for word in command],
+            cwd=self.work,
+            env={**self.environ, **(environ or {})},
+            stdout=stdout,
+            stderr=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            timeout=PATIENCE,
+            pass_fds=pass_fds,
+            check=False,
+        )
+
     @contextmanager
     def running(self, *arguments: object) -> Iterator[Running]:
         """`comfy-inventory ARGUMENTS` in the background; it does not outlive the block."""
-        with self._started([sys.executable, "-m", "scanner", *map(str, arguments)]) as running:
+        with self._started([*SCANNER, *map(str, arguments)]) as running:
             yield running
 
     @contextmanager

@@ -68,7 +68,7 @@ class HelpedWorkers(WorkersByMount):
     """Worker processes, and helpers for every walk of a local disk that lists everything: these
     trees are too small to get any."""
 
-    def of_long_walk(self, mount: mounts.Mount) -> Worker:
+    def of_long_walk(self, mount: mounts.Mount, known: int = 0) -> Worker:
         if mount.is_remote:
             return self.apart(mount)
         return HelpedWorker(self._files, 2, 60.0, lambda: False, long=1, start=started_helper)

@@ -25,9 +25,11 @@ class CountedWorkers(FakeWorkers):
     def __init__(self, files: FakeFileSystem) -> None:
         super().__init__(files)
         self.long_walks = 0
+        self.known = 0
 
-    def of_long_walk(self, mount: Mount) -> Worker:
+    def of_long_walk(self, mount: Mount, known: int = 0) -> Worker:
         self.long_walks += 1
+        self.known = known
         return Helped(self._files)
 
 
@@ -54,6 +56,16 @@ def test_first_walk_of_a_process_gets_help_and_no_later_one(tmp_path: Path) -> N
     made.restart()
     made.scan()
     assert made.workers.long_walks == 1, "the workers are new, and so is the process"
+
+
+def test_a_walk_of_a_known_zone_is_told_how_much_there_is(tmp_path: Path) -> None:
+    """Its helpers start at once then."""
+    made = world(tmp_path)
+    made.scan()
+    assert made.workers.known == 0
+    made.restart()
+    made.scan()
+    assert made.workers.known == 2, "the folder and the file"
 
 
 def test_work_of_helpers_counts_as_cost_of_verification(tmp_path: Path) -> None:

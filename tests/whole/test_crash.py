@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
 import sys
 import threading
 import time
@@ -23,7 +22,6 @@ from scanner.output.inventory_reader import OpenInventory, read_header
 from scanner.output.inventory_text import parts_of
 from scanner.output.journal_reader import read
 from tests.support.machine import (
-    PATIENCE,
     Machine,
     Projection,
     assert_valid,
@@ -393,15 +391,7 @@ OF_THE_HISTORY = (
 
 
 def die_at(machine: Machine, point: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", DIE, point, "scan", *ARGUMENTS],
-        cwd=machine.work,
-        env=machine.environ,
-        capture_output=True,
-        text=True,
-        timeout=PATIENCE,
-        check=False,
-    )
+    done = machine.execute(sys.executable, "-c", DIE, point, "scan", *ARGUMENTS)
     assert done.returncode == 137, done.stderr
 
 

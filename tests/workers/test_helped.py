@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scanner.core.snapshot import Directory
 from scanner.disk.filesystem import DiskFileSystem
 from scanner.disk.mounts import Mount
-from scanner.workers.helped import LARGEST, HelpedWorker, Helper
+from scanner.workers.helped import (
+    LARGEST,
+    HelpedWorker,
+    Helper,
+    end_helpers,
+    helpers_at_most,
+    helpers_from_the_start,
+)
 from scanner.workers.helper import directory_of, plain_of
 from scanner.workers.pool import WorkersByMount
 from scanner.workers.requests import Answer, Failed, ListDirectory, Listed
@@ -93,9 +102,10 @@ def worker_with(
     patience: float = 60.0,
     stopped: Callable[[], bool] = lambda: False,
     long: int = 1,
+    known: int = 0,
 ) -> HelpedWorker:
     files = DiskFileSystem(stopped)
-    return HelpedWorker(files, most, patience, stopped, long=long, start=start)
+    return HelpedWorker(files, most, patience, stopped, long=long, start=start, known=known)
 
 
 def answers(worker: Worker, requests: list[ListDirectory]) -> list[Answer]:
@@ -142,6 +152,14 @@ def test_short_walk_starts_no_helper(tree: Path, kept: Kept) -> None:
     assert not kept.helpers
 
 
+def test_walk_that_is_known_to_be_long_starts_them_at_once(tree: Path, kept: Kept) -> None:
+    worker = worker_with(kept, long=1_000_000, known=1_000_000)
+    worker.ask(requests_for(tree)[1])
+    worker.answer()
+    assert len(kept.helpers) == 2
+    worker.abandon()
+
+
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGSTOP])
 def test_folders_of_a_lost_helper_are_listed_here(tree: Path, kept: Kept, end: int) -> None:
     """A stopped one stands for one that hangs: after some silence nobody waits for it."""
@@ -186,6 +204,24 @@ def test_end_of_the_program_waits_for_no_helper(tree: Path, kept: Kept) -> None:
     assert not is_running(kept.helpers[0])
 
 
+def test_nothing_is_waited_for_once_all_is_answered(
+    tree: Path, kept: Kept, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker = worker_with(kept)
+    waits: list[int] = []
+    wait_for = select.select
+
+    def waiting(*arguments: Any) -> Any:
+        if arguments[3]:
+            waits.append(sum(len(helper.under_way) for helper in worker._helpers))
+        return wait_for(*arguments)
+
+    monkeypatch.setattr(select, "select", waiting)
+    assert answers(worker, requests_for(tree)) == expected(requests_for(tree))
+    assert kept.answered
+    assert 0 not in waits
+
+
 def test_batch_beyond_the_pipe_is_listed_here(tree: Path, kept: Kept) -> None:
     names = frozenset(f"{number:0250}" for number in range(LARGEST // 200))
     requests = [request._replace(skip=names) for request in requests_for(tree)]
@@ -200,7 +236,54 @@ def test_plain_values_of_a_listing_lose_nothing(tree: Path) -> None:
     assert found.listing.targets
     assert found.ignored
     assert directory_of(plain_of("path", found)) == found
+    columns = directory_of(plain_of("path", found)).listing
+    for column, own in zip(
+        (columns.sizes, columns.mtimes, columns.inodes),
+        (found.listing.sizes, found.listing.mtimes, found.listing.inodes),
+        strict=True,
+    ):
+        assert sys.getsizeof(column) == sys.getsizeof(own)
     assert directory_of(plain_of("path", Directory(found.listing))) == Directory(found.listing)
+
+
+def test_helpers_start_early_where_nothing_is_known(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    with helpers_from_the_start(16, str(state)) as helpers:
+        assert len(helpers) == helpers_at_most(16)
+        assert all(map(is_running, helpers))
+    assert not any(map(is_running, helpers))
+    with helpers_from_the_start(1, str(state)) as helpers:
+        assert not helpers
+    state.touch()
+    with helpers_from_the_start(16, str(state)) as helpers:
+        assert not helpers
+
+
+def test_helpers_start_early_where_the_state_is_large(tmp_path: Path) -> None:
+    """The first scan of `run` lists all that it knows."""
+    state = tmp_path / "state"
+    for size, count in ((999, 0), (1000, helpers_at_most(16))):
+        state.write_bytes(bytes(size))
+        with helpers_from_the_start(16, str(state), 1000) as helpers:
+            assert len(helpers) == count
+            started = list(helpers)
+            end_helpers(helpers)
+            assert not helpers
+            assert not any(map(is_running, started))
+
+
+def test_first_long_walk_takes_the_helpers_that_were_started(tree: Path, kept: Kept) -> None:
+    pool = WorkersByMount(DiskFileSystem(), stall_after=60.0, most_workers=16)
+    ready = [kept(), kept()]
+    pool.lend(ready)
+    first, second = (pool.of_long_walk(Mount("/", "ext4", "/dev/sda1")) for _ in range(2))
+    assert not ready
+    assert isinstance(second, HelpedWorker)
+    assert not second._helpers
+    assert answers(first, requests_for(tree)) == expected(requests_for(tree))
+    assert kept.answered > FOLDERS / 10
+    assert len(kept.helpers) == 2
+    assert not any(map(is_running, kept.helpers))
 
 
 def test_one_request_at_a_time_means_no_helper() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -25,6 +25,10 @@ from scanner.console.options import (
 )
 from scanner.console.terminal import _print_json, echo_error
 
+if TYPE_CHECKING:
+    from scanner.settings.load import Loaded
+    from scanner.workers.helped import Helper
+
 
 @app.command()
 @_taking(_SCANNING, _SPLIT, _HOLD)
@@ -46,24 +50,10 @@ def scan(
 
     refuse_mistakes(loaded, outputs, _cwd())
     _start_log(loaded, utc=utc)
-    found = _find_roots(loaded)
-    from scanner.commands.cluster import workers_for
-    from scanner.commands.observing import observing
-    from scanner.console.progress import display
-    from scanner.output.last_output import remember_output
-    from scanner.service.opening import open_service, stopping_on_signals
+    from scanner.workers.helped import helpers_from_the_start
 
-    find = _finder(loaded.settings, found.comfy_root)
-    observe = observing(loaded.settings, once=True)
-    with (
-        open_service(
-            loaded.settings, found, _cwd(), find, observe, workers_for(cluster)
-        ) as service,
-        stopping_on_signals(service) as signals,
-    ):
-        remember_output(service.outputs.inventory)
-        result = service.scan_once(display())
-        summary = service.summary(result)
+    with helpers_from_the_start(loaded.settings.workers, outputs.state) as helpers:
+        summary, signals = _scanned(loaded, cluster, helpers)
     if as_json:
         _print_json(summary, signals[0] if signals else 0)
     else:
@@ -77,3 +67,26 @@ def scan(
         raise typer.Exit(3)
     if exit_code and summary["changes"]:
         raise typer.Exit(1)
+
+
+def _scanned(
+    loaded: Loaded, cluster: str | None, helpers: list[Helper]
+) -> tuple[dict[str, Any], list[int]]:
+    """Scan; the summary, and the signals that came."""
+    found = _find_roots(loaded)
+    from scanner.commands.cluster import workers_for
+    from scanner.commands.observing import observing
+    from scanner.console.progress import display
+    from scanner.output.last_output import remember_output
+    from scanner.service.opening import open_service, stopping_on_signals
+
+    find = _finder(loaded.settings, found.comfy_root)
+    observe = observing(loaded.settings, once=True)
+    workers = workers_for(cluster, helpers)
+    with (
+        open_service(loaded.settings, found, _cwd(), find, observe, workers) as service,
+        stopping_on_signals(service) as signals,
+    ):
+        remember_output(service.outputs.inventory)
+        result = service.scan_once(display())
+        return service.summary(result), signals

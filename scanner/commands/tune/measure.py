@@ -77,7 +77,7 @@ class _Counted:
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         return _CountedWorker(self._workers.of(mount, patience), self)
 
-    def of_long_walk(self, mount: Mount) -> Worker:
+    def of_long_walk(self, mount: Mount, known: int = 0) -> Worker:
         return self.of(mount)  # the scans that are measured have no help
 
     def apart(self, mount: Mount) -> Worker:
