@@ -109,6 +109,14 @@ _LOG = {
     "log_level": _text(_FILES_PANEL, "The least to log: debug, info, warning or error."),
 }
 
+_SPLIT = {
+    "split_by": _text(
+        _FILES_PANEL,
+        "Write the inventory as several files: one for each root, or category of a root.",
+        metavar="root|category",
+    )
+}
+
 _TIMES = {
     "every": _text(_TIMES_PANEL, "Time between scans: 30s, 2m, 1h; or auto."),
     "cron": _text(_TIMES_PANEL, 'When to scan, as in a crontab: "*/5 * * * *".'),

@@ -41,6 +41,12 @@ ALL_DIGITS: MtimeDigits = "all"
 
 SECONDS: MtimeDigits = "seconds"
 
+SplitBy = Literal["none", "root", "category"]
+
+NOT_SPLIT: SplitBy = "none"
+
+SPLITS: tuple[SplitBy, ...] = get_args(SplitBy)
+
 DIGITS: tuple[MtimeDigits, ...] = get_args(MtimeDigits)
 
 _SECONDS = {"w": 604_800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0, "ms": 0.001}
@@ -279,6 +285,14 @@ def parse_digits(value: object) -> MtimeDigits:
         if isinstance(value, str) and value.strip().lower() == digits:
             return digits
     raise ValueError(f"expected one of {', '.join(DIGITS)}, not {value!r}")
+
+
+def parse_split(value: object) -> SplitBy:
+    """By what an inventory is split into several files. Raises ValueError."""
+    for split_by in SPLITS:
+        if isinstance(value, str) and value.strip().lower() == split_by:
+            return split_by
+    raise ValueError(f"expected one of {', '.join(SPLITS)}, not {value!r}")
 
 
 _CRON_NAMES = {

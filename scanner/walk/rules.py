@@ -42,15 +42,20 @@ class OwnFiles(Protocol):
 
     @property
     def own_prefixes(self) -> frozenset[str]:
-        """How every name starts that `is_own` may be true of."""
+        """How every name starts that `is_own` or `is_own_folder` may be true of."""
         ...
 
     def is_own(self, folder: str, name: str) -> bool:
         """True if `name` in `folder` is one of them."""
         ...
 
+    def is_own_folder(self, folder: str, name: str) -> bool:
+        """True if `name` in `folder` is a folder that holds only such files."""
+        ...
+
     def instance_files(self, names: str) -> frozenset[str]:
-        """Those of `names` (joined by NUL, of one folder) that any instance of it writes."""
+        """Those of `names` (joined by NUL, of one folder) that any instance of it writes; a folder
+        of such files with a slash at its end."""
         ...
 
 
@@ -60,6 +65,9 @@ class NoOwnFiles:
     own_prefixes: frozenset[str] = frozenset()
 
     def is_own(self, folder: str, name: str) -> bool:
+        return False
+
+    def is_own_folder(self, folder: str, name: str) -> bool:
         return False
 
     def instance_files(self, names: str) -> frozenset[str]:
@@ -214,7 +222,9 @@ class _RulesAndOwnFiles:
         if self.rules.ignores(relative, is_directory):
             return True
         folder, name = os.path.split(os.path.join(self.top, *relative.split("/")))
-        return not is_directory and self.own.is_own(folder, name)
+        if is_directory:
+            return self.own.is_own_folder(folder, name)
+        return self.own.is_own(folder, name)
 
 
 class Rules(Protocol):

@@ -250,13 +250,13 @@ def test_of_a_large_folder_only_the_rows_that_changed_are_made_anew(tmp_path, mo
     writer = InventoryWriter(tmp_path / "i.json")
     writer.write(of(snapshot))
     made: list[str] = []
-    append = inventory_writer._Body.lines
+    append = inventory_writer.Body.lines
 
     def noted(body, lines):
         made.extend(lines)
         append(body, lines)
 
-    monkeypatch.setattr(inventory_writer._Body, "lines", noted)
+    monkeypatch.setattr(inventory_writer.Body, "lines", noted)
     path = join(OUTPUT, "a")
     rows = list(snapshot[path].listing.rows())
     rows[4000] = rows[4000]._replace(size=1)
@@ -302,13 +302,13 @@ def test_first_fingerprints_hold_the_folders_of_one_file_at_a_time(tmp_path, mon
     writer = InventoryWriter(tmp_path / "i.json")
     writer.write(of(snapshot))
     held: list[int] = []
-    write = inventory_writer._write_folders
+    write = inventory_writer.write_folders
 
     def noted(*arguments: Any) -> None:
         held.append(sum(isinstance(value, Folder) for value in gc.get_objects()))
         write(*arguments)
 
-    monkeypatch.setattr(inventory_writer, "_write_folders", noted)
+    monkeypatch.setattr(inventory_writer, "write_folders", noted)
     gc.collect()
     gc.disable()
     try:

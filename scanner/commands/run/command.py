@@ -15,6 +15,7 @@ from scanner.console.apart import end_with_parent, need_child
 from scanner.console.app import app
 from scanner.console.options import (
     _SCANNING,
+    _SPLIT,
     _TIMES,
     AsJson,
     Cluster,
@@ -43,7 +44,7 @@ USUAL = 700
 
 
 @app.command()
-@_taking(_SCANNING, _TIMES, SERVING)
+@_taking(_SCANNING, _SPLIT, _TIMES, SERVING)
 def run(
     serve: Annotated[
         bool,

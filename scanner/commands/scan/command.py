@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import _HOLD, _SCANNING, AsJson, Cluster, Utc, _taking
+from scanner.console.options import _HOLD, _SCANNING, _SPLIT, AsJson, Cluster, Utc, _taking
 
 
 @app.command()
-@_taking(_SCANNING, _HOLD)
+@_taking(_SCANNING, _SPLIT, _HOLD)
 def scan(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if anything changed, for scripts.")
