@@ -27,7 +27,9 @@ _VOLUME = _named("quiet", "verbose") | {"-q": "quiet", "-v": "verbose"}
 
 _SCAN = Options(
     _named("comfy_root", "base_directory", "output_directory", "input_directory", "user_directory")
-    | _named("output", "profile", "config", "log_file", "log_level", "hold_wait", "cluster", "split_by")
+    | _named(
+        "output", "profile", "config", "log_file", "log_level", "hold_wait", "cluster", "split_by"
+    )
     | {"--workspace": "comfy_root", "-o": "output", "-c": "config"},
     _named("models", "downloads", "workflows", "extra", "extra_model_paths_config"),
     _named("exit_code", "utc") | {"--json": "as_json"} | _VOLUME,

@@ -8,43 +8,6 @@ from typing import Annotated, Any, TypeVar
 
 import typer
 
-from scanner.console.steps import (
-    _checked,
-    _cwd,
-    _find_roots,
-    _finder,
-    _fraction,
-    _known_outputs,
-    _load,
-    _log_check,
-    _one_of,
-    _outputs,
-    _rate,
-    _seconds,
-    _start_log,
-    _tell_on_terminal,
-    _tell_plainly,
-)
-
-__all__ = (
-    "_checked",
-    "_cwd",
-    "_find_roots",
-    "_finder",
-    "_fraction",
-    "_known_outputs",
-    "_load",
-    "_log_check",
-    "_one_of",
-    "_outputs",
-    "_rate",
-    "_seconds",
-    "_start_log",
-    "_tell_on_terminal",
-    "_tell_plainly",
-)
-"""The steps, for the commands that import them with their options."""
-
 # Paths are taken as texts: to make a Path, Typer looks at it, and hangs on a mount that hangs
 # (rule 3, a hang stops nothing).
 _ROOTS_PANEL = "Folders"

@@ -7,20 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import fleet_app
-from scanner.console.options import (
-    _FILES,
-    _OUTPUT,
-    AsJson,
-    ExitCode,
-    Limit,
-    Utc,
-    _checked,
-    _cwd,
-    _known_outputs,
-    _load,
-    _seconds,
-    _taking,
-)
+from scanner.console.options import _FILES, _OUTPUT, AsJson, ExitCode, Limit, Utc, _taking
+from scanner.console.steps import _checked, _cwd, _known_outputs, _load, _seconds
 from scanner.console.terminal import _console, _print_json, echo_error
 
 At = Annotated[

@@ -13,22 +13,9 @@ import typer
 
 from scanner.console.apart import end_with_parent, need_child
 from scanner.console.app import app
-from scanner.console.options import (
-    _SCANNING,
-    _SPLIT,
-    _TIMES,
-    AsJson,
-    Cluster,
-    Utc,
-    _cwd,
-    _find_roots,
-    _finder,
-    _load,
-    _outputs,
-    _start_log,
-    _taking,
-)
+from scanner.console.options import _SCANNING, _SPLIT, _TIMES, AsJson, Cluster, Utc, _taking
 from scanner.console.serving import SERVING, ServeOptions, serve_options
+from scanner.console.steps import _cwd, _find_roots, _finder, _load, _outputs, _start_log
 from scanner.console.terminal import echo_error
 
 if TYPE_CHECKING:
