@@ -229,7 +229,7 @@ def test_a_system_without_files_threads_or_memory_is_a_sentence(
         raise error
 
     monkeypatch.setattr(scanner.cli, "_app_for", lambda _argv: fails)
-    assert scanner.cli.main(["scan"]) == 5
+    assert scanner.cli.main(["status"]) == 5
     told = capsys.readouterr().err
     assert reason in told
     assert "Traceback" not in told
