@@ -255,6 +255,8 @@ def test_helpers_start_early_where_nothing_is_known(tmp_path: Path) -> None:
     with helpers_from_the_start(1, str(state)) as helpers:
         assert not helpers
     state.touch()
+    with helpers_from_the_start(16, str(state / "below a file")) as helpers:
+        assert not helpers
     with helpers_from_the_start(16, str(state)) as helpers:
         assert not helpers
 
