@@ -281,12 +281,17 @@ def main() -> int:
     parser.add_argument("--files-of-a-folder", type=int, default=200)
     parser.add_argument("--latency-ms", type=float, default=0.0, help="of each call on the disk")
     parser.add_argument("--cluster", type=int, nargs="+", default=[0, 4], help="workers; 0: alone")
-    parser.add_argument("--keep", action="store_true", help="write benchmarks/scale.json")
+    parser.add_argument(
+        "--keep",
+        nargs="*",
+        metavar="PART",
+        help="write benchmarks/scale.json: runs, hash, round_trips, fleet, or all",
+    )
     options = parser.parse_args()
-    if options.keep:
-        from benchmarks.scale_results import measure_all
+    if options.keep is not None:
+        from benchmarks.scale_results import measure
 
-        measure_all(tell)
+        measure(options.keep, tell)
         return 0
     runs = []
     for files in options.files:

@@ -11,16 +11,19 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, replace
 from typing import Any
 
+from benchmarks.machine import machine
 from benchmarks.made_up import Shape
 from benchmarks.page import FOLDER
 from benchmarks.scale import PHASES, Run, measured
 
 RESULTS = os.path.join(FOLDER, "scale.json")
+
+PARTS = ("runs", "hash", "round_trips", "fleet")
 
 SMALL, LARGE = 1_000_000, 10_000_000
 
@@ -39,10 +42,27 @@ HASHED = 256 << 20
 """Bytes of the file that is hashed, from memory."""
 
 
-def measure_all(tell: Callable[[Run], None]) -> None:
-    """Measure and write everything."""
+def measure(parts: Sequence[str], tell: Callable[[Run], None]) -> None:
+    """Measure some of PARTS, or all, and write them beside what is known of the others."""
+    found: dict[str, Any] = read() if os.path.exists(RESULTS) else {}
+    made: dict[str, Callable[[], Any]] = {
+        "runs": lambda: [asdict(run) for run in runs(tell)],
+        "hash": hash_costs,
+        "round_trips": round_trips,
+        "fleet": fleet_costs,
+    }
+    for part in parts or PARTS:
+        found[part] = made[part]()
+        document = {"machine": machine(tempfile.gettempdir())} | {p: found.get(p) for p in PARTS}
+        with open(RESULTS, "w", encoding="utf-8") as file:
+            json.dump(document, file, indent=1)
+            file.write("\n")
+
+
+def runs(tell: Callable[[Run], None]) -> Iterator[Run]:
+    """Trees of a million files in two shapes, and of ten million."""
     alone = tuple(PHASES)
-    wanted = [
+    for given in (
         (Shape(SMALL), 0, 0.0, alone),
         (Shape(SMALL, FEW_A_FOLDER), 0, 0.0, alone),
         (Shape(SMALL), 4, 0.0, ("scan",)),
@@ -51,23 +71,10 @@ def measure_all(tell: Callable[[Run], None]) -> None:
         (Shape(LARGE), 4, 0.0, ("scan",)),
         (Shape(LARGE), 0, LATENCY, ("scan",)),
         (Shape(LARGE), 16, LATENCY, ("scan",)),
-    ]
-    runs = []
-    for given in wanted:
-        runs.append(measured(*given))
-        tell(runs[-1])
-    from benchmarks.machine import machine
-
-    document = {
-        "machine": machine(tempfile.gettempdir()),
-        "runs": [asdict(run) for run in runs],
-        "hash": hash_costs(),
-        "round_trips": round_trips(),
-        "fleet": fleet_costs(),
-    }
-    with open(RESULTS, "w", encoding="utf-8") as file:
-        json.dump(document, file, indent=1)
-        file.write("\n")
+    ):
+        run = measured(*given)
+        tell(run)
+        yield run
 
 
 def hash_costs() -> dict[str, float]:

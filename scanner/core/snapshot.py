@@ -236,7 +236,21 @@ def narrow(numbers: Sequence[int], wide: str) -> array[int]:
 
 def narrow_from(blob: bytes, count: int, wide: str) -> array[int]:
     """The column of `count` numbers that has these bytes."""
-    return array("I" if len(blob) in (0, 4 * count) else wide, blob)
+    return column_from(blob, "I" if len(blob) in (0, 4 * count) else wide)
+
+
+def column_from(blob: bytes, kind: str) -> array[int]:
+    """The column of type `kind` that has these bytes. The slice is a copy without the room to grow
+    that `array` leaves where it reads bytes."""
+    return array(kind, blob)[:]
+
+
+_SHARED: dict[int, int] = {}
+
+
+def shared(device: int) -> int:
+    """`device`, as the same object each time: all directories of a mount have the same one."""
+    return _SHARED.setdefault(device, device)
 
 
 NO_NAMES: frozenset[str] = frozenset()

@@ -33,6 +33,7 @@ from scanner.core.snapshot import (
     Directory,
     Listing,
     narrow,
+    shared,
 )
 from scanner.disk.known_entries import are_unchanged
 from scanner.disk.links import is_proven_broken
@@ -345,13 +346,14 @@ def _tried(path: str) -> os.stat_result | OSError:
 
 
 def _directory_of(found: _Entries, own: os.stat_result) -> Directory:
+    mtime, ctime = _within(own.st_mtime_ns), _within(own.st_ctime_ns)
     return Directory(
         found.listing(),
-        _within(own.st_mtime_ns),
-        own.st_dev,
+        mtime,
+        shared(own.st_dev),
         own.st_ino & _INODE_MASK,
         frozenset(found.met) if found.met else NO_NAMES,
-        ctime=_within(own.st_ctime_ns),
+        ctime=mtime if ctime == mtime else ctime,  # one object of 32 bytes for both
     )
 
 

@@ -36,7 +36,7 @@ class Storages:
             self._zones[path] = self._zone(mount, path)
 
     def _zone(self, mount: Mapping[str, Any], path: str) -> tuple[Storage, str]:
-        """The storage of a zone, and the real path of the zone's folder."""
+        """The storage of a zone, and the path of the zone's folder within it, empty for its top."""
         source, point = str(mount.get("source", "")), str(mount.get("point", ""))
         real = path
         if "target" in mount:
@@ -47,16 +47,18 @@ class Storages:
             return self._own, ""
         within = str(mount.get("within", "")).strip("/")
         name = source.replace("\\", "/").lower() if source.startswith(("//", "\\\\")) else source
-        return Storage(f"{name.rstrip('/')}/{within}".rstrip("/"), point), real
+        inner = os.path.relpath(real, point).replace(os.sep, "/")
+        inner = "" if inner == "." else inner
+        return Storage(f"{name.rstrip('/')}/{within}".rstrip("/"), point), inner
 
     def of(self, path: str) -> tuple[str, str]:
         """The name of the storage, and the path within it, of an absolute path."""
         zone = nearest_above(path, self._zones)
-        storage, real = self._zones[zone] if zone else (self._own, "")
+        storage, inner = self._zones[zone] if zone else (self._own, "")
         if not storage.point:
             return storage.name, path.replace(os.sep, "/")
-        whole = real + path[len(zone or "") :]
-        return storage.name, os.path.relpath(whole, storage.point).replace(os.sep, "/")
+        below = path[len(zone or "") :].replace(os.sep, "/").strip("/")
+        return storage.name, "/".join(part for part in (inner, below) if part) or "."
 
 
 def names_of(storages: Sequence[str]) -> list[str]:

@@ -41,8 +41,6 @@ COLUMNS = (
 )
 """New columns come last, so that programs may count them."""
 
-_NOTHING: Mapping[str, Any] = {}
-
 _LIST_SEPARATOR = "; "
 
 
@@ -52,10 +50,25 @@ def row_of(entry: Mapping[str, Any]) -> list[str | int | None]:
     Times are texts as in the inventory; those outside the years 1 to 9999 are absent. Lists are
     joined by "; ", and yes or no is 1 or 0.
     """
-    return [
-        _flat((entry.get(place, _NOTHING) if place else entry).get(field), kind)
-        for _, kind, place, field in COLUMNS
-    ]
+    row: list[str | int | None] = [None] * len(COLUMNS)
+    # Most entries have few fields: those are looked at, not the columns.
+    for field, value in entry.items():
+        if (column := _OF_ENTRY.get(field)) is not None:
+            row[column] = _flat(value, COLUMNS[column].type)
+        elif (columns := _OF_OBJECTS.get(field)) is not None:
+            for inner, its in value.items():
+                if (column := columns.get(inner)) is not None:
+                    row[column] = _flat(its, COLUMNS[column].type)
+    return row
+
+
+_OF_ENTRY = {column.field: n for n, column in enumerate(COLUMNS) if not column.place}
+"""Numbers of columns by the fields of an entry, and below by those of the objects in it."""
+
+_OF_OBJECTS = {
+    place: {column.field: n for n, column in enumerate(COLUMNS) if column.place == place}
+    for place in {column.place for column in COLUMNS if column.place}
+}
 
 
 def _flat(value: Any, kind: str) -> str | int | None:

@@ -7,10 +7,11 @@ as before therefore has the same lines.
 from __future__ import annotations
 
 import os
+import sys
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence, Set
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import compress
 from operator import is_not
 from typing import NamedTuple
@@ -18,7 +19,15 @@ from typing import NamedTuple
 from scanner.core.paths import is_below, join, tail
 from scanner.core.roots import KINDS, Root, category_in
 from scanner.core.serialize import is_utf8, readable, shown
-from scanner.core.snapshot import CONTAINERS, DIRECTORY, DIRECTORY_LINK, FILE, FILE_LINK, Directory
+from scanner.core.snapshot import (
+    CONTAINERS,
+    DIRECTORY,
+    DIRECTORY_LINK,
+    FILE,
+    FILE_LINK,
+    UNKNOWN_FINGERPRINT,
+    Directory,
+)
 from scanner.output.inventory_view import InventoryView
 from scanner.output.same_files import (
     SameFiles,
@@ -29,6 +38,9 @@ from scanner.output.same_files import (
 from scanner.output.shadows import OwnerOf, SearchedFolders, Shadows, searched_folders
 
 UNWRITTEN = -1
+
+_MOST = 2
+"""One line in so many that gets its first fingerprint is enough to write all lines anew."""
 
 _NO_ANNOTATIONS: Mapping[str, object] = {}
 
@@ -51,7 +63,7 @@ class Previous(NamedTuple):
     directory: Directory
     segments: list[Segment]
     """Where its own lines are: those of its subfolders come between them."""
-    children: list[Folder]
+    children: Sequence[Folder]
 
 
 @dataclass(slots=True, eq=False)
@@ -69,8 +81,8 @@ class Folder:
     linked: bool
     """True if its path goes through a link to a directory."""
     category: str
-    children: list[Folder] = field(default_factory=list)
-    """Subfolders in the order of writing."""
+    children: list[Folder] | tuple[()] = ()
+    """Subfolders in the order of writing. Most folders have none, and no list of their own."""
     apparent_bytes: int = 0
     """Sum of the sizes of all files and links to files that are listed below it."""
     total_size: int = 0
@@ -87,6 +99,13 @@ class Folder:
     """Its earlier lines, until it is written. None if all of them may differ."""
     words: dict[str, int] | None = None
     """Number of its own entries without `alias_of` by status and mark; None if there are none."""
+
+    def add(self, child: Folder) -> None:
+        """Append a subfolder."""
+        if self.children:
+            self.children.append(child)
+        else:
+            self.children = [child]
 
 
 @dataclass(slots=True)
@@ -130,7 +149,6 @@ class Layout:
         self._annotated = _annotated(view)
         self._owners = _owners(view)
         self._inner = _inner(self._owners)
-        self._inodes: set[int] = set()
         is_plain = self._add(view, frozenset(), frozenset()) is not None
         if not is_plain:
             _mark_aliases(self.folders, view)
@@ -172,12 +190,14 @@ class Layout:
             self._owners, view
         ):
             return False
+        if self._has_new_fingerprints(view, listed):
+            return False
         renewed, others = self._renewed(view, listed)
         self._set_status(view.status, self._status)
         self._annotated = _annotated(view)
         old = [self.folders[path] for path in renewed if path in self.folders]
         for folder in old:
-            self._forget(folder)
+            self.count_rows(folder, -1)
         added = self._add(view, renewed, others)
         if added is None or self._may_change_names(listed, added):
             return False
@@ -235,6 +255,27 @@ class Layout:
         differing = set(compress(self.folders, map(is_not, now, previous)))
         return differing | (view.snapshot.keys() - self.folders.keys())
 
+    def _has_new_fingerprints(self, view: InventoryView, listed: Set[str]) -> bool:
+        """True if most lines get their first fingerprint: too little stays to be copied, and the
+        folders of two files at once would be held."""
+        if len(listed) * _MOST < len(self.folders):
+            return False
+        rows = first = 0
+        for path, folder in self.folders.items():
+            rows += len(folder.directory.listing)
+            now = view.snapshot.get(path)
+            if now is not None and now.fingerprints and not folder.directory.fingerprints:
+                unknown = now.fingerprints.count(UNKNOWN_FINGERPRINT)
+                first += max(0, len(now.listing) - unknown)
+        return first * _MOST > rows
+
+    def free(self) -> None:
+        """Let go of all folders, which hold each other. The layout must not be used any more."""
+        for folder in self.folders.values():
+            folder.parent, folder.children = None, ()
+        self.folders.clear()
+        self.tops.clear()
+
     def _renewed(self, view: InventoryView, listed: Set[str]) -> tuple[set[str], set[str]]:
         """Folders whose own lines differ: an entry, or the size of a subfolder. And those of them
         in which lines may differ whose rows are the same."""
@@ -275,17 +316,13 @@ class Layout:
         for count in self.counts_of(folder):
             count.add(listing.types, listing.bytes, sign)
 
-    def _forget(self, folder: Folder) -> None:
-        self.count_rows(folder, -1)
-        self._inodes.discard(folder.directory.inode)
-
     def _drop(self, top: Folder) -> None:
         """Remove a folder that is no longer written, and everything below it."""
         below = [top]
         while below:
             folder = below.pop()
             folder.parent = None
-            self._forget(folder)
+            self.count_rows(folder, -1)
             below += folder.children
             if self.folders.get(folder.path) is folder:
                 del self.folders[folder.path]
@@ -306,10 +343,15 @@ class Layout:
         stack = self._first_steps(view)
         self.tops = []
         added: list[Folder] | None = []
+        # Not kept: it would take 80 bytes for each folder.
+        inodes = {f.directory.inode for path, f in self.folders.items() if path not in renewed}
+        inodes.discard(0)
+        # The paths of a new layout are those of the snapshot: texts of their own take 120 bytes.
+        paths = {} if self.folders else dict(zip(view.snapshot, view.snapshot, strict=True))
         while stack:
             step = stack.pop()
             parent = step.parent
-            siblings = self.tops if parent is None else parent.children
+            append = self.tops.append if parent is None else parent.add
             previous = self.folders.get(step.path)
             source = previous.start if previous is not None else 0
             source += parent.source if parent is not None else 0
@@ -317,37 +359,38 @@ class Layout:
             if previous is not None and is_kept and step.path not in renewed:
                 previous.source, previous.parent = source, parent
                 previous.position = step.position
-                siblings.append(previous)
+                append(previous)
                 continue
-            folder = self._new_folder(step, source, view)
+            path = paths.get(step.path, step.path) if previous is None else previous.path
+            folder = self._new_folder(path, step, source, view)
             directory = folder.directory
             if previous is not None and step.path not in others:
                 folder.previous = self._previous(previous, folder)
             # A link that became a folder, or a folder that became a link, may be an alias as well.
-            is_alone = directory.inode not in self._inodes
+            is_alone = directory.inode not in inodes
             is_clear = is_alone and (previous is None or step.path in renewed)
             if directory.inode:
-                self._inodes.add(directory.inode)
-            siblings.append(folder)
+                inodes.add(directory.inode)
+            append(folder)
             if not is_clear:
                 added = None
             elif added is not None:
                 added.append(folder)
-            self.folders[step.path] = folder
+            self.folders[path] = folder
             stack.extend(reversed(_steps_below(folder, step.inner, view)))
         return added
 
-    def _new_folder(self, step: _Step, source: int, view: InventoryView) -> Folder:
+    def _new_folder(self, path: str, step: _Step, source: int, view: InventoryView) -> Folder:
         parent = step.parent
-        root = self._owners.get(step.path, parent.root if parent else 0)
+        root = self._owners.get(path, parent.root if parent else 0)
         return Folder(
-            step.path,
-            view.snapshot[step.path],
+            path,
+            view.snapshot[path],
             root,
             parent,
             step.position,
             step.linked,
-            category_in(view.roots[root].root, step.path),
+            sys.intern(category_in(view.roots[root].root, path)),
             source=source,
         )
 
@@ -400,10 +443,14 @@ def _inner(owners: Mapping[str, int]) -> set[str]:
 def _add_up(folders: Iterable[Folder], doubled: Mapping[str, int]) -> None:
     """Set the sizes of `folders`, which are in the order of the file."""
     for folder in reversed(list(folders)):
-        own = folder.directory.listing.bytes
-        folder.apparent_bytes = own + sum(child.apparent_bytes for child in folder.children)
-        below = sum(child.total_size for child in folder.children)
-        folder.total_size = own + below - doubled.get(folder.path, 0)
+        apparent = total = folder.directory.listing.bytes
+        if folder.children:
+            apparent += sum(child.apparent_bytes for child in folder.children)
+            total += sum(child.total_size for child in folder.children)
+        total -= doubled.get(folder.path, 0)
+        folder.apparent_bytes = apparent
+        # Nearly all are equal: one number of 32 bytes is held for both.
+        folder.total_size = apparent if total == apparent else total
 
 
 class _Step(NamedTuple):

@@ -10,6 +10,7 @@ itself. Between two listings this process looks whether answers have come.
 from __future__ import annotations
 
 import marshal
+import math
 import os
 import select
 import subprocess
@@ -37,6 +38,10 @@ process."""
 
 BATCH = 16
 """Folders that a helper is asked for at a time. It has two batches, so that it never waits."""
+
+LARGE_STATE = 1_000_000
+"""Bytes of a state from which on the first scan of `run` is helped from its start: 10,000 files
+have so many. To list them takes as long as a helper needs after this process has its imports."""
 
 LARGEST = 1 << 14
 """Bytes of one batch. Two fit into a pipe, so this process never waits to send one."""
@@ -133,8 +138,11 @@ def helpers_at_most(workers: int) -> int:
 
 
 @contextmanager
-def helpers_from_the_start(workers: int, state: str) -> Iterator[list[Helper]]:
-    """Helpers for a first scan: nothing stands at `state`, so everything has to be listed.
+def helpers_from_the_start(
+    workers: int, state: str, large: float = math.inf
+) -> Iterator[list[Helper]]:
+    """Helpers for a first scan: nothing stands at `state`, so everything has to be listed. The
+    first scan of `run` lists everything, too: it has helpers where the state has `large` bytes.
 
     They start while this process still imports what a scan needs. Of 20,000 files the walk then
     takes 0.05 s of this process instead of 0.085. Whoever takes them out of the list ends them, and
@@ -142,14 +150,35 @@ def helpers_from_the_start(workers: int, state: str) -> Iterator[list[Helper]]:
     """
     helpers: list[Helper] = []
     try:
-        if not os.path.lexists(state):
+        if _size_of(state, math.inf) >= large:
             with suppress(OSError):
                 while len(helpers) < helpers_at_most(workers):
                     helpers.append(Helper())
         yield helpers
     finally:
-        for helper in helpers:
-            helper.end()
+        end_helpers(helpers)
+
+
+def taken(helpers: list[Helper]) -> list[Helper]:
+    """Take all out of the list. Threads may do so at the same time: one of them has each."""
+    found = []
+    with suppress(IndexError):
+        while True:
+            found.append(helpers.pop())
+    return found
+
+
+def end_helpers(helpers: list[Helper]) -> None:
+    """End helpers that nobody has taken out of the list."""
+    for helper in taken(helpers):
+        helper.end()
+
+
+def _size_of(path: str, missing: float) -> float:
+    try:
+        return os.lstat(path).st_size
+    except FileNotFoundError:
+        return missing
 
 
 class HelpedWorker:

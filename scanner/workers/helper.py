@@ -12,11 +12,17 @@ import os
 import struct
 import sys
 import time
-from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any, BinaryIO
 
-from scanner.core.snapshot import NO_NAMES, Directory, Listing, narrow_from
+from scanner.core.snapshot import (
+    NO_NAMES,
+    Directory,
+    Listing,
+    column_from,
+    narrow_from,
+    shared,
+)
 from scanner.disk.filesystem import DiskFileSystem, FileSystem
 
 LENGTH = struct.Struct("<I")
@@ -76,13 +82,14 @@ def directory_of(values: Plain) -> Directory:
         names,
         sys.intern(types),
         narrow_from(sizes, len(types), "q"),
-        array("q", mtimes),
+        column_from(mtimes, "q"),
         narrow_from(inodes, len(types), "Q"),
         targets,
         unstatted,
         hard_links,
     )
-    return Directory(listing, mtime, device, inode, ignored or NO_NAMES, ctime=ctime)
+    ctime = mtime if ctime == mtime else ctime  # one object of 32 bytes for both
+    return Directory(listing, mtime, shared(device), inode, ignored or NO_NAMES, ctime=ctime)
 
 
 def error_text(error: OSError) -> str:

@@ -127,12 +127,10 @@ class WorkersByMount:
     def of_long_walk(self, mount: Mount, known: int = 0) -> Worker:
         if mount.is_remote:
             return self.apart(mount)
-        from scanner.workers.helped import HelpedWorker, helpers_at_most
+        from scanner.workers.helped import HelpedWorker, helpers_at_most, taken
 
         most = helpers_at_most(self._most_workers)
-        with self._lock:
-            ready = self._helpers[:]
-            self._helpers.clear()
+        ready = taken(self._helpers)
         return HelpedWorker(
             self._files, most, self._stall_after, self._stopped, known=known, helpers=ready
         )

@@ -255,11 +255,21 @@ def test_few_open_files_are_a_sentence_and_delete_nothing(machine: Machine) -> N
     assert machine.changes() == []
 
 
-@pytest.mark.parametrize("command", ["--version", "serve"])
+def test_run_looks_for_garbage_as_usual_after_its_first_scan() -> None:
+    code = (
+        "import gc; usual = gc.get_threshold(); gc.set_threshold(200_000);"
+        "from scanner.commands.run.command import _after_first_turn; _after_first_turn([]);"
+        "assert gc.get_threshold()[0] <= usual[0] < 200_000"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("command", ["--version", "run", "serve"])
 def test_the_end_of_the_process_looks_for_no_garbage(
     command: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Python would go through all objects at the end. Only a process that lasts collects often."""
+    """Python would go through all objects at the end. Only a process that lasts collects often:
+    `serve` from its start, `run` once its first scan is over."""
     calls: list[str] = []
 
     def run(_argv: list[str]) -> int:

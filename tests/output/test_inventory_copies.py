@@ -25,7 +25,7 @@ from scanner.core.snapshot import (
     listing_of,
 )
 from scanner.output import inventory_writer
-from scanner.output.inventory_layout import Folder
+from scanner.output.inventory_layout import Folder, Layout
 from scanner.output.inventory_view import InventoryView, RootView
 from scanner.output.inventory_writer import InventoryWriter, write_inventory
 from tests.support.build import directory_of, file_row, folder_row
@@ -316,3 +316,54 @@ def test_folders_that_are_no_longer_written_are_freed_at_once(tmp_path: Path) ->
         assert folders() - before == 2
     finally:
         gc.enable()
+
+
+def fingerprinted(snapshot: Snapshot, most: int) -> Snapshot:
+    """`snapshot` with the fingerprints of the first rows of each folder."""
+    found = {}
+    for path, directory in snapshot.items():
+        names = directory.listing.split_names()[:most]
+        found[path] = directory.with_fingerprints(dict.fromkeys(names, b"\x01" * 16))
+    return found
+
+
+def test_first_fingerprints_hold_the_folders_of_one_file_at_a_time(tmp_path, monkeypatch) -> None:
+    """A million files have 30,000 folders, which take 350 bytes each in a layout."""
+    snapshot = large(40)
+    writer = InventoryWriter(tmp_path / "i.json")
+    writer.write(of(snapshot))
+    held: list[int] = []
+    write = inventory_writer._write_folders
+
+    def noted(*arguments: Any) -> None:
+        held.append(sum(isinstance(value, Folder) for value in gc.get_objects()))
+        write(*arguments)
+
+    monkeypatch.setattr(inventory_writer, "_write_folders", noted)
+    gc.collect()
+    gc.disable()
+    try:
+        others = sum(isinstance(value, Folder) for value in gc.get_objects()) - len(snapshot)
+        now = of(fingerprinted(snapshot, 40))
+        writer.write(now)
+    finally:
+        gc.enable()
+    assert held == [len(snapshot) + others]
+    assert writer.copied == 0
+    monkeypatch.undo()
+    write_inventory(tmp_path / "whole.json", now)
+    assert (tmp_path / "i.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+
+
+def test_a_few_fingerprints_in_each_folder_leave_the_other_lines_to_be_copied(tmp_path) -> None:
+    snapshot = large(400)
+    writer = InventoryWriter(tmp_path / "i.json")
+    writer.write(of(snapshot))
+    writer.write(of(fingerprinted(snapshot, 4)))
+    assert writer.copied > 0.9 * os.path.getsize(tmp_path / "i.json")
+
+
+def test_paths_of_folders_are_those_of_the_snapshot(tmp_path) -> None:
+    snapshot = large(4)
+    layout = Layout(of(snapshot))
+    assert {id(folder.path) for folder in layout.folders.values()} == set(map(id, snapshot))

@@ -19,6 +19,7 @@ from scanner.workers.helped import (
     LARGEST,
     HelpedWorker,
     Helper,
+    end_helpers,
     helpers_at_most,
     helpers_from_the_start,
 )
@@ -235,6 +236,13 @@ def test_plain_values_of_a_listing_lose_nothing(tree: Path) -> None:
     assert found.listing.targets
     assert found.ignored
     assert directory_of(plain_of("path", found)) == found
+    columns = directory_of(plain_of("path", found)).listing
+    for column, own in zip(
+        (columns.sizes, columns.mtimes, columns.inodes),
+        (found.listing.sizes, found.listing.mtimes, found.listing.inodes),
+        strict=True,
+    ):
+        assert sys.getsizeof(column) == sys.getsizeof(own)
     assert directory_of(plain_of("path", Directory(found.listing))) == Directory(found.listing)
 
 
@@ -249,6 +257,19 @@ def test_helpers_start_early_where_nothing_is_known(tmp_path: Path) -> None:
     state.touch()
     with helpers_from_the_start(16, str(state)) as helpers:
         assert not helpers
+
+
+def test_helpers_start_early_where_the_state_is_large(tmp_path: Path) -> None:
+    """The first scan of `run` lists all that it knows."""
+    state = tmp_path / "state"
+    for size, count in ((999, 0), (1000, helpers_at_most(16))):
+        state.write_bytes(bytes(size))
+        with helpers_from_the_start(16, str(state), 1000) as helpers:
+            assert len(helpers) == count
+            started = list(helpers)
+            end_helpers(helpers)
+            assert not helpers
+            assert not any(map(is_running, started))
 
 
 def test_first_long_walk_takes_the_helpers_that_were_started(tree: Path, kept: Kept) -> None:

@@ -33,6 +33,8 @@ from scanner.console.terminal import echo_error
 if TYPE_CHECKING:
     from scanner.commands.serve.host import Running
     from scanner.service.service import Service
+    from scanner.settings.load import Loaded
+    from scanner.workers.helped import Helper
 
 log = logging.getLogger("scanner")
 
@@ -65,6 +67,25 @@ def run(
 
     refuse_mistakes(loaded, outputs, _cwd())
     _start_log(loaded, utc=utc)
+    from scanner.workers.helped import LARGE_STATE, helpers_from_the_start
+
+    with helpers_from_the_start(loaded.settings.workers, outputs.state, LARGE_STATE) as helpers:
+        has_ended = _run(loaded, cluster, wanted if serve else None, as_json, helpers)
+    if not has_ended:
+        # A scan is stuck in the kernel on a mount that hangs. It holds no lock and nothing that
+        # is not written, but its thread may never end: rule 3 (a hang stops nothing).
+        logging.shutdown()
+        os._exit(0)
+
+
+def _run(
+    loaded: Loaded,
+    cluster: str | None,
+    wanted: ServeOptions | None,
+    as_json: bool,
+    helpers: list[Helper],
+) -> bool:
+    """Scan until stopped. False if a scan is stuck and must be left behind."""
     found = _find_roots(loaded)
     from scanner.commands.cluster import workers_for
     from scanner.commands.observing import observing
@@ -80,16 +101,15 @@ def run(
     schedule = Schedule(
         trigger_of(loaded.settings.first_every, loaded.settings.cron),
         notifier_of(os.environ),
-        _after_first_turn,
+        lambda: _after_first_turn(helpers),
     )
     find = _finder(loaded.settings, found.comfy_root)
     observe = observing(loaded.settings)
     events: EventStream | None = None
+    workers = workers_for(cluster, helpers)
     with (
-        open_service(
-            loaded.settings, found, _cwd(), find, observe, workers_for(cluster)
-        ) as service,
-        _serving(service, wanted if serve else None) as server,
+        open_service(loaded.settings, found, _cwd(), find, observe, workers) as service,
+        _serving(service, wanted) as server,
         stopping_on_signals(_Both(service, server)),
     ):
         remember_output(service.outputs.inventory)
@@ -101,23 +121,21 @@ def run(
         log.info("stopping")
     if events is not None:
         events.finish()
-    if not has_ended:
-        # A scan is stuck in the kernel on a mount that hangs. It holds no lock and nothing that
-        # is not written, but its thread may never end: rule 3 (a hang stops nothing).
-        logging.shutdown()
-        os._exit(0)
+    return has_ended
 
 
-def _after_first_turn() -> None:
+def _after_first_turn(helpers: list[Helper]) -> None:
     """Do what would delay the first scan: look for garbage as often as Python does, and log if
-    something else is installed under the name of our package."""
+    something else is installed under the name of our package. `helpers` are of no use any more."""
     import gc
+
+    from scanner.console.other_owners import other_owners, warning_of
+    from scanner.workers.helped import end_helpers
 
     gc.set_threshold(USUAL)
     # What is known by now stays: to look through it took a twentieth of a scan with 1 % changed.
     gc.freeze()
-    from scanner.console.other_owners import other_owners, warning_of
-
+    end_helpers(helpers)
     if owners := other_owners():
         log.warning("%s", warning_of(owners))
 
