@@ -38,11 +38,9 @@ from scanner.core.snapshot import (
 from scanner.disk.known_entries import are_unchanged
 from scanner.disk.links import is_proven_broken
 from scanner.disk.location import leads_away
-from scanner.disk.many_stats import BATCH, WORTH_IT, Stats, raw_names, stats_of
-from scanner.disk.mount_table import MountTable
-from scanner.disk.mounts import Mount
+from scanner.disk.mounts import Mount, MountTable
 from scanner.disk.stats_below import HAS_DESCRIPTORS, stats_below
-from scanner.disk.statx import stat_by_lookup
+from scanner.disk.statx import BATCH, WORTH_IT, Stats, raw_names, stat_by_lookup, stats_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer

@@ -10,10 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from scanner.disk import mount_table
+from scanner.disk import mounts as mount_table
 from scanner.disk.filesystem import DiskFileSystem
-from scanner.disk.mount_table import FRESH, MountTable
-from scanner.disk.mounts import Mount, read_mounts
+from scanner.disk.mounts import FRESH, Mount, MountTable, read_mounts
 from scanner.errors import InventoryError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="Linux tells of changes")

@@ -287,6 +287,37 @@ def test_lines_that_another_program_changed_are_not_copied(tmp_path) -> None:
     assert writer.copied == 0
 
 
+def test_folders_that_are_no_longer_written_are_freed_at_once(tmp_path: Path) -> None:
+    """`run` has Python not look for garbage among what its first scan has left."""
+
+    def folders() -> int:
+        return sum(type(thing) is Folder for thing in gc.get_objects())
+
+    snapshot = large(9)
+    a, z = join(OUTPUT, "a"), join(OUTPUT, "z")
+    rows = list(snapshot[a].listing.rows())
+    writer = InventoryWriter(tmp_path / "i.json")
+    gc.collect()
+    gc.disable()
+    try:
+        before = folders()
+        writer.write(of(snapshot))
+        assert folders() - before == 3
+        for size in range(3):
+            rows[5] = rows[5]._replace(size=size)
+            changed = replace(snapshot[a], listing=listing_of(rows))
+            writer.write(of(snapshot | {a: changed}))
+            assert folders() - before == 3
+        top = [row for row in snapshot[OUTPUT].listing.rows() if row.name != "z"]
+        left = replace(snapshot[OUTPUT], listing=listing_of(top))
+        writer.write(of({OUTPUT: left, a: snapshot[a]}))
+        assert writer._layout is not None
+        assert z not in writer._layout.folders
+        assert folders() - before == 2
+    finally:
+        gc.enable()
+
+
 def fingerprinted(snapshot: Snapshot, most: int) -> Snapshot:
     """`snapshot` with the fingerprints of the first rows of each folder."""
     found = {}
