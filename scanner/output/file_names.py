@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from scanner.core.inventory_parts import PARTS, parts_folder
+from scanner.core.inventory_parts import parts_folder
 from scanner.core.user_folders import state_folder
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.location import locate
@@ -137,10 +137,6 @@ class Outputs:
     def has_own_name(self, name: str) -> bool:
         """True if `name` is that of one of these files, in their folder. The log is not counted."""
         return bool(self._own_name.fullmatch(name))
-
-    def is_own_folder(self, folder: str, name: str) -> bool:
-        """True if `name` in `folder` is the folder of the parts, also through a link to it."""
-        return name == self._stem + PARTS and os.path.realpath(folder) in self._folders
 
     def is_own(self, folder: str, name: str) -> bool:
         """True if `name` in `folder` is one of these files, also through a link to their folder."""

@@ -70,6 +70,8 @@ class _Generation(NamedTuple):
     runs: list[_Run]
     names: Collection[str]
     """The names of all its parts, also of those that are not known."""
+    is_certain: bool = True
+    """False if the manifest could not be read."""
 
     @property
     def is_as_written(self) -> bool:
@@ -122,12 +124,12 @@ class PartsWriter:
         started = time.perf_counter()
         layout, self._layout = self._layout, None  # after a failure the next write is complete
         before, self._generation = self._generation, None
-        if before is None or not before.is_as_written:
-            layout = None
-        if layout is None or not layout.update(view):
+        is_known = before is not None and before.is_as_written
+        if layout is None or before is None or not is_known or not layout.update(view):
+            if layout is not None:
+                layout.free()
             layout = Layout(view)
             before = _on_disk(self._path, layout.roots)
-        assert before is not None
         totals = totals_of(layout)
         if (copies := self._copies.count(layout)) is not None:
             totals["likely_copies"] = copies._asdict()
@@ -159,7 +161,8 @@ class PartsWriter:
                     if is_first:
                         sync_folder(os.path.dirname(folder))
         except Exception:
-            remove_parts(self._path, before.names)
+            if before.is_certain:
+                remove_parts(self._path, before.names)
             raise
         return body, parts
 
@@ -176,7 +179,7 @@ def _on_disk(path: str, roots: Collection[Root]) -> _Generation:
     try:
         parts = parts_of(path)
     except (OSError, InventoryError):
-        parts = None
+        return _Generation({}, [], (), is_certain=False)
     if parts is None:
         return _Generation({}, [], ())
     places = {readable(root.id): index for index, root in enumerate(roots)}

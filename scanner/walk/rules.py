@@ -42,15 +42,11 @@ class OwnFiles(Protocol):
 
     @property
     def own_prefixes(self) -> frozenset[str]:
-        """How every name starts that `is_own` or `is_own_folder` may be true of."""
+        """How every name starts that `is_own` may be true of."""
         ...
 
     def is_own(self, folder: str, name: str) -> bool:
         """True if `name` in `folder` is one of them."""
-        ...
-
-    def is_own_folder(self, folder: str, name: str) -> bool:
-        """True if `name` in `folder` is a folder that holds only such files."""
         ...
 
     def instance_files(self, names: str) -> frozenset[str]:
@@ -65,9 +61,6 @@ class NoOwnFiles:
     own_prefixes: frozenset[str] = frozenset()
 
     def is_own(self, folder: str, name: str) -> bool:
-        return False
-
-    def is_own_folder(self, folder: str, name: str) -> bool:
         return False
 
     def instance_files(self, names: str) -> frozenset[str]:
@@ -222,9 +215,7 @@ class _RulesAndOwnFiles:
         if self.rules.ignores(relative, is_directory):
             return True
         folder, name = os.path.split(os.path.join(self.top, *relative.split("/")))
-        if is_directory:
-            return self.own.is_own_folder(folder, name)
-        return self.own.is_own(folder, name)
+        return not is_directory and self.own.is_own(folder, name)
 
 
 class Rules(Protocol):

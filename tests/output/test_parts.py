@@ -19,7 +19,7 @@ from scanner.core.roots import Root
 from scanner.core.serialize import time_ns
 from scanner.core.snapshot import Snapshot
 from scanner.errors import OutputError
-from scanner.output import atomic, inventory_text
+from scanner.output import atomic, inventory_text, parts
 from scanner.output.atomic import AtomicFile
 from scanner.output.inventory_reader import (
     OpenInventory,
@@ -64,18 +64,18 @@ def assert_equal(inventory: Path, whole: Path) -> None:
     assert found is not None
     assert found.pop("split_by") in (ROOT, CATEGORY)
     assert found == header
-    parts = manifest["parts"]
+    listed = manifest["parts"]
     own = [lines_of(path) for path in paths_of(inventory)]
     assert sorted(line for lines in own for line in lines) == sorted(expected)
-    assert [part["entries"] for part in parts] == [len(lines) for lines in own]
-    assert [part["bytes"] for part in parts] == [p.stat().st_size for p in paths_of(inventory)]
+    assert [part["entries"] for part in listed] == [len(lines) for lines in own]
+    assert [part["bytes"] for part in listed] == [p.stat().st_size for p in paths_of(inventory)]
     with OpenInventory(inventory) as opened:
         opened.check()
         placed = list(opened.placed_entries())
         assert [entry for _, entry in placed] == list(map(orjson.loads, expected))
         for place, entry in placed[:: 1 + len(placed) // 20]:
             assert opened.entry_at(place) == entry
-    for part, lines in zip(parts, own, strict=True):
+    for part, lines in zip(listed, own, strict=True):
         entries = list(map(orjson.loads, lines))
         assert {entry["root"] for entry in entries} == {part["root"]}
 
@@ -372,6 +372,24 @@ def test_a_full_disk_is_one_sentence_and_leaves_the_old_generation(
     assert_equal(inventory, tmp_path / "whole.json")
 
 
+def test_parts_of_a_manifest_that_cannot_be_read_outlive_a_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inventory = tmp_path / "i.json"
+    PartsWriter(inventory, ROOT).write(three_roots({}))
+    expected = list(read_entries(inventory))
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(parts, "parts_of", fail)
+        patch.setattr(os, "fsync", fail)
+        with pytest.raises(OutputError):
+            PartsWriter(inventory, ROOT).write(three_roots({"output": 1}))
+    assert list(read_entries(inventory)) == expected
+
+
 def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "i.parts").write_text("of a person")
     with pytest.raises(OutputError, match="is not a folder, and the parts of the inventory go"):
@@ -448,10 +466,10 @@ def test_a_reader_whose_parts_went_before_it_opened_them_reads_the_next_manifest
     listed, sizes = inventory_text._parts_after_header, [7, 6, 5]
 
     def delayed(*arguments: Any) -> Any:
-        parts = listed(*arguments)
+        found = listed(*arguments)
         while sizes:  # two generations: the parts that were just named are removed
             writer.write(three_roots({"output": sizes.pop()}))
-        return parts
+        return found
 
     monkeypatch.setattr(inventory_text, "_parts_after_header", delayed)
     assert {entry["size"] for entry in read_entries(inventory) if "size" in entry} == {0, 7}

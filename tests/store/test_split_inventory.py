@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -123,7 +124,7 @@ def lose_state(world: World) -> None:
     world.open()
 
 
-@pytest.mark.parametrize("harm", ["removed", "cut", "changed"])
+@pytest.mark.parametrize("harm", ["removed", "cut", "changed", "cut by a crash"])
 @pytest.mark.parametrize("when", ["while it runs", "after a start", "before a start"])
 def test_a_part_that_someone_harmed_is_written_again(world: World, harm: str, when: str) -> None:
     entries = list(read_entries(world.outputs.inventory))
@@ -133,8 +134,11 @@ def test_a_part_that_someone_harmed_is_written_again(world: World, harm: str, wh
         world.restart()
     if harm == "removed":
         part.unlink()
-    elif harm == "cut":
+    elif harm.startswith("cut"):
+        seen = part.stat()
         part.write_bytes(text[:-50])
+        if harm != "cut":
+            os.utime(part, ns=(seen.st_atime_ns, seen.st_mtime_ns))
     else:
         part.write_bytes(text.replace(b"f3.safetensors", b"f_.safetensors"))
     if when == "before a start":

@@ -55,9 +55,6 @@ class OwnNames:
         self.asked.append((folder, name))
         return name == self._name
 
-    def is_own_folder(self, folder: str, name: str) -> bool:
-        return False
-
     def instance_files(self, names: str) -> frozenset[str]:
         return frozenset()
 
