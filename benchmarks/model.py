@@ -207,11 +207,18 @@ class Walk(NamedTuple):
 def walk(known: Constants, tree: Tree, trips: float, latency: float, at_once: int) -> Walk:
     """A full verification with `at_once` requests under way: waiting and computing overlap, but
     with one request at a time they do not."""
-    computing = known.walk[VERIFIED].of(tree) + known.commit[VERIFIED].of(tree)
     waits = waiting(trips, latency, at_once)
     if at_once == 1:
+        computing = known.walk[VERIFIED].plus(known.commit[VERIFIED]).of(tree)
         return Walk(waits + computing, ROUND_TRIPS if waits > computing else COORDINATOR)
+    computing = coordinating(known, tree)
     return Walk(max(waits, computing), ROUND_TRIPS if waits > computing else COORDINATOR)
+
+
+def coordinating(known: Constants, tree: Tree) -> float:
+    """Processor seconds of a full verification with a cluster. Some of them are its workers', which
+    are threads of the same process where this was measured: real ones go a little further."""
+    return known.cluster_walk[VERIFIED].plus(known.commit[VERIFIED]).of(tree)
 
 
 ROUND_TRIPS, COORDINATOR, NETWORK, PROCESSOR = "round trips", "coordinator", "network", "workers"
@@ -219,7 +226,7 @@ ROUND_TRIPS, COORDINATOR, NETWORK, PROCESSOR = "round trips", "coordinator", "ne
 
 def useful_at_once(known: Constants, tree: Tree, trips: float, latency: float) -> float:
     """The number of requests under way from which on more do not help."""
-    return trips * latency / (known.walk[VERIFIED].of(tree) + known.commit[VERIFIED].of(tree))
+    return trips * latency / coordinating(known, tree)
 
 
 def simulated(known: Constants, tree: Tree, step: str, latency: float, workers: int) -> float:

@@ -137,7 +137,8 @@ def draw_workers(report: dict[str, Any], path: str) -> None:
             everything = [100 * step["busy"] / step["seconds"] / cores for step in steps]
             axes[1][column].semilogx(workers, busy, color=style, marker="o", label=kind)
             axes[1][column].semilogx(workers, everything, color=style, linestyle=":")
-            axes[0][column].set_xticks(workers, [str(number) for number in workers])
+        numbers = sorted({step["workers"] for step in report["steps"]})
+        axes[0][column].set_xticks(numbers, [str(number) for number in numbers])
         delay = f"{report['delay_ms']:g} ms a round trip"
         _dress(axes[0][column], f"{name}, {delay}", unit)
         axes[1][column].set_ylim(0, 105)

@@ -156,7 +156,7 @@ def coordinator(document: Mapping[str, Any]) -> list[Row]:
     found: list[Row] = []
     for own in (run for run in runs if not run.cluster):
         for theirs in runs:
-            if theirs.cluster and theirs.folders == own.folders:
+            if theirs.cluster and (theirs.files, theirs.folders) == (own.files, own.folders):
                 found.append(_beside(own, theirs))
     return found
 

@@ -27,6 +27,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -261,12 +262,20 @@ def main() -> int:
 
 
 def keep(options: argparse.Namespace, steps: list[Step]) -> None:
-    """Write the results so far, and the picture of them."""
+    """Write the results so far, and the picture of them. Other numbers of workers that were
+    measured in the same way stay."""
+    about = {"files": options.files, "delay_ms": options.delay_ms}
+    measured_now = {(step.mounts, step.workers) for step in steps}
+    others = [
+        step
+        for step in (Step(**one) for one in _known(about))
+        if (step.mounts, step.workers) not in measured_now
+    ]
+    ordered = sorted([*others, *steps], key=lambda step: step.workers)
     report = {
         "machine": machine(tempfile.gettempdir()),
-        "files": options.files,
-        "delay_ms": options.delay_ms,
-        "steps": [asdict(step) for step in steps],
+        **about,
+        "steps": [asdict(step) for step in ordered],
     }
     with open(RESULTS, "w", encoding="utf-8") as file:
         json.dump(report, file, indent=1)
@@ -275,6 +284,15 @@ def keep(options: argparse.Namespace, steps: list[Step]) -> None:
         print(f"No picture: {reason}.", file=sys.stderr)
     else:
         draw_workers(report, PICTURE)
+
+
+def _known(about: dict[str, Any]) -> list[dict[str, Any]]:
+    if not os.path.exists(RESULTS):
+        return []
+    with open(RESULTS, encoding="utf-8") as file:
+        known = json.load(file)
+    is_same = all(known[name] == value for name, value in about.items())
+    return list(known["steps"]) if is_same else []
 
 
 if __name__ == "__main__":

@@ -56,6 +56,9 @@ AT_ONCE = 2
 LOOK_EVERY = 1.0
 """Seconds between looks at which workers are left."""
 
+FETCH = 1.0
+"""Seconds to wait for an answer to come over the network, before looking whether to go on."""
+
 SAMPLES_OF_A_FOLDER = 4
 
 MOST_SAMPLES = 48
@@ -279,10 +282,11 @@ class ClusterSession:
         busy network or machine."""
         while True:
             try:
-                return pickle.loads(sent.future.result(timeout=POLL))  # of our own worker
-            except TimeoutError:
+                return pickle.loads(sent.future.result(timeout=FETCH))  # of our own worker
+            except (TimeoutError, UnboundLocalError):
+                # The latter comes from Dask's `sync`, where a call joins one that has timed out.
                 is_late = time.monotonic() - sent.at >= self._stall_after
-                if is_late or self._stopped() or sent.future.status == "error":
+                if is_late or self._stopped() or sent.future.status in ("error", "cancelled"):
                     raise
                 addresses(self._client)  # raises if the scheduler is gone
 

@@ -405,7 +405,7 @@ class Answered(Future[Any]):
     def result(self, timeout: float | None = None) -> Any:
         if self.fetches:
             self.fetches -= 1
-            raise TimeoutError
+            raise UnboundLocalError if self.fetches % 2 else TimeoutError
         return super().result(timeout)
 
 

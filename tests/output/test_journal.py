@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import tracemalloc
 from pathlib import Path
 
 import orjson
@@ -37,6 +38,18 @@ def scan_lines(scan: int, of: int, length: int = 1) -> list[bytes]:
         encode(change, scan=scan, n=n, of=of, time_ns=NOW + scan, base=TOP)
         for n in range(1, of + 1)
     ]
+
+
+def test_lines_take_little_more_memory_than_their_text() -> None:
+    """Those of a scan are kept until the next commit: of 1 % of ten million files, 100,000."""
+    scan_lines(1, 10)
+    tracemalloc.start()
+    try:
+        lines = scan_lines(1, 1000)
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 2 * sum(map(sys.getsizeof, lines))
 
 
 def marks(path: Path, **more) -> list[tuple[int, int]]:

@@ -101,9 +101,12 @@ def test_costs_of_folders_and_files_are_told_apart() -> None:
 
 def test_walk_waits_for_round_trips_until_the_coordinator_is_busy() -> None:
     known, tree = constants_of(RESULTS, WORKERS), Tree(1_000_000)
-    computing = known.walk[VERIFIED].of(tree) + known.commit[VERIFIED].of(tree)
+    own, computing = (
+        cost[VERIFIED].plus(known.commit[VERIFIED]).of(tree)
+        for cost in (known.walk, known.cluster_walk)
+    )
     alone = walk(known, tree, 5_000, 0.001, 1)
-    assert alone.limit == ROUND_TRIPS and alone.seconds == pytest.approx(5 + computing)
+    assert alone.limit == ROUND_TRIPS and alone.seconds == pytest.approx(5 + own)
     useful = useful_at_once(known, tree, 5_000, 0.001)
     before = walk(known, tree, 5_000, 0.001, int(useful))
     after = walk(known, tree, 5_000, 0.001, int(useful) + 1)
