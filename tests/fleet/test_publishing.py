@@ -64,6 +64,18 @@ def test_run_publishes_what_changes(machine: Machine, share: Path) -> None:
         assert running.stop() == 0
 
 
+def test_publications_are_publish_every_apart(machine: Machine, share: Path) -> None:
+    machine.environ["COMFY_INVENTORY_PUBLISH_EVERY"] = "1h"
+    with machine.running("run", "--comfy-root", "ComfyUI", "--every", "1s") as running:
+        running.scans(1)
+        wait_for((share / "hosts/one.json").exists, "a publication")
+        first = (share / "hosts/one.json").read_bytes()
+        write(machine.work / "ComfyUI/models/loras/b.safetensors", "b")
+        running.scans(4)
+        assert (share / "hosts/one.json").read_bytes() == first
+        assert running.stop() == 0
+
+
 def test_place_that_is_away_is_caught_up_with(machine: Machine, share: Path) -> None:
     share.rmdir()
     machine.run("scan", "--comfy-root", "ComfyUI", "-q")
