@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from scanner.errors import SettingsError
 from scanner.fleet.address import Address
+from scanner.fleet.answers import Fleet, Report, Rows, check_text, first_line, rows_of
 from scanner.fleet.database_place import connect, in_psycopg, manifests_in, reported
 from scanner.fleet.manifest import Manifest
 from scanner.fleet.questions import Question
-from scanner.fleet.reading import Fleet, Report, Rows, check_text, first_line, rows_of
 
 if TYPE_CHECKING:
     import psycopg

@@ -8,11 +8,11 @@ from typing import Any
 
 from scanner.errors import InventoryError, OutputError, SettingsError
 from scanner.fleet.address import Address
+from scanner.fleet.answers import Fleet, Report, Rows, check_text, first_line, rows_of
 from scanner.fleet.database_place import HOSTS, ROOTS
 from scanner.fleet.files_place import NEEDS, FilesPlace, scratch_folder
 from scanner.fleet.manifest import Manifest, Part, root_rows
 from scanner.fleet.questions import Question
-from scanner.fleet.reading import Fleet, Report, Rows, check_text, first_line, rows_of
 from scanner.fleet.rows import CHANGES, ENTRIES
 from scanner.fleet.shelf import Shelf, shelf_at
 from scanner.output.parquet import connected, literal, quoted, quoted_name

@@ -13,9 +13,10 @@ from typing import Any
 from scanner.core.serialize import time_ns
 from scanner.errors import SettingsError
 from scanner.fleet.address import Address, address_of
+from scanner.fleet.answers import Fleet, Report
 from scanner.fleet.manifest import Manifest
 from scanner.fleet.questions import TOTALS, Question
-from scanner.fleet.reading import Fleet, Report, open_fleet
+from scanner.fleet.reading import open_fleet
 from scanner.settings.schema import Settings
 from scanner.settings.values import parse_place
 
