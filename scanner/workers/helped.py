@@ -217,7 +217,8 @@ class HelpedWorker:
         self._requests: list[Request] = []
         self._answers: deque[Answer] = deque()
         self._helpers = list(helpers)
-        self._entries = known
+        self._known = known
+        self._entries = 0
         self.helped_seconds = 0.0
 
     @property
@@ -252,7 +253,7 @@ class HelpedWorker:
         """`answer`, after which the walk may count as long."""
         if isinstance(answer, Listed) and self._most_helpers:
             self._entries += len(answer.directory.listing)
-            if self._entries >= self._long:
+            if max(self._known, self._entries) >= self._long:
                 with suppress(OSError):
                     while len(self._helpers) < self._most_helpers:
                         self._helpers.append(self._start())

@@ -152,6 +152,15 @@ def test_short_walk_starts_no_helper(tree: Path, kept: Kept) -> None:
     assert not kept.helpers
 
 
+def test_what_is_known_and_listed_counts_once(tree: Path, kept: Kept) -> None:
+    requests = requests_for(tree)
+    found = expected(requests)
+    there = sum(len(each.directory.listing) for each in found if isinstance(each, Listed))
+    worker = worker_with(kept, long=there + 1, known=there)
+    assert answers(worker, requests) == found
+    assert not kept.helpers
+
+
 def test_walk_that_is_known_to_be_long_starts_them_at_once(tree: Path, kept: Kept) -> None:
     worker = worker_with(kept, long=1_000_000, known=1_000_000)
     worker.ask(requests_for(tree)[1])
