@@ -27,8 +27,8 @@ def answer(question: Question, *entries: dict[str, Any]) -> list[dict[str, Any]]
                 f"INSERT INTO entries ({names}) VALUES ({marks})", list(entry.values())
             )
         found = database.execute(question.sql, question.parameters)
-        columns = [item[0] for item in found.description or ()]
-        return [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+        told = [item[0] for item in found.description or ()]
+        return [dict(zip(told, row, strict=True)) for row in found.fetchall()]
 
 
 def model(host: str, path: str, content: str = "x", **more: Any) -> dict[str, Any]:
