@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import resource
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -140,6 +140,11 @@ def three_roots(sizes: Mapping[str, int], *, generated: int = NOW) -> InventoryV
     return InventoryView(1, generated, TOP, roots, (), snapshot)
 
 
+only_linux = pytest.mark.skipif(
+    sys.platform != "linux", reason="reads names of open files in /proc"
+)
+
+
 class Disk:
     """Counts what AtomicFile brings to the disk, and notes what is forced to it."""
 
@@ -172,6 +177,7 @@ class Disk:
         return "folder of parts" if name.endswith(".parts") else (name if "." in name else "folder")
 
 
+@only_linux
 @pytest.mark.parametrize("is_new_process", [False, True])
 def test_a_change_in_one_root_costs_its_part_and_the_manifest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_new_process: bool
@@ -192,6 +198,7 @@ def test_a_change_in_one_root_costs_its_part_and_the_manifest(
     assert all(path.stat().st_ino == before[path] for path in now if path != new)
 
 
+@only_linux
 @pytest.mark.parametrize("is_new_process", [False, True])
 def test_what_changes_no_entry_costs_the_manifest_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_new_process: bool
@@ -207,6 +214,7 @@ def test_what_changes_no_entry_costs_the_manifest_alone(
     assert [words.split()[0] for words in disk.done] == ["force", "rename", "force"]
 
 
+@only_linux
 def test_parts_are_on_the_disk_before_their_manifest(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -254,6 +262,7 @@ def test_parts_have_the_mode_of_the_manifest(tmp_path: Path) -> None:
 
 def test_many_small_parts_need_no_open_files(tmp_path: Path) -> None:
     """A process may have as few as 256."""
+    resource = pytest.importorskip("resource", reason="Windows counts open files otherwise")
     top = join(TOP, "models")
     names = [f"kind{number}" for number in range(600)]
     snapshot = {top: directory_of(*map(folder_row, names), device=1, inode=1)}
@@ -397,7 +406,10 @@ def test_a_file_in_place_of_the_folder_is_one_sentence(tmp_path: Path) -> None:
     assert (tmp_path / "i.parts").read_text() == "of a person"
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes folders of other users")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0,
+    reason="only root makes folders of other users",
+)
 def test_a_folder_of_another_user_where_all_may_write_is_refused(tmp_path: Path) -> None:
     tmp_path.chmod(0o1777)
     (tmp_path / "i.parts").mkdir()
