@@ -8,6 +8,7 @@ the share of verification falls due as it does every 30 s, without the waiting.
 
 from __future__ import annotations
 
+import gc
 import os
 import shutil
 import sys
@@ -163,6 +164,8 @@ class Steps:
             left = self._engine.fingerprint()
             at_rest = 0 if changes or left else at_rest + 1
             if at_rest == 3:
+                if not gc.get_freeze_count():
+                    gc.freeze()  # as `run` does after its first turn
                 return {}
         raise SystemExit("The tree does not come to rest; something else changes it.")
 

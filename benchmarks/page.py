@@ -61,7 +61,8 @@ bytes. The tree lies in the page cache, files are small, names have 24 character
 - **one change**, **1 % changed**, **moved folder**: one scan that finds them, with state, change
   list and inventory on the disk at its end. watchdog only tells them.
 - **restart**: three edits while the program is off, then from the start of `comfy-inventory run`
-  until its change list has all three. CPU and memory are those up to its end.
+  until its change list has all three. CPU and memory are those up to its end, which comes 3 s later
+  in the last run: the scheduler is loaded then.
 """
 
 AGAIN = """\

@@ -149,7 +149,7 @@ def ask(folder: str, question: str) -> None:
             "missing": lambda: questions.missing("host-0", None, None),
             "duplicates": lambda: questions.duplicates(1),
         }[question]()
-        count = asking.ask(place, question, asked, 50, _ignore).total
+        count = asking.ask(place, asked, 50, _ignore)["count"]
     cost = {"seconds": time.perf_counter() - started, "cpu": time.process_time() - cpu}
     print(json.dumps({**cost, "peak": peak_resident(), "answers": count}))
 

@@ -22,6 +22,9 @@ LASTING = ("serve",)
 """Commands that go on until they are stopped. `run` does as well, and sees to garbage itself once
 its first scan is over."""
 
+PLAIN = ("scan",)
+"""Commands that need no Typer where their options are plain."""
+
 MANY = 200_000
 """New objects from which on cyclic garbage is looked for. Imports alone make some 100,000, and
 garbage of this size is 20 MB."""
@@ -83,10 +86,20 @@ def _called(argv: list[str]) -> int:
     from scanner.console.apart import NeedsChildError, run_apart
 
     try:
+        if run := _plain_command(argv):
+            return run()
         result = _app_for(argv)(argv, prog_name="comfy-inventory", standalone_mode=False)
     except NeedsChildError:
         return run_apart(argv)
     return result if isinstance(result, int) else 0
+
+
+def _plain_command(argv: list[str]) -> Callable[[], int] | None:
+    if not argv or argv[0] not in PLAIN:
+        return None
+    from scanner.commands.plain import plain_command
+
+    return plain_command(argv)
 
 
 def _write_failure(error: BaseException) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from scanner.cluster.serving import boot_id, examine
@@ -114,12 +114,22 @@ def reason_of(error: Exception) -> str:
 
 def addresses(client: Any) -> set[str]:
     """The workers that the scheduler knows now. Raises LostWorkerError if it is gone."""
+    return set(_asked(client, client.scheduler.identity)["workers"])
+
+
+def _asked(client: Any, call: Callable[..., Any], **arguments: Any) -> Any:
     if client.status != "running":
         raise LostWorkerError("the scheduler of the cluster is gone", is_stalled=False)
     try:
-        info = client.sync(client.scheduler.identity, callback_timeout=PATIENCE)
+        return client.sync(call, **arguments, callback_timeout=PATIENCE)
     except Exception as error:
         raise LostWorkerError(
             f"the scheduler of the cluster does not answer ({reason_of(error)})", is_stalled=False
         ) from error
-    return set(info["workers"])
+
+
+def holders(client: Any, keys: Collection[str]) -> list[str]:
+    """The workers that have one of these shares. Raises LostWorkerError if the scheduler is
+    gone."""
+    by_worker = _asked(client, client.scheduler.processing, workers=None)
+    return [worker for worker, held in by_worker.items() if set(keys).intersection(held)]

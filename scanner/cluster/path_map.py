@@ -22,7 +22,6 @@ class PathMap:
 
     def __init__(self, pairs: Mapping[str, str]) -> None:
         self._there = sorted(pairs.items(), key=lambda pair: len(pair[0]), reverse=True)
-        self._here = {there: here for here, there in pairs.items()}
 
     def there(self, path: str) -> str:
         """The coordinator's `path` as this worker has it."""
@@ -34,6 +33,11 @@ class PathMap:
     def is_mapped(self, path: str) -> bool:
         """True if this worker has `path` elsewhere."""
         return any(is_below(path, here) for here, _ in self._there)
+
+    def divides(self, point: str) -> bool:
+        """True if a part of the storage at `point` is elsewhere than the rest. What workers see
+        there could not be compared with what the coordinator sees."""
+        return any(here != point and is_below(here, point) for here, _ in self._there)
 
     def request(self, request: Request) -> Request:
         """`request` with this worker's path."""

@@ -26,6 +26,7 @@ from scanner.workers.requests import (
     Stated,
     StatedBelow,
     Took,
+    calls_of,
 )
 from scanner.workers.worker import perform
 
@@ -52,13 +53,13 @@ class _Pace:
         self._lock = threading.Lock()
         self._next = 0.0
 
-    def wait(self, per_second: float) -> None:
+    def wait(self, per_second: float, calls: int) -> None:
         if not per_second:
             return
         with self._lock:
             now = time.monotonic()
             turn = max(now, self._next)
-            self._next = turn + 1 / per_second
+            self._next = turn + calls / per_second
         time.sleep(turn - now)
 
 
@@ -88,6 +89,8 @@ def examine(terms: Terms, samples: Sequence[Sample], boot: str, address: str) ->
         paths = _path_map()
     except WrongMapError as error:
         return refused(str(error))
+    if paths.divides(terms.point):
+        return refused(f"{VARIABLE} leads a part of {terms.point} elsewhere")
     mount = _mount(paths, terms)
     if mount is None:
         return refused(f"nothing is mounted for {terms.point}")
@@ -143,7 +146,7 @@ def _one(
     """The answer to a request; None where there is no time left for it."""
     if time.monotonic() > ends:
         return None
-    _PACE.wait(terms.per_second)
+    _PACE.wait(terms.per_second, calls_of(request))
     answer = answer_for(request, perform(files, paths.request(request)))
     return _with_device(answer, device, terms.device)
 

@@ -7,15 +7,15 @@ import math
 import pickle
 import time
 import zlib
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from queue import Empty, SimpleQueue
 from typing import Any, NamedTuple
 
-from scanner.cluster.crew import Crew, addresses, reason_of
+from scanner.cluster.crew import Crew, addresses, holders, reason_of
 from scanner.cluster.links import LinkedPaths
 from scanner.cluster.serving import serve
-from scanner.cluster.terms import Examined, Sample, Share
+from scanner.cluster.terms import Examined, Sample, Share, Terms
 from scanner.workers.lost import LostWorkerError
 from scanner.workers.remote import POLL
 from scanner.workers.requests import (
@@ -228,7 +228,7 @@ class ClusterSession:
         body = pickle.dumps(list(requests), pickle.HIGHEST_PROTOCOL)
         try:
             future = self._client.submit(
-                _serve_here, self._crew.terms, body,
+                _serve_here, shared_terms(self._crew.terms, self._team or {}), body,
                 workers=list(workers), allow_other_workers=False, pure=False,
             )  # fmt: skip
             future.add_done_callback(lambda done: self._queue.put(number))
@@ -252,6 +252,7 @@ class ClusterSession:
         self._progressed = time.monotonic()
         try:
             share = self._fetched(sent)
+            pairs = _with_requests(sent.requests, share)
         except Exception as error:
             addresses(self._client)  # raises if the scheduler is gone
             log.warning("A share is done again here: %s.", reason_of(error))
@@ -260,11 +261,9 @@ class ClusterSession:
         finally:
             sent.future.release()
         if share.refusal:
-            self._crew.drop(share.worker, share.refusal)
-            if self._team:
-                self._team.pop(share.worker, None)
+            self._drop(share.worker, share.refusal)
         self._waiting.extend(share.rest)
-        for request, answer in _with_requests(sent.requests, share):
+        for request, answer in pairs:
             for one in _failures_apart(answer):
                 if isinstance(one, Failed):
                     self._here.append(_again(request, one))
@@ -273,13 +272,17 @@ class ClusterSession:
         if not self._team:
             self._go_on_here()
 
-    def _fetched(self, sent: _Sent) -> Share:
+    def _drop(self, worker: str, reason: str) -> None:
+        self._crew.drop(worker, reason)
+        if self._team:
+            self._team.pop(worker, None)
+
+    def _fetched(self, sent: _Sent) -> Any:
         """The answer to a share that is done. It has yet to come here, which takes its time on a
         busy network or machine."""
         while True:
             try:
-                share: Share = pickle.loads(sent.future.result(timeout=FETCH))  # of our own worker
-                return share
+                return pickle.loads(sent.future.result(timeout=FETCH))  # of our own worker
             except (TimeoutError, UnboundLocalError):
                 # The latter comes from Dask's `sync`, where a call joins one that has timed out.
                 is_late = time.monotonic() - sent.at >= self._stall_after
@@ -298,6 +301,10 @@ class ClusterSession:
             log.warning("Worker %s is gone: its share is done again.", gone)
             del self._team[gone]
         overdue = [n for n, sent in self._sent.items() if now - sent.at >= self._stall_after]
+        if overdue:
+            keys = {self._sent[number].future.key for number in overdue}
+            for worker in holders(self._client, keys):
+                self._drop(worker, f"a share has not come back for {self._stall_after:.0f} s")
         lost = [
             number
             for number, sent in self._sent.items()
@@ -307,8 +314,6 @@ class ClusterSession:
             sent = self._sent.pop(number)
             sent.future.cancel()
             self._here.extend(sent.requests)
-            if number in overdue:
-                log.warning("A share has not come back for %.0f s: done again here.", now - sent.at)
         if not self._team:
             self._go_on_here()
 
@@ -318,6 +323,12 @@ class ClusterSession:
         self._sent.clear()
 
 
+def shared_terms(terms: Terms, team: Mapping[str, Examined]) -> Terms:
+    """The terms of a share. The workers of one host keep its limit together."""
+    hosts = Counter(examined.host for examined in team.values())
+    return terms._replace(per_second=terms.per_second / max(hosts.values(), default=1))
+
+
 def _serve_here(terms: Any, body: bytes) -> bytes:
     """`serve` in a worker of Dask, which knows its own address."""
     from distributed import get_worker
@@ -325,19 +336,26 @@ def _serve_here(terms: Any, body: bytes) -> bytes:
     return serve(terms, body, get_worker().address)
 
 
-def _with_requests(requests: Sequence[Request], share: Share) -> list[tuple[Request, Answer]]:
-    """The answers with their requests, which come in the same order but for the rest."""
-    answers = iter(share.answers)
+def _with_requests(requests: Sequence[Request], share: Any) -> list[tuple[Request, Answer]]:
+    """The answers with their requests, which come in the same order but for the rest. Raises
+    ValueError where a worker answers something else."""
+    if not isinstance(share, Share):
+        raise ValueError(f"a worker answers with {type(share).__name__}")
     left = list(share.rest)
-    pairs = []
+    answered = []
     for request in requests:
         if left and left[0] == request:
             left.pop(0)
-            continue
-        answer = next(answers, None)
-        if answer is not None:
-            pairs.append((request, answer))
+        else:
+            answered.append(request)
+    pairs = list(zip(answered, share.answers, strict=not share.refusal))
+    if left or any(_inner(request).path != answer.path for request, answer in pairs):
+        raise ValueError(f"the worker {share.worker} answers what was not asked")
     return pairs
+
+
+def _inner(request: Request) -> Any:
+    return request.request if isinstance(request, Timed) else request
 
 
 def _failures_apart(answer: Answer) -> list[Answer]:

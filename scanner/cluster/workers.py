@@ -121,7 +121,7 @@ class ClusterWorkers:
             stat.stat.device,
             mount.lookups_bring_stats,
             self._settings.workers,
-            self._per_worker(client),
+            self._settings.requests_per_second,
         )
 
         def look(samples: Sequence[Sample]) -> Sequence[Sample]:
@@ -129,14 +129,6 @@ class ClusterWorkers:
 
         with self._lock:
             return self._crews.setdefault(key, Crew(client, terms, look))
-
-    def _per_worker(self, client: Any) -> float:
-        """Requests a second of one worker, so that all of one host keep its limit."""
-        limit = self._settings.requests_per_second
-        if not limit:
-            return 0.0
-        hosts = [w["host"] for w in client.scheduler_info(n_workers=-1)["workers"].values()]
-        return limit / max(1, max(map(hosts.count, hosts), default=1))
 
     def _connected(self) -> Any:
         """The client; a new one if the scheduler went away. Raises LostWorkerError."""
@@ -161,8 +153,8 @@ class ClusterWorkers:
                 self._client = Client(address, timeout=patience)  # type: ignore[no-untyped-call]
                 if self._cluster is not None:
                     self._client.wait_for_workers(self._processes, timeout=START)
-            except (OSError, TimeoutError, ValueError) as error:
-                why = str(error) or type(error).__name__
+            except Exception as error:  # Dask raises TypeError where certificates are missing
+                why = str(error).partition("\n")[0] or type(error).__name__
                 raise LostWorkerError(
                     f"no scheduler answers at {self._address} ({why})", is_stalled=False
                 ) from error

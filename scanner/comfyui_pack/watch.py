@@ -12,11 +12,13 @@ import stat
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
 from . import news
 from .library import Library, UnreadableError, read_library
+from .lines import lines_of
 from .settings import Settings, inventory_path, read
 
 EVERY = 2.0
@@ -127,8 +129,8 @@ class Watcher:
     def _read(self, path: str) -> None:
         view = self._view
         if self._has_changed(path):
-            with open(path, "rb") as file:
-                library = read_library(file)
+            with closing(lines_of(path)) as lines:
+                library = read_library(lines)
             since = datetime.now(UTC) - timedelta(days=1)
             changes = news.changes_since(_journal(path), since.strftime("%Y-%m-%dT%H:%M:%S"))
             new = tuple(news.new_models(library, changes))

@@ -20,7 +20,8 @@ def file_to_write(target: str, cwd: str, outputs: Outputs) -> str:
         raise SettingsError(f"-o: expected a file to write, not {target!r}.")
     folder, base = os.path.split(os.path.realpath(path))
     ours = {os.path.realpath(outputs.folder), os.path.realpath(outputs.state_folder)}
-    if (folder in ours and outputs.has_own_name(base)) or _is_inventory(path):
+    is_ours = folder in ours and outputs.has_own_name(base)
+    if is_ours or folder == os.path.realpath(outputs.parts) or _is_inventory(path):
         raise InventoryError(
             f"-o: {printable(path)} belongs to an inventory. -o names the file to write, and "
             "--inventory the one to read."

@@ -11,8 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import typer
-
 from scanner.core.serialize import printable
 
 if TYPE_CHECKING:
@@ -125,14 +123,24 @@ def _for_terminal(text: str) -> str:
 
 def echo_failure(text: str) -> None:
     """Print the line that ends the program on stderr, with control characters as escapes."""
-    typer.secho(_for_terminal(text), err=True)
+    _echo(_for_terminal(text))
+
+
+def _echo(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()
 
 
 def echo_error(text: str, *, dim: bool = False) -> None:
     """Print a line on stderr unless --quiet is given, with control characters as escapes."""
     if _is_quiet:
         return
-    typer.secho(_for_terminal(text), err=True, dim=dim or None)
+    if not dim:
+        _echo(_for_terminal(text))
+        return
+    import typer  # it knows whether a terminal has styles
+
+    typer.secho(_for_terminal(text), err=True, dim=True)
 
 
 def print_folded(console: Console, text: str, style: str = "") -> None:

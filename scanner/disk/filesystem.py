@@ -38,10 +38,9 @@ from scanner.core.snapshot import (
 from scanner.disk.known_entries import are_unchanged
 from scanner.disk.links import is_proven_broken
 from scanner.disk.location import leads_away
-from scanner.disk.many_stats import BATCH, WORTH_IT, Stats, raw_names, stats_of
-from scanner.disk.mounts import Mount, read_mounts
+from scanner.disk.mounts import Mount, MountTable
 from scanner.disk.stats_below import HAS_DESCRIPTORS, stats_below
-from scanner.disk.statx import stat_by_lookup
+from scanner.disk.statx import BATCH, WORTH_IT, Stats, raw_names, stat_by_lookup, stats_of
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -158,6 +157,7 @@ class DiskFileSystem:
         self._stopped = stopped
         self._by_lookup = by_lookup
         self._at_once = at_once
+        self._table = MountTable()
         self._calls = 0
         self._under_way: dict[int, list[str]] = {}
 
@@ -296,7 +296,7 @@ class DiskFileSystem:
         return os.readlink(path)
 
     def mounts(self) -> list[Mount]:
-        return read_mounts()
+        return self._table.mounts()
 
     def monotonic(self) -> float:
         return time.monotonic()

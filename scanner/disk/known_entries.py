@@ -13,7 +13,7 @@ from collections.abc import Callable
 from itertools import islice
 
 from scanner.core.snapshot import DIRECTORY, FILE, Directory, Listing
-from scanner.disk.many_stats import BATCH, Stats, raw_names, stats_of
+from scanner.disk.statx import BATCH, Stats, raw_names, stats_of
 
 HAS_DESCRIPTORS = os.stat in os.supports_dir_fd and hasattr(os, "O_DIRECTORY")
 """True where names can be looked up relative to a folder."""

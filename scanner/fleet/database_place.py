@@ -18,6 +18,7 @@ from scanner.fleet.manifest import (
     Manifest,
     Part,
     manifest_from,
+    own_manifest,
     root_rows,
 )
 from scanner.fleet.rows import CHANGES, ENTRIES, KEY
@@ -47,6 +48,9 @@ _KEYS = {"hosts": ("host",), "roots": ("host", "root"), "changes": KEY}
 _LOCK = 0x636F6D6679
 """Number of the lock under which tables are made: two hosts may come first at a time."""
 
+_HOST = 0x636F6D
+"""The first number of the lock of each host; the other is made of its name."""
+
 _PATIENCE = 10
 """Seconds to wait for a connection."""
 
@@ -74,8 +78,8 @@ def reported(address: Address) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise OutputError(f"{address.shown}: {reason}") from error
+        reason = address.without_secrets(str(error).strip().partition("\n")[0])
+        raise OutputError(f"{address.shown}: {reason}") from None
 
 
 class DatabasePlace:
@@ -94,17 +98,16 @@ class DatabasePlace:
             yield cursor
             connection.commit()
 
-    def manifest_of(self, host: str) -> Manifest | None:
-        """What `host` published last; None if it is nothing, or nothing that can be read."""
+    def make(self) -> None:
+        """Make the tables, and add columns that an older version did not have."""
         with self._transaction() as cursor:
-            if not has_tables(cursor):
-                return None
-            cursor.execute("SELECT manifest FROM hosts WHERE host = %s", (host,))
-            row = cursor.fetchone()
-        try:
-            return None if row is None else manifest_from(row[0].encode())
-        except DamagedManifestError:
-            return None
+            make_tables(cursor)
+
+    def manifest_of(self, host: str) -> Manifest | None:
+        """What `host` published last; None if it is nothing, or nothing that can be read. Raises
+        SettingsError if a later version of this program published it."""
+        with self._transaction() as cursor:
+            return _manifest_in(cursor, host) if has_tables(cursor) else None
 
     def publish(self, generation: Generation, previous: Manifest | None, scratch: str) -> Manifest:
         """Replace all rows of a host that changed, in one transaction. Raises OutputError."""
@@ -115,8 +118,13 @@ class DatabasePlace:
         }
         made = replace(made, parts=parts, changes=self._noted(generation))
         known = previous.parts if previous is not None else {}
+        self.make()
         with self._transaction() as cursor:
-            make_tables(cursor)
+            cursor.execute("SELECT pg_advisory_xact_lock(%s, hashtext(%s))", (_HOST, made.host))
+            if _manifest_in(cursor, made.host) != previous:
+                raise OutputError(f"another process publishes {made.host} at the same time.")
+            if previous is None:  # rows of a manifest that could not be read
+                _remove_host(cursor, made.host)
             _remove_rows(cursor, made.host, set(known) - set(parts))
             for root, spooled in generation.entries.items():
                 if root not in known or known[root].digest != spooled.digest:
@@ -139,26 +147,27 @@ class DatabasePlace:
         with self._transaction() as cursor:
             if not has_tables(cursor):
                 return False
-            cursor.execute("DELETE FROM hosts WHERE host = %s", (host,))
-            was_there = cursor.rowcount > 0
-            for table in ("roots", "entries", "changes"):
-                cursor.execute(f"DELETE FROM {table} WHERE host = %s", (host,))
-        return was_there
+            return _remove_host(cursor, host)
 
     def manifests(self, report: Callable[[str], None]) -> list[Manifest]:
         """The manifests of all hosts by their names; `report` gets a sentence for each that cannot
         be read."""
-        found = []
         with self._transaction() as cursor:
-            if not has_tables(cursor):
-                return []
-            cursor.execute("SELECT host, manifest FROM hosts ORDER BY host")
-            for host, document in cursor.fetchall():
-                try:
-                    found.append(manifest_from(document.encode()))
-                except DamagedManifestError as error:
-                    report(f"The manifest of {host} is left out: {error}.")
-        return found
+            return manifests_in(cursor, report)
+
+
+def manifests_in(cursor: psycopg.Cursor[Any], report: Callable[[str], None]) -> list[Manifest]:
+    """The manifests of all hosts by their names."""
+    if not has_tables(cursor):
+        return []
+    found = []
+    cursor.execute("SELECT host, manifest FROM hosts ORDER BY host")
+    for host, document in cursor.fetchall():
+        try:
+            found.append(manifest_from(str(document).encode()))
+        except DamagedManifestError as error:
+            report(f"The manifest of {host} is left out: {error}.")
+    return found
 
 
 def has_tables(cursor: psycopg.Cursor[Any]) -> bool:
@@ -169,21 +178,61 @@ def has_tables(cursor: psycopg.Cursor[Any]) -> bool:
 
 
 def make_tables(cursor: psycopg.Cursor[Any]) -> None:
-    """Make the tables, and add columns that an older version did not have."""
-    cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
-    cursor.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-    for table, columns in _TABLES.items():
+    """Make what is not there. Nothing is locked, and no right is needed, where all of it is."""
+    if _lacking(cursor):
+        cursor.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+        for statement in _statements(_lacking(cursor)):
+            cursor.execute(statement)
+
+
+def _lacking(cursor: psycopg.Cursor[Any]) -> Mapping[str, set[str]]:
+    """The columns that are not there, by table."""
+    cursor.execute(
+        "SELECT c.relname, a.attname FROM pg_catalog.pg_class c "
+        "JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+        "JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid "
+        "WHERE n.nspname = %s AND a.attnum > 0 AND NOT a.attisdropped",
+        (SCHEMA,),
+    )
+    known = set(cursor.fetchall())
+    lacking = {
+        table: {name for name in columns if (table, name) not in known}
+        for table, columns in _TABLES.items()
+    }
+    return {table: names for table, names in lacking.items() if names}
+
+
+def _statements(lacking: Mapping[str, set[str]]) -> Iterator[str]:
+    if not lacking:
+        return
+    yield f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}"
+    for table, names in lacking.items():
+        columns = _TABLES[table]
         described = ", ".join(f"{quoted_name(name)} {kind}" for name, kind in columns.items())
         key = _KEYS.get(table)
         primary = f", PRIMARY KEY ({', '.join(map(quoted_name, key))})" if key else ""
-        cursor.execute(f"CREATE TABLE IF NOT EXISTS {table} ({described}{primary})")
-        for name, kind in columns.items():
-            cursor.execute(
-                f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {quoted_name(name)} {kind}"
-            )
-    cursor.execute("CREATE INDEX IF NOT EXISTS entries_of ON entries (host, root)")
-    cursor.execute("CREATE INDEX IF NOT EXISTS entries_named ON entries (category, name)")
-    cursor.execute("CREATE INDEX IF NOT EXISTS entries_alike ON entries (size, fingerprint)")
+        yield f"CREATE TABLE IF NOT EXISTS {table} ({described}{primary})"
+        for name in sorted(names):
+            column = f"{quoted_name(name)} {columns[name]}"
+            yield f"ALTER TABLE {table} ADD COLUMN IF NOT EXISTS {column}"
+    yield "CREATE INDEX IF NOT EXISTS entries_of ON entries (host, root)"
+    yield "CREATE INDEX IF NOT EXISTS entries_named ON entries (category, name)"
+    yield "CREATE INDEX IF NOT EXISTS entries_alike ON entries (size, fingerprint)"
+
+
+def _manifest_in(cursor: psycopg.Cursor[Any], host: str) -> Manifest | None:
+    cursor.execute("SELECT manifest FROM hosts WHERE host = %s", (host,))
+    row = cursor.fetchone()
+    return None if row is None else own_manifest(str(row[0]).encode())
+
+
+def _remove_host(cursor: psycopg.Cursor[Any], host: str) -> bool:
+    """Remove all rows of a host; False if there were none."""
+    found = 0
+    for table in _TABLES:
+        cursor.execute(f"DELETE FROM {table} WHERE host = %s", (host,))
+        found += cursor.rowcount
+    return found > 0
 
 
 def _remove_rows(cursor: psycopg.Cursor[Any], host: str, roots: set[str]) -> None:

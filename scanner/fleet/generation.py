@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any, NamedTuple
 
 import orjson
@@ -13,7 +13,7 @@ import xxhash
 from scanner import __version__
 from scanner.core.serialize import time_text
 from scanner.errors import SettingsError
-from scanner.fleet.manifest import Manifest
+from scanner.fleet.manifest import Manifest, noted
 from scanner.fleet.rows import change_row, entry_row
 from scanner.fleet.storage import Storages
 from scanner.output.inventory_reader import OpenInventory, base_of, damage_reported
@@ -108,7 +108,7 @@ def generation_of(
     through = previous.scan if previous is not None and goes_on else 0
     lines, reaches = lines_since(source.journal, through, scan)
     if through and not reaches and manifest.changes:
-        manifest = _lacking(manifest, through)
+        manifest = replace(manifest, lacks=noted(manifest.lacks, through))
     return Generation(
         manifest,
         entries,
@@ -125,12 +125,6 @@ def _refuse_namesakes(source: Source, previous: Manifest) -> None:
             f"({previous.inventory} {where}): set another name, or take this one over with "
             f"comfy-inventory fleet forget {source.host}."
         )
-
-
-def _lacking(manifest: Manifest, through: int) -> Manifest:
-    from dataclasses import replace
-
-    return replace(manifest, lacks=(*manifest.lacks, through))
 
 
 def _spool_entries(inventory: OpenInventory, host: str, folder: str) -> dict[str, Spooled]:

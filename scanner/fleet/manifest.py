@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -11,14 +10,28 @@ from typing import Any
 import orjson
 import xxhash
 
+from scanner.core.serialize import time_ns
+from scanner.errors import SettingsError
+
 SCHEMA = 1
+
+_RESERVED = re.compile("con|prn|aux|nul|com[0-9]|lpt[0-9]", re.IGNORECASE)
+"""Names that are devices on Windows, with any ending."""
 
 FOLDER = "hosts"
 """The folder of manifests."""
 
 
+MOST_LACKS = 100
+"""Gaps of a change list that a manifest names."""
+
+
 class DamagedManifestError(Exception):
-    """A manifest is not one that this program wrote, or one of a later version."""
+    """A manifest is not one that this program wrote."""
+
+
+class LaterManifestError(DamagedManifestError):
+    """A manifest of a later version of this program."""
 
 
 @dataclass(frozen=True)
@@ -59,18 +72,80 @@ class Manifest:
         return orjson.dumps({"schema": SCHEMA, **asdict(self)}, option=orjson.OPT_INDENT_2)
 
 
+def own_manifest(document: bytes) -> Manifest | None:
+    """The manifest that this host replaces; None if it is damaged. Raises SettingsError if a later
+    version published it, since that one may have written what this one would lose."""
+    try:
+        return manifest_from(document)
+    except LaterManifestError:
+        raise SettingsError(
+            "publish: a later version of comfy-inventory has published under this name. Install "
+            "it here as well."
+        ) from None
+    except DamagedManifestError:
+        return None
+
+
+def noted(lacks: tuple[int, ...], scan: int) -> tuple[int, ...]:
+    """`lacks` with one more scan; the newest of them count."""
+    return tuple(sorted({*lacks, scan}))[-MOST_LACKS:]
+
+
+_ROOT_TEXTS = ("id", "kind", "path", "category", "state", "since")
+
+_TEXTS = ("host", "machine", "inventory", "series", "published", "generated", "version")
+
+_ROOT_NUMBERS = ("files", "bytes")
+
+
 def manifest_from(document: bytes) -> Manifest:
-    """Inverse of `Manifest.as_bytes`. Raises DamagedManifestError."""
+    """Inverse of `Manifest.as_bytes`. Raises DamagedManifestError and LaterManifestError.
+
+    Others write to the place as well, so that each field is looked at. Fields that are not known
+    are those of a later version, and ignored.
+    """
     try:
         fields = orjson.loads(document)
-        if fields.pop("schema") != SCHEMA:
-            raise DamagedManifestError("it is of a later version of comfy-inventory")
-        fields["parts"] = {root: Part(**part) for root, part in fields["parts"].items()}
-        fields["changes"] = tuple(Part(**part) for part in fields["changes"])
-        fields["roots"], fields["lacks"] = tuple(fields["roots"]), tuple(fields["lacks"])
-        return Manifest(**fields)
+        if _number(fields["schema"]) != SCHEMA:
+            raise LaterManifestError("it is of a later version of comfy-inventory")
+        known = {name: _text(fields[name]) for name in _TEXTS}
+        time_ns(known["published"])
+        return Manifest(
+            **known,
+            scan=_number(fields["scan"]),
+            roots=tuple(_root(root) for root in fields["roots"]),
+            parts={_text(root): _part(part) for root, part in fields["parts"].items()},
+            changes=tuple(_part(part) for part in fields["changes"]),
+            lacks=tuple(_number(scan) for scan in fields["lacks"]),
+        )
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise DamagedManifestError(f"it is damaged ({type(error).__name__})") from error
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError("expected a text")
+    return value
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int) or not 0 <= value < 2**63:
+        raise TypeError("expected a number")
+    return value
+
+
+def _root(root: Mapping[str, Any]) -> Mapping[str, Any]:
+    texts = {name: _text(value) for name, value in root.items() if name in _ROOT_TEXTS}
+    numbers = {name: _number(value) for name, value in root.items() if name in _ROOT_NUMBERS}
+    return {"id": texts["id"], "path": texts["path"], **texts, **numbers}
+
+
+def _part(part: Mapping[str, Any]) -> Part:
+    path = _text(part["path"])
+    # A name of the place's own, and none that leads out of it.
+    if path and not re.fullmatch(r"(entries|changes)(/[A-Za-z0-9=%-][A-Za-z0-9=%._-]*)+", path):
+        raise ValueError("expected a file of the place")
+    return Part(path, _number(part["rows"]), _text(part["digest"]))
 
 
 def manifest_path(host: str) -> str:
@@ -79,11 +154,13 @@ def manifest_path(host: str) -> str:
 
 
 def key_of(text: str) -> str:
-    """`text` as one part of a path, the same for equal texts and no other."""
-    if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}", text):
+    """`text` as one part of a path, the same for equal texts and no other, also where the place
+    does not tell capitals apart or is a folder of Windows."""
+    if re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,63}", text) and not _RESERVED.fullmatch(text):
         return text
-    safe = urllib.parse.quote(re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:40])
-    return f"{safe}.{xxhash.xxh3_64_hexdigest(text.encode('utf-8', 'surrogateescape'))}"
+    safe = re.sub(r"[^A-Za-z0-9_-]+", "-", text).strip("-")[:40]
+    safe += "-" if _RESERVED.fullmatch(safe) else ""
+    return f"{safe}.{xxhash.xxh3_64_hexdigest(text.encode('utf-8', 'surrogatepass'))}"
 
 
 def entries_folder(host: str) -> str:

@@ -19,6 +19,8 @@ from scanner.fleet.manifest import Manifest
 class Place(Protocol):
     """Where a fleet publishes to."""
 
+    def make(self) -> None: ...
+
     def manifest_of(self, host: str) -> Manifest | None: ...
 
     def publish(
@@ -55,11 +57,16 @@ class Published(NamedTuple):
     """False if the place had this state of the inventory already."""
 
 
-def publish(address: Address, source: Source) -> Published:
-    """Bring the place at `address` up to date with the inventory. Raises InventoryError."""
+def publish(address: Address, source: Source, *, makes_place: bool = False) -> Published:
+    """Bring the place at `address` up to date with the inventory. Raises InventoryError.
+
+    `makes_place`: make the folder if it is not there. Only a person asks for that.
+    """
     from scanner.fleet.files_place import scratch_folder
 
     place = place_at(address)
+    if makes_place:
+        place.make()
     previous = place.manifest_of(source.host)
     with scratch_folder() as scratch:
         generation = generation_of(source, previous, scratch, time.time_ns())

@@ -11,7 +11,8 @@ from typing import NamedTuple
 
 _FILES = "(e.type = 'file' OR e.leads_to = 'file') AND e.alias_of IS NULL"
 
-LIKE = "LIKE $pattern ESCAPE '!'"
+_LIKE = "LIKE lower(${0}) ESCAPE '!'"
+"""The database makes both sides small letters: what these are differs from that of Python."""
 
 
 class Question(NamedTuple):
@@ -23,26 +24,32 @@ class Question(NamedTuple):
 
 def like(pattern: str) -> str:
     """A glob with * and ? as a pattern of LIKE, whose escape is `!`. Capitals do not matter."""
-    text = re.sub(r"([%_!])", r"!\1", pattern.lower())
+    text = re.sub(r"([%_!])", r"!\1", pattern)
     return text.replace("*", "%").replace("?", "_")
 
 
 def where(wanted: str) -> Question:
     """The files that `wanted` names: a name, a path, a pattern or a hash."""
     text = wanted.replace("\\", "/").strip("/")
+    patterns = {"pattern": like(text)}
+    if text != wanted.strip("/"):  # a file of Linux may have a backslash in its name
+        patterns["typed"] = like(wanted.strip("/"))
+    named = " OR ".join(
+        f"lower(e.name) {_LIKE.format(name)} OR lower(e.path) {_LIKE.format(name)} "
+        f"OR lower(e.path) LIKE '%/' || lower(${name}) ESCAPE '!'"
+        for name in patterns
+    )
     is_hash = bool(re.fullmatch(r"[0-9a-fA-F]{10,64}", text))
-    by_hash = "OR e.sha256 LIKE $hash OR e.hash LIKE $hash OR e.autov3 LIKE $hash"
+    if is_hash:
+        named += " OR e.sha256 LIKE $hash OR e.hash LIKE $hash OR e.autov3 LIKE $hash"
     return Question(
         f"""
         SELECT e.host, e.category, e.name, e.size, e.status, e.path, e.storage, r.state
         FROM entries e LEFT JOIN roots r ON r.host = e.host AND r.root = e.root
-        WHERE {_FILES} AND (
-            lower(e.name) {LIKE} OR lower(e.path) {LIKE}
-            OR lower(e.path) LIKE '%/' || $pattern ESCAPE '!' {by_hash if is_hash else ""}
-        )
+        WHERE {_FILES} AND ({named})
         ORDER BY e.size DESC, e.storage, e.path, e.host
         """,
-        {"pattern": like(text), **({"hash": text.lower() + "%"} if is_hash else {})},
+        {**patterns, **({"hash": text.lower() + "%"} if is_hash else {})},
     )
 
 
@@ -52,7 +59,7 @@ def missing(of: str, on: str | None, category: str | None) -> Question:
     `held_as`: where such a host has the same content under another name.
     """
     chosen = " AND h.host = $on" if on else ""
-    within = " AND lower(m.category) LIKE $category ESCAPE '!'" if category else ""
+    within = f" AND lower(m.category) {_LIKE.format('category')}" if category else ""
     parameters: dict[str, object] = {"of": of}
     if on:
         parameters["on"] = on
@@ -61,18 +68,20 @@ def missing(of: str, on: str | None, category: str | None) -> Question:
     return Question(
         f"""
         WITH m AS (
-            SELECT e.category, e.name, max(e.size) AS size, max(e.fingerprint) AS fingerprint
+            -- The one that ComfyUI takes, where several folders have the name.
+            SELECT DISTINCT ON (e.category, e.name) e.category, e.name, e.size, e.fingerprint
             FROM entries e
             WHERE e.host = $of AND e.name IS NOT NULL AND e.category IS NOT NULL
                 AND (e.type = 'file' OR e.leads_to = 'file')
-            GROUP BY e.category, e.name
+            ORDER BY e.category, e.name, e.shadowed_by NULLS FIRST, e.path
         ), same AS (
             SELECT e.host, e.size, e.fingerprint, min(e.path) AS path
             FROM entries e
-            WHERE {_FILES} AND e.fingerprint IS NOT NULL AND e.size > 0
+            WHERE {_FILES} AND e.fingerprint IN (SELECT m.fingerprint FROM m) AND e.size > 0
             GROUP BY e.host, e.size, e.fingerprint
         ), has AS (
-            SELECT DISTINCT e.host, e.category, e.name FROM entries e WHERE e.name IS NOT NULL
+            SELECT DISTINCT e.host, e.category, e.name FROM entries e
+            WHERE e.name IN (SELECT m.name FROM m) AND (e.type = 'file' OR e.leads_to = 'file')
         )
         SELECT h.host, m.category, m.name, m.size, same.path AS held_as
         FROM m CROSS JOIN hosts h

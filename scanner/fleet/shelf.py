@@ -16,6 +16,10 @@ from scanner.output.atomic import AtomicFile, cannot
 class Shelf(Protocol):
     """Files by name, with slashes. Each is put as a whole or not at all. Raises OutputError."""
 
+    def make(self) -> None:
+        """Make the place, if it can be made."""
+        ...
+
     def put(self, name: str, source: str) -> None:
         """Make `name` a copy of the file `source`."""
         ...
@@ -55,8 +59,20 @@ class FolderShelf:
     def _path(self, name: str) -> str:
         return os.path.join(self._folder, *name.split("/"))
 
+    def make(self) -> None:
+        try:
+            os.makedirs(self._folder, exist_ok=True)
+        except OSError as error:
+            raise cannot("write", self._folder, error) from error
+
     def put(self, name: str, source: str) -> None:
         path = self._path(name)
+        if not os.path.isdir(self._folder):
+            # Not made here: a share that is not mounted would get a folder on this disk.
+            raise OutputError(
+                f"the folder {self._folder} is not there: mount it, or make it with "
+                "comfy-inventory fleet publish."
+            )
         try:
             os.makedirs(os.path.dirname(path), exist_ok=True)
         except OSError as error:
@@ -126,12 +142,15 @@ class ObjectShelf:
                 "install comfy-inventory[fleet,s3]."
             ) from None
         self._top = address.where.removeprefix("s3://")
-        self._shown = address.shown
+        self._address = address
         # What other hosts have published since has to be seen.
         self._files = S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
 
     def _path(self, name: str) -> str:
         return posixpath.join(self._top, name)
+
+    def make(self) -> None:
+        pass  # a bucket is there or not
 
     def put(self, name: str, source: str) -> None:
         with self._reported("written"):
@@ -170,4 +189,5 @@ class ObjectShelf:
             yield
         except Exception as error:  # botocore's errors share no base with OSError
             reason = str(error).partition("\n")[0] or type(error).__name__
-            raise OutputError(f"{self._shown} cannot be {what}: {reason}") from error
+            reason = self._address.without_secrets(reason)
+            raise OutputError(f"{self._address.shown} cannot be {what}: {reason}") from None

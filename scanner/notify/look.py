@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection
+from contextlib import closing
 from typing import NamedTuple
 
 import orjson
 
-from scanner.output.journal_files import open_existing
+from scanner.output.inventory_text import InventoryText
 
 _STATUS = b'"status":'
 
@@ -25,16 +27,14 @@ class Seen(NamedTuple):
 
 def look_into(inventory: str, asked: Collection[str]) -> Seen:
     """The statuses of all entries, and which of the paths `asked` for have facts. Other lines are
-    not parsed. Raises OSError and ValueError."""
+    not parsed. Raises InventoryError and ValueError."""
     statuses: dict[str, str] = {}
     understood: set[str] = set()
     starts = {orjson.dumps(path) for path in asked}
-    file = open_existing(inventory)
-    if file is None:
+    if not os.path.exists(inventory):
         return Seen(statuses, frozenset())
-    with file:
-        file.readline()
-        for line in file:
+    with closing(InventoryText(inventory)) as text:
+        for line in (line for _, lines in text.pieces() for line in lines):
             is_asked = starts and line[len(_START) : line.find(_NEXT) + 1] in starts
             if is_asked or _STATUS in line:
                 entry = orjson.loads(line.rstrip(b"\n").removesuffix(b","))

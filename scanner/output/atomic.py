@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, Self
 
 from scanner.errors import OutputError
 from scanner.output.regular_files import followed
@@ -81,7 +81,7 @@ class AtomicFile:
         self._begun = 0
         """Bytes that the disk was asked to write."""
 
-    def __enter__(self) -> AtomicFile:
+    def __enter__(self) -> Self:
         self._target = replaceable(self.path)
         folder, name = os.path.split(self._target)
         self._temporary = os.path.join(folder, f".{name}.{os.urandom(4).hex()}.tmp")
@@ -189,9 +189,7 @@ class AtomicFile:
             patiently(lambda: os.replace(self._temporary, self._target))
             self._force_folder(os.path.dirname(self._target))
         finally:
-            if replaced is not None:
-                # Not `threading`: its threads are waited for until they have begun.
-                _thread.start_new_thread(os.close, (replaced,))
+            _close_later(replaced)
 
     def _begin(self, descriptor: int, start: int, length: int) -> None:
         begin_write_back(descriptor, start, length)
@@ -250,6 +248,21 @@ def _keep_open(path: str) -> int | None:
         return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return None  # missing or not readable: its blocks are freed at once
+
+
+def _close_later(descriptor: int | None) -> None:
+    if descriptor is not None:
+        # Not `threading`: its threads are waited for until they have begun.
+        _thread.start_new_thread(os.close, (descriptor,))
+
+
+def remove(path: str, *, frees_later: bool = False) -> None:
+    """Delete a file; with `frees_later` as `AtomicFile` has it. Raises OSError."""
+    kept = _keep_open(path) if frees_later else None
+    try:
+        os.unlink(path)
+    finally:
+        _close_later(kept)
 
 
 def _copy_range(source: int, target: int, start: int, length: int) -> int:

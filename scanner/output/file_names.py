@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from scanner.core.inventory_parts import parts_folder
 from scanner.core.user_folders import state_folder
 from scanner.disk.filesystem import FileSystem
 from scanner.disk.location import locate
@@ -65,6 +66,11 @@ class Outputs:
         return self._beside(".history.jsonl")
 
     @property
+    def parts(self) -> str:
+        """The folder of the parts of an inventory that is split."""
+        return parts_folder(self.inventory)
+
+    @property
     def lock(self) -> str:
         """The lock file, held by the only instance that may write."""
         return self._beside(".lock")
@@ -107,6 +113,7 @@ class Outputs:
 
     def instance_files(self, names: str) -> frozenset[str]:
         """Those of `names` (joined by NUL, of one folder) that any instance of this program writes.
+        Its folder of parts is among them, with a slash at its end.
 
         Two files of an instance identify it by the stem that they share. The inventory counts if
         its name ends in .json.
@@ -120,11 +127,12 @@ class Outputs:
             for stem, signs in stems.items()
             if signs > 1
         ]
-        return frozenset(
+        own = (
             name
             for name in names.split("\0")
             if any(instance.has_own_name(name) for instance in instances)
         )
+        return frozenset(own) | {os.path.basename(each.parts) + "/" for each in instances}
 
     def has_own_name(self, name: str) -> bool:
         """True if `name` is that of one of these files, in their folder. The log is not counted."""

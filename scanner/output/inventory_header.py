@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 
 import scanner
+from scanner.core.inventory_parts import PARTS_END
 from scanner.core.serialize import (
     mtime_fields,
     path_fields,
@@ -17,15 +18,20 @@ from scanner.core.serialize import (
     with_slashes,
 )
 from scanner.output.inventory_layout import Count, Folder, Layout
-from scanner.output.inventory_reader import HEADER_END, SCHEMA
+from scanner.output.inventory_text import HEADER_END, SCHEMA
 from scanner.output.inventory_view import InventoryView, MountView, RootView
 
 TOOL = {"name": "comfy-inventory", "version": scanner.__version__}
 
 
-def header_line(view: InventoryView, layout: Layout, totals: Mapping[str, Any]) -> bytes:
-    """The header up to the first entry."""
-    return orjson.dumps(_header(view, layout, totals))[:-1] + b"," + HEADER_END
+def header_line(
+    view: InventoryView, layout: Layout, totals: Mapping[str, Any], split_by: str = ""
+) -> bytes:
+    """The header up to the first entry. With `split_by`, a manifest up to its first part."""
+    header = _header(view, layout, totals)
+    if split_by:
+        return orjson.dumps({**header, "split_by": split_by})[:-1] + b"," + PARTS_END
+    return orjson.dumps(header)[:-1] + b"," + HEADER_END
 
 
 def _header(view: InventoryView, layout: Layout, totals: Mapping[str, Any]) -> dict[str, Any]:

@@ -207,6 +207,7 @@ class Layout:
                 if id(child) not in kept and child.path not in renewed:
                     self._drop(child)
         for folder in old:
+            folder.parent = None  # no cycle: they are freed at once
             if self.folders.get(folder.path) is folder:
                 del self.folders[folder.path]
         for folder in added:
@@ -320,6 +321,7 @@ class Layout:
         below = [top]
         while below:
             folder = below.pop()
+            folder.parent = None
             self.count_rows(folder, -1)
             below += folder.children
             if self.folders.get(folder.path) is folder:

@@ -5,10 +5,11 @@ from __future__ import annotations
 
 import os
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import accumulate, compress, count
 from operator import ne
-from typing import BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple, Protocol
 
 from scanner.core.snapshot import FINGERPRINT_BYTES, Directory
 from scanner.output.inventory_layout import UNWRITTEN, Folder, Layout, Previous, Segment
@@ -33,15 +34,29 @@ class OtherTextError(Exception):
     """The previous file does not hold what was written to it."""
 
 
+class OldBytes(Protocol):
+    """The lines of the previous inventory."""
+
+    def read(self, start: int, length: int, since: int | None = None) -> bytes:
+        """`length` bytes from `start`."""
+        ...
+
+
 class OldText:
     """The lines of the previous file, which is read forwards. Positions count from the end of its
     header."""
 
-    def __init__(self, file: BinaryIO, header: int) -> None:
-        self.file = file
+    def __init__(self, opened: Callable[[], BinaryIO], header: int) -> None:
+        """`opened` gives the file when it is needed first. It may raise OtherTextError."""
+        self._opened = opened
         self.header = header
         self._start = 0
         self._bytes = b""
+
+    @cached_property
+    def file(self) -> BinaryIO:
+        """The previous file."""
+        return self._opened()
 
     def read(self, start: int, length: int, since: int | None = None) -> bytes:
         """`length` bytes from `start`. What comes from `since` on, which is before, will be read
@@ -204,7 +219,7 @@ def _runs(origins: Sequence[int]) -> list[Piece]:
 class OldLines:
     """Where the lines of one folder are in the previous file."""
 
-    def __init__(self, segments: Sequence[Segment], rows: int, text: OldText) -> None:
+    def __init__(self, segments: Sequence[Segment], rows: int, text: OldBytes) -> None:
         """`rows` is their number."""
         self._segments = segments
         self._first = [segment.row for segment in segments]

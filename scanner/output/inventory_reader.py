@@ -7,7 +7,7 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import repeat
-from typing import Any, BinaryIO, Self
+from typing import Any, Self
 
 import orjson
 
@@ -28,34 +28,26 @@ from scanner.core.snapshot import (
     Snapshot,
     listing_of,
 )
-from scanner.errors import InventoryError
 from scanner.output.atomic import cannot
+from scanner.output.inventory_text import (
+    END,
+    LONGEST_HEADER,
+    SCHEMA,
+    InventoryText,
+    UnreadableInventoryError,
+    name_of,
+    parse_header,
+)
 from scanner.output.regular_files import opening_regular
-
-SCHEMA = 2
-
-HEADER_END = b'"entries":[\n'
-
-END = b"]}\n"
 
 _MOST_SCANS = 1 << 53
 """Above all numbers of scans. Larger numbers are not exact in JSON."""
 
-_PIECE = 1 << 15
-"""Bytes of lines that are read at once."""
-
 _NO_PARTS = {"bytes": 0}
-
-LONGEST_HEADER = 1 << 26
-"""Most bytes of line 1. A file without line ends is not an inventory."""
 
 _LETTERS = {"file": FILE, "directory": DIRECTORY, "other": OTHER}
 
 _LINK_LETTERS = {"file": FILE_LINK, "directory": DIRECTORY_LINK, None: BROKEN_LINK}
-
-
-class UnreadableInventoryError(InventoryError):
-    """A file is missing, is no inventory, or is damaged."""
 
 
 def is_file(entry: Mapping[str, Any]) -> bool:
@@ -76,7 +68,7 @@ def damage_reported(path: str | os.PathLike[str]) -> Iterator[None]:
         yield
     except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         raise UnreadableInventoryError(
-            f"the inventory at {_name(path)} is damaged: {type(error).__name__}: {error}"
+            f"the inventory at {name_of(path)} is damaged: {type(error).__name__}: {error}"
         ) from error
 
 
@@ -88,7 +80,7 @@ def read_header(path: str | os.PathLike[str]) -> dict[str, Any] | None:
     """
     try:
         with open(path, "rb", opener=opening_regular) as file:
-            header = _parse_header(file.readline(LONGEST_HEADER))
+            header = parse_header(file.readline(LONGEST_HEADER))
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -123,74 +115,54 @@ def snapshot_from(path: str | os.PathLike[str]) -> tuple[dict[str, Any], Snapsho
     """
     with OpenInventory(path) as inventory:
         if not _is_whole(inventory.header):
-            raise UnreadableInventoryError(f"{_name(path)} is not an inventory")
+            raise UnreadableInventoryError(f"{name_of(path)} is not an inventory")
+        inventory.check()
         return inventory.header, _rebuild(inventory.header, inventory.entries())
 
 
 class OpenInventory:
     """An inventory that stays open, so that header and entries belong together.
 
-    Another file may replace it meanwhile. Raises as `read_entries` does.
+    Another one may replace it meanwhile. It may be one file, or split into several. Raises as
+    `read_entries` does.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = path
-        try:
-            self._file: BinaryIO = open(path, "rb", opener=opening_regular)  # noqa: SIM115
-        except FileNotFoundError:
-            raise UnreadableInventoryError(f"there is no inventory at {_name(path)}") from None
-        except OSError as error:
-            raise cannot("read", os.fspath(path), error) from error
-        try:
-            self.header = _header_in(self._file, path)
-            self._start = self._file.tell()
-        except BaseException as error:
-            self._file.close()
-            if isinstance(error, OSError):
-                raise cannot("read", os.fspath(path), error) from error
-            raise
+        self._text = InventoryText(path)
+        self.header = self._text.header
 
     def entries(self) -> Iterator[dict[str, Any]]:
         """The entries from the first one on. Several of these iterators may be used in turn."""
-        return _parse_entries(self._lines(), self.path)
+        lines = (line for _, lines in self._text.pieces() for line in lines)
+        return _parse_entries(lines, self.path)
 
     def placed_entries(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """The entries, each with its place in this very file, for `entry_at`."""
-        place = following = self._start
+        """The entries, each with its place in this very inventory, for `entry_at`."""
+        place = 0
 
         def lines() -> Iterator[bytes]:
-            nonlocal place, following
-            for line in self._lines():
-                place, following = following, following + len(line)
-                yield line
+            nonlocal place
+            for start, piece in self._text.pieces():
+                following = start
+                for line in piece:
+                    place, following = following, following + len(line)
+                    yield line
 
         for entry in _parse_entries(lines(), self.path):
             yield place, entry
 
     def entry_at(self, place: int) -> dict[str, Any]:
         """The entry at a place that `placed_entries` gave."""
-        try:
-            self._file.seek(place)
-            line = self._file.readline()
-        except OSError as error:
-            raise cannot("read", os.fspath(self.path), error) from error
-        return next(_parse_entries(iter((line,)), self.path))
+        return next(_parse_entries(iter((self._text.line_at(place),)), self.path))
 
-    def _lines(self) -> Iterator[bytes]:
-        position = self._start
-        while True:
-            try:
-                self._file.seek(position)
-                lines = self._file.readlines(_PIECE)
-                position = self._file.tell()
-            except OSError as error:
-                raise cannot("read", os.fspath(self.path), error) from error
-            if not lines:
-                return
-            yield from lines
+    def check(self) -> None:
+        """Compare the parts of a split inventory with their checksums. Raises
+        UnreadableInventoryError."""
+        self._text.check()
 
     def close(self) -> None:
-        self._file.close()
+        self._text.close()
 
     def __enter__(self) -> Self:
         return self
@@ -205,24 +177,6 @@ def base_of(header: Mapping[str, Any]) -> str | None:
     Raises ValueError if it is damaged.
     """
     return native(header, None, "base") if "base" in header else None
-
-
-def _name(path: str | os.PathLike[str]) -> str:
-    """A path as it appears in messages."""
-    return readable(os.fspath(path))
-
-
-def _parse_header(line: bytes) -> dict[str, Any] | None:
-    if not line.endswith(HEADER_END):
-        return None
-    try:
-        header = orjson.loads(line + END)
-    except orjson.JSONDecodeError:
-        return None
-    if not isinstance(header, dict) or type(header.get("schema")) is not int:
-        return None
-    del header["entries"]
-    return header
 
 
 def _is_whole(header: Mapping[str, Any]) -> bool:
@@ -245,18 +199,6 @@ def _is_root(root: object, base: str | None) -> bool:
     return all(isinstance(text, str) for text in texts) and "\0" not in native(root, base)
 
 
-def _header_in(file: BinaryIO, path: str | os.PathLike[str]) -> dict[str, Any]:
-    header = _parse_header(file.readline(LONGEST_HEADER))
-    if header is None:
-        raise UnreadableInventoryError(f"{_name(path)} is not an inventory")
-    if header["schema"] > SCHEMA:
-        raise UnreadableInventoryError(
-            f"{_name(path)} was written by a newer version (schema {header['schema']}, "
-            f"this version reads up to {SCHEMA})"
-        )
-    return header
-
-
 def _parse_entries(
     lines: Iterator[bytes], path: str | os.PathLike[str]
 ) -> Iterator[dict[str, Any]]:
@@ -275,7 +217,7 @@ def _parse_entries(
         if not isinstance(entry, dict) or not _has_sizes(entry):
             break
         yield entry
-    raise UnreadableInventoryError(f"{_name(path)} is damaged at line {number}")
+    raise UnreadableInventoryError(f"{name_of(path)} is damaged at line {number}")
 
 
 def _has_sizes(entry: Mapping[str, Any]) -> bool:

@@ -19,6 +19,7 @@ from contextlib import ExitStack, suppress
 from types import MappingProxyType
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
+from scanner.core.inventory_parts import Parts
 from scanner.output.atomic import LEAST_BY_KERNEL, AtomicFile
 from scanner.output.history_rows import Usage
 from scanner.output.inventory_header import header_line, totals_of
@@ -26,13 +27,14 @@ from scanner.output.inventory_layout import UNWRITTEN, Folder, Layout
 from scanner.output.inventory_lines import Lines
 from scanner.output.inventory_pieces import (
     SEPARATOR,
+    OldBytes,
     OldLines,
     OldText,
     OtherTextError,
     Piece,
     pieces_of,
 )
-from scanner.output.inventory_reader import END
+from scanner.output.inventory_text import END
 from scanner.output.inventory_view import InventoryView
 from scanner.output.likely_copies import LikelyCopies
 from scanner.output.usage import usage_in
@@ -44,6 +46,9 @@ class Written(NamedTuple):
     """A write of an inventory. Rule 10 spaces large ones by their cost."""
 
     bytes: int
+    """Bytes of the whole inventory."""
+    anew: int
+    """Bytes that were written: less, if parts of it stayed as they were."""
     seconds: float
     words: Mapping[str, int] = MappingProxyType({})
     """Number of entries without `alias_of` by status and mark."""
@@ -75,6 +80,8 @@ class InventoryWriter:
         """Bytes of the last write that were copied from the previous file."""
         self.totals: Mapping[str, Any] = {}
         """The totals in the header of the last write."""
+        self.parts: Parts | None = None
+        """One file has none."""
 
     def write(self, view: InventoryView) -> Written:
         """Replace the inventory with the content of `view`. Raises OutputError."""
@@ -99,18 +106,18 @@ class InventoryWriter:
                 totals["likely_copies"] = copies._asdict()
             header = header_line(view, layout, totals)
             file.write(header)
-            body = _Body(file, None if old is None else OldText(old, self._header_bytes))
-            _write_folders(body, view, layout)
+            body = Body(file, None if old is None else OldText(lambda: old, self._header_bytes))
+            write_folders(body, view, layout)
             body.end()
         self.copied = body.copied
         self.totals = totals
         self._header_bytes = len(header)
         size = len(header) + body.bytes
         status = os.stat(self._path)
-        self._written = _identity(status)
+        self._written = identity_of(status)
         if status.st_size == size:
             self._layout = layout
-        return Written(size, time.perf_counter() - started, _words_in(layout))
+        return Written(size, size, time.perf_counter() - started, words_in(layout))
 
     def usage(self) -> list[Usage] | None:
         """What each category of each root holds in the file as it was last written; None if that is
@@ -123,12 +130,12 @@ class InventoryWriter:
         with suppress(OSError):
             file = open(self._path, "rb", buffering=0)  # noqa: SIM115 (the stack closes it)
             stack.enter_context(file)
-            if _identity(os.fstat(file.fileno())) == self._written:
+            if identity_of(os.fstat(file.fileno())) == self._written:
                 return file
         return None
 
 
-def _words_in(layout: Layout) -> dict[str, int]:
+def words_in(layout: Layout) -> dict[str, int]:
     counts: Counter[str] = Counter()
     for folder in layout.folders.values():
         if folder.words:
@@ -136,21 +143,62 @@ def _words_in(layout: Layout) -> dict[str, int]:
     return dict(counts)
 
 
-def _identity(status: os.stat_result) -> tuple[int, ...]:
+def identity_of(status: os.stat_result) -> tuple[int, ...]:
     return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns
 
 
 # Writing
 
 
-class _Body:
-    """The lines after the header.
+class Sink(Protocol):
+    """Takes the lines of an inventory in their order. Positions count each line with the comma and
+    line end after it."""
+
+    position: int
+
+    @property
+    def before(self) -> OldBytes | None:
+        """The lines of the previous inventory, if they may be copied."""
+        ...
+
+    @property
+    def since(self) -> int | None:
+        """Where those begin that have yet to be copied; None if none has to be read for it."""
+        ...
+
+    def turn_to(self, folder: Folder) -> None:
+        """The next lines are of `folder`."""
+        ...
+
+    def lines(self, lines: Sequence[str]) -> None:
+        """Append lines."""
+        ...
+
+    def copy(self, start: int, length: int) -> None:
+        """Append `length` bytes of the previous lines, from `start`."""
+        ...
+
+
+class Target(Protocol):
+    """A file that is written."""
+
+    def write(self, data: bytes) -> None:
+        """Append `data`."""
+        ...
+
+    def copy(self, source: BinaryIO, start: int, length: int) -> None:
+        """Append `length` bytes of `source` from `start`."""
+        ...
+
+
+class Body:
+    """The lines after the header of one file.
 
     `position` counts each line with the comma and line end after it. In the file, the last line has
     a line end only.
     """
 
-    def __init__(self, file: AtomicFile, old: OldText | None) -> None:
+    def __init__(self, file: Target, old: OldText | None) -> None:
         self._file = file
         self.old = old
         self.position = 0
@@ -163,10 +211,21 @@ class _Body:
         """End and length of the last range to copy. The next one may follow it: they are copied
         together."""
 
+    @property
+    def before(self) -> OldBytes | None:
+        """As `Sink` has it."""
+        return self.old
+
+    def turn_to(self, folder: Folder) -> None:
+        """All folders are in one file."""
+
     def lines(self, lines: Sequence[str]) -> None:
         """Append lines."""
+        self.text(_SEPARATOR.join(lines).encode())
+
+    def text(self, text: bytes) -> None:
+        """Append lines with their separators, but for the last one's."""
         self._copy()
-        text = _SEPARATOR.join(lines).encode()
         self._file.write(SEPARATOR + text if self.position else text)
         self.position += len(text) + len(SEPARATOR)
 
@@ -210,7 +269,7 @@ class _Body:
 class _Rows(Protocol):
     """The lines of one folder, which are written in order."""
 
-    def write(self, body: _Body, count: int) -> None:
+    def write(self, body: Sink, count: int) -> None:
         """Append the next `count` lines."""
         ...
 
@@ -223,7 +282,7 @@ class _NewRows:
         self._batch: list[str] = []
         self._done = 0
 
-    def write(self, body: _Body, count: int) -> None:
+    def write(self, body: Sink, count: int) -> None:
         while count:
             if self._done == len(self._batch):
                 self._batch, self._done = next(self._batches), 0
@@ -244,7 +303,7 @@ class _OldRows:
         self._old = old
         self._new = _NewRows(new)
 
-    def write(self, body: _Body, count: int) -> None:
+    def write(self, body: Sink, count: int) -> None:
         end = self._row + count
         while self._row < end:
             if self._row == self._piece.end:
@@ -270,7 +329,7 @@ class _Open(NamedTuple):
     the number of those after the last one, and None."""
 
 
-def _write_folders(body: _Body, view: InventoryView, layout: Layout) -> None:
+def write_folders(body: Sink, view: InventoryView, layout: Layout) -> None:
     """Write the lines of all entries in the order of the file.
 
     The entries of a folder come between those of its parent. Each open folder is a half-used
@@ -293,11 +352,12 @@ def _write_folders(body: _Body, view: InventoryView, layout: Layout) -> None:
                 stack.append(_enter(child, here.start, body, lines, layout))
 
 
-def _write_gaps(body: _Body, here: _Open) -> Folder | None:
+def _write_gaps(body: Sink, here: _Open) -> Folder | None:
     """Write on until a subfolder begins that cannot be copied. None at the end."""
     start, rows = here.start, here.rows
     for count, child in here.children:
         if count:
+            body.turn_to(here.folder)
             rows.write(body, count)
         if child is None or child.length == UNWRITTEN:
             return child
@@ -306,18 +366,18 @@ def _write_gaps(body: _Body, here: _Open) -> Folder | None:
     return None
 
 
-def _enter(folder: Folder, above: int, body: _Body, lines: Lines, layout: Layout) -> _Open:
+def _enter(folder: Folder, above: int, body: Sink, lines: Lines, layout: Layout) -> _Open:
     """Start to write `folder`, whose text cannot be copied. Its parent's began at `above`."""
     start = body.position
-    pieces = pieces_of(folder, layout) if body.old is not None else None
+    pieces = pieces_of(folder, layout) if body.before is not None else None
     rows: _Rows
     if pieces is None:
         rows = _NewRows(lines.of(folder))
     else:
         assert folder.previous is not None
-        assert body.old is not None
+        assert body.before is not None
         previous = folder.previous
-        old = OldLines(previous.segments, len(previous.directory.listing), body.old)
+        old = OldLines(previous.segments, len(previous.directory.listing), body.before)
         new = [row for piece in pieces if piece.is_new for row in range(piece.row, piece.end)]
         rows = _OldRows(pieces, old, lines.some(folder, new))
     folder.previous = None

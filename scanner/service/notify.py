@@ -6,7 +6,6 @@ systemd names a socket in NOTIFY_SOCKET. Without that variable nothing is sent.
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Callable, MutableMapping
 
@@ -55,6 +54,8 @@ class Notifier:
         """True if the manager has it, or there is none."""
         if not self._address:
             return True
+        import socket  # few are started by a manager
+
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
                 sender.settimeout(SEND_PATIENCE)
@@ -69,7 +70,11 @@ def notifier_of(environ: MutableMapping[str, str]) -> Notifier:
     address = environ.pop("NOTIFY_SOCKET", "")
     period = environ.pop("WATCHDOG_USEC", "")
     process = environ.pop("WATCHDOG_PID", "")
-    if not hasattr(socket, "AF_UNIX") or not address.startswith(("/", "@")):
+    if not address.startswith(("/", "@")):
+        return Notifier()
+    import socket
+
+    if not hasattr(socket, "AF_UNIX"):
         return Notifier()
     if address.startswith("@"):  # a name in the kernel's own name space
         address = "\0" + address[1:]

@@ -33,10 +33,11 @@ from scanner.settings.types import (
     PROM,
     RATE,
     SIZE,
+    SPLIT,
     URL,
     SettingType,
 )
-from scanner.settings.values import AUTO, LogLevel, MtimeDigits
+from scanner.settings.values import AUTO, NOT_SPLIT, LogLevel, MtimeDigits, SplitBy
 
 FIRST_EVERY = 30.0
 """Seconds between scans where none are given, or none are measured yet."""
@@ -113,6 +114,15 @@ class FolderSettings:
         PATH,
         About("Path of the inventory. Change list, status and lock are written beside it."),
     ] = Path("comfy_inventory.json")
+    split_by: Annotated[
+        SplitBy,
+        SPLIT,
+        About(
+            "Write the inventory as several files, one for each root or for each category of each "
+            "root: root, category, or none for one file. The file at `output` then lists them. For "
+            "millions of entries: only the files that changed are written."
+        ),
+    ] = NOT_SPLIT
     profile: Annotated[
         str | None,
         PROFILE.optional(),

@@ -46,6 +46,7 @@ from scanner.settings.values import (
     parse_prom,
     parse_rate,
     parse_size,
+    parse_split,
     parse_url,
 )
 
@@ -250,6 +251,8 @@ LEVEL = SettingType(parse_level)
 DIGITS = SettingType(parse_digits)
 
 PROFILE = SettingType(parse_profile)
+
+SPLIT = SettingType(parse_split)
 
 ALGORITHMS = SettingType(parse_algorithms, format_algorithms)
 

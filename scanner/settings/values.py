@@ -41,6 +41,12 @@ ALL_DIGITS: MtimeDigits = "all"
 
 SECONDS: MtimeDigits = "seconds"
 
+SplitBy = Literal["none", "root", "category"]
+
+NOT_SPLIT: SplitBy = "none"
+
+SPLITS: tuple[SplitBy, ...] = get_args(SplitBy)
+
 DIGITS: tuple[MtimeDigits, ...] = get_args(MtimeDigits)
 
 _SECONDS = {"w": 604_800.0, "d": 86400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "": 1.0, "ms": 0.001}
@@ -281,6 +287,14 @@ def parse_digits(value: object) -> MtimeDigits:
     raise ValueError(f"expected one of {', '.join(DIGITS)}, not {value!r}")
 
 
+def parse_split(value: object) -> SplitBy:
+    """By what an inventory is split into several files. Raises ValueError."""
+    for split_by in SPLITS:
+        if isinstance(value, str) and value.strip().lower() == split_by:
+            return split_by
+    raise ValueError(f"expected one of {', '.join(SPLITS)}, not {value!r}")
+
+
 _CRON_NAMES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -340,6 +354,8 @@ def parse_place(value: object) -> str:
         parts = urllib.parse.urlsplit(text)
         is_folder = parts.scheme == "file" and not parts.netloc and parts.path.startswith("/")
         is_other = parts.scheme in ("s3", "postgresql", "postgres") and bool(parts.netloc)
+        # Libraries end the password at the first @: what follows would be shown as the host.
+        is_other = is_other and parts.netloc.count("@") <= 1
         _ = parts.port if is_other and parts.scheme != "s3" else None  # raises for no number
     except ValueError:
         is_folder = is_other = False

@@ -19,7 +19,8 @@ from scanner.disk.filesystem import FileSystem
 from scanner.output.atomic import AtomicFile
 from scanner.output.history_rows import Cost, Day, Usage, days_in, lines_of
 from scanner.output.journal_files import open_existing
-from scanner.store.published import PublishedInventory, mark_at
+from scanner.store.file_marks import mark_at
+from scanner.store.published import PublishedInventory
 from scanner.store.state import State
 
 log = logging.getLogger(__name__)

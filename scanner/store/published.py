@@ -13,23 +13,22 @@ from scanner.disk.filesystem import FileSystem
 from scanner.output.atomic import cannot
 from scanner.output.file_names import Outputs
 from scanner.output.history_rows import Usage
-from scanner.output.inventory_reader import SCHEMA, read_header
+from scanner.output.inventory_reader import read_header
+from scanner.output.inventory_text import SCHEMA
+from scanner.settings.values import NOT_SPLIT, SplitBy
+from scanner.store.file_marks import is_same_file, mark_at
+from scanner.store.published_parts import PublishedParts
 
 if TYPE_CHECKING:
     from scanner.output.inventory_view import InventoryView
     from scanner.output.inventory_writer import InventoryWriter
+    from scanner.output.parts import PartsWriter
 
 LARGE_INVENTORY = 20_000_000
 """Bytes from which on writes of the inventory are spaced out (rule 10)."""
 
 REST_AFTER_LARGE = 20
 """A large inventory is written at most once per this many times its own duration."""
-
-_ROUNDED = 10_000_000
-"""Nanoseconds. An mtime that is a multiple of it may have been rounded."""
-
-_FAT_STEP = 2 * 10**9
-"""Nanoseconds: the mtime granularity of FAT."""
 
 
 class PublishedInventory:
@@ -44,10 +43,11 @@ class PublishedInventory:
         last_seconds: float,
         mark: str,
         words: Mapping[str, int] | None,
+        split_by: SplitBy = NOT_SPLIT,
     ) -> None:
-        """`annotations_every` in seconds. The file does not say `last_seconds`, how long the last
-        write took, `mark`, which says how it was left (`mark_of`), and `words`. Raises OutputError
-        if it cannot be read."""
+        """`annotations_every` in seconds, `split_by` as the setting has it. The file does not say
+        `last_seconds`, how long the last write took, `mark`, which says how it was left
+        (`mark_of`), and `words`. Raises OutputError if it cannot be read."""
         self._path = outputs.inventory
         self._files = files
         self._annotations_every = annotations_every
@@ -67,7 +67,12 @@ class PublishedInventory:
         """The totals in its header; empty if there is no inventory."""
         self.written = _time(header.get("generated"))
         """When it was written, nanoseconds since 1970; 0 if there is no inventory."""
-        self.bytes = _size(outputs.inventory) if header else 0
+        self._split_by = split_by
+        self._parts = PublishedParts(outputs.inventory, header)
+        self.bytes = _size(outputs.inventory) + self._parts.bytes if header else 0
+        """Bytes of it, with all parts."""
+        self._bytes_anew = self.bytes
+        """Bytes that the last write brought to the disk."""
         self.last_seconds = last_seconds
         """Seconds that the last write took."""
         self.mark = mark
@@ -81,15 +86,21 @@ class PublishedInventory:
             self._last_write = files.monotonic() - age
 
     @cached_property
-    def _writer(self) -> InventoryWriter:
+    def _writer(self) -> InventoryWriter | PartsWriter:
         """Made for the first write: a scan that changes nothing writes nothing."""
+        if self._split_by != NOT_SPLIT:
+            from scanner.output.parts import PartsWriter
+
+            return PartsWriter(self._path, self._split_by, is_local=self._is_local)
         from scanner.output.inventory_writer import InventoryWriter
 
         return InventoryWriter(self._path, is_local=self._is_local)
 
     def is_as_written(self) -> bool:
-        """True if nobody has changed, replaced or removed the file since it was last written."""
-        return self.is_as_left(self._path, self.mark)
+        """True if nobody has changed, replaced or removed the file since it was last written, nor
+        one of its parts."""
+        marks = ((self._path, self.mark), *self._parts.marks.items())
+        return all(self.is_as_left(path, mark) for path, mark in marks)
 
     def is_as_left(self, path: str, mark: str) -> bool:
         """True if the file at `path`, beside the inventory, is the one that `mark` was made of."""
@@ -107,8 +118,9 @@ class PublishedInventory:
 
     @property
     def is_outdated(self) -> bool:
-        """True if an older version wrote the file, and readers lack what this one writes."""
-        return not self._is_current or self.words is None
+        """True if an older version wrote the file, and readers lack what this one writes; or if
+        it is to be split in another way."""
+        return not self._is_current or self.words is None or self._parts.split_by != self._split_by
 
     def tells_origins(self, roots: Iterable[Root]) -> bool:
         """True if it says of each of `roots` which file names it."""
@@ -121,7 +133,7 @@ class PublishedInventory:
     @property
     def is_large(self) -> bool:
         """True if its writes are spaced out."""
-        return self.bytes > LARGE_INVENTORY
+        return self._bytes_anew > LARGE_INVENTORY
 
     def may_be_written(self, *, is_stale: bool, is_last: bool) -> bool:
         """True if the time for a write has come: at once if the file `is_stale`, else only for new
@@ -139,7 +151,8 @@ class PublishedInventory:
         written = self._writer.write(view)
         self.scan = view.scan
         self.written = view.generated
-        self.bytes = written.bytes
+        self.bytes, self._bytes_anew = written.bytes, written.anew
+        self._parts.after_write(self._split_by, self._writer.parts)
         self.totals = self._writer.totals
         self.last_seconds = written.seconds
         self.words = written.words
@@ -147,38 +160,6 @@ class PublishedInventory:
         self.mark = mark_at(self._path)
         self._named = _named(root.root for root in view.roots)
         self._last_write = started
-
-
-def mark_of(status: os.stat_result) -> str:
-    """Size, mtime and inode of a file, as they stand in the state."""
-    return f"{status.st_size} {status.st_mtime_ns} {status.st_ino}"
-
-
-def is_same_file(written: str, now: str, *, is_local: bool) -> bool:
-    """True if two marks may be of the same file.
-
-    Some file systems round the mtime of a file some time after it was written, to 10 ms (exFAT) or
-    up to 2 s (FAT). They, and those that know whole seconds only, have no stable inodes either. On
-    a network mount (not `is_local`) the server may set another mtime after the client's.
-    """
-    if not written or not now:
-        return False
-    size, mtime, _ = map(int, now.split())
-    try:
-        old_size, old_mtime, _ = map(int, written.split())
-    except ValueError:
-        return False
-    if not is_local or mtime % _ROUNDED == 0:
-        return size == old_size and abs(mtime - old_mtime) <= _FAT_STEP
-    return now == written
-
-
-def mark_at(path: str) -> str:
-    """The mark of the file at `path`; empty if there is none."""
-    try:
-        return mark_of(os.stat(path))
-    except OSError:
-        return ""
 
 
 def _named(roots: Iterable[Root]) -> frozenset[tuple[str, str]]:

@@ -65,7 +65,11 @@ class State(StateFile):
     def load_snapshot(self) -> Snapshot:
         """All directories."""
         # A cursor left open would keep the file open after `close`.
-        with self._reading(), closing(self._db.execute(SELECT["directory"])) as rows:
+        with (
+            self._reading(),
+            self._uncached(),
+            closing(self._db.execute(SELECT["directory"])) as rows,
+        ):
             return {_path_in(row): directory_from(checked(row)) for row in rows}
 
     def save_directories(self, directories: Mapping[str, Directory]) -> None:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from scanner.comfyui.downloads import Downloads
 from scanner.core.changes import MOVED, Change
+from scanner.core.inventory_parts import parts_folder
 from scanner.core.memory import Memory, roots_of
 from scanner.core.paths import nearest_above
 from scanner.core.serialize import printable
@@ -134,6 +135,10 @@ class Store:
         _make_state_folder(outputs)
         for path in (outputs.inventory, outputs.status, outputs.history):
             remove_leftovers(path)
+        if os.path.isdir(parts_folder(outputs.inventory)):
+            from scanner.output.part_files import remove_leftover_parts
+
+            remove_leftover_parts(outputs.inventory)
         take_from_remote(outputs)
         return cls(*_load(settings, outputs, files), outputs, base)
 
@@ -377,6 +382,7 @@ def _load(
             last_seconds=loaded.inventory_seconds,
             mark=loaded.inventory_mark,
             words=loaded.inventory_words,
+            split_by=settings.split_by,
         )
         if inventory.bytes:
             loaded.state.note_inventory(outputs.inventory)

@@ -105,10 +105,10 @@ def members(
     others = _files_of_instances(listed, rules.own)
     if others:
         seen = _seen_names(previous, rules)
-        left_out |= {name: FILE for name in others if name not in seen}
+        left_out |= {name: type_ for name, type_ in others.items() if name not in seen}
         # One that is known stays as it is: it is not gone, and its changes are no news.
-        unread |= others & seen
-    listing = _without(listed.listing, others.union(left_out) if others else left_out)
+        unread |= others.keys() & seen
+    listing = _without(listed.listing, others.keys() | left_out.keys() if others else left_out)
     listing = _with_known(listing, unread, previous, rules.on_the_way.get(path, NOTHING))
     listing = _without_facts_of_own_files(path, listing, rules)
     listing = _with_zone_links(path, listing, previous, rules)
@@ -125,8 +125,9 @@ def members(
     return replace(listed, listing=listing, ignored=ignored)
 
 
-def _files_of_instances(listed: Directory, own: OwnFiles) -> frozenset[str]:
-    """The files in a directory that an instance of this program writes, this one or another one.
+def _files_of_instances(listed: Directory, own: OwnFiles) -> dict[str, str]:
+    """The files in a directory that an instance of this program writes, this one or another one,
+    and the folders that hold only such files; each with its type.
 
     Two instances that list each other's files would give each other changes for ever.
     """
@@ -135,8 +136,13 @@ def _files_of_instances(listed: Directory, own: OwnFiles) -> frozenset[str]:
         names = "\0".join((names, *listed.ignored))
     others = own.instance_files(names)
     if not others:
-        return others
-    return others & {row.name for row in listed.listing.rows() if row.type == FILE}
+        return {}
+    return {
+        row.name: row.type
+        for row in listed.listing.rows()
+        if (row.type == FILE and row.name in others)
+        or (row.type == DIRECTORY and f"{row.name}/" in others)
+    }
 
 
 def _seen_names(previous: Directory | None, rules: MemberRules) -> frozenset[str]:

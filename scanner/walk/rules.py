@@ -50,7 +50,8 @@ class OwnFiles(Protocol):
         ...
 
     def instance_files(self, names: str) -> frozenset[str]:
-        """Those of `names` (joined by NUL, of one folder) that any instance of it writes."""
+        """Those of `names` (joined by NUL, of one folder) that any instance of it writes; a folder
+        of such files with a slash at its end."""
         ...
 
 

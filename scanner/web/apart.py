@@ -13,7 +13,7 @@ from datetime import UTC
 from scanner.core.times import Zone, zone_of
 from scanner.disk.child import start_child
 from scanner.errors import InventoryError
-from scanner.output.inventory_reader import UnreadableInventoryError
+from scanner.output.inventory_text import UnreadableInventoryError
 from scanner.views.book import Book, read_book
 
 SMALL = 4_000_000

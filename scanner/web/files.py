@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from scanner.core.serialize import printable
 from scanner.core.times import Zone
 from scanner.errors import InventoryError
+from scanner.output.inventory_text import bytes_of
 from scanner.output.status_file import is_alive, read_status
 from scanner.views.book import Book, read_book
 from scanner.views.drives import drives_page
@@ -109,7 +110,8 @@ class Reader:
         self._book = None  # one of them in memory is enough
         path = self.source.outputs.inventory
         mark = self._marks["inventory"]
-        read = read_apart if mark is not None and mark[1] > SMALL else read_book
+        is_large = mark is not None and bytes_of(path) > SMALL
+        read = read_apart if is_large else read_book
         try:
             self._book, self._error = read(path, self._zone), ""
         except InventoryError as error:

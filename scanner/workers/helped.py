@@ -46,6 +46,10 @@ have so many. To list them takes as long as a helper needs after this process ha
 LARGEST = 1 << 14
 """Bytes of one batch. Two fit into a pipe, so this process never waits to send one."""
 
+REAPED = 0.4
+"""Seconds that a killed helper has to end, which on a busy machine may be 0.2. With three of them
+the program still ends within 2 s of SIGTERM (rule 3)."""
+
 POLL = 0.2
 """Seconds between checks for the end of the program."""
 
@@ -119,7 +123,7 @@ class Helper:
                 pipe.close()
         # Reaps it; a process that hangs in the kernel is init's to reap.
         with suppress(subprocess.TimeoutExpired):
-            self._child.wait(timeout=0.1)
+            self._child.wait(timeout=REAPED)
 
 
 def _answer_of(values: Plain) -> Answer:
@@ -179,6 +183,8 @@ def _size_of(path: str, missing: float) -> float:
         return os.lstat(path).st_size
     except FileNotFoundError:
         return missing
+    except OSError:
+        return 0  # the scan will say what is wrong
 
 
 class HelpedWorker:
@@ -211,7 +217,8 @@ class HelpedWorker:
         self._requests: list[Request] = []
         self._answers: deque[Answer] = deque()
         self._helpers = list(helpers)
-        self._entries = known
+        self._known = known
+        self._entries = 0
         self.helped_seconds = 0.0
 
     @property
@@ -246,7 +253,7 @@ class HelpedWorker:
         """`answer`, after which the walk may count as long."""
         if isinstance(answer, Listed) and self._most_helpers:
             self._entries += len(answer.directory.listing)
-            if self._entries >= self._long:
+            if max(self._known, self._entries) >= self._long:
                 with suppress(OSError):
                     while len(self._helpers) < self._most_helpers:
                         self._helpers.append(self._start())

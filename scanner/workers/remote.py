@@ -15,7 +15,7 @@ from typing import BinaryIO
 from scanner.disk.child import start_child
 from scanner.workers.lost import LostWorkerError
 from scanner.workers.process import CallCost, WorkerResult, WorkerTask, read_frame, write_frame
-from scanner.workers.requests import Answer, Request, StatBelow, Timed
+from scanner.workers.requests import Answer, Request, calls_of
 
 _SERVE = "import sys; from scanner.workers.process import main; main(sys.argv[1:])"
 
@@ -106,7 +106,7 @@ class _Process:
 
     def send(self, task: WorkerTask) -> None:
         """Pass a request on. The process reads at once, so this does not block."""
-        spacing = self._spacing and self._spacing * _folders_of(task.request)
+        spacing = self._spacing and self._spacing * calls_of(task.request)
         self._next_send = max(self._next_send, time.monotonic()) + spacing
         try:
             with self._sending:
@@ -160,13 +160,6 @@ class _Process:
         self._has_ended = True
         for queue in list(self._queues.values()):
             queue.put(None)
-
-
-def _folders_of(request: Request) -> int:
-    """The number of requests that count for `request` (the setting `requests_per_second`)."""
-    if isinstance(request, Timed):
-        request = request.request
-    return len(request.names) if isinstance(request, StatBelow) else 1
 
 
 class _Session:

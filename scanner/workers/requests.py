@@ -238,3 +238,10 @@ Answer = (
     | PackRead
     | UsesRead
 )
+
+
+def calls_of(request: Request) -> int:
+    """The number of requests that count for `request` (the setting `requests_per_second`)."""
+    if isinstance(request, Timed):
+        request = request.request
+    return len(request.names) if isinstance(request, StatBelow) else 1

@@ -229,10 +229,12 @@ def test_a_system_without_files_threads_or_memory_is_a_sentence(
         raise error
 
     monkeypatch.setattr(scanner.cli, "_app_for", lambda _argv: fails)
-    assert scanner.cli.main(["scan"]) == 5
-    told = capsys.readouterr().err
-    assert reason in told
-    assert "Traceback" not in told
+    monkeypatch.setattr("scanner.commands.scan.once.scan_once", fails)
+    for command in ("scan", "status"):
+        assert scanner.cli.main([command]) == 5
+        told = capsys.readouterr().err
+        assert reason in told
+        assert "Traceback" not in told
 
 
 def test_few_open_files_are_a_sentence_and_delete_nothing(machine: Machine) -> None:

@@ -38,7 +38,8 @@ from scanner.core.serialize import mtime_fields
 from scanner.core.snapshot import FILE, Directory, Row, listing_of
 from scanner.core.statuses import STATUSES
 from scanner.errors import SettingsError
-from scanner.output.inventory_reader import UnreadableInventoryError, header_of, read_entries
+from scanner.output.inventory_reader import header_of, read_entries
+from scanner.output.inventory_text import UnreadableInventoryError
 from scanner.output.inventory_view import InventoryView, RootView
 from scanner.output.inventory_writer import write_inventory
 from scanner.views.packs import pack_name, packs_of

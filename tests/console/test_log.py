@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scanner.console.log import _clock_text, start_log
-from scanner.console.options import _log_check
+from scanner.console.steps import _log_check
 from scanner.errors import OutputError
 from scanner.output.file_names import Outputs
 from scanner.output.refusals import refuse_log_file

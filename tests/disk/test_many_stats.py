@@ -13,10 +13,9 @@ from pathlib import Path
 import pytest
 
 from scanner.core.snapshot import Directory
-from scanner.disk import filesystem, known_entries, many_stats
+from scanner.disk import filesystem, known_entries, statx
 from scanner.disk.filesystem import DiskFileSystem
-from scanner.disk.many_stats import BATCH, WORTH_IT, Stats, stats_of
-from scanner.disk.statx import statx_call
+from scanner.disk.statx import BATCH, WORTH_IT, Stats, stats_of, statx_call
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="links, pipes, any bytes")
 
@@ -139,7 +138,7 @@ def test_threads_do_not_see_the_stats_of_others(many: Path, at_once: DiskFileSys
         found = list(pool.map(lambda path: at_once.list_directory(str(path)), paths))
     assert found == [known[path] for path in paths]
     # No more room is kept than threads have needed at a time.
-    assert len(many_stats._rooms) <= 4
+    assert len(statx._rooms) <= 4
 
 
 def test_a_process_that_looks_at_little_stats_one_by_one(
@@ -177,6 +176,6 @@ def test_mounts_that_may_hang_are_stat_ed_one_by_one(
 def test_without_statx_there_are_no_stats(
     many: Path, at_once: DiskFileSystem, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(many_stats, "_call", lambda: None)
+    monkeypatch.setattr(statx, "_call_for_many", lambda: None)
     known = listed(many)
     assert at_once.list_directory(str(many)) == known

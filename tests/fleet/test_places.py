@@ -2,149 +2,28 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scanner.errors import InventoryError, OutputError, SettingsError
-from scanner.fleet.address import DATABASE, Address, address_of
+from scanner.fleet.address import DATABASE, Address
 from scanner.fleet.files_place import FilesPlace
-from scanner.fleet.generation import Source
 from scanner.fleet.publish import place_at, publish
 from scanner.fleet.questions import Question, changes, duplicates, missing, where
-from scanner.fleet.reading import open_fleet
-from scanner.output.columns import COLUMNS, row_of
-from scanner.output.inventory_reader import is_file, read_entries
+from scanner.output.inventory_reader import is_file
 from scanner.output.journal_reader import read
-from tests.support.fleet_places import Served, postgres_server, s3_server, shared_folder
-from tests.support.machine import CHECKOUT, Machine, write
-
-HOSTS = ("alpha", "beta", "gamma")
-
-NAMES = [column.name for column in COLUMNS]
-
-
-class Studio:
-    """Three hosts with inventories, scanned once."""
-
-    def __init__(self, folder: Path) -> None:
-        self.machines = {host: Machine(folder / host) for host in HOSTS}
-        contents = {f"model-{n}": random.Random(n).randbytes(2_000 + 700 * n) for n in range(6)}
-        held = {
-            "alpha": {"loras/a.safetensors": 0, "loras/b.safetensors": 1, "vae/v.pt": 2},
-            "beta": {"loras/a.safetensors": 0, "loras/other.safetensors": 1, "vae/own.pt": 3},
-            "gamma": {"checkpoints/big.ckpt": 4, "loras/a.safetensors": 5},
-        }
-        for host, files in held.items():
-            root = self.machines[host].work / "ComfyUI"
-            for folder_name in ("custom_nodes", "input", "output", "user/default/workflows"):
-                (root / folder_name).mkdir(parents=True)
-            write(root / "main.py", "")
-            for path, number in files.items():
-                write(root / "models" / path, contents[f"model-{number}"])
-            write(root / "models" / "loras" / "ä ö\n\u202e%_'\"\\.safetensors", host)
-            write(Path(os.fsdecode(os.fsencode(root / "models/loras") + b"/\xff.pt")), host)
-            os.link(root / "models/loras/a.safetensors", root / "models/loras/z.safetensors")
-            self.scan(host)
-        for host in HOSTS:
-            self.scan(host)  # fingerprints are written with the next scan
-
-    def scan(self, host: str) -> None:
-        self.machines[host].run("scan", "--comfy-root", "ComfyUI", "-q")
-
-    def source(self, host: str) -> Source:
-        machine = self.machines[host]
-        return Source(str(machine.output), str(machine.journal), host, f"machine of {host}")
-
-
-@pytest.fixture(scope="module")
-def studio(tmp_path_factory: pytest.TempPathFactory) -> Studio:
-    return Studio(tmp_path_factory.mktemp("studio"))
-
-
-@pytest.fixture(
-    scope="module",
-    params=[
-        "folder",
-        pytest.param("s3", marks=pytest.mark.slow),
-        pytest.param("postgresql", marks=pytest.mark.slow),
-    ],
-)
-def server(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Served]:
-    folder = tmp_path_factory.mktemp(request.param)
-    if request.param == "folder":
-        yield shared_folder(folder / "share it ä")
-    elif request.param == "s3":
-        with s3_server(folder) as place:
-            yield place
-    else:
-        with postgres_server(folder) as place:
-            yield place
-
-
-_NUMBERS = itertools.count()
-
-
-@pytest.fixture
-def served(server: Served, monkeypatch: pytest.MonkeyPatch) -> Served:
-    """A place of the server at which nothing was published yet."""
-    for name, value in server.environ.items():
-        monkeypatch.setenv(name, value)
-    if server.folder is not None:
-        name = f"fleet-{next(_NUMBERS)}"
-        return server._replace(url=f"{server.url}/{name}", folder=server.folder / name)
-    import psycopg
-
-    with psycopg.connect(server.url) as connection:
-        connection.execute("DROP SCHEMA IF EXISTS comfy_inventory CASCADE")
-    return server
-
-
-@pytest.fixture
-def place(served: Served) -> Address:
-    return address_of(served.url)
-
-
-def asked(place: Address, question: Question) -> list[dict[str, Any]]:
-    problems: list[str] = []
-    with open_fleet(place, problems.append) as fleet:
-        rows = list(fleet.ask(question).dicts())
-    assert not problems
-    return rows
-
-
-def entries_of(machine: Machine) -> list[dict[str, Any]]:
-    return list(read_entries(machine.output))
-
-
-def project(host: str, entry: Mapping[str, Any]) -> tuple[Any, ...]:
-    row: dict[str, Any] = dict(zip(NAMES, row_of(entry), strict=True))
-    return (host, *row.values())
-
-
-def published(place: Address) -> list[tuple[Any, ...]]:
-    names = ", ".join(f'"{name}"' for name in ("host", *NAMES))
-    rows = asked(place, Question(f"SELECT {names} FROM entries", {}))
-    return sorted((tuple(row.values()) for row in rows), key=repr)
-
-
-def union(studio: Studio, hosts: tuple[str, ...] = HOSTS) -> list[tuple[Any, ...]]:
-    return sorted(
-        (project(host, entry) for host in hosts for entry in entries_of(studio.machines[host])),
-        key=repr,
-    )
+from tests.fleet.studio import HOSTS, Studio, asked, entries_of, published, union
+from tests.support.fleet_places import Served
+from tests.support.machine import CHECKOUT, write
 
 
 def test_entries_are_the_union_of_the_inventories(studio: Studio, place: Address) -> None:

@@ -17,7 +17,9 @@ from tests.support.machine import Machine, wait_for, write
 
 @pytest.fixture
 def share(tmp_path: Path) -> Path:
-    return tmp_path / "share"
+    made = tmp_path / "share"
+    made.mkdir()
+    return made
 
 
 @pytest.fixture
@@ -62,13 +64,26 @@ def test_run_publishes_what_changes(machine: Machine, share: Path) -> None:
         assert running.stop() == 0
 
 
+def test_publications_are_publish_every_apart(machine: Machine, share: Path) -> None:
+    machine.environ["COMFY_INVENTORY_PUBLISH_EVERY"] = "1h"
+    with machine.running("run", "--comfy-root", "ComfyUI", "--every", "1s") as running:
+        running.scans(1)
+        wait_for((share / "hosts/one.json").exists, "a publication")
+        first = (share / "hosts/one.json").read_bytes()
+        write(machine.work / "ComfyUI/models/loras/b.safetensors", "b")
+        running.scans(4)
+        assert (share / "hosts/one.json").read_bytes() == first
+        assert running.stop() == 0
+
+
 def test_place_that_is_away_is_caught_up_with(machine: Machine, share: Path) -> None:
-    share.write_text("no folder")
+    share.rmdir()
     machine.run("scan", "--comfy-root", "ComfyUI", "-q")
     write(machine.work / "ComfyUI/models/loras/b.safetensors", "b")
     done = machine.run("scan", "--comfy-root", "ComfyUI")
-    assert "publish: " in done.stderr and str(share) in done.stderr
-    share.unlink()
+    assert f"publish: the folder {share} is not there: mount it" in done.stderr
+    assert not share.exists(), "a share that is not mounted gets no folder on this disk"
+    share.mkdir()
     machine.run("scan", "--comfy-root", "ComfyUI", "-q")
     lines = list(read(machine.journal))
     assert asked(machine, "changes")["count"] == len(lines) > 1
@@ -77,7 +92,7 @@ def test_place_that_is_away_is_caught_up_with(machine: Machine, share: Path) -> 
 
 @pytest.mark.slow
 def test_place_that_hangs_stops_nothing(machine: Machine, share: Path) -> None:
-    (share / "hosts").mkdir(parents=True)
+    (share / "hosts").mkdir()
     os.mkfifo(share / "hosts/one.json")  # whoever opens it waits for ever
     with machine.running("run", "--comfy-root", "ComfyUI", "--every", "1s") as running:
         running.scans(3)
@@ -119,3 +134,32 @@ def test_without_the_setting_nothing_of_it_is_imported(tmp_path: Path) -> None:
     write(made.work / "models/a.pt", "")
     modules = imported(made, "scan", "--models", "models")
     assert not modules & {"duckdb", "fsspec", "s3fs", "psycopg", "scanner.fleet"}
+
+
+def test_host_that_is_left_out_is_named_and_told_by_the_exit_code(
+    machine: Machine, share: Path
+) -> None:
+    machine.run("scan", "--comfy-root", "ComfyUI", "-q")
+    for name in ("two", "three"):
+        machine.run("fleet", "publish", environ={"COMFY_INVENTORY_PUBLISH_AS": name})
+    ahead = share / "hosts/three.json"
+    document = json.loads(ahead.read_bytes())
+    document["published"] = "2999" + document["published"][4:]
+    document["roots"][0]["state"] = "offline"
+    ahead.write_text(json.dumps(document))
+    hosts = asked(machine, "hosts", "--silent-after", "0s", "--exit-code", expect=1)
+    assert hosts["left_out"] == []
+    known = {host["host"]: host for host in hosts["hosts"]}
+    assert [known[name]["clock_ahead"] for name in ("one", "two", "three")] == [False, False, True]
+    assert [known[name]["silent"] for name in ("one", "two", "three")] == [True, True, False]
+    assert [len(known[name]["away"]) for name in ("one", "two", "three")] == [0, 0, 1]
+    assert "its clock is ahead" in machine.run("fleet", "hosts").stdout
+    asked(machine, "where", "a.safetensors", "--exit-code", expect=1)
+
+    (share / "hosts/two.json").write_text("{")
+    rows = asked(machine, "where", "a.safetensors", "--exit-code", expect=3)
+    assert rows["hosts"] == ["one", "three"] and rows["count"] == 2
+    assert len(rows["left_out"]) == 1 and "hosts/two.json is left out" in rows["left_out"][0]
+    assert asked(machine, "hosts", expect=3)["left_out"] == rows["left_out"]
+    done = machine.run("fleet", "missing", "--of", "two", expect=2)
+    assert "hosts/two.json is left out" in done.stderr and "no host 'two'" in done.stderr

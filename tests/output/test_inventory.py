@@ -31,14 +31,8 @@ from scanner.core.snapshot import (
     project,
 )
 from scanner.errors import OutputError
-from scanner.output.inventory_reader import (
-    HEADER_END,
-    UnreadableInventoryError,
-    base_of,
-    read_entries,
-    read_header,
-    snapshot_from,
-)
+from scanner.output.inventory_reader import base_of, read_entries, read_header, snapshot_from
+from scanner.output.inventory_text import HEADER_END, UnreadableInventoryError
 from scanner.output.inventory_view import InventoryView, RootView, Unreachable
 from scanner.output.inventory_writer import InventoryWriter, write_inventory
 from scanner.schemas import NAMES, load_schema

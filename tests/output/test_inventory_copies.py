@@ -250,13 +250,13 @@ def test_of_a_large_folder_only_the_rows_that_changed_are_made_anew(tmp_path, mo
     writer = InventoryWriter(tmp_path / "i.json")
     writer.write(of(snapshot))
     made: list[str] = []
-    append = inventory_writer._Body.lines
+    append = inventory_writer.Body.lines
 
     def noted(body, lines):
         made.extend(lines)
         append(body, lines)
 
-    monkeypatch.setattr(inventory_writer._Body, "lines", noted)
+    monkeypatch.setattr(inventory_writer.Body, "lines", noted)
     path = join(OUTPUT, "a")
     rows = list(snapshot[path].listing.rows())
     rows[4000] = rows[4000]._replace(size=1)
@@ -287,6 +287,37 @@ def test_lines_that_another_program_changed_are_not_copied(tmp_path) -> None:
     assert writer.copied == 0
 
 
+def test_folders_that_are_no_longer_written_are_freed_at_once(tmp_path: Path) -> None:
+    """`run` has Python not look for garbage among what its first scan has left."""
+
+    def folders() -> int:
+        return sum(type(thing) is Folder for thing in gc.get_objects())
+
+    snapshot = large(9)
+    a, z = join(OUTPUT, "a"), join(OUTPUT, "z")
+    rows = list(snapshot[a].listing.rows())
+    writer = InventoryWriter(tmp_path / "i.json")
+    gc.collect()
+    gc.disable()
+    try:
+        before = folders()
+        writer.write(of(snapshot))
+        assert folders() - before == 3
+        for size in range(3):
+            rows[5] = rows[5]._replace(size=size)
+            changed = replace(snapshot[a], listing=listing_of(rows))
+            writer.write(of(snapshot | {a: changed}))
+            assert folders() - before == 3
+        top = [row for row in snapshot[OUTPUT].listing.rows() if row.name != "z"]
+        left = replace(snapshot[OUTPUT], listing=listing_of(top))
+        writer.write(of({OUTPUT: left, a: snapshot[a]}))
+        assert writer._layout is not None
+        assert z not in writer._layout.folders
+        assert folders() - before == 2
+    finally:
+        gc.enable()
+
+
 def fingerprinted(snapshot: Snapshot, most: int) -> Snapshot:
     """`snapshot` with the fingerprints of the first rows of each folder."""
     found = {}
@@ -302,13 +333,13 @@ def test_first_fingerprints_hold_the_folders_of_one_file_at_a_time(tmp_path, mon
     writer = InventoryWriter(tmp_path / "i.json")
     writer.write(of(snapshot))
     held: list[int] = []
-    write = inventory_writer._write_folders
+    write = inventory_writer.write_folders
 
     def noted(*arguments: Any) -> None:
         held.append(sum(isinstance(value, Folder) for value in gc.get_objects()))
         write(*arguments)
 
-    monkeypatch.setattr(inventory_writer, "_write_folders", noted)
+    monkeypatch.setattr(inventory_writer, "write_folders", noted)
     gc.collect()
     gc.disable()
     try:

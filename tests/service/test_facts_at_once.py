@@ -16,8 +16,8 @@ from scanner.core.statuses import counts_shown
 from scanner.output.inventory_reader import read_entries, read_header
 from scanner.service.headers import HeaderReader
 from scanner.service.lanes import LOCAL
+from scanner.store.file_marks import mark_of
 from scanner.store.metadata import MetadataTable, MetadataUpdate
-from scanner.store.published import mark_of
 from tests.service.test_service import TOP, Loop, Make
 from tests.support.fuzz_headers import safetensors_file, tensor
 from tests.support.world import World, at

@@ -8,10 +8,11 @@ import sqlite3
 import tempfile
 import threading
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -37,8 +38,10 @@ from scanner.errors import DamagedStateError, OutputError
 from scanner.store import database
 from scanner.store.checksums import checksum_of
 from scanner.store.database import VALUE_ERRORS
-from scanner.store.rows import root_from, root_row
+from scanner.store.loading import load_or_set_aside
+from scanner.store.rows import directory_from, root_from, root_row
 from scanner.store.state import TRUST, State
+from scanner.store.state_file import SMALL_CACHE
 from scanner.store.tables import CHECKED, COLUMNS
 
 INT64 = st.integers(-(2**63), 2**63 - 1)
@@ -147,6 +150,41 @@ def test_every_directory_comes_back_as_it_was(snapshot: Snapshot) -> None:
         again = State(path)
         assert again.load_snapshot() == snapshot
         again.close()
+
+
+def test_a_start_decodes_each_folder_once_and_keeps_few_pages(
+    state: State, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody reads the rows again, and 2 MB of them would be kept."""
+
+    def cache_size(state: State) -> object:
+        return state._db.execute("PRAGMA cache_size").fetchone()[0]
+
+    with state.transaction():
+        state.save_directories({f"/{number}": FEW for number in range(50)})
+    usual = cache_size(state)
+    decoded: list[object] = []
+
+    def counted(row: Sequence[Any]) -> Directory:
+        decoded.append(row[0])
+        return directory_from(row)
+
+    monkeypatch.setattr("scanner.store.state.directory_from", counted)
+    loaded = load_or_set_aside(state.path)
+    try:
+        assert len(decoded) == len(loaded.snapshot) == 50
+        assert cache_size(loaded.state) == usual
+    finally:
+        loaded.close()
+    sizes = set()
+
+    def watched(row: Sequence[Any]) -> Directory:
+        sizes.add(cache_size(state))
+        return directory_from(row)
+
+    monkeypatch.setattr("scanner.store.state.directory_from", watched)
+    state.load_snapshot()
+    assert sizes == {SMALL_CACHE}
 
 
 def test_directories_are_replaced_and_removed_by_path(state: State) -> None:

@@ -26,6 +26,7 @@ from scanner.output.journal_reader import read
 from scanner.settings.schema import Settings
 from scanner.store import published
 from scanner.store.database import damaged
+from scanner.store.file_marks import is_same_file
 from scanner.store.metadata import MetadataUpdate
 from scanner.store.mount_trust import read_trust, trusts_from
 from scanner.store.state import State
@@ -141,14 +142,14 @@ def test_a_damaged_inventory_is_written_anew_by_the_next_scan(
     ],
 )
 def test_marks_of_the_inventory(written: str, now: str, is_same: bool) -> None:
-    assert published.is_same_file(written, now, is_local=True) == is_same
+    assert is_same_file(written, now, is_local=True) == is_same
 
 
 def test_on_a_network_mount_the_mtime_of_the_inventory_is_the_servers() -> None:
     written = "5 3000000001 7"
-    assert published.is_same_file(written, "5 3100000001 9", is_local=False)
-    assert not published.is_same_file(written, "6 3000000001 7", is_local=False)
-    assert not published.is_same_file(written, "5 9000000001 7", is_local=False)
+    assert is_same_file(written, "5 3100000001 9", is_local=False)
+    assert not is_same_file(written, "6 3000000001 7", is_local=False)
+    assert not is_same_file(written, "5 9000000001 7", is_local=False)
 
 
 def test_a_state_folder_that_cannot_be_made_is_one_sentence(tmp_path: Path) -> None:

@@ -117,6 +117,11 @@ class Machine:
 
     # Running
 
+    @property
+    def is_split(self) -> bool:
+        """True if its settings split the inventory."""
+        return self.environ.get("COMFY_INVENTORY_SPLIT_BY", "none") != "none"
+
     def run(
         self,
         *arguments: object,
@@ -310,8 +315,12 @@ class Running:
 
 def assert_valid(machine: Machine) -> None:
     """Inventory, change list, status and history are what schemas and the JSON standard say."""
+    inventory = json.loads(machine.output.read_bytes())
+    whole = []
+    if "split_by" in inventory:
+        whole = [_in_one(inventory, list(read_entries(machine.output)))]
     documents = {
-        "inventory": [machine.output.read_bytes()],
+        "inventory": [machine.output.read_bytes(), *whole],
         "change": machine.journal.read_bytes().splitlines(),
         "status": [machine.status_file.read_bytes()],
         "history": machine.history.read_bytes().splitlines(),
@@ -322,6 +331,13 @@ def assert_valid(machine: Machine) -> None:
         validator = Draft202012Validator(schema)
         for text in texts:
             validator.validate(json.loads(text))
+
+
+def _in_one(manifest: Mapping[str, Any], entries: Sequence[Mapping[str, Any]]) -> bytes:
+    """A split inventory as one document."""
+    apart = ("split_by", "parts", "order")
+    header = {key: value for key, value in manifest.items() if key not in apart}
+    return json.dumps({**header, "entries": entries}).encode()
 
 
 def told(lines: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:

@@ -13,10 +13,13 @@ from pathlib import Path
 import orjson
 import pytest
 
+from scanner.core.inventory_parts import names_in
 from scanner.diff.replay import replay
+from scanner.errors import InventoryError
 from scanner.output.history_reader import read_history
 from scanner.output.history_rows import parse_row
-from scanner.output.inventory_reader import read_header
+from scanner.output.inventory_reader import OpenInventory, read_header
+from scanner.output.inventory_text import parts_of
 from scanner.output.journal_reader import read
 from tests.support.machine import (
     Machine,
@@ -38,12 +41,13 @@ SEED = int(os.environ.get("COMFY_TORTURE_SEED", "20260701"))
 ARGUMENTS = ("--comfy-root", "ComfyUI", "--downloads", "Downloads")
 
 
-def installation(folder: Path, files: int) -> Machine:
+def installation(folder: Path, files: int, split_by: str = "none") -> Machine:
     """A small installation that has been scanned once; the change list rotates all the time."""
     machine = Machine(
         folder,
         COMFY_INVENTORY_JOURNAL_SIZE="3kB",
         COMFY_INVENTORY_JOURNAL_FILES="1000",
+        COMFY_INVENTORY_SPLIT_BY=split_by,
     )
     for kind in ("custom_nodes", "input", "output"):
         (machine.work / "ComfyUI" / kind).mkdir(parents=True)
@@ -77,6 +81,18 @@ def assert_exact(machine: Machine, first: Projection) -> None:
     assert_history(machine)
     assert list(machine.work.glob("*.tmp")) == list(machine.work.glob(".*.tmp")) == []
     assert_valid(machine)
+
+
+def assert_parts(machine: Machine) -> None:
+    """After a start there are only the parts of the manifest, and of the one before it."""
+    before = parts_of(machine.output)
+    machine.run("scan", *ARGUMENTS)
+    parts = parts_of(machine.output)
+    folder = machine.work / "comfy_inventory.parts"
+    assert (parts is not None) == machine.is_split == folder.exists()
+    if before is not None and parts is not None:
+        there = {path.name for path in folder.iterdir()}
+        assert names_in(parts) <= there <= names_in(parts) | names_in(before)
 
 
 def assert_history(machine: Machine) -> None:
@@ -160,17 +176,25 @@ class Reader(threading.Thread):
     def run(self) -> None:
         while not self._stop_asked.wait(0.002):
             try:
-                inventory = orjson.loads(self._machine.output.read_bytes())
-                header_entries = inventory["totals"]["entries"]
-                if header_entries != len(inventory["entries"]):
-                    self.torn.append(f"{header_entries} != {len(inventory['entries'])}")
+                header_entries, entries = self._inventory()
+                if header_entries != entries:
+                    self.torn.append(f"{header_entries} != {entries}")
                 orjson.loads(self._machine.status_file.read_bytes())
                 history = self._machine.history.read_bytes().splitlines(keepends=True)
                 if not all(parse_row(line) and line.endswith(b"\n") for line in history):
                     self.torn.append("a line of the history")
                 self.times += 1
-            except (OSError, ValueError, KeyError) as error:
+            except (OSError, ValueError, KeyError, InventoryError) as error:
                 self.torn.append(repr(error))
+
+    def _inventory(self) -> tuple[int, int]:
+        """The number of entries by its header, and of those that are in it."""
+        if not self._machine.is_split:
+            inventory = orjson.loads(self._machine.output.read_bytes())
+            return inventory["totals"]["entries"], len(inventory["entries"])
+        with OpenInventory(self._machine.output) as opened:
+            opened.check()
+            return opened.header["totals"]["entries"], len(list(opened.entries()))
 
     def __enter__(self) -> Reader:
         self.start()
@@ -201,9 +225,10 @@ def kill_over_and_over(machine: Machine, edits: Edits, dice: random.Random) -> N
 
 
 @pytest.mark.timeout(120 + 10 * ROUNDS)
-def test_kill_at_random_moments_loses_and_repeats_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("split_by", ["none", "category"])
+def test_kill_at_random_moments_loses_and_repeats_nothing(tmp_path: Path, split_by: str) -> None:
     dice = random.Random(SEED)
-    machine = installation(tmp_path, files=60 + 40 * ROUNDS)
+    machine = installation(tmp_path, 60 + 40 * ROUNDS, split_by)
     edits = Edits(machine, dice)
     first = machine.inventory()
     assert first == tree(machine)
@@ -215,6 +240,7 @@ def test_kill_at_random_moments_loses_and_repeats_nothing(tmp_path: Path) -> Non
     assert reader.torn == []
     assert reader.times > ROUNDS
     assert_exact(machine, first)
+    assert_parts(machine)
     found = Counter(told(machine.changes()))
     # A file that moves while its folders are listed is seen at both places or at none: then the
     # first line is `created` or `deleted`, and the one that completes the pair is `moved`.
@@ -234,7 +260,7 @@ DIE = """
 import os, sys
 
 import scanner.cli, scanner.output.atomic, scanner.output.inventory_writer
-import scanner.output.journal, scanner.store.state, scanner.store.store
+import scanner.output.journal, scanner.output.parts, scanner.store.state, scanner.store.store
 from scanner.output.journal import Journal
 from scanner.store.history import History
 from scanner.store.state import State
@@ -282,6 +308,15 @@ def rotate_one(source, target):
     die()
 
 
+def no_manifest(file, *_, **__):
+    if file.path.endswith("comfy_inventory.json"):
+        die()
+    return entering(file)
+
+
+entering = scanner.output.atomic.AtomicFile.__enter__
+
+
 def write_some(body, *_):
     body.lines(["{" * 1_000_000])
     die()
@@ -290,7 +325,7 @@ def write_some(body, *_):
 assert all(map(callable, (Store.deliver, State.save_memory, State.clear_outbox, Journal.append,
     History.after_write, History._write, State.save_history, State.history, State.note,
     scanner.output.journal._write_all, scanner.output.journal._replace,
-    scanner.output.journal.sync_file, scanner.output.inventory_writer._write_folders,
+    scanner.output.journal.sync_file, scanner.output.inventory_writer.write_folders,
     scanner.output.inventory_writer.InventoryWriter.write,
     scanner.output.atomic.patiently)))
 points = {
@@ -304,9 +339,16 @@ points = {
     "between change list and inventory":
         lambda: setattr(scanner.output.inventory_writer.InventoryWriter, "write", die),
     "in the middle of the inventory":
-        lambda: setattr(scanner.output.inventory_writer, "_write_folders", write_some),
+        lambda: setattr(scanner.output.inventory_writer, "write_folders", write_some),
     "before the inventory is put in its place":
         lambda: setattr(scanner.output.atomic, "patiently", die),
+    "in the middle of the parts":
+        lambda: setattr(scanner.output.parts, "write_folders", write_some),
+    "before a part gets its name": lambda: setattr(scanner.output.atomic, "patiently", die),
+    "between parts and manifest":
+        lambda: setattr(scanner.output.atomic.AtomicFile, "__enter__", no_manifest),
+    "between manifest and the removal of parts":
+        lambda: setattr(scanner.output.parts, "remove_parts", die),
     "between inventory and history": lambda: setattr(History, "after_write", die),
     "in the transaction of the history": lambda: setattr(State, "save_history", die),
     "between that and its file": lambda: setattr(History, "_write", die),
@@ -328,6 +370,14 @@ POINTS = (
     "between change list and inventory",
     "in the middle of the inventory",
     "before the inventory is put in its place",
+)
+
+
+OF_PARTS = (
+    "in the middle of the parts",
+    "before a part gets its name",
+    "between parts and manifest",
+    "between manifest and the removal of parts",
 )
 
 
@@ -388,6 +438,22 @@ def test_next_start_repairs_a_crash(tmp_path: Path, point: str) -> None:
     assert "damaged" not in done.stderr
     assert told(machine.changes()) == sorted([*older, *EXPECTED])
     assert_exact(machine, start)
+
+
+@pytest.mark.parametrize("point", OF_PARTS)
+def test_next_start_repairs_a_crash_of_an_inventory_in_parts(tmp_path: Path, point: str) -> None:
+    machine = installation(tmp_path, 30, "category")
+    start = machine.inventory()
+    edit(machine)
+    die_at(machine, point)
+    is_replaced = point.startswith("between manifest")
+    assert (machine.inventory() == start) != is_replaced
+    parts = set((machine.work / "comfy_inventory.parts").iterdir())
+    machine.run("scan", *ARGUMENTS)
+    assert told(machine.changes()) == EXPECTED
+    assert_exact(machine, start)
+    assert parts != set((machine.work / "comfy_inventory.parts").iterdir())
+    assert_parts(machine)
 
 
 @pytest.mark.parametrize("point", OF_THE_HISTORY)

@@ -152,6 +152,15 @@ def test_short_walk_starts_no_helper(tree: Path, kept: Kept) -> None:
     assert not kept.helpers
 
 
+def test_what_is_known_and_listed_counts_once(tree: Path, kept: Kept) -> None:
+    requests = requests_for(tree)
+    found = expected(requests)
+    there = sum(len(each.directory.listing) for each in found if isinstance(each, Listed))
+    worker = worker_with(kept, long=there + 1, known=there)
+    assert answers(worker, requests) == found
+    assert not kept.helpers
+
+
 def test_walk_that_is_known_to_be_long_starts_them_at_once(tree: Path, kept: Kept) -> None:
     worker = worker_with(kept, long=1_000_000, known=1_000_000)
     worker.ask(requests_for(tree)[1])
@@ -255,6 +264,8 @@ def test_helpers_start_early_where_nothing_is_known(tmp_path: Path) -> None:
     with helpers_from_the_start(1, str(state)) as helpers:
         assert not helpers
     state.touch()
+    with helpers_from_the_start(16, str(state / "below a file")) as helpers:
+        assert not helpers
     with helpers_from_the_start(16, str(state)) as helpers:
         assert not helpers
 

@@ -7,16 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import (
-    _FILES,
-    _OUTPUT,
-    AsJson,
-    _cwd,
-    _load,
-    _outputs,
-    _seconds,
-    _taking,
-)
+from scanner.console.options import _FILES, _OUTPUT, AsJson, _taking
+from scanner.console.steps import _cwd, _load, _outputs, _seconds
 from scanner.console.terminal import _print_json
 
 

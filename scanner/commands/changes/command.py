@@ -11,18 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import (
-    _FILES,
-    _OUTPUT,
-    AsJson,
-    ExitCode,
-    Roots,
-    Utc,
-    _cwd,
-    _known_outputs,
-    _load,
-    _taking,
-)
+from scanner.console.options import _FILES, _OUTPUT, AsJson, ExitCode, Roots, Utc, _taking
+from scanner.console.steps import _cwd, _known_outputs, _load
 from scanner.console.terminal import _console
 from scanner.errors import NothingWrittenError
 

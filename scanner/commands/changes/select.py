@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from scanner.console.filters import RootFilter
-from scanner.console.options import _one_of
+from scanner.console.steps import _one_of
 from scanner.core.changes import KINDS
 from scanner.core.serialize import time_ns
 from scanner.core.times import Zone, moment_of

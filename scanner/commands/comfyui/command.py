@@ -7,17 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import comfyui_app
-from scanner.console.options import (
-    _FILES,
-    _OUTPUT,
-    _ROOTS,
-    AsJson,
-    _find_roots,
-    _known_outputs,
-    _load,
-    _taking,
-    _tell_plainly,
-)
+from scanner.console.options import _FILES, _OUTPUT, _ROOTS, AsJson, _taking
+from scanner.console.steps import _find_roots, _known_outputs, _load, _tell_plainly
 from scanner.console.terminal import _print_json, echo_error
 
 

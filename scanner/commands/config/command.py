@@ -5,14 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from scanner.console.app import config_app
-from scanner.console.options import (
-    _HOLD,
-    _SCANNING,
-    _TIMES,
-    AsJson,
-    _load,
-    _taking,
-)
+from scanner.console.options import _HOLD, _SCANNING, _TIMES, AsJson, _taking
+from scanner.console.steps import _load
 from scanner.console.terminal import _console, _print_json
 
 

@@ -9,20 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import (
-    _FILES,
-    _OUTPUT,
-    _ROOTS,
-    _TIMES,
-    AsJson,
-    _cwd,
-    _find_roots,
-    _load,
-    _outputs,
-    _seconds,
-    _taking,
-    _tell_plainly,
-)
+from scanner.console.options import _FILES, _OUTPUT, _ROOTS, _TIMES, AsJson, _taking
+from scanner.console.steps import _cwd, _find_roots, _load, _outputs, _seconds, _tell_plainly
 from scanner.console.terminal import _console, _print_json
 
 if TYPE_CHECKING:

@@ -8,18 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import (
-    _FILES,
-    _FILES_PANEL,
-    AsJson,
-    Categories,
-    Roots,
-    _cwd,
-    _load,
-    _outputs,
-    _path,
-    _taking,
-)
+from scanner.console.options import _FILES, _FILES_PANEL, AsJson, Categories, Roots, _path, _taking
+from scanner.console.steps import _cwd, _load, _outputs
 from scanner.console.terminal import _print_json, echo_error
 from scanner.errors import SettingsError
 

@@ -17,7 +17,7 @@ from scanner.commands.export.tree import write_tree
 from scanner.commands.find.criteria import Wanted, parse_wanted
 from scanner.commands.find.search import matches
 from scanner.commands.targets import file_to_write
-from scanner.console.options import _one_of
+from scanner.console.steps import _one_of
 from scanner.core.serialize import printable
 from scanner.errors import SettingsError
 from scanner.output.atomic import AtomicFile

@@ -17,12 +17,9 @@ from scanner.console.options import (
     Limit,
     Roots,
     Utc,
-    _cwd,
-    _known_outputs,
-    _load,
     _taking,
-    _tell_plainly,
 )
+from scanner.console.steps import _cwd, _known_outputs, _load, _tell_plainly
 from scanner.console.terminal import _console
 
 

@@ -12,7 +12,7 @@ from scanner.comfyui.base_words import base_of_word
 from scanner.commands.find.globs import Glob, filled
 from scanner.commands.find.words import parse_arguments
 from scanner.console.filters import CategoryFilter, RootFilter
-from scanner.console.options import _one_of
+from scanner.console.steps import _one_of
 from scanner.core.digests import ALGORITHM
 from scanner.core.roots import LEGACY_CATEGORIES
 from scanner.core.statuses import GROUPS, MARKS, STATUSES

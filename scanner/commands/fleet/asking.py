@@ -4,31 +4,31 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from scanner.core.serialize import time_ns
 from scanner.errors import SettingsError
 from scanner.fleet.address import Address, address_of
+from scanner.fleet.answers import Fleet, Report
+from scanner.fleet.manifest import Manifest
 from scanner.fleet.questions import TOTALS, Question
-from scanner.fleet.reading import Fleet, open_fleet
+from scanner.fleet.reading import open_fleet
 from scanner.settings.schema import Settings
 from scanner.settings.values import parse_place
 
 _ROOT_FIELDS = ("id", "path", "state", "since")
 
+_SECOND = 10**9
+
+CLOCKS_DIFFER = 300.0
+"""Seconds by which a host's clock may be ahead of this one before that is said: a host whose clock
+is ahead is silent for longer than it seems."""
+
 _AWAY = frozenset(("offline", "stalled", "held", "missing", "partial"))
-
-
-class Answer(NamedTuple):
-    """The rows of a question."""
-
-    document: dict[str, Any]
-    total: int
-    """Rows that there are, also those beyond a limit."""
 
 
 def place_of(settings: Settings, at: str | None, cwd: str) -> Address:
@@ -46,31 +46,22 @@ def place_of(settings: Settings, at: str | None, cwd: str) -> Address:
         raise SettingsError(f"--at: {error}.") from None
 
 
-def ask(
-    place: Address,
-    kind: str,
-    question: Question,
-    limit: int | None,
-    report: Callable[[str], None],
-) -> Answer:
+def ask(place: Address, question: Question, limit: int | None, report: Report) -> dict[str, Any]:
     """The answer to a question; at most `limit` rows, and all of them if it is 0 or None."""
-    with open_fleet(place, report) as fleet:
+    left_out: list[str] = []
+    with open_fleet(place, _noting(left_out, report)) as fleet:
         _check_hosts(fleet, question)
-        answer = fleet.ask(question)
-        rows = []
-        count = 0
-        for row in answer.dicts():
-            count += 1
-            if not limit or count <= limit:
-                rows.append({name: _plain(value) for name, value in row.items()})
-    document = {
+        answer = fleet.ask(question, limit)
+        _check_hosts(fleet, question)  # again, since it may be left out
+        hosts = [manifest.host for manifest in fleet.manifests]
+    return {
         "address": place.shown,
-        "hosts": [manifest.host for manifest in fleet.manifests],
+        "hosts": hosts,
+        "left_out": left_out,
         "columns": list(answer.columns),
-        "count": count,
-        "rows": rows,
+        "count": answer.total,
+        "rows": [{name: _plain(value) for name, value in row.items()} for row in answer.dicts()],
     }
-    return Answer(document, count)
 
 
 def _check_hosts(fleet: Fleet, question: Question) -> None:
@@ -100,35 +91,44 @@ def _plain(value: Any) -> Any:
     return str(value)
 
 
-def hosts_of(place: Address, silence: float, report: Callable[[str], None]) -> dict[str, Any]:
+def _noting(sentences: list[str], report: Report) -> Report:
+    def note(sentence: str) -> None:
+        sentences.append(sentence)
+        report(sentence)
+
+    return note
+
+
+def hosts_of(place: Address, silence: float, report: Report) -> dict[str, Any]:
     """All hosts. `silence`: seconds without a publication after which a host is silent."""
     now = time.time_ns()
-    with open_fleet(place, report) as fleet:
+    left_out: list[str] = []
+    with open_fleet(place, _noting(left_out, report)) as fleet:
         totals = {row["host"]: row for row in fleet.ask(Question(TOTALS, {})).dicts()}
-        hosts = []
-        for manifest in fleet.manifests:
-            total = totals.get(manifest.host, {})
-            hosts.append(
-                {
-                    "host": manifest.host,
-                    "scan": manifest.scan,
-                    "generated": manifest.generated,
-                    "published": manifest.published,
-                    "silent": now - time_ns(manifest.published) > silence * 10**9,
-                    "files": int(total.get("files", 0)),
-                    "bytes": int(total.get("bytes") or 0),
-                    "away": [
-                        {
-                            name: root[name]
-                            for name in ("id", "path", "state", "since")
-                            if name in root
-                        }
-                        for root in manifest.roots
-                        if root.get("state") in _AWAY
-                    ],
-                    "lacks": list(manifest.lacks),
-                    "version": manifest.version,
-                    "inventory": manifest.inventory,
-                }
-            )
-    return {"address": place.shown, "count": len(hosts), "hosts": hosts}
+        hosts = [
+            _host(manifest, totals.get(manifest.host, {}), now, silence)
+            for manifest in fleet.manifests
+        ]
+    return {"address": place.shown, "count": len(hosts), "left_out": left_out, "hosts": hosts}
+
+
+def _host(manifest: Manifest, total: Mapping[str, Any], now: int, silence: float) -> dict[str, Any]:
+    age = now - time_ns(manifest.published)
+    return {
+        "host": manifest.host,
+        "scan": manifest.scan,
+        "generated": manifest.generated,
+        "published": manifest.published,
+        "silent": age > silence * _SECOND,
+        "clock_ahead": age < -CLOCKS_DIFFER * _SECOND,
+        "files": int(total.get("files", 0)),
+        "bytes": int(total.get("bytes") or 0),
+        "away": [
+            {name: root[name] for name in _ROOT_FIELDS if name in root}
+            for root in manifest.roots
+            if root.get("state") in _AWAY
+        ],
+        "lacks": list(manifest.lacks),
+        "version": manifest.version,
+        "inventory": manifest.inventory,
+    }

@@ -150,6 +150,7 @@ def print_hosts(console: Console, document: Mapping[str, Any], *, utc: bool) -> 
     cells = []
     for host in document["hosts"]:
         notes = ["silent"] if host["silent"] else []
+        notes += ["its clock is ahead"] if host["clock_ahead"] else []
         notes += [f"{root['path']} is {root['state']}" for root in host["away"]]
         if host["lacks"]:
             notes.append("some changes were deleted before they could be published")

@@ -8,18 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import (
-    _FILES,
-    _OUTPUT,
-    AsJson,
-    Cluster,
-    _checked,
-    _load,
-    _outputs,
-    _rate,
-    _seconds,
-    _taking,
-)
+from scanner.console.options import _FILES, _OUTPUT, AsJson, Cluster, _taking
+from scanner.console.steps import _checked, _load, _outputs, _rate, _seconds
 from scanner.console.terminal import _console, _console_for_errors, _print_json
 
 if TYPE_CHECKING:

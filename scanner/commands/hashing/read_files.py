@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple, TypeVar
 
@@ -36,6 +37,7 @@ from scanner.service.hashes import HashReader
 from scanner.service.opening import WorkersOf
 from scanner.service.reading import MODEL_KINDS
 from scanner.settings.schema import Settings
+from scanner.settings.values import NOT_SPLIT, SPLITS
 from scanner.store.metadata import MetadataTable
 from scanner.store.projection import view_of
 from scanner.store.state import State
@@ -284,6 +286,9 @@ def show_in_inventory(outputs: Outputs, settings: Settings) -> bool:
         header = read_header(outputs.inventory)
         base = base_of(header) if header else None
         files = DiskFileSystem()
+        if header is not None:  # an option of the scan that wrote it may have said so
+            split_by = header.get("split_by", NOT_SPLIT)
+            settings = replace(settings, split_by=split_by if split_by in SPLITS else NOT_SPLIT)
         store = stack.enter_context(closing(Store.open(settings, outputs, base, files)))
         return store.publish(
             lambda: view_of(store, known_roots(store.memory), files.now()), is_last=True

@@ -8,19 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import (
-    _FILES,
-    _OUTPUT,
-    AsJson,
-    Categories,
-    Limit,
-    Roots,
-    _cwd,
-    _known_outputs,
-    _load,
-    _one_of,
-    _taking,
-)
+from scanner.console.options import _FILES, _OUTPUT, AsJson, Categories, Limit, Roots, _taking
+from scanner.console.steps import _cwd, _known_outputs, _load, _one_of
 from scanner.console.terminal import _console, _print_json
 from scanner.errors import NothingWrittenError
 

@@ -9,7 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import _OUTPUT, _ROOTS, AsJson, _cwd, _path, _taking, _tell_plainly
+from scanner.console.options import _OUTPUT, _ROOTS, AsJson, _path, _taking
+from scanner.console.steps import _cwd, _tell_plainly
 from scanner.console.terminal import _console_for_errors, _print_json, waiting
 from scanner.errors import SettingsError
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import _FILES, _OUTPUT, AsJson, _load, _outputs, _taking
+from scanner.console.options import _FILES, _OUTPUT, AsJson, _taking
+from scanner.console.steps import _load, _outputs
 from scanner.console.terminal import _print_json
 from scanner.errors import SettingsError
 

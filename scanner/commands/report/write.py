@@ -7,7 +7,7 @@ from typing import Any, BinaryIO, NamedTuple
 from scanner.api import Inventory
 from scanner.commands.report import document, markdown
 from scanner.commands.targets import file_to_write
-from scanner.console.options import _one_of
+from scanner.console.steps import _one_of
 from scanner.core.serialize import printable
 from scanner.core.times import Zone
 from scanner.errors import InventoryError

@@ -5,18 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from scanner.console.app import app
-from scanner.console.options import (
-    _FILES,
-    _OUTPUT,
-    _ROOTS,
-    AsJson,
-    _cwd,
-    _find_roots,
-    _load,
-    _outputs,
-    _taking,
-    _tell_plainly,
-)
+from scanner.console.options import _FILES, _OUTPUT, _ROOTS, AsJson, _taking
+from scanner.console.steps import _cwd, _find_roots, _load, _outputs, _tell_plainly
 from scanner.console.terminal import _console, _print_json
 
 

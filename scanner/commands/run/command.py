@@ -13,21 +13,9 @@ import typer
 
 from scanner.console.apart import end_with_parent, need_child
 from scanner.console.app import app
-from scanner.console.options import (
-    _SCANNING,
-    _TIMES,
-    AsJson,
-    Cluster,
-    Utc,
-    _cwd,
-    _find_roots,
-    _finder,
-    _load,
-    _outputs,
-    _start_log,
-    _taking,
-)
+from scanner.console.options import _SCANNING, _SPLIT, _TIMES, AsJson, Cluster, Utc, _taking
 from scanner.console.serving import SERVING, ServeOptions, serve_options
+from scanner.console.steps import _cwd, _find_roots, _finder, _load, _outputs, _start_log
 from scanner.console.terminal import echo_error
 
 if TYPE_CHECKING:
@@ -43,7 +31,7 @@ USUAL = 700
 
 
 @app.command()
-@_taking(_SCANNING, _TIMES, SERVING)
+@_taking(_SCANNING, _SPLIT, _TIMES, SERVING)
 def run(
     serve: Annotated[
         bool,
@@ -133,6 +121,8 @@ def _after_first_turn(helpers: list[Helper]) -> None:
     from scanner.workers.helped import end_helpers
 
     gc.set_threshold(USUAL)
+    # What is known by now stays: to look through it took a twentieth of a scan with 1 % changed.
+    gc.freeze()
     end_helpers(helpers)
     if owners := other_owners():
         log.warning("%s", warning_of(owners))

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from scanner.console.apart import end_with_parent, need_child
 from scanner.console.app import app
-from scanner.console.options import (
-    _HOLD,
-    _SCANNING,
-    AsJson,
-    Cluster,
-    Utc,
-    _cwd,
-    _find_roots,
-    _finder,
-    _load,
-    _outputs,
-    _start_log,
-    _taking,
-)
-from scanner.console.terminal import _print_json, echo_error
-
-if TYPE_CHECKING:
-    from scanner.settings.load import Loaded
-    from scanner.workers.helped import Helper
+from scanner.console.options import _HOLD, _SCANNING, _SPLIT, AsJson, Cluster, Utc, _taking
 
 
 @app.command()
-@_taking(_SCANNING, _HOLD)
+@_taking(_SCANNING, _SPLIT, _HOLD)
 def scan(
     exit_code: Annotated[
         bool, typer.Option("--exit-code", help="Exit with 1 if anything changed, for scripts.")
@@ -41,51 +22,8 @@ def scan(
     **options: Any,
 ) -> None:
     """Scan once and end, for cron."""
-    loaded = _load(options)
-    outputs = _outputs(loaded)
-    need_child(outputs.may_hang)
-    end_with_parent()
-    from scanner.commands.named_folders import refuse_mistakes
+    from scanner.commands.scan.once import scan_once
 
-    refuse_mistakes(loaded, outputs, _cwd())
-    _start_log(loaded, utc=utc)
-    from scanner.workers.helped import helpers_from_the_start
-
-    with helpers_from_the_start(loaded.settings.workers, outputs.state) as helpers:
-        summary, signals = _scanned(loaded, cluster, helpers)
-    if as_json:
-        _print_json(summary, signals[0] if signals else 0)
-    else:
-        from scanner.commands.scan.page import accept_texts, summary_text
-
-        for line in (*accept_texts(summary), summary_text(summary)):
-            echo_error(line)
-    if signals:
-        raise typer.Exit(128 + signals[0])
-    if summary["incomplete_roots"]:
-        raise typer.Exit(3)
-    if exit_code and summary["changes"]:
-        raise typer.Exit(1)
-
-
-def _scanned(
-    loaded: Loaded, cluster: str | None, helpers: list[Helper]
-) -> tuple[dict[str, Any], list[int]]:
-    """Scan; the summary, and the signals that came."""
-    found = _find_roots(loaded)
-    from scanner.commands.cluster import workers_for
-    from scanner.commands.observing import observing
-    from scanner.console.progress import display
-    from scanner.output.last_output import remember_output
-    from scanner.service.opening import open_service, stopping_on_signals
-
-    find = _finder(loaded.settings, found.comfy_root)
-    observe = observing(loaded.settings, once=True)
-    workers = workers_for(cluster, helpers)
-    with (
-        open_service(loaded.settings, found, _cwd(), find, observe, workers) as service,
-        stopping_on_signals(service) as signals,
-    ):
-        remember_output(service.outputs.inventory)
-        result = service.scan_once(display())
-        return service.summary(result), signals
+    code = scan_once(exit_code=exit_code, cluster=cluster, utc=utc, as_json=as_json, **options)
+    if code:
+        raise typer.Exit(code)

@@ -23,7 +23,7 @@ def schema(
     """Print the JSON Schema of the inventory, of a line of the change list, of the status file, of
     a line of the history, of what `export --format lock` writes, of what `webhook` gets, of what
     commands print with --json, or of the data of `workflow check --json`."""
-    from scanner.console.options import _one_of
+    from scanner.console.steps import _one_of
     from scanner.schemas import EXPORTED, NAMES, PRINTED, schema_text
 
     chosen = _one_of("NAME", name, (*NAMES, *EXPORTED, *PRINTED))

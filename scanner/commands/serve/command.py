@@ -9,8 +9,9 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import _FILES, _OUTPUT, _load, _taking
+from scanner.console.options import _FILES, _OUTPUT, _taking
 from scanner.console.serving import SERVING, serve_options
+from scanner.console.steps import _load
 
 
 @app.command()

@@ -14,8 +14,8 @@ from types import FrameType
 from typing import TYPE_CHECKING, NamedTuple
 
 from scanner.commands.serve.secret import VARIABLE, Secret, read_secret
-from scanner.console.options import _known_outputs, _outputs
 from scanner.console.serving import ServeOptions
+from scanner.console.steps import _known_outputs, _outputs
 from scanner.core.serialize import printable
 from scanner.errors import SettingsError
 

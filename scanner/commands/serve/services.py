@@ -20,7 +20,7 @@ from scanner.commands.workflow.check import check
 from scanner.commands.workflow.page import as_json as workflow_as_json
 from scanner.commands.workflow.read_files import Read
 from scanner.console.filters import CategoryFilter
-from scanner.console.options import _one_of
+from scanner.console.steps import _one_of
 from scanner.core.times import time_shown, zone_of
 from scanner.errors import InventoryError
 from scanner.notify.ledger import read_counts

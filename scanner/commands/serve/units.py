@@ -7,8 +7,8 @@ from string import Template
 
 from scanner.commands.service.definition import program_of
 from scanner.commands.service.managers import systemd_command
-from scanner.console.options import _one_of
 from scanner.console.serving import ServeOptions
+from scanner.console.steps import _one_of
 from scanner.output.file_names import Outputs
 from scanner.settings.sources import shipped_folder
 

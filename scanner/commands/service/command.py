@@ -9,17 +9,8 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import service_app
-from scanner.console.options import (
-    _SCANNING,
-    _TIMES,
-    AsJson,
-    _cwd,
-    _find_roots,
-    _load,
-    _outputs,
-    _taking,
-    _tell_plainly,
-)
+from scanner.console.options import _SCANNING, _TIMES, AsJson, _taking
+from scanner.console.steps import _cwd, _find_roots, _load, _outputs, _tell_plainly
 from scanner.console.terminal import _print_json, echo_error
 from scanner.errors import OutputError
 

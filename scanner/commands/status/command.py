@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import _FILES, _OUTPUT, AsJson, _known_outputs, _load, _taking
+from scanner.console.options import _FILES, _OUTPUT, AsJson, _taking
+from scanner.console.steps import _known_outputs, _load
 from scanner.console.terminal import _console, _print_json
 from scanner.errors import InventoryError, NothingWrittenError
 

@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import (
-    _FILES,
-    _OUTPUT,
-    AsJson,
-    _fraction,
-    _load,
-    _outputs,
-    _taking,
-    _tell_on_terminal,
-)
+from scanner.console.options import _FILES, _OUTPUT, AsJson, _taking
+from scanner.console.steps import _fraction, _load, _outputs, _tell_on_terminal
 from scanner.console.terminal import _console, _print_json
 
 if TYPE_CHECKING:

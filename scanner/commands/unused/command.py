@@ -17,13 +17,9 @@ from scanner.console.options import (
     ExitCode,
     Limit,
     Utc,
-    _checked,
-    _cwd,
-    _known_outputs,
-    _load,
-    _one_of,
     _taking,
 )
+from scanner.console.steps import _checked, _cwd, _known_outputs, _load, _one_of
 from scanner.console.terminal import _console, _print_json, echo_error
 from scanner.errors import SettingsError
 

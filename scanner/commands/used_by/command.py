@@ -7,17 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import app
-from scanner.console.options import (
-    _FILES,
-    _OUTPUT,
-    AsJson,
-    ExitCode,
-    Limit,
-    _cwd,
-    _known_outputs,
-    _load,
-    _taking,
-)
+from scanner.console.options import _FILES, _OUTPUT, AsJson, ExitCode, Limit, _taking
+from scanner.console.steps import _cwd, _known_outputs, _load
 from scanner.console.terminal import _console, _print_json
 from scanner.errors import SettingsError
 

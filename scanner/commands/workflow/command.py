@@ -7,16 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from scanner.console.app import workflow_app
-from scanner.console.options import (
-    _FILES,
-    _OUTPUT,
-    AsJson,
-    Utc,
-    _cwd,
-    _known_outputs,
-    _load,
-    _taking,
-)
+from scanner.console.options import _FILES, _OUTPUT, AsJson, Utc, _taking
+from scanner.console.steps import _cwd, _known_outputs, _load
 from scanner.console.terminal import _console, _print_json, echo_failure, waiting
 from scanner.errors import SettingsError
 
