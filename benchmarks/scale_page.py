@@ -272,7 +272,7 @@ def limits(known: Constants) -> list[Row]:
             "writing the inventory",
             "grows with the tree: at 10 million files one change writes "
             f"{size(known.inventory.of(tree))}, at most every {duration(least_rest(known, tree))}",
-            "`split_by`: only the parts with a change are written; the change list is never put off",
+            "`split_by`: only parts with a change are written",
         ),
         (
             "memory",
