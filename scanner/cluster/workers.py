@@ -66,8 +66,11 @@ class ClusterWorkers:
         try:
             self._connect()
         except LostWorkerError as error:
-            self._own.close()
+            self.close()
             raise InventoryError(f"--cluster: {error}.") from error
+        except BaseException:  # Ctrl-C, too
+            self.close()
+            raise
 
     def of(self, mount: Mount, patience: float | None = None) -> Worker:
         local = self._own.of(mount, patience)

@@ -29,7 +29,10 @@ def _owner(distribution: Distribution) -> str:
         return ""
     if not declared and not _INSTALLED.search(distribution.read_text("RECORD") or ""):
         return ""
-    name = distribution.metadata["Name"] or ""
+    try:
+        name = distribution.metadata["Name"] or ""
+    except FileNotFoundError:  # of the package importlib_metadata, if something has imported it
+        return ""
     return "" if name.lower().replace("_", "-") == OURS else name
 
 

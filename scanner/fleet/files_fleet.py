@@ -63,8 +63,11 @@ class _FilesFleet:
         )
         self._shelf.attach(database)
         addresses = [self._shelf.address(part.path) for part in parts]
-        # As patterns they are asked for, and as names they are opened.
-        names = dict.fromkeys([*map(literal, addresses), *addresses])
+        # As patterns they are asked for, and as names they are opened. DuckDB looks for a folder
+        # where there is no such file.
+        patterns = [literal(address) for address in addresses]
+        folders = [f"{pattern}/**/*.parquet" for pattern in patterns]
+        names = dict.fromkeys([*patterns, *folders, *addresses])
         files = ", ".join(map(quoted, names))
         database.execute(f"SET allowed_paths = [{files}]")
         database.execute("SET enable_external_access = false")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from importlib.machinery import PathFinder
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,8 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (info / file).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("sys.path", [str(tmp_path)])
+    # Where the package importlib_metadata was imported, it answers instead of the library.
+    monkeypatch.setattr("sys.meta_path", [PathFinder])
     return tmp_path
 
 

@@ -64,7 +64,8 @@ def s3_server(folder: Path) -> Iterator[Served]:
     config.write_text("")
     command = [
         str(program), "serve", "s3", "--config", str(config), "--addr", f"127.0.0.1:{port}",
-        "--auth-key", "tester,secret-of-tester", "--vfs-cache-mode", "off", str(served),
+        "--auth-key", "tester,secret-of-tester", "--vfs-cache-mode", "off",
+        "--dir-cache-time", "1ms", str(served),
     ]  # fmt: skip
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
