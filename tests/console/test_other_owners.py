@@ -37,8 +37,9 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             (info / file).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("sys.path", [str(tmp_path)])
-    # Where the package importlib_metadata was imported, it answers instead of the library.
-    monkeypatch.setattr("sys.meta_path", [PathFinder])
+    # Where the package importlib_metadata was imported, it has put itself in the library's place.
+    finders = [PathFinder, importlib.metadata.MetadataPathFinder]
+    monkeypatch.setattr("sys.meta_path", finders)
     return tmp_path
 
 
