@@ -30,9 +30,11 @@ def _owner(distribution: Distribution) -> str:
     if not declared and not _INSTALLED.search(distribution.read_text("RECORD") or ""):
         return ""
     try:
-        name = distribution.metadata["Name"] or ""
+        metadata = distribution.metadata
     except FileNotFoundError:  # of the package importlib_metadata, if something has imported it
         return ""
+    # `get` is not in its type.
+    name = metadata["Name"] if "Name" in metadata else ""  # noqa: SIM401
     return "" if name.lower().replace("_", "-") == OURS else name
 
 
