@@ -25,15 +25,20 @@ pytestmark = [
 ]
 
 
-def test_cluster_finds_what_one_machine_finds(site: Site, cluster: Cluster) -> None:
-    cluster.add(2)
-    site.scan(site.alone)
-    site.scan(site.together, "--cluster", cluster.address)
+def stays_equal(site: Site, cluster: Cluster) -> None:
+    """Alone and with the cluster the same was found, and is found again after edits."""
     assert site.differences() == []
     edit(site.server)
     site.scan(site.alone)
     site.scan(site.together, "--cluster", cluster.address)
     assert site.differences() == []
+
+
+def test_cluster_finds_what_one_machine_finds(site: Site, cluster: Cluster) -> None:
+    cluster.add(2)
+    site.scan(site.alone)
+    site.scan(site.together, "--cluster", cluster.address)
+    stays_equal(site, cluster)
     assert len(list(read(site.together.journal))) > 4
 
 
@@ -78,11 +83,7 @@ def test_worker_that_is_killed_is_replaced(site: Site, cluster: Cluster) -> None
     cluster.add(2)
     site.scan(site.alone)
     during(site, cluster, cluster.workers[0].kill)
-    assert site.differences() == []
-    edit(site.server)
-    site.scan(site.alone)
-    site.scan(site.together, "--cluster", cluster.address)
-    assert site.differences() == []
+    stays_equal(site, cluster)
 
 
 def test_all_workers_that_are_killed_are_replaced(site: Site, cluster: Cluster) -> None:
@@ -143,11 +144,7 @@ def test_worker_with_another_folder_is_left_out(
     log = site.scan(site.together, "--cluster", cluster.address)
     assert log.count("takes no part") == 2
     assert "its storage is not this one" in log
-    assert site.differences() == []
-    edit(site.server)
-    site.scan(site.alone)
-    site.scan(site.together, "--cluster", cluster.address)
-    assert site.differences() == []
+    stays_equal(site, cluster)
 
 
 def test_storage_that_is_a_disk_of_the_worker_is_read_there(site: Site, cluster: Cluster) -> None:

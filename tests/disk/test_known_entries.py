@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from scanner.core.snapshot import Directory, listing_of
 from scanner.disk import filesystem, known_entries
 from scanner.disk.filesystem import DiskFileSystem
 from scanner.disk.known_entries import HAS_DESCRIPTORS, can_ask_by_name
+from scanner.disk.statx import Stats, stats_of, statx_call
 
 pytestmark = pytest.mark.skipif(not HAS_DESCRIPTORS, reason="no stats relative to a folder here")
 
@@ -114,6 +115,25 @@ def _another_folder(folder: Path) -> None:
     os.rename(folder / "other", folder / "sub")
 
 
+@pytest.mark.parametrize("edit", [_grow, _touch, _link_elsewhere, _another_file, _link, _folder])
+def test_a_difference_in_a_folder_of_files_alone_is_seen(
+    tmp_path: Path, edit: Callable[[Path], None]
+) -> None:
+    """Where all are files, whole columns are compared."""
+    folder = tmp_path / "top"
+    folder.mkdir()
+    made(folder)
+    (folder / "sub").rmdir()
+    os.utime(folder, ns=(OLD, OLD))
+    known = DISK.list_directory(str(folder))
+    assert DISK.has_entries(str(folder), known)
+    edit(folder)
+    os.utime(folder, ns=(OLD, OLD))
+    now = replace(known, ctime=os.stat(folder).st_ctime_ns)
+    assert DISK.has_times(str(folder), now)
+    assert not DISK.has_entries(str(folder), now)
+
+
 @pytest.mark.parametrize(
     "edit",
     [_grow, _touch, _link_elsewhere, _another_file, _link, _folder, _file_for_folder,
@@ -131,6 +151,24 @@ def test_each_entry_tells_of_its_change_by_itself(
     still = replace(known, mtime=own.st_mtime_ns, ctime=own.st_ctime_ns)
     assert DISK.has_times(str(folder), still)
     assert not DISK.has_entries(str(folder), still)
+
+
+@pytest.mark.skipif(statx_call() is None, reason="this system has no statx")
+def test_another_type_with_the_same_numbers_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe can get the inode of a file that was removed."""
+    (tmp_path / "f").write_bytes(b"")
+    known = DISK.list_directory(str(tmp_path))
+
+    def pipes(folder: int, names: Sequence[bytes]) -> Stats | None:
+        stats = stats_of(folder, names)
+        return stats and stats._replace(modes=[stat.S_IFIFO] * len(names))
+
+    monkeypatch.setattr(DISK, "_at_once", True)
+    assert DISK.has_entries(str(tmp_path), known)
+    monkeypatch.setattr(known_entries, "stats_of", pipes)
+    assert not DISK.has_entries(str(tmp_path), known)
 
 
 def test_entry_that_is_gone_is_an_error(tmp_path: Path) -> None:
